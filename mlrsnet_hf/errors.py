@@ -1,0 +1,69 @@
+"""Typed errors: what was found, where, and what to do about it.
+
+Every error that a user can cause derives from `MLRSNetError`. Programs print its text and exit with code 2; see
+`exit_on_error`.
+"""
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+
+EXIT_BAD_INPUT = 2
+
+
+class MLRSNetError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        found: What is wrong, naming the file, row or argument.
+        remedy: What to do next, a whole sentence.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found, remedy)
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return the whole sentence: finding, then remedy."""
+        return f"{self.found}. {self.remedy}"
+
+
+class ReleaseError(MLRSNetError, ValueError):
+    """A folder, label file or image of the release is not as published."""
+
+
+class ImageError(ReleaseError):
+    """An image cannot be read."""
+
+
+class UnknownNameError(MLRSNetError, ValueError):
+    """A scene, label, model, metric or option name that is not known."""
+
+
+class ConfigurationError(MLRSNetError, ValueError):
+    """An argument or setting has a value that cannot be used."""
+
+
+class WeightsError(MLRSNetError, ValueError):
+    """A weights file that does not fit the model."""
+
+
+def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
+    """Return a remedy sentence that lists the known names nearest to `name`."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=limit, cutoff=0.6)
+    if near:
+        return f"Did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"Known names: {', '.join(known)}."
+
+
+@contextlib.contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turn a `MLRSNetError` into one sentence on standard error and exit code 2."""
+    try:
+        yield
+    except MLRSNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)

@@ -1,0 +1,1 @@
+"""What was published, on disk, to records."""

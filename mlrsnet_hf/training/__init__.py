@@ -1,0 +1,1 @@
+"""Fine-tuning of timm backbones through Accelerate."""
