@@ -74,7 +74,7 @@ _GROUP_SCENES = {
 
 def _build_scenes(groups: tuple[Group, ...], labels: tuple[Label, ...]) -> tuple[Scene, ...]:
     placed = {
-        entry.rstrip("*"): (group, "paper" if entry.endswith("*") else "ours")
+        entry.rstrip("*"): (group, entry.endswith("*"))
         for group, scenes in zip(groups, _GROUP_SCENES.values(), strict=True)
         for entry in scenes.split()
     }
@@ -85,7 +85,7 @@ def _build_scenes(groups: tuple[Group, ...], labels: tuple[Label, ...]) -> tuple
             name=_CORRECTED_SCENES.get(published, published),
             published=published,
             group=placed[published][0],
-            group_source=placed[published][1],
+            group_source="paper" if placed[published][1] else "ours",
             images=IMAGES_PER_SCENE[published],
             label_counts=MappingProxyType({label_ids[n]: c for n, c in LABELS_PER_SCENE[published].items()}),
         )
