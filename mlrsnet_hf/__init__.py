@@ -1,3 +1,37 @@
-"""MLRSNet in the Hugging Face ecosystem: dataset, metrics, training and retrieval of multi-label aerial scenes."""
+"""MLRSNet in the Hugging Face ecosystem: dataset, metrics, training and retrieval of multi-label aerial scenes.
+
+The names below load their modules when first used, so that `import mlrsnet_hf` stays light.
+"""
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "FEATURES": "mlrsnet_hf.dataset",
+    "load_release": "mlrsnet_hf.dataset",
+    "METRICS": "mlrsnet_hf.metrics",
+    "mean_average_precision": "mlrsnet_hf.metrics",
+    "sample_f1": "mlrsnet_hf.metrics",
+    "Record": "mlrsnet_hf.release",
+    "open_release": "mlrsnet_hf.release",
+    "write_release": "mlrsnet_hf.release",
+    "GROUPS": "mlrsnet_hf.taxonomy",
+    "LABELS": "mlrsnet_hf.taxonomy",
+    "SCENES": "mlrsnet_hf.taxonomy",
+    "find_label": "mlrsnet_hf.taxonomy",
+    "find_scene": "mlrsnet_hf.taxonomy",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

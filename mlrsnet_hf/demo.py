@@ -1,0 +1,30 @@
+"""The whole main job on synthetic scenes: draw, load, fine-tune, evaluate, save."""
+
+import os
+from pathlib import Path
+
+from mlrsnet_hf.dataset import load_release
+from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
+from mlrsnet_hf.training import recipes
+from mlrsnet_hf.training.results import TrainingResult
+from mlrsnet_hf.training.trainer import train
+
+IMAGES_PER_SCENE = 200
+
+
+def run_demo(output_dir: Path, seed: int = 0) -> TrainingResult:
+    """Run the main job and say where its results lie; scenes that an earlier run drew are taken up.
+
+    Args:
+        output_dir: Holds everything that is written: scenes, cache, run.
+        seed: Of the scenes, the split and the training.
+
+    Raises:
+        MLRSNetError: The output folder cannot be written.
+    """
+    scenes = output_dir / f"synthetic_scenes_seed{seed}"
+    if not scenes.exists():
+        write_synthetic_release(scenes, IMAGES_PER_SCENE, seed, processes=os.cpu_count())
+    print(f"synthetic scenes: {scenes}, at a glance: {scenes / CONTACT_SHEET}")
+    data = load_release(scenes, seed=seed, cache_dir=output_dir / "cache")
+    return train(recipes.demo(output_dir / "run", seed=seed), data)

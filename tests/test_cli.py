@@ -1,0 +1,47 @@
+"""The command line as a process: help on every level, version, exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mlrsnet_hf
+
+
+def mlrsnet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("mlrsnet"), *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+
+
+def test_version() -> None:
+    assert mlrsnet("--version").stdout.strip() == f"mlrsnet-hf {mlrsnet_hf.__version__}"
+
+
+@pytest.mark.parametrize("level", [[], ["demo"], ["synthesize"]], ids=" ".join)
+def test_help_on_every_level(level: list[str]) -> None:
+    run = mlrsnet(*level, "--help")
+    assert run.returncode == 0
+    assert run.stdout.startswith(" ".join(["usage: mlrsnet", *level]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["dmo"], "invalid choice: 'dmo'"),
+        (["demo", "--seed", "-1"], "'-1' is not a whole number of at least 0"),
+        (["synthesize", "x", "--images-per-scene", "many"], "'many' is not a whole number of at least 1"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
+    run = mlrsnet(*arguments)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_synthesize_refuses_what_stands_there(tmp_path: Path) -> None:
+    run = mlrsnet("synthesize", tmp_path)
+    assert run.returncode == 2
+    assert run.stderr == f"error: {tmp_path}: exists already. Remove it or choose another folder.\n"

@@ -1,0 +1,59 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_folder
+
+
+def test_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "out"
+    with whole_folder(target) as partial:
+        (partial / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_error_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), whole_folder(tmp_path / "out") as partial:
+        (partial / "a").write_text("1")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"out: cannot be written \(No space left on device\)"),
+        whole_folder(tmp_path / "out"),
+    ):
+        raise OSError(28, os.strerror(28))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_stands_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigurationError, match="exists already"), whole_folder(tmp_path / "out"):
+        pass
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigurationError, match="cannot be written"), whole_folder(tmp_path / "file" / "out"):
+        pass
+
+
+def test_killed_process_leaves_no_final_name_and_the_next_run_clears_up(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from mlrsnet_hf.files import whole_folder\n"
+        "with whole_folder(Path(sys.argv[1])) as partial:\n"
+        "    (partial / 'stale').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(target)]).returncode == -signal.SIGKILL
+    assert not target.exists()
+    with whole_folder(target) as partial:
+        (partial / "fresh").write_text("x")
+    assert [path.name for path in target.iterdir()] == ["fresh"]
+    assert list(tmp_path.iterdir()) == [target]
