@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import exit_on_error
+from mlrsnet_hf.extras import require_extra
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,6 +49,7 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    require_extra("train")
     from mlrsnet_hf.demo import run_demo
 
     run_demo(options.output_dir, seed=options.seed)

@@ -1,5 +1,7 @@
 """The command line as a process: help on every level, version, exit codes."""
 
+import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mlrsnet_hf
+from mlrsnet_hf.extras import EXTRAS
 
 
 def mlrsnet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -45,3 +48,19 @@ def test_synthesize_refuses_what_stands_there(tmp_path: Path) -> None:
     run = mlrsnet("synthesize", tmp_path)
     assert run.returncode == 2
     assert run.stderr == f"error: {tmp_path}: exists already. Remove it or choose another folder.\n"
+
+
+def test_demo_without_the_train_extra_says_what_to_install(tmp_path: Path) -> None:
+    hide_torch = "import sys; sys.modules['torch'] = None; from mlrsnet_hf.cli import main; main(['demo'])"
+    run = subprocess.run([sys.executable, "-c", hide_torch], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: this needs torch, not part of the base install. Run: pip install")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_extras_name_what_setup_cfg_declares() -> None:
+    declared = configparser.ConfigParser()
+    declared.read(Path(__file__).parents[1] / "setup.cfg")
+    for extra, modules in EXTRAS.items():
+        packages = re.findall(r"^[\w-]+", declared["options.extras_require"][extra], re.MULTILINE)
+        assert sorted(packages) == sorted(modules)
