@@ -1,9 +1,20 @@
 """Checks of the arrays that metrics take; an error names the argument and the position."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
+
+
+def to_array(values: npt.ArrayLike | Any) -> np.ndarray:  # noqa: ANN401 - torch is not imported here
+    """Return lists, NumPy arrays and torch tensors (on any device, of any dtype, with gradients) as a NumPy array."""
+    if hasattr(values, "detach"):
+        tensor = values.detach().cpu()
+        # NumPy has no bfloat16.
+        return np.asarray(tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor)
+    return np.asarray(values)
 
 
 def binary_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -13,27 +24,29 @@ def binary_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         ConfigurationError: The array has other than two dimensions, no row, or a value other than 0 and 1.
     """
     array = _matrix(name, values)
-    wrong = np.argwhere((array != 0) & (array != 1))
-    if len(wrong):
-        row, column = wrong[0]
+    if array.dtype == bool:
+        return array
+    binary = array.astype(bool)
+    if not np.array_equal(binary, array):
+        row, column = np.argwhere(binary != array)[0]
         raise ConfigurationError(
             f"{name}[{row}, {column}] is {array[row, column]}", "Pass 0 and 1 (or scores together with a threshold)."
         )
-    return array.astype(bool)
+    return binary
 
 
 def score_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    """Return an (N, L) array of finite scores; integers become float64.
+    """Return an (N, L) array of finite scores as float32 or float64.
 
     Raises:
         ConfigurationError: The array has other than two dimensions, no row, or a value that is NaN or infinite.
     """
     array = _matrix(name, values)
-    if not np.issubdtype(array.dtype, np.floating):
-        array = array.astype(np.float64)
-    wrong = np.argwhere(~np.isfinite(array))
-    if len(wrong):
-        row, column = wrong[0]
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+    finite = np.isfinite(array)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
         raise ConfigurationError(f"{name}[{row}, {column}] is {array[row, column]}", "Scores must be finite.")
     return array
 
@@ -47,9 +60,15 @@ def require_same_shape(targets: np.ndarray, name: str, values: np.ndarray) -> No
         )
 
 
+def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r} is not known", f"Choose among {', '.join(map(repr, choices))}.")
+
+
 def _matrix(name: str, values: npt.ArrayLike) -> np.ndarray:
-    array = np.asarray(values)
-    if array.ndim != 2 or not len(array):
+    array = to_array(values)
+    if array.ndim != 2 or not array.size:
         raise ConfigurationError(
             f"{name} have shape {array.shape}", "Pass a non-empty array of shape (images, labels)."
         )

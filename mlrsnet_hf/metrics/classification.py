@@ -1,29 +1,48 @@
-"""Multi-label classification: sample-F1 and mean average precision, both in [0, 1]."""
+"""Multi-label classification by decisions: F1 in its readings, subset accuracy, Hamming loss, thresholds, calibration.
+
+Targets are (N, L) arrays of 0 and 1, a row per image and a column per label. Predictions are 0 and 1 too, or finite
+scores together with `threshold=`: a score above the threshold predicts the label. All values lie in [0, 1].
+
+An image without labels and without predictions has neither precision, recall nor F1; one without predictions has no
+precision, one without labels no recall. `zero_division` says what stands for an undefined ratio: 0, 1, or "skip", which
+leaves the image out of that mean and counts it in `.undefined`. F1 = 2 TP / (2 TP + FP + FN) is undefined only where
+there are neither labels nor predictions: an image with only one of the two has F1 = 0 under every policy.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mlrsnet_hf.metrics.arguments import binary_matrix, require_same_shape, score_matrix
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.metrics.arguments import binary_matrix, require_choice, require_same_shape, score_matrix
+from mlrsnet_hf.metrics.means import Mean
+
+ZeroDivision = Literal[0, 1, "skip"] | float
+Counts = npt.NDArray[np.int64]
 
 
 def sample_f1(
-    targets: npt.ArrayLike, predictions: npt.ArrayLike, *, threshold: float | None = None, zero_division: float = 0.0
-) -> float:
-    """Mean over images of the F1 between predicted and true labels.
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    zero_division: ZeroDivision = 0,
+) -> Mean:
+    """Mean over images of the F1 between predicted and true labels; higher is better.
 
-    F1(i) = 2 |P(i) & T(i)| / (|P(i)| + |T(i)|), scikit-learn's `average="samples"`; Qi et al. (2020), section 3.2.
+    F1(i) = 2 |P(i) & T(i)| / (|P(i)| + |T(i)|). The usual reading of Qi et al. (2020), section 3.2 and Table 7, and
+    scikit-learn's `f1_score(average="samples")`; for the other reading see `f1_of_means`.
 
     Args:
         targets: (N, L) true labels, 0 or 1.
         predictions: (N, L) predicted labels, 0 or 1; any finite scores if `threshold` is given.
         threshold: Scores above it predict the label; the paper uses 0.5 on sigmoid outputs.
-        zero_division: The F1 of an image with neither true nor predicted labels. An image that has only one of the two
-            scores 0 by the formula.
+        zero_division: 0, 1 or "skip" for an image with neither labels nor predictions.
 
     Returns:
-        The mean, in [0, 1]; higher is better.
+        The mean, with the value of each image in `.values`.
 
     Raises:
         ConfigurationError: Shapes differ or a value is not allowed; the message names the argument and the position.
@@ -34,72 +53,262 @@ def sample_f1(
         >>> round(sample_f1([[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]]), 4)
         0.8333
     """
-    true = binary_matrix("targets", targets)
-    if threshold is None:
-        predicted = binary_matrix("predictions", predictions)
-    else:
-        predicted = score_matrix("predictions", predictions) > threshold
-    require_same_shape(true, "predictions", predicted)
-    common = (true & predicted).sum(axis=1)
-    size = true.sum(axis=1) + predicted.sum(axis=1)
-    f1 = np.divide(2.0 * common, size, out=np.full(len(size), float(zero_division)), where=size > 0)
-    return float(f1.mean())
+    counts = _Decisions.of(targets, predictions, threshold)
+    return Mean(_f1(*counts.per_image(), zero_division))
 
 
-@dataclass(frozen=True, slots=True)
-class MeanAveragePrecision:
-    """Macro-averaged average precision."""
+def sample_precision(
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    zero_division: ZeroDivision = 0,
+) -> Mean:
+    """Mean over images of the share of predicted labels that are true; higher is better.
 
-    value: float
-    """Mean over the labels that occur, in [0, 1]; higher is better. NaN if no label occurs."""
-    per_label: npt.NDArray[np.float64]
-    """(L,) average precision; NaN for a label without a positive."""
-
-    @property
-    def undefined(self) -> int:
-        """Number of labels without a positive, left out of the mean."""
-        return int(np.isnan(self.per_label).sum())
+    P(i) = |P(i) & T(i)| / |P(i)|, undefined for an image without predictions. Qi et al. (2020), section 3.2;
+    scikit-learn's `precision_score(average="samples")`. Arguments, result and errors as in `sample_f1`.
+    """
+    hits, predicted, _ = _Decisions.of(targets, predictions, threshold).per_image()
+    return Mean(_ratio(hits, predicted, zero_division))
 
 
-def mean_average_precision(targets: npt.ArrayLike, scores: npt.ArrayLike) -> MeanAveragePrecision:
-    """Mean over labels of average precision.
+def sample_recall(
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    zero_division: ZeroDivision = 0,
+) -> Mean:
+    """Mean over images of the share of true labels that are predicted; higher is better.
 
-    AP = sum over n of (R(n) - R(n-1)) P(n), with precision P and recall R at the n-th distinct score from the top:
-    scikit-learn's `average_precision_score`. Images of one score enter together, so their order does not matter.
+    R(i) = |P(i) & T(i)| / |T(i)|, undefined for an image without labels. Qi et al. (2020), section 3.2; scikit-learn's
+    `recall_score(average="samples")`. Arguments, result and errors as in `sample_f1`.
+    """
+    hits, _, true = _Decisions.of(targets, predictions, threshold).per_image()
+    return Mean(_ratio(hits, true, zero_division))
+
+
+def f1_of_means(
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    zero_division: ZeroDivision = 0,
+) -> float:
+    """F1 of the mean precision and the mean recall over images; higher is better.
+
+    F = 2 P R / (P + R) with P = `sample_precision` and R = `sample_recall`: the letter of Qi et al. (2020), section
+    3.2, "all precision and recall values are computed separately for each sample and then averaged across samples".
+    0 if both means are 0. Arguments and errors as in `sample_f1`; the policy acts on precision and recall.
+
+    Examples:
+        P = (1/2 + 1) / 2 = 3/4, R = (1 + 1) / 2 = 1, F = 2 * 3/4 / (7/4) = 6/7:
+
+        >>> round(f1_of_means([[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]]), 4)
+        0.8571
+    """
+    hits, predicted, true = _Decisions.of(targets, predictions, threshold).per_image()
+    return _harmonic_mean(Mean(_ratio(hits, predicted, zero_division)), Mean(_ratio(hits, true, zero_division)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationReport:
+    """All measures of one set of decisions."""
+
+    sample_f1: Mean
+    sample_precision: Mean
+    sample_recall: Mean
+    f1_of_means: float
+    micro_f1: float
+    """F1 of all decisions taken together."""
+    macro_f1: Mean
+    """Mean over labels of each label's F1; a label that neither occurs nor is predicted follows `zero_division`."""
+    subset_accuracy: Mean
+    """Share of images whose labels are all right."""
+    hamming_loss: Mean
+    """Share of wrong decisions; lower is better."""
+    images: int
+    labels: int
+
+    def values(self) -> dict[str, float]:
+        """Return the measures by name as plain floats."""
+        names = (field for field in self.__slots__ if field not in ("images", "labels"))
+        return {name: float(getattr(self, name)) for name in names}
+
+
+def classification_report(
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    zero_division: ZeroDivision = 0,
+) -> ClassificationReport:
+    """Compute every measure of the decisions from one pass over them.
+
+    Arguments and errors as in `sample_f1`.
+
+    Examples:
+        >>> report = classification_report([[1, 0], [1, 1]], [[1, 0], [0, 1]])
+        >>> report.subset_accuracy, report.hamming_loss, report.micro_f1
+        (0.5, 0.25, 0.8)
+    """
+    decisions = _Decisions.of(targets, predictions, threshold)
+    hits, predicted, true = decisions.per_image()
+    label_hits, label_predicted, label_true = decisions.per_label()
+    precision, recall = Mean(_ratio(hits, predicted, zero_division)), Mean(_ratio(hits, true, zero_division))
+    all_hits, all_predicted, all_true = (np.array([counts.sum()]) for counts in (hits, predicted, true))
+    wrong = predicted + true - 2 * hits
+    images, labels = decisions.true.shape
+    return ClassificationReport(
+        sample_f1=Mean(_f1(hits, predicted, true, zero_division)),
+        sample_precision=precision,
+        sample_recall=recall,
+        f1_of_means=_harmonic_mean(precision, recall),
+        micro_f1=float(Mean(_f1(all_hits, all_predicted, all_true, zero_division))),
+        macro_f1=Mean(_f1(label_hits, label_predicted, label_true, zero_division)),
+        subset_accuracy=Mean(wrong == 0),
+        hamming_loss=Mean(wrong / labels),
+        images=images,
+        labels=labels,
+    )
+
+
+def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: float = 0.5) -> npt.NDArray[np.float64]:
+    """Per label, the threshold that gives the highest F1; to be chosen on a validation set.
+
+    Candidates lie half-way between neighbouring distinct scores, so that `scores > threshold` separates them; among
+    equals the highest threshold wins, which predicts the fewest labels. The highest F1 of a label is that of the best
+    cut through its ranking, so no other threshold does better.
 
     Args:
         targets: (N, L) true labels, 0 or 1.
-        scores: (N, L) finite scores, higher for more confident; any monotone scale.
+        scores: (N, L) finite scores.
+        default: The threshold of a label that does not occur.
 
     Returns:
-        The mean over the labels that occur, with the values per label.
+        (L,) float64 thresholds.
 
     Raises:
         ConfigurationError: Shapes differ or a value is not allowed; the message names the argument and the position.
 
     Examples:
-        The first label is ranked perfectly; the second has its one positive at rank 2; the third does not occur:
-
-        >>> result = mean_average_precision([[1, 0, 0], [0, 1, 0]], [[0.9, 0.8, 0.1], [0.2, 0.3, 0.4]])
-        >>> result.value, result.undefined
-        (0.75, 1)
+        >>> best_thresholds([[1], [1], [0]], [[0.8], [0.2], [0.1]]).round(3).tolist()
+        [0.15]
     """
     true = binary_matrix("targets", targets)
     values = score_matrix("scores", scores)
     require_same_shape(true, "scores", values)
-    per_label = np.array([_average_precision(true[:, j], values[:, j]) for j in range(true.shape[1])])
-    defined = per_label[~np.isnan(per_label)]
-    return MeanAveragePrecision(float(defined.mean()) if len(defined) else float("nan"), per_label)
+    columns = zip(true.T, values.T.astype(np.float64), strict=True)
+    return np.array([_best_threshold(t, s) if t.any() else default for t, s in columns])
 
 
-def _average_precision(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating]) -> float:
-    positives = int(true.sum())
-    if not positives:
-        return float("nan")
+def calibration_error(
+    targets: npt.ArrayLike, scores: npt.ArrayLike, *, bins: int = 15, average: Literal["micro", "macro"] = "micro"
+) -> Mean:
+    """Expected calibration error of sigmoid scores; lower is better.
+
+    ECE = sum over bins of (n_b / n) |mean score in b - share of positives in b|, with equal-width bins over [0, 1]
+    that are closed on the right (Naeini et al. 2015; Guo et al. 2017, eq. 3), on the positive class of each binary
+    decision.
+
+    Args:
+        targets: (N, L) true labels, 0 or 1.
+        scores: (N, L) scores in [0, 1].
+        bins: Number of bins.
+        average: "micro" takes all decisions together, "macro" is the mean over labels.
+
+    Returns:
+        The error, in [0, 1]; for "macro" with the value of each label in `.values`.
+
+    Raises:
+        ConfigurationError: Shapes differ or a value is not allowed; the message names the argument and the position.
+
+    Examples:
+        Scores of 0.75 of which half come true are off by 0.25:
+
+        >>> calibration_error([[1], [0]], [[0.75], [0.75]])
+        0.25
+    """
+    require_choice("average", average, ("micro", "macro"))
+    if bins < 1:
+        raise ConfigurationError(f"bins={bins} cannot be used", "Give a whole number of at least 1.")
+    true = binary_matrix("targets", targets)
+    values = score_matrix("scores", scores)
+    require_same_shape(true, "scores", values)
+    outside = np.argwhere((values < 0) | (values > 1))
+    if len(outside):
+        row, column = outside[0]
+        raise ConfigurationError(f"scores[{row}, {column}] is {values[row, column]}", "Pass sigmoid scores in [0, 1].")
+    if average == "micro":
+        return Mean([_calibration_error(true.ravel(), values.ravel(), bins)])
+    return Mean([_calibration_error(t, s, bins) for t, s in zip(true.T, values.T, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """Checked true and predicted labels, both (N, L) bool."""
+
+    true: npt.NDArray[np.bool_]
+    predicted: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, targets: npt.ArrayLike, predictions: npt.ArrayLike, threshold: float | None) -> "_Decisions":
+        true = binary_matrix("targets", targets)
+        if threshold is None:
+            predicted = binary_matrix("predictions", predictions)
+        else:
+            predicted = score_matrix("predictions", predictions) > threshold
+        require_same_shape(true, "predictions", predicted)
+        return cls(true, predicted)
+
+    def per_image(self) -> tuple[Counts, Counts, Counts]:
+        """Return (N,) counts of hits, predictions and true labels."""
+        return self._counts(axis=1)
+
+    def per_label(self) -> tuple[Counts, Counts, Counts]:
+        """Return (L,) counts of hits, predictions and true labels."""
+        return self._counts(axis=0)
+
+    def _counts(self, axis: int) -> tuple[Counts, Counts, Counts]:
+        matrices = (self.true & self.predicted, self.predicted, self.true)
+        hits, predicted, true = (np.count_nonzero(matrix, axis=axis) for matrix in matrices)
+        return hits, predicted, true
+
+
+def _f1(hits: Counts, predicted: Counts, true: Counts, zero_division: ZeroDivision) -> npt.NDArray[np.float64]:
+    return _ratio(2 * hits, predicted + true, zero_division)
+
+
+def _ratio(part: Counts, whole: Counts, zero_division: ZeroDivision) -> npt.NDArray[np.float64]:
+    """Divide; where the whole is 0, the policy's value, or NaN to leave the entry out."""
+    require_choice("zero_division", zero_division, (0, 1, "skip"))
+    fill = np.nan if zero_division == "skip" else float(zero_division)
+    return np.divide(part, whole, out=np.full(len(whole), fill), where=whole > 0)
+
+
+def _harmonic_mean(precision: float, recall: float) -> float:
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def _best_threshold(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float:
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    hits = np.cumsum(true[order])
-    # The last position of each block of equal scores.
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    gained = np.diff(hits[ends], prepend=0)
-    return float((gained * hits[ends] / (ends + 1)).sum() / positives)
+    # A cut is possible behind the last of equal scores.
+    cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    hits = np.cumsum(true[order])[cuts]
+    best = int(np.argmax(2 * hits / (cuts + 1 + hits[-1])))
+    below = ranked[cuts[best] + 1] if best + 1 < len(cuts) else ranked[-1] - 1.0
+    return float(_between(below, ranked[cuts[best]]))
+
+
+def _between(low: float, high: float) -> float:
+    """Return a number in [low, high), half-way if floating point has one there."""
+    middle = low + (high - low) / 2
+    return middle if middle < high else low
+
+
+def _calibration_error(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating], bins: int) -> float:
+    index = np.clip(np.ceil(scores.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    gap = np.bincount(index, weights=scores, minlength=bins) - np.bincount(index, weights=true, minlength=bins)
+    return float(np.abs(gap).sum() / len(scores))
