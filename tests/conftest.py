@@ -2,9 +2,11 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 from PIL import Image
 
@@ -13,6 +15,10 @@ from mlrsnet_hf.taxonomy import LABELS, find_label, find_scene
 CHECKOUT = Path(__file__).parents[1]
 SHARED = CHECKOUT.parent / "shared"
 PUBLISHED_LABELS = [label.published for label in LABELS]
+
+# No test asserts a time; in CI a failure must be the code's, not the draw's.
+hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("project")
 
 MakeRelease = Callable[..., Path]
 

@@ -215,7 +215,7 @@ class RelevantRanks:
 
 def _rows(relevance: npt.ArrayLike | Sequence[npt.ArrayLike]) -> npt.NDArray[np.bool_] | list[npt.NDArray[np.bool_]]:
     """Return a (Q, D) matrix, or a list of rows if they have several lengths; all values checked."""
-    if isinstance(relevance, list | tuple) and len({len(row) for row in relevance}) > 1:
+    if isinstance(relevance, list | tuple) and len({np.shape(row) for row in relevance}) > 1:
         return [_binary(to_array(row), f"relevance[{query}]") for query, row in enumerate(relevance)]
     matrix = to_array(relevance)
     if matrix.ndim != 2:

@@ -1,125 +1,194 @@
+import warnings
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn import metrics as sk
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics import METRICS, mean_average_precision, sample_f1
+from mlrsnet_hf.metrics import (
+    best_thresholds,
+    calibration_error,
+    classification_report,
+    f1_of_means,
+    sample_f1,
+    sample_precision,
+    sample_recall,
+)
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 7))
+POLICIES = st.sampled_from([0, 1])
 
 
 @st.composite
 def targets_and_scores(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Few distinct scores, so that ties are common."""
+    """Few distinct scores, so that ties are common, and rows without labels or predictions."""
     shape = draw(SHAPES)
     targets = draw(hnp.arrays(np.int64, shape, elements=st.integers(0, 1)))
     scores = draw(hnp.arrays(np.int64, shape, elements=st.integers(-3, 4)))
     return targets, scores / 4
 
 
-def brute_force_ap(targets: np.ndarray, scores: np.ndarray) -> float:
-    """Sum over distinct thresholds of gained recall times precision, from the definition."""
-    total, recall_before = 0.0, 0.0
-    for threshold in sorted(set(scores), reverse=True):
-        taken = scores >= threshold
-        hits = (targets[taken] == 1).sum()
-        recall = hits / targets.sum()
-        total += (recall - recall_before) * hits / taken.sum()
-        recall_before = recall
-    return total
+def by_scikit_learn(measure: str, targets: np.ndarray, predictions: np.ndarray, zero_division: int) -> float:
+    """scikit-learn wants two labels at least for a multi-label matrix; a column without anything changes no sample."""
+    padded = [np.hstack([part, np.zeros((len(part), 2), int)]) for part in (targets, predictions)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return getattr(sk, measure)(*padded, average="samples", zero_division=zero_division)
+
+
+@given(targets_and_scores(), POLICIES)
+def test_sample_measures_equal_scikit_learn(data: tuple[np.ndarray, np.ndarray], zero_division: int) -> None:
+    targets, scores = data
+    predictions = (scores > 0.5).astype(int)
+    for ours, theirs in (
+        (sample_precision, "precision_score"),
+        (sample_recall, "recall_score"),
+        (sample_f1, "f1_score"),
+    ):
+        expected = by_scikit_learn(theirs, targets, predictions, zero_division)
+        assert ours(targets, predictions, zero_division=zero_division) == pytest.approx(expected)
+        assert ours(targets, scores, threshold=0.5, zero_division=zero_division) == pytest.approx(expected)
+
+
+@given(targets_and_scores(), st.sampled_from([0, 1, "skip"]))
+def test_every_measure_equals_a_loop_over_the_definition(
+    data: tuple[np.ndarray, np.ndarray], zero_division: int | str
+) -> None:
+    targets, scores = data
+    predictions = scores > 0.5
+    stand_in = np.nan if zero_division == "skip" else zero_division
+
+    def ratio(part: float, whole: float) -> float:
+        return part / whole if whole else stand_in
+
+    precisions, recalls, f1s, exact, wrong = [], [], [], [], 0
+    for true, predicted in zip(targets.tolist(), predictions.tolist(), strict=True):
+        hits = sum(t and p for t, p in zip(true, predicted, strict=True))
+        precisions.append(ratio(hits, sum(predicted)))
+        recalls.append(ratio(hits, sum(true)))
+        f1s.append(ratio(2 * hits, sum(predicted) + sum(true)))
+        exact.append([bool(t) for t in true] == predicted)
+        wrong += sum(bool(t) != p for t, p in zip(true, predicted, strict=True))
+    report = classification_report(targets, scores, threshold=0.5, zero_division=zero_division)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        p, r = np.nanmean(precisions), np.nanmean(recalls)
+        assert report.sample_f1 == pytest.approx(np.nanmean(f1s), nan_ok=True)
+    assert report.sample_precision == pytest.approx(p, nan_ok=True)
+    assert report.sample_recall == pytest.approx(r, nan_ok=True)
+    assert report.f1_of_means == pytest.approx(2 * p * r / (p + r) if p + r else 0.0, nan_ok=True)
+    assert report.f1_of_means == pytest.approx(
+        f1_of_means(targets, scores, threshold=0.5, zero_division=zero_division), nan_ok=True
+    )
+    assert report.sample_f1.undefined == int(np.isnan(f1s).sum())
+    assert report.subset_accuracy == pytest.approx(np.mean(exact))
+    assert report.hamming_loss == pytest.approx(wrong / targets.size)
+
+
+@given(targets_and_scores(), POLICIES)
+def test_label_averages_equal_scikit_learn(data: tuple[np.ndarray, np.ndarray], zero_division: int) -> None:
+    targets, scores = data
+    report = classification_report(targets, scores, threshold=0.5, zero_division=zero_division)
+    predictions = (scores > 0.5).astype(int)
+    flat = sk.f1_score(targets.ravel(), predictions.ravel(), zero_division=zero_division)
+    assert report.micro_f1 == pytest.approx(flat)
+    per_label = [sk.f1_score(t, p, zero_division=zero_division) for t, p in zip(targets.T, predictions.T, strict=True)]
+    np.testing.assert_allclose(report.macro_f1.values, per_label)
+    assert report.macro_f1 == pytest.approx(np.mean(per_label))
+
+
+def test_two_readings_by_hand() -> None:
+    targets = [[1, 1, 0, 0], [0, 0, 1, 1]]
+    predictions = [[1, 0, 0, 0], [1, 1, 1, 1]]
+    # Image 1: P = 1, R = 1/2, F1 = 2/3. Image 2: P = 1/2, R = 1, F1 = 2/3. Means: P = R = 3/4, F1 of them 3/4.
+    assert sample_f1(targets, predictions) == pytest.approx(2 / 3)
+    assert f1_of_means(targets, predictions) == pytest.approx(3 / 4)
+
+
+def test_policies_by_hand() -> None:
+    targets = [[0, 0], [0, 0], [1, 0], [1, 0]]
+    predictions = [[0, 0], [1, 0], [0, 0], [1, 0]]
+    # F1: undefined, 0, 0, 1. Precision: undefined, 0, undefined, 1. Recall: undefined, undefined, 0, 1.
+    assert sample_f1(targets, predictions, zero_division=0) == pytest.approx(1 / 4)
+    assert sample_f1(targets, predictions, zero_division=1) == pytest.approx(2 / 4)
+    assert sample_f1(targets, predictions, zero_division="skip") == pytest.approx(1 / 3)
+    assert sample_f1(targets, predictions, zero_division="skip").undefined == 1
+    assert sample_precision(targets, predictions, zero_division="skip") == pytest.approx(1 / 2)
+    assert sample_recall(targets, predictions, zero_division=1) == pytest.approx(3 / 4)
 
 
 @given(targets_and_scores())
-def test_average_precision_equals_brute_force_and_scikit_learn(data: tuple[np.ndarray, np.ndarray]) -> None:
+def test_no_threshold_beats_the_best_one(data: tuple[np.ndarray, np.ndarray]) -> None:
     targets, scores = data
-    result = mean_average_precision(targets, scores)
-    for j, value in enumerate(result.per_label):
-        if targets[:, j].any():
-            assert value == pytest.approx(brute_force_ap(targets[:, j], scores[:, j]), abs=1e-12)
-            assert value == pytest.approx(average_precision_score(targets[:, j], scores[:, j]), abs=1e-12)
-        else:
-            assert np.isnan(value)
-    occurring = targets.any(axis=0)
-    assert result.undefined == (~occurring).sum()
-    if occurring.any():
-        expected = average_precision_score(targets[:, occurring], scores[:, occurring], average="macro")
-        assert result.value == pytest.approx(expected, abs=1e-12)
-    else:
-        assert np.isnan(result.value)
+    thresholds = best_thresholds(targets, scores)
+
+    def f1(true: np.ndarray, predicted: np.ndarray) -> float:
+        return 2 * (true & predicted).sum() / (true.sum() + predicted.sum())
+
+    candidates = np.unique(np.concatenate([scores.ravel(), scores.ravel() - 1e-3]))
+    for true, values, threshold in zip(targets.T, scores.T, thresholds, strict=True):
+        if not true.any():
+            assert threshold == 0.5
+            continue
+        best = max(f1(true == 1, values > candidate) for candidate in candidates)
+        assert f1(true == 1, values > threshold) == pytest.approx(best)
 
 
-@given(targets_and_scores(), st.randoms())
-def test_order_of_images_and_labels_does_not_matter(data: tuple[np.ndarray, np.ndarray], random: object) -> None:
+def test_threshold_separates_neighbouring_floats() -> None:
+    high = 0.3
+    low = float(np.nextafter(high, 0))
+    threshold = best_thresholds([[1], [0]], [[high], [low]])
+    assert (np.array([high, low]) > threshold).tolist() == [True, False]
+
+
+@given(targets_and_scores(), st.integers(1, 20))
+def test_calibration_error_equals_a_loop_over_bins(data: tuple[np.ndarray, np.ndarray], bins: int) -> None:
     targets, scores = data
-    rows, columns = (np.random.default_rng(0).permutation(n) for n in targets.shape)
-    shuffled = mean_average_precision(targets[rows][:, columns], scores[rows][:, columns])
-    np.testing.assert_allclose(shuffled.per_label, mean_average_precision(targets, scores).per_label[columns])
-    assert sample_f1(targets[rows][:, columns], scores[rows][:, columns], threshold=0.5) == pytest.approx(
-        sample_f1(targets, scores, threshold=0.5)
-    )
-
-
-@given(targets_and_scores(), st.sampled_from([0.0, 1.0]))
-def test_sample_f1_equals_scikit_learn(data: tuple[np.ndarray, np.ndarray], zero_division: float) -> None:
-    targets, scores = data
-    predictions = (scores > 0.5).astype(int)
-    expected = np.mean(
-        [
-            f1_score(t, p, zero_division=zero_division) if t.any() or p.any() else zero_division
-            for t, p in zip(targets, predictions, strict=True)
+    scores = (scores + 0.75) / 1.75
+    expected = 0.0
+    for b in range(bins):
+        inside = [
+            (t, s)
+            for t, s in zip(targets.ravel(), scores.ravel(), strict=True)
+            if b / bins < s <= (b + 1) / bins or (b == 0 and s == 0)
         ]
-    )
-    assert sample_f1(targets, predictions, zero_division=zero_division) == pytest.approx(expected)
-    assert sample_f1(targets, scores, threshold=0.5, zero_division=zero_division) == pytest.approx(expected)
+        if inside:
+            true, score = np.mean(inside, axis=0)
+            expected += len(inside) / targets.size * abs(true - score)
+    assert calibration_error(targets, scores, bins=bins) == pytest.approx(expected, abs=1e-9)
 
 
-def test_by_hand() -> None:
-    # Label 0, by score: 1 0 1 0 -> AP = 1/2 * 1/1 + 1/2 * 2/3 = 5/6.
-    # Label 1: all four tie, two positives -> AP = 1 * 2/4 = 1/2.
-    targets = [[1, 1], [0, 1], [1, 0], [0, 0]]
-    scores = [[0.9, 0.5], [0.8, 0.5], [0.7, 0.5], [0.6, 0.5]]
-    result = mean_average_precision(targets, scores)
-    np.testing.assert_allclose(result.per_label, [5 / 6, 1 / 2])
-    assert result.value == pytest.approx((5 / 6 + 1 / 2) / 2)
-    # Threshold 0.5 is exceeded by label 0 only: F1 = 2/3, 0, 1, 0.
-    assert sample_f1(targets, scores, threshold=0.5) == pytest.approx((2 / 3 + 0 + 1 + 0) / 4)
+def test_calibration_by_label() -> None:
+    result = calibration_error([[1, 0], [1, 1]], [[0.9, 0.5], [0.9, 0.5]], average="macro")
+    np.testing.assert_allclose(result.values, [0.1, 0.0], atol=1e-12)
+    with pytest.raises(ConfigurationError, match=r"scores\[0, 0\] is 1.5. Pass sigmoid scores"):
+        calibration_error([[1]], [[1.5]])
+    with pytest.raises(ConfigurationError, match="bins=0"):
+        calibration_error([[1]], [[0.5]], bins=0)
 
 
-def test_float32_scores_equal_their_float64_values() -> None:
-    rng = np.random.default_rng(0)
-    targets, scores = rng.integers(0, 2, (200, 5)), rng.random((200, 5), dtype=np.float32)
-    assert mean_average_precision(targets, scores).value == mean_average_precision(targets, scores.astype(float)).value
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_torch_tensors_are_taken(dtype: torch.dtype) -> None:
+    targets = torch.tensor([[1, 0], [0, 1]])
+    scores = torch.tensor([[0.75, 0.25], [0.75, 0.5]], dtype=dtype, requires_grad=True)
+    assert sample_f1(targets, scores, threshold=0.5) == sample_f1([[1, 0], [0, 1]], [[1, 0], [1, 0]])
 
 
 @pytest.mark.parametrize(
-    ("targets", "scores", "message"),
+    ("predictions", "options", "message"),
     [
-        ([[0, 2]], [[0.1, 0.2]], r"targets\[0, 1\] is 2"),
-        ([[0, 1]], [[0.1, np.nan]], r"scores\[0, 1\] is nan"),
-        ([[0, 1], [0, 1]], [[0.1, 0.2], [-np.inf, 0.2]], r"scores\[1, 0\] is -inf"),
-        ([[0, 1]], [[0.1, 0.2, 0.3]], r"targets have shape \(1, 2\) but scores \(1, 3\)"),
-        ([0, 1], [0.1, 0.2], r"targets have shape \(2,\)"),
-        (np.zeros((0, 3)), np.zeros((0, 3)), r"targets have shape \(0, 3\)"),
-        ([["a"]], [[0.5]], r"targets have dtype"),
+        ([[0.4, 1]], {}, r"predictions\[0, 0\] is 0.4. Pass 0 and 1 \(or scores together with a threshold\)"),
+        ([[0.4, np.nan]], {"threshold": 0.5}, r"predictions\[0, 1\] is nan. Scores must be finite"),
+        ([[1, 0, 1]], {}, r"targets have shape \(1, 2\) but predictions \(1, 3\)"),
+        ([[1, 0]], {"zero_division": "nan"}, r"zero_division='nan' is not known. Choose among 0, 1, 'skip'"),
+        ([1, 0], {}, r"predictions have shape \(2,\)"),
     ],
 )
-def test_bad_input_names_argument_and_position(targets: list, scores: list, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        mean_average_precision(targets, scores)
-
-
-def test_predictions_without_threshold_must_be_binary() -> None:
-    with pytest.raises(ConfigurationError, match=r"predictions\[0, 0\] is 0.4.* together with a threshold"):
-        sample_f1([[1]], [[0.4]])
-
-
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_registry_declares_direction_and_bounds(metric) -> None:  # noqa: ANN001
-    targets = np.eye(4, 3, dtype=int)[[0, 1, 2, 0]]
-    best, worst = metric.function(targets, targets.astype(float)), metric.function(targets, 1.0 - targets)
-    assert (best > worst) == metric.higher_is_better
-    assert best == metric.bounds[1]
-    assert metric.bounds[0] <= worst
+def test_bad_input_names_argument_and_position(predictions: list, options: dict, message: str) -> None:
+    for function in (sample_f1, sample_precision, sample_recall, f1_of_means, classification_report):
+        with pytest.raises(ConfigurationError, match=message):
+            function([[0, 1]], predictions, **options)
