@@ -13,6 +13,7 @@ _PUBLIC = {
     "load_release": "mlrsnet_hf.dataset",
     "METRICS": "mlrsnet_hf.metrics",
     "mean_average_precision": "mlrsnet_hf.metrics",
+    "metric_path": "mlrsnet_hf.metrics.modules",
     "sample_f1": "mlrsnet_hf.metrics",
     "Record": "mlrsnet_hf.release",
     "open_release": "mlrsnet_hf.release",

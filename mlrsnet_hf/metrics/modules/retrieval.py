@@ -1,0 +1,167 @@
+"""Inputs of the retrieval modules: ranked scene ids, ranked relevance, ranks of the relevant items."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.metrics.means import Mean
+from mlrsnet_hf.metrics.modules.base import Form, Inputs, by_group, plain
+from mlrsnet_hf.metrics.modules.rows import Rows, integer_column
+from mlrsnet_hf.metrics.relevant_ranks import RelevantRanks
+
+MPEG7_CITATION = """\
+@article{manjunath2001color,
+  title   = {Color and texture descriptors},
+  author  = {Manjunath, B. S. and Ohm, Jens-Rainer and Vasudevan, Vinod V. and Yamada, Akio},
+  journal = {IEEE Transactions on Circuits and Systems for Video Technology},
+  volume  = {11},
+  number  = {6},
+  pages   = {703--715},
+  year    = {2001}
+}"""
+
+SCENES = Form(
+    name="scenes",
+    predictions="the scene ids of the items that a query found, best first (names: mlrsnet_hf.find_scene(name).id)",
+    references="the query's scene id",
+    example={"predictions": [[0, 1, 0, 1], [1, 1, 0, 0]], "references": [0, 1]},
+    features={"predictions": "[int32]", "references": "int32"},
+)
+RELEVANCE = Form(
+    name="relevance",
+    predictions="1 for relevant and 0 for other items that a query found, best first",
+    references="the number of relevant items in the database",
+    example={"predictions": [[1, 0, 1, 0], [1, 1, 0, 0]], "references": [2, 2]},
+    features={"predictions": "[int8]", "references": "int32"},
+)
+RANKS = Form(
+    name="ranks",
+    predictions="the ranks, from 1 and ascending, at which a query found relevant items",
+    references="the number of relevant items in the database",
+    example={"predictions": [[1, 3], [1, 2]], "references": [2, 2]},
+    features={"predictions": "[int32]", "references": "int32"},
+)
+
+
+class RetrievalInputs(Inputs):
+    """Inputs of the modules on rankings."""
+
+    forms = (SCENES, RELEVANCE, RANKS)
+    options = ("relevant", "depth", "k", "up_to", "gtm", "variant", "empty", "per_query", "per_scene")
+
+    def columns(self, predictions: Any, references: Any) -> dict[str, list[Any]]:  # noqa: ANN401
+        """Return rankings and references as lists of whole numbers."""
+        rows = Rows.of("predictions", predictions, self.remedy).integers(self.remedy, int(self.form is RANKS))
+        if self.form is RELEVANCE and (rows.flat > 1).any():
+            index = int(np.argmax(rows.flat > 1))
+            raise ConfigurationError(f"{rows.at(index)}, neither 0 nor 1", self.remedy)
+        return {"predictions": rows.lists(), "references": integer_column("references", references, self.remedy)}
+
+    def ranks(
+        self,
+        predictions: Sequence[Any],
+        references: Sequence[int],
+        relevant: Mapping[Any, int] | None,
+        depth: int | None,
+        *,
+        top: int | None,
+    ) -> RelevantRanks:
+        """Return the ranks of the relevant items.
+
+        Args:
+            predictions: As `columns` made them.
+            references: As `columns` made them.
+            relevant: For "scenes", the number of items of each scene in the database; None if the rankings are whole.
+            depth: For "ranks", how many items of the rankings were looked at; None for all.
+            top: How many items of a ranking the measure looks at; None if it depends on all relevant items.
+
+        Raises:
+            ConfigurationError: The rankings contradict each other or the counts, or an option does not belong here.
+        """
+        self.require_some(references)
+        self._require_own_options(relevant, depth)
+        if self.form is RANKS:
+            return self._from_ranks(predictions, np.array(references, dtype=np.int64), depth)
+        rows = Rows.of("predictions", predictions, self.remedy)
+        counts = np.array(references, dtype=np.int64)
+        if self.form is RELEVANCE:
+            return _from_relevance(rows.flat == 1, rows, counts)
+        if relevant is None and (top is None or top > rows.lengths.min(initial=0)) and not _one_database(rows, counts):
+            raise ConfigurationError(
+                "the rankings do not hold the same items, so they are not whole",
+                "Pass relevant={scene id: number of its items in the database}, such as "
+                "collections.Counter(database_scenes).",
+            )
+        hits = rows.flat == np.repeat(counts, rows.lengths)
+        return _from_relevance(hits, rows, None if relevant is None else _counts(relevant, references))
+
+    def results(
+        self, name: str, mean: Mean, references: Sequence[int], *, per_query: bool, per_scene: bool
+    ) -> dict[str, Any]:
+        """Return a measure by name, with its values per query and per scene where they are wanted.
+
+        Raises:
+            ConfigurationError: Values per scene are wanted of inputs without scenes.
+        """
+        results: dict[str, Any] = {name: float(mean)}
+        if per_query:
+            results[f"{name}_per_query"] = plain(mean.values)
+        if per_scene:
+            if self.form is not SCENES:
+                raise ConfigurationError(
+                    f"configuration {self.form.name!r} does not know the queries' scenes",
+                    "Load configuration 'scenes', or ask for per_query=True.",
+                )
+            results[f"{name}_per_scene"] = by_group(mean, references)
+        return results
+
+    def _require_own_options(self, relevant: Mapping[Any, int] | None, depth: int | None) -> None:
+        if relevant is not None and self.form is not SCENES:
+            raise ConfigurationError(
+                f"relevant= belongs to configuration 'scenes', this is {self.form.name!r}",
+                "Here the references are the numbers of relevant items.",
+            )
+        if depth is not None and self.form is not RANKS:
+            raise ConfigurationError(
+                f"depth= belongs to configuration 'ranks', this is {self.form.name!r}",
+                "Here the length of a row tells how deep it is.",
+            )
+
+    def _from_ranks(self, predictions: Sequence[Any], counts: np.ndarray, depth: int | None) -> RelevantRanks:
+        found = np.array([len(row) for row in predictions], dtype=np.int64)
+        missing = np.flatnonzero(found < counts)
+        if depth is None and len(missing):
+            query = missing[0]
+            raise ConfigurationError(
+                f"predictions[{query}] hold {found[query]} ranks of {counts[query]} relevant items",
+                "Pass depth=, the number of items of each ranking that were looked at.",
+            )
+        return RelevantRanks.from_ranks(predictions, counts, depth)
+
+
+def _from_relevance(hits: np.ndarray, rows: Rows, counts: np.ndarray | None) -> RelevantRanks:
+    """Return the ranks of hits; rankings that show every relevant item may have several lengths."""
+    matrix = hits.reshape(-1, rows.width) if rows.width else np.split(hits, np.cumsum(rows.lengths)[:-1])
+    found = np.array([np.count_nonzero(row) for row in matrix], dtype=np.int64)
+    whole = counts is None or np.array_equal(found, counts)
+    return RelevantRanks.from_relevance(matrix, None if whole else counts)
+
+
+def _counts(relevant: Mapping[Any, int], references: Sequence[int]) -> np.ndarray:
+    """Return each query's number of relevant items; JSON has the scene ids as text."""
+    known = {int(scene): int(count) for scene, count in relevant.items()}
+    missing = sorted(set(references) - set(known))
+    if missing:
+        raise ConfigurationError(f"relevant has no number for scene {missing[0]}", "Pass one for every query's scene.")
+    return np.array([known[scene] for scene in references], dtype=np.int64)
+
+
+def _one_database(rows: Rows, queries: np.ndarray) -> bool:
+    """Return whether all rankings may be orders of one database, or of one that holds the queries themselves too."""
+    if rows.width is None:
+        return False
+    items = rows.flat.reshape(-1, rows.width)
+    with_query = np.concatenate([items, queries[:, None]], axis=1)
+    return any((ordered == ordered[0]).all() for ordered in (np.sort(items, axis=1), np.sort(with_query, axis=1)))
