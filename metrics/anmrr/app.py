@@ -1,0 +1,8 @@
+"""The page of this metric's Space."""
+
+from pathlib import Path
+
+from mlrsnet_hf.metrics.modules.page import build_page
+
+if __name__ == "__main__":
+    build_page(Path(__file__).with_name("anmrr.py")).launch()
