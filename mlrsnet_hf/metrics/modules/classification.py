@@ -141,8 +141,8 @@ def _matrix(rows: Rows, width: int | None, remedy: str) -> npt.NDArray[np.float6
 
 def _multi_hot(rows: Rows, width: int, remedy: str) -> npt.NDArray[np.int8]:
     """Return rows of label ids as a matrix of 0 and 1."""
-    ids = rows.integers(f"Without threshold=, pass label ids. {remedy}").flat
-    outside = np.flatnonzero(ids >= width)
+    rows = rows.integers(f"Without threshold=, pass label ids. {remedy}")
+    outside = np.flatnonzero(rows.flat >= width)
     if len(outside):
         index = int(outside[0])
         raise ConfigurationError(
@@ -150,5 +150,5 @@ def _multi_hot(rows: Rows, width: int, remedy: str) -> npt.NDArray[np.int8]:
             f"Ids count from 0 to {width - 1}; pass num_labels= where it is another number.",
         )
     matrix = np.zeros((len(rows.lengths), width), dtype=np.int8)
-    matrix[np.repeat(np.arange(len(rows.lengths)), rows.lengths), ids] = 1
+    matrix[np.repeat(np.arange(len(rows.lengths)), rows.lengths), rows.flat] = 1
     return matrix

@@ -88,7 +88,8 @@ class RetrievalInputs(Inputs):
         counts = np.array(references, dtype=np.int64)
         if self.form is RELEVANCE:
             return _from_relevance(rows.flat == 1, rows, counts)
-        if relevant is None and (top is None or top > rows.lengths.min(initial=0)) and not _one_database(rows, counts):
+        decided = top is not None and top <= rows.lengths.min()
+        if relevant is None and not decided and not _one_database(rows, counts):
             raise ConfigurationError(
                 "the rankings do not hold the same items, so they are not whole",
                 "Pass relevant={scene id: number of its items in the database}, such as "

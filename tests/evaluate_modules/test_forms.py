@@ -1,0 +1,136 @@
+"""A wrong form of input gets an error that shows the right one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
+from mlrsnet_hf.metrics.modules.classification import DECISION_FORMS, SCORE_FORMS
+from mlrsnet_hf.metrics.modules.retrieval import RetrievalInputs
+
+Load = Callable[..., Any]
+
+HOT = [[1, 0, 0], [0, 1, 1]]
+SCORES = [[0.9, 0.6, 0.1], [0.2, 0.8, 0.7]]
+MULTI_HOT = (
+    "references a row of 0 and 1 per image.*references=\\[\\[1, 0, 0\\], \\[0, 1, 1\\]\\].*'label_ids' or 'label_n"
+)
+IDS = "references a list of label ids per image"
+NAMES = "references a list of MLRSNet's label names.*'airplane'"
+SCENES = r"the scene ids of the items.*find_scene.*=\[\[0, 1, 0, 1\], \[1, 1, 0, 0\]\], references=\[0, 1\]"
+
+WRONG_CLASSIFICATION = [
+    ("multi_hot", SCORES, [[0], [1, 2]], f"references\\[1\\] has 2 values.*{MULTI_HOT}"),
+    ("multi_hot", SCORES, [[0, 2, 1], [1, 2, 3]], f"references\\[0\\]\\[1\\] is 2, neither 0 nor 1.*{MULTI_HOT}"),
+    ("multi_hot", SCORES, [["airplane"], ["water"]], f"references\\[0\\]\\[0\\] is 'airplane'.*{MULTI_HOT}"),
+    ("multi_hot", SCORES, [0, 1], f"references\\[0\\] is 0.*{MULTI_HOT}"),
+    ("multi_hot", SCORES, "airplane", f"references are 'airplane'.*{MULTI_HOT}"),
+    ("multi_hot", SCORES, None, f"references are missing.*{MULTI_HOT}"),
+    ("multi_hot", [[["a"]], [["b"]]], HOT, "predictions\\[0\\] has shape"),
+    ("multi_hot", [["a"], ["b"]], HOT, "predictions\\[0\\]\\[0\\] is 'a', not a number"),
+    ("multi_hot", [[0.1, float("nan"), 0.3], [0.1, 0.2, 0.3]], HOT, "predictions\\[0\\]\\[1\\] is nan.*finite"),
+    ("multi_hot", SCORES[:1], HOT, "1 predictions and 2 references"),
+    ("label_ids", SCORES, [[0], ["water"]], f"references\\[0\\]\\[0\\] is '0'.*{IDS}"),
+    ("label_ids", SCORES, [[0], [0.5]], f"references\\[1\\]\\[0\\] is 0.5.*{IDS}"),
+    ("label_ids", SCORES, [[0], [-1]], f"references\\[1\\]\\[0\\] is -1.*{IDS}"),
+    ("label_ids", SCORES, [0, 1], f"references\\[0\\] is 0.*{IDS}"),
+    ("label_names", SCORES, [["airplan"], ["water"]], "'airplan', not a label of MLRSNet. Did you mean 'airplane'"),
+    ("label_names", SCORES, ["airplane", "water"], f"references\\[0\\] is 'airplane'.*{NAMES}"),
+    ("label_names", SCORES, [[0], [1]], f"references\\[0\\]\\[0\\] is 0, not a name.*{NAMES}"),
+]
+
+
+@pytest.mark.parametrize(("form", "predictions", "references", "message"), WRONG_CLASSIFICATION)
+@pytest.mark.parametrize("module", ["sample_f1", "multilabel_map"])
+def test_classification(
+    load: Load, module: str, form: str, predictions: object, references: object, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"(?s){message}"):
+        load(module, form).add_batch(predictions=predictions, references=references)
+
+
+WRONG_DECISIONS = [
+    ("sample_f1", "multi_hot", SCORES, HOT, {}, "0.9.*threshold"),
+    ("sample_f1", "multi_hot", [[1, 0], [0, 1]], HOT, {}, "predictions have 2 values each, not one per label \\(3"),
+    ("sample_f1", "label_ids", SCORES, [[0], [1, 2]], {"num_labels": 3}, "is 0.9. Without threshold=, pass label ids"),
+    ("sample_f1", "label_ids", [[0], [1, 2]], [[0], [1]], {"threshold": 0.5}, "several lengths, not one per label"),
+    ("sample_f1", "label_ids", [[0], [60]], [[0], [1]], {}, "is 60, but there are 60 labels. Ids count from 0 to 59"),
+    ("multilabel_map", "label_ids", [[0], [1, 2]], [[0], [1]], {}, "several lengths, not one per label \\(60"),
+    ("multilabel_map", "label_ids", SCORES, [[0], [3]], {"num_labels": 3}, "is 3, but there are 3 labels"),
+]
+
+
+@pytest.mark.parametrize(("module", "form", "predictions", "references", "options", "message"), WRONG_DECISIONS)
+def test_classification_when_computed(
+    load: Load, module: str, form: str, predictions: object, references: object, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"(?s){message}"):
+        load(module, form, keep_in_memory=True).compute(predictions=predictions, references=references, **options)
+
+
+def test_names_are_no_scores(load: Load) -> None:
+    with pytest.raises(ConfigurationError, match=r"'water', not a number.*a row of scores"):
+        load("multilabel_map", "label_names").add_batch(predictions=[["water"]], references=[["water"]])
+
+
+WRONG_RETRIEVAL = [
+    ("scenes", [["beach", "park"]], [0], {}, f"predictions\\[0\\]\\[0\\] is 'beach'.*{SCENES}"),
+    ("scenes", [[0.1, 0.7]], [0], {}, f"is 0.1.*{SCENES}"),
+    ("scenes", [0, 1], [0, 1], {}, f"predictions\\[0\\] is 0.*{SCENES}"),
+    ("scenes", [[0, 1]], [[0]], {}, f"references has shape \\(1, 1\\).*{SCENES}"),
+    ("scenes", [[0, 1]], ["beach"], {}, f"references\\[0\\] is 'beach'.*{SCENES}"),
+    ("scenes", [[0, 1]], [0, 1], {}, "1 predictions and 2 references"),
+    ("scenes", [[0, 1], [1, 2]], [0, 1], {}, "not hold the same items.*relevant=.*Counter"),
+    ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2}}, "no number for scene 1"),
+    ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2, 1: 1}}, "needs rankings \\d+ deep, these are cut at 2"),
+    ("scenes", [[0, 1]], [0], {"depth": 5}, "depth= belongs to configuration 'ranks'"),
+    ("relevance", [[0, 2]], [1], {}, "predictions\\[0\\]\\[1\\] is 2, neither 0 nor 1.*1 for relevant"),
+    ("relevance", [[0, 1]], [1], {"relevant": {0: 1}}, "relevant= belongs to configuration 'scenes'"),
+    ("relevance", [[0, 1]], [4], {}, "needs rankings \\d+ deep, these are cut at 2"),
+    ("relevance", [[1, 1]], [1], {}, "has 1 relevant items but its ranking shows 2"),
+    ("ranks", [[0, 1]], [2], {}, "predictions\\[0\\]\\[0\\] is 0.*the ranks, from 1"),
+    ("ranks", [[3, 1]], [2], {}, "do not ascend"),
+    ("ranks", [[1, 3]], [5], {}, "2 ranks of 5 relevant items.*depth="),
+    ("ranks", [[1, 3]], [2], {"per_scene": True}, "'ranks' does not know the queries' scenes"),
+]
+
+
+@pytest.mark.parametrize(("form", "predictions", "references", "options", "message"), WRONG_RETRIEVAL)
+@pytest.mark.parametrize("module", ["anmrr", "retrieval_map"])
+def test_retrieval(
+    load: Load, module: str, form: str, predictions: object, references: object, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"(?s){message}"):
+        load(module, form, keep_in_memory=True).compute(predictions=predictions, references=references, **options)
+
+
+def test_a_top_that_is_deep_enough_needs_no_counts(load: Load) -> None:
+    # P@1 of both queries is 1 whatever comes behind; leaving queries out would need to know more.
+    inputs = {"predictions": [[0, 1], [1, 2]], "references": [0, 1], "k": 1}
+    assert load("precision_at_k").compute(**inputs)["precision_at_1"] == 1.0
+    with pytest.raises(ConfigurationError, match="relevant="):
+        load("precision_at_k", keep_in_memory=True).compute(**inputs, empty="skip")
+
+
+def test_unknown_names(load: Load) -> None:
+    with pytest.raises(UnknownNameError, match=r"'label_id' is not one of .* Did you mean 'label_ids'"):
+        load("sample_f1", "label_id")
+    with pytest.raises(UnknownNameError, match=r"'treshold' is not an option .* Did you mean 'threshold'"):
+        load("sample_f1", keep_in_memory=True).compute(predictions=HOT, references=HOT, treshold=0.5)
+    with pytest.raises(ConfigurationError, match="nothing was added"):
+        load("anmrr").compute(predictions=[], references=[])
+
+
+@pytest.mark.parametrize("module", ["sample_f1", "multilabel_map", "anmrr", "precision_at_k", "retrieval_map"])
+def test_the_forms_that_errors_show_are_right(load: Load, module: str) -> None:
+    for form in load(module).forms:
+        loaded = load(module, form.name)
+        assert f"predictions={form.example['predictions']}"[:24] in loaded.inputs_description
+        assert all(value >= 0 for value in loaded.compute(**form.example).values())
+
+
+def test_families_have_the_same_columns() -> None:
+    for decisions, scores in zip(DECISION_FORMS, SCORE_FORMS, strict=True):
+        assert (decisions.name, decisions.features) == (scores.name, scores.features)
+    assert [form.name for form in RetrievalInputs.forms] == ["scenes", "relevance", "ranks"]
