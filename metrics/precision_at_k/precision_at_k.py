@@ -1,6 +1,6 @@
 """Precision of the first k retrieved items for `evaluate`, over `mlrsnet_hf.metrics.precision_at_k`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import evaluate
@@ -50,7 +50,7 @@ class PrecisionAtK(RetrievalInputs, evaluate.Metric):
             precision_at_10_per_scene: scene id -> precision; with `per_scene`.
         """
         self.refuse_unknown(others)
-        depths = [k] if isinstance(k, int) else list(k)
+        depths = list(k) if isinstance(k, Iterable) else [k]
         ranks = self.ranks(predictions, references, relevant, depth, top=max(depths) if empty == "worst" else None)
         values = precision_at_k(ranks, depths, empty=empty)
         results: dict[str, Any] = {}

@@ -135,7 +135,7 @@ def test_anmrr_by_hand(load: Load) -> None:
     inputs = {"predictions": [[1, 3], [2], []], "references": [2, 1, 0]}
     results = load("anmrr", "ranks").compute(**inputs)
     assert results == {"anmrr": pytest.approx((1 / 7 + 1 / 4) / 2), "anmrr_left_out": 1}
-    # With GTM = 1 of another part of the queries excluded, GTM = 4 widens K of query 1 to min(8, 8) = 8.
+    # Where another query has 4 relevant items, K of query 1 is min(8, 8) = 8, NMRR = (2 - 1.5) / (10 - 1.5).
     wider = load("anmrr", "ranks").compute(**inputs, gtm=4, per_query=True)["anmrr_per_query"]
     assert wider[0] == pytest.approx((2 - 1.5) / (10 - 1.5))
 

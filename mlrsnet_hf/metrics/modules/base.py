@@ -95,7 +95,7 @@ class Inputs:
         """Add a batch of predictions and references.
 
         Raises:
-            ConfigurationError: The inputs have another form than the configuration's
+            ConfigurationError: The inputs have another form than the configuration's.
         """
         columns = self.columns(predictions, references)
         lengths = {name: len(column) for name, column in columns.items()}
@@ -110,7 +110,6 @@ class Inputs:
 
         Raises:
             ConfigurationError: The inputs have another form than the configuration's.
-
         """
         self.add_batch(predictions=[prediction], references=[reference], **others)
 
