@@ -258,7 +258,8 @@ class _Decisions:
         if threshold is None:
             predicted = binary_matrix("predictions", predictions)
         else:
-            predicted = score_matrix("predictions", predictions) > threshold
+            # In float64, so that a float32 score is above a threshold exactly if its float64 value is.
+            predicted = score_matrix("predictions", predictions) > np.float64(threshold)
         require_same_shape(true, "predictions", predicted)
         return cls(true, predicted)
 

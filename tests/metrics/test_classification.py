@@ -121,6 +121,13 @@ def test_policies_by_hand() -> None:
     assert sample_recall(targets, predictions, zero_division=1) == pytest.approx(3 / 4)
 
 
+def test_float32_scores_compare_like_their_float64_values() -> None:
+    scores = np.array([[0.3, 0.7]], dtype=np.float32)
+    targets = [[0, 1]]
+    assert sample_f1(targets, scores, threshold=0.3) == sample_f1(targets, scores.astype(float), threshold=0.3)
+    assert sample_f1(targets, scores, threshold=0.7) == sample_f1(targets, scores.astype(float), threshold=0.7)
+
+
 @given(targets_and_scores())
 def test_no_threshold_beats_the_best_one(data: tuple[np.ndarray, np.ndarray]) -> None:
     targets, scores = data
