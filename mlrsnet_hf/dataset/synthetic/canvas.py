@@ -1,0 +1,164 @@
+"""The surface that elements draw on, and what they need to know of each other."""
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw
+
+from mlrsnet_hf.dataset.synthetic.dice import Dice
+from mlrsnet_hf.dataset.synthetic.geometry import MIDDLE, SIDE, Point, Points, Spot, Strip, hull
+from mlrsnet_hf.dataset.synthetic.layouts import Layout
+from mlrsnet_hf.dataset.synthetic.palette import Palette
+from mlrsnet_hf.dataset.synthetic.textures import Colour
+
+ZONE = 8
+"""Canvas pixels to a side of a cell of the zone map."""
+
+FREE, WATER, WAY, BUILT, FLAT = 0, 1, 2, 3, 4
+"""What stands on a cell of the zone map: nothing, water, a road or track, a raised thing, a flat thing."""
+
+
+class Canvas:
+    """One image in the making.
+
+    Shapes are drawn at twice the size of the finished image and halved at the end, which smooths their edges.
+
+    Args:
+        labels: Names of the labels to draw.
+        layout: How the scene arranges them.
+        dice: The image's random stream.
+    """
+
+    def __init__(self, labels: frozenset[str], layout: Layout, dice: Dice) -> None:
+        self.labels = labels
+        self.layout = layout
+        self.dice = dice
+        self.palette = Palette(dice, dice.between(0.3, 1.2))
+        self.angle = dice.between(0, math.pi)
+        """Direction that streets, plots and buildings follow."""
+        sun = dice.between(0, 2 * math.pi)
+        self.sun_sector = int(sun / (math.pi / 2))
+        self.sun: Point = (math.cos(sun), math.sin(sun))
+        """Where shadows point."""
+        self.shade = dice.whole(70, 150)
+        """How dark shadows are, of 255."""
+        self.asphalt = self.palette.grey()
+        self.water = self.palette.water()
+        self.white = dice.whole(205, 250)
+        self.waters: list[Points] = []
+        """Bodies of water; the first is the main one."""
+        self.land: Points | None = None
+        """Outline of the island, if all else is water."""
+        self.coast: Strip | None = None
+        """Shore of the sea or basin; the water lies to its right."""
+        self.strips: dict[str, list[Strip]] = {}
+        """Ways by label."""
+        self.spots: dict[str, list[Spot]] = {}
+        """Places of landmarks by label."""
+        self.bays: list[Spot] = []
+        """Bays in which cars may stand."""
+        self.zones = Image.new("L", (SIDE // ZONE, SIDE // ZONE))
+        self._zone_draw = ImageDraw.Draw(self.zones)
+        self.image = Image.new("RGB", (SIDE, SIDE))
+        self.draw = ImageDraw.Draw(self.image)
+        self._blend = ImageDraw.Draw(self.image, "RGBA")
+
+    def __contains__(self, label: str) -> bool:
+        return label in self.labels
+
+    def has(self, *labels: str) -> bool:
+        """Return whether any of the labels is set."""
+        return not self.labels.isdisjoint(labels)
+
+    def start(self, ground: Image.Image) -> None:
+        """Begin drawing on a finished ground of 256 x 256."""
+        self.image = ground.resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        self.draw = ImageDraw.Draw(self.image)
+        self._blend = ImageDraw.Draw(self.image, "RGBA")
+
+    # Drawing ---------------------------------------------------------------------------------------------------------
+
+    def fill(self, points: Sequence[Point], colour: Colour) -> None:
+        """Fill a polygon."""
+        self.draw.polygon(points, fill=colour)
+
+    def line(self, points: Sequence[Point], colour: Colour, width: float = 2) -> None:
+        """Draw a line."""
+        self.draw.line(points, fill=colour, width=max(round(width), 1), joint="curve" if width > 5 else None)
+
+    def ring(self, points: Sequence[Point], colour: Colour, width: float = 2) -> None:
+        """Draw the outline of a polygon."""
+        self.line([*points, points[0], points[1]], colour, width)
+
+    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """Fill a circle."""
+        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+
+    def circle(self, x: float, y: float, radius: float, colour: Colour, width: float = 2) -> None:
+        """Draw a circle."""
+        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=round(width))
+
+    def glaze(self, points: Sequence[Point], colour: Colour, alpha: int) -> None:
+        """Lay a half-transparent colour over a polygon."""
+        self._blend.polygon(points, fill=(*colour, alpha))
+
+    def glaze_line(self, points: Sequence[Point], colour: Colour, alpha: int, width: float) -> None:
+        """Lay a half-transparent line."""
+        self._blend.line(points, fill=(*colour, alpha), width=max(round(width), 1))
+
+    def cast(self, footprint: Sequence[Point], height: float) -> None:
+        """Cast the shadow of a convex thing that stands on the ground."""
+        dx, dy = self.sun[0] * height, self.sun[1] * height
+        far = [(x + dx, y + dy) for x, y in footprint]
+        self.glaze(hull([*footprint, *far]), (8, 10, 18), self.shade)
+
+    def cast_disc(self, x: float, y: float, radius: float, height: float) -> None:
+        """Cast the shadow of a round thing."""
+        self.cast(Spot(x, y, 2 * radius, 2 * radius).oval(corners=14), height)
+
+    # Zones -----------------------------------------------------------------------------------------------------------
+
+    def occupy(self, points: Sequence[Point], zone: int) -> None:
+        """Mark a polygon on the zone map."""
+        self._zone_draw.polygon([(x / ZONE, y / ZONE) for x, y in points], fill=zone)
+
+    def occupy_line(self, points: Sequence[Point], width: float, zone: int) -> None:
+        """Mark a line on the zone map."""
+        self._zone_draw.line([(x / ZONE, y / ZONE) for x, y in points], fill=zone, width=max(round(width / ZONE), 1))
+
+    def zone(self, x: float, y: float) -> int:
+        """Return the zone of a place; places outside count as the nearest inside."""
+        cell = self.zones.getpixel((min(max(int(x), 0), SIDE - 1) // ZONE, min(max(int(y), 0), SIDE - 1) // ZONE))
+        assert isinstance(cell, int)
+        return cell
+
+    def search(
+        self, width: float, height: float, angle: float, zone: int = FREE, tries: int = 14, reach: float = 0.42
+    ) -> Spot:
+        """Find a place for a rectangle: the one of a few random ones that lies most on cells of the given zone."""
+        margin = min(reach * max(width, height), MIDDLE - 8)
+        best, best_misses = Spot(MIDDLE, MIDDLE, width, height, angle), 99
+        for _ in range(tries):
+            x, y = self.dice.between(margin, SIDE - margin), self.dice.between(margin, SIDE - margin)
+            spot = Spot(x, y, width, height, angle)
+            misses = sum(self.zone(*spot.at(u, v)) != zone for u, v in _PROBES)
+            if misses < best_misses:
+                best, best_misses = spot, misses
+                if not misses:
+                    break
+        return best
+
+
+_PROBES = (
+    (0, 0),
+    (-0.9, -0.9),
+    (0.9, -0.9),
+    (-0.9, 0.9),
+    (0.9, 0.9),
+    (0, -0.9),
+    (0, 0.9),
+    (-0.9, 0),
+    (0.9, 0),
+    (0.45, 0.45),
+    (-0.45, -0.45),
+)
