@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -13,6 +14,10 @@ from mlrsnet_hf.dataset.synthetic.textures import Colour
 
 ZONE = 8
 """Canvas pixels to a side of a cell of the zone map."""
+
+SHADOW: Colour = (8, 10, 18)
+
+_LAST = SIDE // ZONE - 1
 
 FREE, WATER, WAY, BUILT, FLAT = 0, 1, 2, 3, 4
 """What stands on a cell of the zone map: nothing, water, a road or track, a raised thing, a flat thing."""
@@ -57,11 +62,12 @@ class Canvas:
         """Places of landmarks by label."""
         self.bays: list[Spot] = []
         """Bays in which cars may stand."""
-        self.zones = Image.new("L", (SIDE // ZONE, SIDE // ZONE))
-        self._zone_draw = ImageDraw.Draw(self.zones)
-        self.image = Image.new("RGB", (SIDE, SIDE))
-        self.draw = ImageDraw.Draw(self.image)
-        self._blend = ImageDraw.Draw(self.image, "RGBA")
+        zones = Image.new("L", (SIDE // ZONE, SIDE // ZONE))
+        self._zone_draw = ImageDraw.Draw(zones)
+        self._cells: Any = (
+            zones.load()
+        )  # Pillow's pixels of a grey image are whole numbers, which its types cannot say.
+        self._draw_on(Image.new("RGB", (1, 1)))
 
     def __contains__(self, label: str) -> bool:
         return label in self.labels
@@ -72,9 +78,12 @@ class Canvas:
 
     def start(self, ground: Image.Image) -> None:
         """Begin drawing on a finished ground of 256 x 256."""
-        self.image = ground.resize((SIDE, SIDE), Image.Resampling.NEAREST)
-        self.draw = ImageDraw.Draw(self.image)
-        self._blend = ImageDraw.Draw(self.image, "RGBA")
+        self._draw_on(ground.resize((SIDE, SIDE), Image.Resampling.NEAREST))
+
+    def _draw_on(self, image: Image.Image) -> None:
+        self.image = image
+        self.draw = ImageDraw.Draw(image)
+        self._blend = ImageDraw.Draw(image, "RGBA")
 
     # Drawing ---------------------------------------------------------------------------------------------------------
 
@@ -84,11 +93,16 @@ class Canvas:
 
     def line(self, points: Sequence[Point], colour: Colour, width: float = 2) -> None:
         """Draw a line."""
-        self.draw.line(points, fill=colour, width=max(round(width), 1), joint="curve" if width > 5 else None)
+        if width > 5 and len(points) > 2:
+            # A polygon is cheaper than Pillow's round joints, and as smooth.
+            self.fill(Strip(list(points), width).outline(), colour)
+        else:
+            self.draw.line(points, fill=colour, width=max(round(width), 1))
 
     def ring(self, points: Sequence[Point], colour: Colour, width: float = 2) -> None:
         """Draw the outline of a polygon."""
-        self.line([*points, points[0], points[1]], colour, width)
+        closed = [*points, points[0], points[1]]
+        self.draw.line(closed, fill=colour, width=max(round(width), 1), joint="curve" if width > 5 else None)
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
         """Fill a circle."""
@@ -108,9 +122,22 @@ class Canvas:
 
     def cast(self, footprint: Sequence[Point], height: float) -> None:
         """Cast the shadow of a convex thing that stands on the ground."""
-        dx, dy = self.sun[0] * height, self.sun[1] * height
-        far = [(x + dx, y + dy) for x, y in footprint]
-        self.glaze(hull([*footprint, *far]), (8, 10, 18), self.shade)
+        far = self.away_from_sun(footprint, height)
+        # The thing itself will hide where a low shadow and its hull differ.
+        self.glaze(hull([*footprint, *far]) if height > 14 else far, SHADOW, self.shade)
+
+    def cast_flat(self, footprint: Sequence[Point], height: float) -> None:
+        """Cast the shadow of a thing of any outline that hangs above the ground."""
+        self.glaze(self.away_from_sun(footprint, height), SHADOW, self.shade)
+
+    def cast_line(self, points: Sequence[Point], height: float, width: float) -> None:
+        """Cast the shadow of a bar that hangs above the ground."""
+        self.glaze_line(self.away_from_sun(points, height), SHADOW, self.shade, width)
+
+    def away_from_sun(self, points: Sequence[Point], distance: float) -> Points:
+        """Return the points moved to where their shadows fall."""
+        dx, dy = self.sun[0] * distance, self.sun[1] * distance
+        return [(x + dx, y + dy) for x, y in points]
 
     def cast_disc(self, x: float, y: float, radius: float, height: float) -> None:
         """Cast the shadow of a round thing."""
@@ -128,9 +155,13 @@ class Canvas:
 
     def zone(self, x: float, y: float) -> int:
         """Return the zone of a place; places outside count as the nearest inside."""
-        cell = self.zones.getpixel((min(max(int(x), 0), SIDE - 1) // ZONE, min(max(int(y), 0), SIDE - 1) // ZONE))
-        assert isinstance(cell, int)
-        return cell
+        column = 0 if x < 0 else _LAST if x >= SIDE else int(x) // ZONE
+        row = 0 if y < 0 else _LAST if y >= SIDE else int(y) // ZONE
+        return self._cells[column, row]
+
+    def crowding(self, spot: Spot, zone: int = FREE) -> int:
+        """Count the probes of a spot, of 11, that lie outside the given zone."""
+        return sum(self.zone(*spot.at(u, v)) != zone for u, v in _PROBES)
 
     def search(
         self, width: float, height: float, angle: float, zone: int = FREE, tries: int = 14, reach: float = 0.42
@@ -141,7 +172,7 @@ class Canvas:
         for _ in range(tries):
             x, y = self.dice.between(margin, SIDE - margin), self.dice.between(margin, SIDE - margin)
             spot = Spot(x, y, width, height, angle)
-            misses = sum(self.zone(*spot.at(u, v)) != zone for u, v in _PROBES)
+            misses = self.crowding(spot, zone)
             if misses < best_misses:
                 best, best_misses = spot, misses
                 if not misses:

@@ -62,7 +62,7 @@ def _patches(canvas: Canvas, name: str) -> Image.Image:
     theme = name in _THEMES
     straight_edges = name == "pavement" or (canvas.layout.plots and not theme)
     for _ in range(1 if theme else dice.whole(1, 2)):
-        size = dice.between(300, 380) if theme else dice.between(150, 230)
+        size = dice.between(360, 480) if theme else dice.between(150, 230)
         spot = canvas.search(size, size * dice.between(0.65, 1), canvas.angle, tries=8, reach=0.3)
         outline = spot.box() if straight_edges else blob(dice, spot.x, spot.y, size / 2, 0.25)
         draw.polygon([(x / 2, y / 2) for x, y in outline], fill=255)

@@ -48,7 +48,12 @@ class Layout:
 _LAWN_OR_PAVED = ("grass", "pavement", "bare soil")
 
 _LAYOUTS: dict[str, Layout] = {
-    "airplane": Layout(ground=("pavement",), houses="block", zoom={"airplane": 1.45}, counts={"airplane": (2, 4)}),
+    "airplane": Layout(
+        ground=("pavement",),
+        houses="block",
+        zoom={"airplane": 1.45, "airport": 0.75},
+        counts={"airplane": (2, 4), "buildings": (2, 3)},
+    ),
     "airport": Layout(ground=("grass", "bare soil", "field"), houses="block", zoom={"airplane": 0.6, "buildings": 0.8}),
     "bareland": Layout(ground=("bare soil",), plots=False),
     "baseball_diamond": Layout(ground=("grass",), zoom={"baseball diamond": 1.2}),
@@ -87,7 +92,7 @@ _LAYOUTS: dict[str, Layout] = {
     "river": Layout(ground=("field", "grass"), plots=False, trees="clumps"),
     "roundabout": Layout(ground=("pavement", "grass"), houses="block"),
     "shipping_yard": Layout(ground=("pavement",), zoom={"containers": 1.5}),
-    "snowberg": Layout(ground=("snowberg", "mountain"), plots=False),
+    "snowberg": Layout(ground=("snowberg",), plots=False),
     "sparse_residential_area": Layout(ground=("grass", "bare soil", "sand"), plots=False),
     "stadium": Layout(ground=("pavement", "grass"), houses="block", zoom={"stadium": 1.1}, trees="rows"),
     "storage_tank": Layout(ground=("pavement", "bare soil"), houses="shed", counts={"buildings": (2, 3)}),

@@ -27,6 +27,10 @@ _NESTS = {"football field": ("track", "stadium"), "track": ("stadium",)}
 """Landmarks that lie inside another where both are set."""
 
 
+_CROWDED = 3
+"""How many probes of a spot may hit another thing before it is sought again for a smaller landmark."""
+
+
 def lay_out(canvas: Canvas) -> None:
     """Set aside the places of water, ways and landmarks."""
     _lay_water(canvas)
@@ -252,5 +256,7 @@ def _place(canvas: Canvas, name: str, element: Landmark, zone: int) -> Spot:
         spot = Spot(x, y, width, height, angle)
     else:
         spot = canvas.search(width, height, angle)
+        if canvas.crowding(spot) > _CROWDED:
+            spot = canvas.search(width * 0.7, height * 0.7, angle)
     canvas.occupy(spot.box(-1.04, -1.04, 1.04, 1.04), zone)
     return spot

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from PIL import Image, ImageChops, ImageFilter
+import numpy as np
+from PIL import Image, ImageChops
 
 from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.dice import Dice
@@ -44,21 +45,32 @@ def _photographed(drawing: Image.Image, dice: Dice) -> Image.Image:
     """Halve the drawing and give it uneven light, grain, a soft lens, and the colours and contrast of a sensor."""
     image = drawing.reduce(2)
     if dice.chance(0.35):
-        image = image.filter(ImageFilter.BoxBlur(dice.between(0.2, 0.6)))
+        image = _smeared(image, dice)
     texture = Image.blend(cut(dice, "grain"), cut(dice, "light"), dice.between(0.3, 0.6))
     spread = dice.between(0.2, 0.7)
-    texture = texture.point([round(128 + (i - 128) * spread) for i in range(256)])
+    texture = texture.point(((np.arange(256) - 128) * spread + 128).astype(int).tolist())
     image = ImageChops.add(image, Image.merge("RGB", (texture, texture, texture)), offset=-128)
     return image.point(_tones(dice))
+
+
+def _smeared(image: Image.Image, dice: Dice) -> Image.Image:
+    """Blur the image a little along an axis or a diagonal."""
+    shift = dice.pick(((1, 0), (0, 1), (1, 1)))
+    smeared = Image.blend(image, ImageChops.offset(image, *shift), dice.between(0.25, 0.5))
+    # The offset wraps round; the first row and column come back as they were.
+    width, height = image.size
+    smeared.paste(image.crop((0, 0, 1, height)), (0, 0))
+    smeared.paste(image.crop((0, 0, width, 1)), (0, 0))
+    return smeared
 
 
 def _tones(dice: Dice) -> list[int]:
     """Return the sensor's response, a table for each channel."""
     contrast, middle, brightness = dice.between(0.7, 1.2), dice.between(95, 145), dice.between(-22, 22)
     haze = dice.between(0, 30)
-    tables = []
+    tables: list[int] = []
     for _ in range(3):
         gain = contrast * dice.between(0.88, 1.12)
         level = middle + brightness + haze
-        tables += [min(max(round((i - middle) * gain + level), 0), 255) for i in range(256)]
+        tables += ((np.arange(256) - middle) * gain + level).clip(0, 255).astype(int).tolist()
     return tables

@@ -18,7 +18,9 @@ BANK_SIDE = 512
 IMAGE_SIDE = 256
 ROW_ANGLES = 12
 
-Array = npt.NDArray[np.float64]
+_RAMP = np.linspace(0, 1, 256)[:, None]
+
+Array = npt.NDArray[np.floating]
 Colour = tuple[int, int, int]
 
 
@@ -42,7 +44,7 @@ def _window(dice: Dice, bank: Image.Image, turn: bool) -> Image.Image:
 
 def tint(grey: Image.Image, dark: Colour, light: Colour) -> Image.Image:
     """Colour a grey image from `dark` at 0 to `light` at 255."""
-    steps = np.linspace(np.array(dark), np.array(light), 256)
+    steps = np.array(dark) + _RAMP * (np.array(light) - np.array(dark))
     # A palette is the cheapest way through Pillow from one grey channel to three coloured ones.
     coloured = grey.copy()
     coloured.putpalette(steps.clip(0, 255).astype(np.uint8).tobytes())
@@ -57,10 +59,9 @@ def texture(name: str) -> Image.Image:
     return recipe(np.random.Generator(np.random.PCG64(list(name.encode()))))
 
 
-def _frequencies() -> tuple[Array, Array, Array]:
+def _frequencies() -> tuple[Array, Array]:
     f = np.fft.fftfreq(BANK_SIDE)
-    fx, fy = np.meshgrid(f, f)
-    return fx, fy, np.hypot(fx, fy)
+    return f[None, :], f[:, None]
 
 
 def _shaped(rng: np.random.Generator, weight: Array) -> Array:
@@ -71,13 +72,13 @@ def _shaped(rng: np.random.Generator, weight: Array) -> Array:
 
 def _rough(rng: np.random.Generator, power: float) -> Array:
     """Return fractal noise: the greater the power, the smoother."""
-    radius = np.maximum(_frequencies()[2], 1 / BANK_SIDE)
-    return _shaped(rng, radius**-power)
+    fx, fy = _frequencies()
+    return _shaped(rng, np.maximum(np.hypot(fx, fy), 1 / BANK_SIDE) ** -power)
 
 
 def _band(rng: np.random.Generator, wave: float, width: float = 0.35, stretch: float = 1.0) -> Array:
     """Return noise of one wave length, stretched along x."""
-    fx, fy, _ = _frequencies()
+    fx, fy = _frequencies()
     radius = np.hypot(fx * stretch, fy) + 1e-9
     return _shaped(rng, np.exp(-0.5 * (np.log(radius * wave) / width) ** 2))
 
@@ -89,7 +90,7 @@ def _image(values: Array, middle: float = 128.0, spread: float = 45.0) -> Image.
 def _shaded(height: Array, strength: float) -> Image.Image:
     """Return a relief lit from the upper left."""
     slope_y, slope_x = np.gradient(np.pad(height, 1, mode="wrap"))
-    return _image(np.tanh(strength * (slope_x + slope_y)[1:-1, 1:-1]), 128, 120)
+    return _image(np.tanh(strength * np.add(slope_x, slope_y)[1:-1, 1:-1]), 128, 120)
 
 
 def _plain(rng: np.random.Generator) -> Image.Image:
@@ -105,7 +106,8 @@ def _light(rng: np.random.Generator) -> Image.Image:
 
 
 def _grass(rng: np.random.Generator) -> Image.Image:
-    return _image(0.9 * _band(rng, 5.0) + 0.25 * _rough(rng, 1.4), spread=50)
+    tufts = np.exp(0.8 * _band(rng, 4.5, 0.5)) - 1.3
+    return _image(0.7 * tufts + 0.45 * _rough(rng, 1.3), spread=45)
 
 
 def _soil(rng: np.random.Generator) -> Image.Image:
@@ -143,12 +145,12 @@ def _canopy(rng: np.random.Generator) -> Image.Image:
 
 def _scrub(rng: np.random.Generator) -> Image.Image:
     clumps = 0.35 * _rough(rng, 1.6)
-    return _image(np.clip((_band(rng, 13.0, 0.25) + clumps - 1.15) * 4, 0, 1), 0, 255)
+    return _image(np.clip((_band(rng, 12.0, 0.25) + clumps - 0.85) * 4, 0, 1), 0, 255)
 
 
 def _hills(rng: np.random.Generator) -> Image.Image:
-    ridges = -np.abs(_rough(rng, 2.1)) + 0.12 * _rough(rng, 1.5)
-    return _shaded(ridges, 7.0)
+    ridges = -np.abs(_band(rng, 130.0, 0.5) + 0.25 * _rough(rng, 1.9)) + 0.12 * _rough(rng, 1.6)
+    return _shaded(ridges, 11.0)
 
 
 def _peaks(rng: np.random.Generator) -> Image.Image:
@@ -173,7 +175,9 @@ def _dunes(rng: np.random.Generator) -> Image.Image:
 
 
 def _marsh(rng: np.random.Generator) -> Image.Image:
-    return _image(np.tanh(6 * (_band(rng, 46.0, 0.3) + 0.25 * _band(rng, 14.0))), 128, 127)
+    channels = 0.13 - np.abs(_band(rng, 70.0, 0.4) + 0.15 * _band(rng, 16.0))
+    ponds = 0.35 * (_band(rng, 34.0, 0.3) - 1.3)
+    return _image(np.tanh(12 * np.maximum(channels, ponds)), 128, 127)
 
 
 def _reeds(rng: np.random.Generator) -> Image.Image:
@@ -192,16 +196,18 @@ def _drift(rng: np.random.Generator) -> Image.Image:
 
 
 def _puffs(rng: np.random.Generator) -> Image.Image:
-    return _image(np.clip(1.1 * _rough(rng, 1.95), -1, 1.2), 128, 105)
+    heaps = 0.8 * _band(rng, 110.0, 0.5) + 0.5 * _rough(rng, 1.7)
+    return _image(np.clip(heaps, -1.2, 1.2), 128, 100)
 
 
 @functools.cache
 def _rows(sector: int, spacing: int) -> Image.Image:
-    rng = np.random.Generator(np.random.PCG64([sector, spacing]))
     angle = math.pi * sector / ROW_ANGLES
-    x, y = np.meshgrid(np.arange(BANK_SIDE), np.arange(BANK_SIDE))
-    across = (y * math.cos(angle) - x * math.sin(angle)) * 2 * math.pi / (5.0, 7.0, 9.0)[spacing]
-    return _image(np.sin(across) + 0.45 * _rough(rng, 1.2), spread=45)
+    wave = 2 * math.pi / (5.0, 7.0, 9.0)[spacing]
+    steps = np.arange(BANK_SIDE) * wave
+    furrows = np.sin(steps[:, None] * math.cos(angle) - steps * math.sin(angle))
+    unevenness = (np.asarray(texture("plain")) - 128.0) / 70
+    return _image(furrows + unevenness, spread=45)
 
 
 _RECIPES: dict[str, Callable[[np.random.Generator], Image.Image]] = {

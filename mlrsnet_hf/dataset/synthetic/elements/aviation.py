@@ -69,10 +69,9 @@ def draw_airplane(canvas: Canvas, spot: Spot) -> None:
     )
     v = dice.whole(170, 250)
     body = (v, v, v) if dice.chance(0.75) else canvas.palette.paint()
-    dx, dy = canvas.sun[0] * 0.09 * plane.width, canvas.sun[1] * 0.09 * plane.width
     parts: list[tuple[Point, ...]] = [_FUSELAGE, _WING, _mirrored(_WING), _TAIL, _mirrored(_TAIL)]
     for part in parts:
-        canvas.glaze([(x + dx, y + dy) for x, y in plane.points(*part)], (8, 10, 18), canvas.shade)
+        canvas.cast_flat(plane.points(*part), 0.09 * plane.width)
     engine = shaded(body, 0.6)
     for v_engine in (-0.36, 0.36):
         canvas.fill(plane.inner(0.16, v_engine, plane.width * 0.15, plane.width * 0.06).oval(corners=8), engine)

@@ -16,7 +16,7 @@ def _tinted(canvas: Canvas, texture: str, colour: Colour, contrast: float, turn:
 @coat("grass")
 def paint_grass(canvas: Canvas) -> Painted:
     """Fine tufts."""
-    return _tinted(canvas, "grass", canvas.palette.grass(), canvas.dice.between(0.4, 0.6)), None
+    return _tinted(canvas, "grass", canvas.palette.grass(), canvas.dice.between(0.35, 0.55)), None
 
 
 @coat("bare soil")
@@ -44,8 +44,8 @@ def paint_pavement(canvas: Canvas) -> Painted:
     colour = canvas.palette.pale()
     image = _tinted(canvas, "plain", colour, 0.12)
     draw = ImageDraw.Draw(image)
-    joint = shaded(colour, 0.72)
-    side = dice.between(17, 27)
+    joint = shaded(colour, dice.between(0.72, 0.85))
+    side = dice.between(18, 32)
     plaza = Spot(MIDDLE / 2, MIDDLE / 2, 380, 380, canvas.angle)
     cells = int(380 / side)
     for _ in range(6):

@@ -73,10 +73,9 @@ def draw_containers(canvas: Canvas, spot: Spot) -> None:
 def _draw_gantry(canvas: Canvas, spot: Spot) -> None:
     crane = spot.inner(canvas.dice.between(-0.5, 0.5), 0, 26, spot.height * 1.12)
     frame = (222, 205, 120) if canvas.dice.chance(0.5) else canvas.palette.paint()
-    dx, dy = canvas.sun[0] * 26, canvas.sun[1] * 26
     for side in (-1, 1):
         beam = crane.points((side, -1), (side, 1))
-        canvas.glaze_line([(x + dx, y + dy) for x, y in beam], (8, 10, 18), canvas.shade, 6)
+        canvas.cast_line(beam, 26, 6)
         canvas.line(beam, frame, 5)
     for v in (-1, 1):
         canvas.line(crane.points((-1.3, v), (1.3, v)), frame, 7)

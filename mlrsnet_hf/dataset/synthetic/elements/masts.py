@@ -3,12 +3,10 @@
 import itertools
 import math
 
-from mlrsnet_hf.dataset.synthetic.canvas import Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import SHADOW, Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Points, Spot
 from mlrsnet_hf.dataset.synthetic.palette import shaded
-
-_SHADOW = (8, 10, 18)
 
 
 @landmark("wind turbine", Layer.TALL, 120, 120, (1, 2))
@@ -22,9 +20,9 @@ def draw_wind_turbine(canvas: Canvas, spot: Spot) -> None:
     v = dice.whole(215, 250)
     sx, sy = canvas.sun
     tip = (spot.x + sx * size * 0.95, spot.y + sy * size * 0.95)
-    canvas.glaze_line([base, tip], _SHADOW, canvas.shade, 6)
+    canvas.glaze_line([base, tip], SHADOW, canvas.shade, 6)
     for blade in _blades(tip, size * 0.62, turn):
-        canvas.glaze(blade, _SHADOW, canvas.shade)
+        canvas.glaze(blade, SHADOW, canvas.shade)
     # The tower leans away from its shadow, so that the two never hide each other.
     lean = math.atan2(-sy, -sx) + dice.between(-0.7, 0.7)
     hub = (spot.x + math.cos(lean) * size * 0.62, spot.y + math.sin(lean) * size * 0.62)
@@ -57,7 +55,7 @@ def draw_transmission_tower(canvas: Canvas, spot: Spot) -> None:
         foot[0] + height / 2 * math.cos(sun), foot[1] + height / 2 * math.sin(sun), height, height * 0.34, sun
     )
     for bar in _lattice(shadow):
-        canvas.glaze_line(bar, _SHADOW, canvas.shade, 3)
+        canvas.glaze_line(bar, SHADOW, canvas.shade, 3)
     across = lean + math.pi
     for u, half in _ARMS:
         for side in (-1, 1):

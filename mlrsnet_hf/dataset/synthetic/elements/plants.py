@@ -6,7 +6,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from mlrsnet_hf.dataset.synthetic.canvas import FREE, WATER, WAY, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import FREE, SHADOW, WATER, WAY, Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Point, Points
 from mlrsnet_hf.dataset.synthetic.palette import shaded
@@ -18,8 +18,8 @@ _SHAPES = 3
 
 
 @functools.cache
-def _crown(size: int, shape: int, sector: int) -> tuple[Image.Image, Image.Image]:
-    """Return the light on a crown and its outline, for a sun in one of 12 sectors."""
+def _crown(size: int, shape: int, sector: int) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """Return the light on a crown, its outline and its shadow, for a sun in one of 12 sectors."""
     rng = np.random.Generator(np.random.PCG64([size, shape]))
     reach = (np.arange(size) + 0.5) / size * 2 - 1
     x, y = np.meshgrid(reach, reach)
@@ -31,9 +31,10 @@ def _crown(size: int, shape: int, sector: int) -> tuple[Image.Image, Image.Image
     leaves = np.asarray(
         Image.fromarray(rng.integers(0, 255, (size // 4, size // 4), dtype=np.uint8)).resize((size, size))
     )
-    light = 128 + 80 * facing - 40 * (far / edge) ** 3 + (leaves.astype(float) - 128) * 0.5
-    mask = np.clip((edge - far) * size / 3, 0, 1) * 255
-    return Image.fromarray(light.clip(0, 255).astype(np.uint8)), Image.fromarray(mask.astype(np.uint8))
+    grey = 128 + 80 * facing - 40 * (far / edge) ** 3 + (leaves.astype(float) - 128) * 0.5
+    outline = np.clip((edge - far) * size / 3, 0, 1) * 255
+    light, mask, shadow = (Image.fromarray(a.clip(0, 255).astype(np.uint8)) for a in (grey, outline, outline * 0.42))
+    return light, mask, shadow
 
 
 @feature("trees", Layer.PLANT)
@@ -46,16 +47,15 @@ def draw_trees(canvas: Canvas) -> None:
     crowns = []
     for size in _SIZES[first : first + 2]:
         for shape in range(_SHAPES):
-            light, mask = _crown(size, shape, sector)
+            light, mask, shadow = _crown(size, shape, sector)
             colour = shaded(leaf, dice.between(0.8, 1.2))
-            shadow = mask.point([i * canvas.shade // 255 for i in range(256)])
             crowns.append((tint(light, shaded(colour, 0.35), shaded(colour, 1.6)), mask, shadow, size))
     dx, dy = canvas.sun
     paste = canvas.image.paste
     for x, y in _places(canvas):
         image, mask, shadow, size = dice.pick(crowns)
         left, top = int(x - size / 2), int(y - size / 2)
-        paste((8, 10, 18), (left + int(dx * size * 0.4), top + int(dy * size * 0.4)), shadow)
+        paste(SHADOW, (left + int(dx * size * 0.4), top + int(dy * size * 0.4)), shadow)
         paste(image, (left, top), mask)
 
 

@@ -21,10 +21,11 @@ class Layer(IntEnum):
     DECK = 3
     SURFACE = 4
     STRUCTURE = 5
-    VEHICLE = 6
-    PLANT = 7
-    TALL = 8
-    SKY = 9
+    PITCH = 6
+    VEHICLE = 7
+    PLANT = 8
+    TALL = 9
+    SKY = 10
 
 
 @dataclass(frozen=True, slots=True)

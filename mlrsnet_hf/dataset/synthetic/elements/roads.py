@@ -192,9 +192,8 @@ def draw_bridge(canvas: Canvas) -> None:
 
 def _draw_deck(canvas: Canvas, deck: Strip, height: float) -> None:
     """Draw a raised carriageway between parapets, with seams across it."""
-    dx, dy = canvas.sun[0] * height, canvas.sun[1] * height
     wide = Strip(deck.points, deck.width + 14)
-    canvas.glaze([(x + dx, y + dy) for x, y in wide.outline()], (8, 10, 18), canvas.shade)
+    canvas.cast_flat(wide.outline(), height)
     canvas.fill(wide.outline(), shaded(canvas.palette.pale(), 1.15))
     canvas.line(deck.points, shaded(canvas.asphalt, 1.15), deck.width)
     half = deck.width / 2

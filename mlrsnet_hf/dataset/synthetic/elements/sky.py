@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageChops
 
-from mlrsnet_hf.dataset.synthetic.canvas import Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import SHADOW, Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE
 from mlrsnet_hf.dataset.synthetic.textures import cut
@@ -19,6 +19,6 @@ def draw_cloud(canvas: Canvas) -> None:
     )
     dx, dy = int(canvas.sun[0] * 40), int(canvas.sun[1] * 40)
     shadow = ImageChops.offset(mask, dx, dy).point([i * canvas.shade // 300 for i in range(256)])
-    canvas.image.paste((8, 10, 18), (0, 0, SIDE, SIDE), shadow)
+    canvas.image.paste(SHADOW, (0, 0, SIDE, SIDE), shadow)
     v = dice.whole(205, 250)
     canvas.image.paste((v, v, min(v + 4, 255)), (0, 0, SIDE, SIDE), mask)

@@ -9,7 +9,7 @@ from mlrsnet_hf.dataset.synthetic.palette import shaded, white
 from mlrsnet_hf.dataset.synthetic.textures import Colour
 
 
-@landmark("stadium", Layer.SURFACE, 370, 300)
+@landmark("stadium", Layer.STRUCTURE, 370, 300)
 def draw_stadium(canvas: Canvas, spot: Spot) -> None:
     """Oval stands in tiers about a pitch."""
     roof, seats = canvas.palette.roof(), canvas.palette.paint()
@@ -35,7 +35,7 @@ def draw_stadium(canvas: Canvas, spot: Spot) -> None:
     canvas.fill(spot.oval(0.61, corners=36), pitch)
 
 
-@landmark("track", Layer.SURFACE, 350, 200)
+@landmark("track", Layer.PITCH, 350, 200)
 def draw_track(canvas: Canvas, spot: Spot) -> None:
     """A running track: lanes about an infield."""
     lanes = canvas.palette.court()
@@ -48,7 +48,7 @@ def draw_track(canvas: Canvas, spot: Spot) -> None:
     canvas.fill(spot.lozenge(0.65), infield)
 
 
-@landmark("football field", Layer.SURFACE, 230, 140)
+@landmark("football field", Layer.PITCH, 230, 140)
 def draw_football_field(canvas: Canvas, spot: Spot) -> None:
     """A mown pitch with its lines: halfway, centre circle and penalty areas."""
     turf = canvas.palette.grass() if canvas.has("grass") else canvas.palette.court()
@@ -137,5 +137,5 @@ def draw_tennis_courts(canvas: Canvas, spot: Spot) -> None:
             canvas.line(court.points((side * 0.72, -0.75), (side * 0.72, 0.75)), paint, 2)
         canvas.line(court.points((-0.54, 0), (0.54, 0)), paint, 2)
         net = court.points((0, -1.1), (0, 1.1))
-        canvas.glaze_line([(x + 4 * canvas.sun[0], y + 4 * canvas.sun[1]) for x, y in net], (8, 10, 18), 110, 4)
+        canvas.cast_line(net, 4, 4)
         canvas.line(net, (225, 225, 225), 2)

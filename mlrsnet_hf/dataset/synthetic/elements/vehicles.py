@@ -81,8 +81,7 @@ def _draw_car(canvas: Canvas, spot: Spot) -> None:
     """Draw a car: body, windscreens, roof and shadow."""
     colour = canvas.palette.paint()
     fill = canvas.draw.polygon
-    dx, dy = canvas.sun[0] * 5, canvas.sun[1] * 5
-    canvas.glaze([(x + dx, y + dy) for x, y in spot.box()], (8, 10, 18), canvas.shade)
+    canvas.cast_flat(spot.box(), 5)
     fill(spot.box(-1, -0.9, 1, 0.9), fill=colour)
     fill(spot.box(-0.72, -0.75, 0.45, 0.75), fill=_GLASS)
     fill(spot.box(-0.5, -0.72, 0.15, 0.72), fill=shaded(colour, 1.12))

@@ -34,8 +34,7 @@ def draw_harbor(canvas: Canvas) -> None:
     for side in (-1, 1):
         mole = [(side * half, 0), (side * half, reach * 0.7), (side * (half - 45), reach), (side * mouth, reach + 15)]
         line = shore.points(*mole)
-        dx, dy = canvas.sun[0] * 7, canvas.sun[1] * 7
-        canvas.glaze_line([(x + dx, y + dy) for x, y in line], (8, 10, 18), canvas.shade, 22)
+        canvas.cast_line(line, 7, 22)
         canvas.line(line, shaded(stone, 0.7), 24)
         canvas.line(line, stone, 15)
         canvas.occupy_line(line, 24, 0)
@@ -57,9 +56,8 @@ def draw_dock(canvas: Canvas) -> None:
         length = dice.between(120, 165)
         fingers = [shore.points((u - 40, v), (u + 40, v)) for v in range(40, int(length), 34)]
         for line in (shore.points((u, 0), (u, length)), *fingers):
-            dx, dy = canvas.sun[0] * 4, canvas.sun[1] * 4
-            canvas.glaze_line([(x + dx, y + dy) for x, y in line], (8, 10, 18), canvas.shade, 8)
-            canvas.line(line, planks, 11 if line is not fingers else 7)
+            canvas.cast_line(line, 4, 8)
+            canvas.line(line, planks, 9)
         for v in range(57, int(length), 34):
             for side in (-1, 1):
                 berth = shore.inner(u + side * 26, v, 36, 13, turn=0 if side > 0 else math.pi)
@@ -92,9 +90,8 @@ def _draw_wake(canvas: Canvas, ship: Spot) -> None:
 def _draw_ship(canvas: Canvas, spot: Spot) -> None:
     """Draw a hull with a deck, a cabin and hatches."""
     hull, deck = canvas.palette.paint(), shaded(canvas.palette.pale(), 1.15)
-    dx, dy = canvas.sun[0] * 5, canvas.sun[1] * 5
     outline = spot.points(*_BOAT)
-    canvas.glaze([(x + dx, y + dy) for x, y in outline], (8, 10, 18), canvas.shade)
+    canvas.cast_flat(outline, 5)
     canvas.fill(outline, hull)
     canvas.fill(spot.points(*((u * 0.86, v * 0.66) for u, v in _BOAT)), deck)
     canvas.fill(spot.box(-0.75, -0.5, -0.35, 0.5), shaded(hull, 1.3))
