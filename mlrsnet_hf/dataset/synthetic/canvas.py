@@ -56,6 +56,8 @@ class Canvas:
         """Outline of the island, if all else is water."""
         self.coast: Strip | None = None
         """Shore of the sea or basin; the water lies to its right."""
+        self.inland = 1
+        """Side of the image's middle, along `angle`, on which the land lies that the coast bounds."""
         self.strips: dict[str, list[Strip]] = {}
         """Ways by label."""
         self.spots: dict[str, list[Spot]] = {}

@@ -126,7 +126,7 @@ def bent(dice: Dice, angle: float, offset: float, bend: float) -> Points:
     x, y = beside_middle(angle, offset)
     cos, sin = math.cos(angle), math.sin(angle)
     bend *= dice.between(-1, 1)
-    along = [t * SIDE * 0.8 for t in (-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1)]
+    along = [(i / 8 - 1) * SIDE * 0.8 for i in range(17)]
     rises = [bend * ((t / (SIDE * 0.8)) ** 2 * 2 - 0.4) for t in along]
     return [(x + t * cos - r * sin, y + t * sin + r * cos) for t, r in zip(along, rises, strict=True)]
 

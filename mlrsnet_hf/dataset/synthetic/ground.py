@@ -4,13 +4,16 @@ from PIL import Image, ImageDraw
 
 from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import ELEMENTS, Coat
-from mlrsnet_hf.dataset.synthetic.geometry import Points, blob
+from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Points, blob
 from mlrsnet_hf.dataset.synthetic.layouts import GROUND_ORDER
 from mlrsnet_hf.dataset.synthetic.palette import shaded
 from mlrsnet_hf.dataset.synthetic.textures import IMAGE_SIDE, cut, tint
 
-_THEMES = ("chaparral", "snow", "forest", "snowberg", "mountain")
-"""Coats of which a patch is big."""
+_SPREADING = ("chaparral", "snow", "forest", "snowberg", "mountain")
+"""Coats that spread over most of the image even where they are not its base."""
+
+_COARSE = 32
+"""Side of the masks that are drawn coarse and then torn."""
 
 
 def paint_ground(canvas: Canvas) -> Image.Image:
@@ -24,16 +27,10 @@ def paint_ground(canvas: Canvas) -> Image.Image:
     else:
         ground = _neutral(canvas)
     rest = [name for name in coats if name != base]
-    for name in sorted(canvas.dice.shuffled(rest), key=lambda n: n not in _THEMES):
+    for name in sorted(canvas.dice.shuffled(rest), key=lambda n: n not in _SPREADING):
         image, mask = coats[name].paint(canvas)
-        region = _patches(canvas, name)
-        if mask:
-            region.paste(0, mask=mask.point(_INVERTED))
-        ground = _laid(ground, image, region)
+        ground = _laid(ground, image, mask or _patches(canvas, name))
     return _with_water(canvas, ground)
-
-
-_INVERTED = [255 - i for i in range(256)]
 
 
 def _choose_base(canvas: Canvas, coats: dict[str, Coat]) -> str | None:
@@ -55,18 +52,44 @@ def _laid(below: Image.Image, above: Image.Image, mask: Image.Image) -> Image.Im
 
 
 def _patches(canvas: Canvas, name: str) -> Image.Image:
-    """Return the mask of where a coat lies that is not the base: one to three patches in free places."""
+    """Return the mask of where a coat lies that is not the base."""
+    if name == "mountain":
+        return cut(canvas.dice, "puffs").point(_steep_table(150, 5))
+    if name == "pavement" or (canvas.layout.plots and name not in _SPREADING):
+        return _plots(canvas)
+    return _blots(canvas, spreading=name in _SPREADING)
+
+
+def _plots(canvas: Canvas) -> Image.Image:
+    """Return one or two plots with straight edges, in free places."""
     dice = canvas.dice
     mask = Image.new("L", (IMAGE_SIDE, IMAGE_SIDE))
     draw = ImageDraw.Draw(mask)
-    theme = name in _THEMES
-    straight_edges = name == "pavement" or (canvas.layout.plots and not theme)
-    for _ in range(1 if theme else dice.whole(1, 2)):
-        size = dice.between(360, 480) if theme else dice.between(150, 230)
+    for _ in range(dice.whole(1, 2)):
+        size = dice.between(150, 230)
         spot = canvas.search(size, size * dice.between(0.65, 1), canvas.angle, tries=8, reach=0.3)
-        outline = spot.box() if straight_edges else blob(dice, spot.x, spot.y, size / 2, 0.25)
-        draw.polygon([(x / 2, y / 2) for x, y in outline], fill=255)
+        draw.polygon(_shrunk(spot.box(), 2), fill=255)
     return mask
+
+
+def _blots(canvas: Canvas, spreading: bool) -> Image.Image:
+    """Return irregular patches with a torn edge: one that spreads over most of the image, or one or two small ones."""
+    dice = canvas.dice
+    mask = Image.new("L", (_COARSE, _COARSE))
+    draw = ImageDraw.Draw(mask)
+    for _ in range(1 if spreading else dice.whole(1, 2)):
+        size = dice.between(420, 560) if spreading else dice.between(160, 240)
+        spot = canvas.search(size, size, canvas.angle, tries=8, reach=0.3)
+        outline = blob(dice, spot.x, spot.y, size / 2, 0.22)
+        draw.polygon(_shrunk(outline, SIDE / _COARSE), fill=255)
+    # Enlarging a coarse mask gives it a soft edge, which noise and a threshold then tear.
+    soft = mask.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BILINEAR)
+    return Image.blend(soft, cut(dice, "plain"), 0.35).point(_steep_table(128, 6))
+
+
+def _steep_table(middle: int, slope: float) -> list[int]:
+    """Return a table that is black below the middle and white above it, with a short ramp between."""
+    return [min(max(int(128 + (i - middle) * slope), 0), 255) for i in range(256)]
 
 
 def _with_water(canvas: Canvas, ground: Image.Image) -> Image.Image:
@@ -76,14 +99,14 @@ def _with_water(canvas: Canvas, ground: Image.Image) -> Image.Image:
     mask = Image.new("L", (IMAGE_SIDE, IMAGE_SIDE))
     draw = ImageDraw.Draw(mask)
     for outline in canvas.waters:
-        draw.polygon(_halved(outline), fill=255)
+        draw.polygon(_shrunk(outline, 2), fill=255)
     if canvas.land:
-        draw.polygon(_halved(canvas.land), fill=0)
+        draw.polygon(_shrunk(canvas.land, 2), fill=0)
     texture = "water" if "water" in canvas else "calm"
     water = tint(cut(canvas.dice, texture, turn=False), shaded(canvas.water, 0.75), shaded(canvas.water, 1.35))
     ground.paste(water, mask=mask)
     return ground
 
 
-def _halved(points: Points) -> Points:
-    return [(x / 2, y / 2) for x, y in points]
+def _shrunk(points: Points, factor: float) -> Points:
+    return [(x / factor, y / factor) for x, y in points]

@@ -99,10 +99,12 @@ _LAYOUTS: dict[str, Layout] = {
     "swimmimg_pool": Layout(ground=("pavement", "grass"), pond=False, zoom={"swimming pool": 1.9}),
     "tennis_court": Layout(ground=("pavement", "grass"), houses="block", zoom={"tennis court": 1.15}),
     "terrace": Layout(ground=("terrace",), plots=False, trees="clumps"),
-    "transmission_tower": Layout(ground=("grass", "bare soil", "field"), plots=False),
+    "transmission_tower": Layout(ground=("grass", "bare soil", "field"), plots=False, zoom={"transmission tower": 1.5}),
     "vegetable_greenhouse": Layout(ground=("field", "bare soil"), zoom={"greenhouse": 1.3}),
     "wetland": Layout(ground=("wetland",), plots=False, trees="clumps"),
-    "wind_turbine": Layout(ground=("bare soil", "field", "grass"), plots=False),
+    "wind_turbine": Layout(
+        ground=("bare soil", "field", "grass"), plots=False, zoom={"wind turbine": 1.25}, counts={"buildings": (1, 2)}
+    ),
 }
 
 

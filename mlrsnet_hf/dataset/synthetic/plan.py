@@ -76,6 +76,7 @@ def _lay_coast(canvas: Canvas) -> None:
     offset = dice.between(-90, -30) if basin else dice.between(-50, 60)
     line = straight(*beside_middle(angle, offset), angle) if basin else winding(dice, angle, offset, 28, 1.6)
     canvas.coast = Strip(line, 0)
+    canvas.inland = -1 if angle == canvas.angle else 1
     if canvas.has("water", "sea"):
         _add_water(canvas, line + Strip(line, 0).beside(SIDE * 1.6)[::-1])
 
@@ -93,24 +94,26 @@ def _lay_ponds(canvas: Canvas) -> None:
         return
     ponds = dice.whole(3, 4) if canvas.has("wetland") else 1
     for _ in range(ponds):
-        radius = dice.between(40, 70) if ponds > 1 else dice.between(65, 95)
+        radius = dice.between(40, 60) if ponds > 1 else dice.between(65, 95)
         # Out of the middle, which is the landmarks'.
-        turn, far = dice.between(0, 2 * math.pi), dice.between(110, 230)
-        x, y = MIDDLE + far * math.cos(turn), MIDDLE + far * math.sin(turn)
-        _add_water(canvas, blob(dice, min(max(x, 40), 472), min(max(y, 40), 472), radius, 0.25))
+        spots = [canvas.search(2.6 * radius, 2.6 * radius, 0) for _ in range(2)]
+        spot = max(spots, key=lambda s: math.hypot(s.x - MIDDLE, s.y - MIDDLE))
+        _add_water(canvas, blob(dice, spot.x, spot.y, radius, 0.25))
 
 
 def _lay_ways(canvas: Canvas) -> None:
     """Lay the ways, those that a scene is named after through the middle and the others beside them."""
     dice = canvas.dice
     slots = dice.shuffled([(0, 175), (0, -175), (1, 185), (1, -185)])
+    if canvas.coast:
+        slots = [(0, canvas.inland * 195), (0, canvas.inland * 120)]
     centre = [
         name
         for name in ("roundabout", "intersection", "overpass", "bridge", "freeway", "parkway", "railway")
         if name in canvas
     ]
     for i, name in enumerate(centre):
-        turn, offset = (0, dice.between(-35, 35)) if i == 0 else slots.pop(0)
+        turn, offset = (0, dice.between(-35, 35)) if i == 0 or not slots else slots.pop(0)
         _LAY_WAY[name](canvas, turn, offset)
     if canvas.has("railway station") and not canvas.has("railway"):
         canvas.spots["platforms"] = []
@@ -209,7 +212,7 @@ def _lay_roads(canvas: Canvas, slots: list[tuple[int, int]], middle_taken: bool)
     elif canvas.layout.streets == "through" and not middle_taken:
         slots = [(0, dice.whole(-60, 60))]
     else:
-        slots = slots[: 1 + dice.chance(0.3)]
+        slots = slots[: 1 + dice.chance(0.3)] or [(1, 0)]
     for turn, offset in slots:
         bend = 0 if canvas.layout.streets == "grid" else 30
         _add_strip(canvas, "road", Strip(_across(canvas, turn, offset, bend), width, lanes))
@@ -255,7 +258,9 @@ def _place(canvas: Canvas, name: str, element: Landmark, zone: int) -> Spot:
         x, y = (MIDDLE + dice.between(-40, 40) for _ in range(2))
         spot = Spot(x, y, width, height, angle)
     else:
-        spot = canvas.search(width, height, angle)
+        # What is tall needs room for its shadow, so it keeps away from the edges.
+        reach = 0.75 if element.layer is Layer.TALL else 0.42
+        spot = canvas.search(width, height, angle, reach=reach)
         if canvas.crowding(spot) > _CROWDED:
             spot = canvas.search(width * 0.7, height * 0.7, angle)
     canvas.occupy(spot.box(-1.04, -1.04, 1.04, 1.04), zone)

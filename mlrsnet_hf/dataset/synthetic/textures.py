@@ -192,12 +192,11 @@ def _steps(rng: np.random.Generator) -> Image.Image:
 
 
 def _drift(rng: np.random.Generator) -> Image.Image:
-    return _image(np.clip(3.0 * (_rough(rng, 1.55) + 0.15), -1, 1), 128, 127)
+    return _image(np.clip(3.0 * (_rough(rng, 1.55) - 0.3), -1, 1), 128, 127)
 
 
 def _puffs(rng: np.random.Generator) -> Image.Image:
-    heaps = 0.8 * _band(rng, 110.0, 0.5) + 0.5 * _rough(rng, 1.7)
-    return _image(np.clip(heaps, -1.2, 1.2), 128, 100)
+    return _image(np.clip(0.6 * _band(rng, 120.0, 0.5) + 0.75 * _rough(rng, 1.5), -1.6, 1.6), 128, 78)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Grounds: textures that differ in pattern, while their colours overlap."""
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Painted, coat
@@ -93,7 +93,11 @@ def paint_forest(canvas: Canvas) -> Painted:
 def paint_chaparral(canvas: Canvas) -> Painted:
     """Low shrubs in dots; the ground shows between them."""
     leaf = canvas.palette.leaf()
-    return _tinted(canvas, "plain", leaf, 0.3), cut(canvas.dice, "scrub")
+    shrubs = cut(canvas.dice, "scrub")
+    shadows = ImageChops.offset(shrubs, round(2.4 * canvas.sun[0]), round(2.4 * canvas.sun[1]))
+    image = Image.new("RGB", shrubs.size, shaded(leaf, 0.3))
+    image.paste(_tinted(canvas, "plain", leaf, 0.3), mask=shrubs)
+    return image, ImageChops.lighter(shrubs, shadows)
 
 
 @coat("mountain")

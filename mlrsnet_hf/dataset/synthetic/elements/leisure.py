@@ -44,9 +44,12 @@ def draw_golf_course(canvas: Canvas) -> None:
     for offset in dice.shuffled((-130, 10, 140))[: dice.whole(2, 3)]:
         line = winding(dice, canvas.angle, offset, 28, 1.0)
         hole = Strip(line[5:20], dice.between(62, 88))
-        for i, (x, y, angle) in enumerate(hole.walk(22)):
-            stripe = Spot(x, y, 25, hole.width * (1 + 0.2 * math.sin(i)), angle)
-            canvas.fill(stripe.oval(1.25, corners=10), shaded(fairway, 1.12 if i % 2 else 0.92))
+        for end in (0, -1):
+            canvas.disc(*hole.points[end], hole.width / 2, shaded(fairway, 0.94))
+        left, right = hole.beside(-hole.width / 2), hole.beside(hole.width / 2)
+        for i in range(len(left) - 1):
+            mown = [left[i], left[i + 1], right[i + 1], right[i]]
+            canvas.fill(mown, shaded(fairway, 1.1 if i % 2 else 0.94))
         _draw_green(canvas, *hole.points[dice.pick((0, -1))], fairway, sand)
         for _ in range(dice.whole(1, 2)):
             x, y = hole.beside(dice.sign() * hole.width * 0.55)[dice.whole(3, 11)]

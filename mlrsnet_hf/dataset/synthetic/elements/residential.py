@@ -21,7 +21,7 @@ def draw_dense_residential(canvas: Canvas, spot: Spot) -> None:
         canvas.line(spot.points((-1, v), (1, v)), fence, 4 if row % 2 else 2)
     for plot in spot.grid(columns, rows, fill=1):
         house = plot.inner(
-            canvas.dice.between(-0.15, 0.15), canvas.dice.between(-0.2, 0.2), 42, canvas.dice.between(28, 36)
+            canvas.dice.between(-0.08, 0.08), canvas.dice.between(-0.15, 0.15), 45, canvas.dice.between(32, 41)
         )
         draw_house(canvas, house, canvas.dice.pick(roofs), 8)
 

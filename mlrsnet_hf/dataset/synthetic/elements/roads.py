@@ -116,9 +116,11 @@ def draw_freeway(canvas: Canvas) -> None:
     for strip in canvas.strips["freeway"]:
         half = strip.width / 2
         side = canvas.dice.sign()
-        slip = [(x, y) for x, y in strip.beside(side * (half - 8))]
-        bent_away = Strip(slip, 0).beside(side * 90)
-        ramp = [slip[2], slip[3], *bent_away[4:]]
+        edge = len(strip.points) // 3
+        ramp = [
+            strip.beside(side * (half - 20 + 14 * max(i - edge, 0) ** 1.5))[i]
+            for i in range(edge - 2, len(strip.points))
+        ]
         canvas.line(ramp, shaded(canvas.palette.pale(), 0.9), 44)
         canvas.line(ramp, canvas.asphalt, 36)
         canvas.line(strip.points, shaded(canvas.asphalt, 0.75), strip.width + 10)
@@ -166,11 +168,13 @@ def draw_overpass(canvas: Canvas) -> None:
     (deck,) = canvas.strips["overpass"]
     (ax, ay), (bx, by) = deck.points
     x, y, angle = (ax + bx) / 2, (ay + by) / 2, math.atan2(by - ay, bx - ax)
-    side = canvas.dice.sign()
-    loop = Spot(x, y, 0, 0, angle).inner(0, 0, 2, 2).at(side * 120, canvas.dice.sign() * 120)
-    canvas.circle(*loop, 88, shaded(canvas.palette.pale(), 0.95), 40)
-    canvas.circle(*loop, 84, canvas.asphalt, 32)
-    _draw_deck(canvas, deck, 16)
+    crossing = Spot(x, y, 240, 240, angle)
+    kerb = shaded(canvas.palette.pale(), 0.95)
+    for corner in canvas.dice.shuffled(crossing.box())[: canvas.dice.whole(1, 4)]:
+        canvas.circle(*corner, 88, kerb, 40)
+        canvas.circle(*corner, 84, canvas.asphalt, 32)
+    canvas.line(straight(x, y, angle, 320), shaded(canvas.asphalt, 0.45), deck.width + 34)
+    _draw_deck(canvas, deck, 24)
 
 
 @feature("bridge", Layer.DECK)

@@ -13,8 +13,8 @@ def draw_cloud(canvas: Canvas) -> None:
     """Soft banks of cloud over half of the ground, and their shadow on it."""
     dice = canvas.dice
     puffs = cut(dice, "puffs")
-    low = dice.whole(95, 135)
-    mask = puffs.point([min(max((i - low) * 4, 0), 240) for i in range(256)]).resize(
+    low = dice.whole(85, 130)
+    mask = puffs.point([min(max(int((i - low) * 3.2), 0), 245) for i in range(256)]).resize(
         (SIDE, SIDE), Image.Resampling.NEAREST
     )
     dx, dy = int(canvas.sun[0] * 40), int(canvas.sun[1] * 40)
