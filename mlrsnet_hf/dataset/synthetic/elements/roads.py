@@ -12,12 +12,24 @@ from mlrsnet_hf.dataset.synthetic.textures import Colour
 _BARRIER = (205, 203, 196)
 
 
-def _pave(canvas: Canvas, strips: Sequence[Strip], kerb: float = 8) -> None:
-    """Lay the carriageways; all kerbs lie below all asphalt, so that crossings stay open."""
+def _pave(canvas: Canvas, strips: Sequence[Strip]) -> None:
+    """Lay the carriageways; all kerbs and pavements lie below all asphalt, so that crossings stay open."""
+    stone = shaded(canvas.palette.pale(), 0.95)
+    if canvas.has("pavement"):
+        for strip in strips:
+            _lay_slabs(canvas, Strip(strip.points, strip.width + 44), stone)
     for strip in strips:
-        canvas.line(strip.points, shaded(canvas.palette.pale(), 0.95), strip.width + kerb)
+        canvas.line(strip.points, shaded(stone, 1.1), strip.width + 8)
     for strip in strips:
         canvas.line(strip.points, canvas.asphalt, strip.width)
+
+
+def _lay_slabs(canvas: Canvas, strip: Strip, stone: Colour) -> None:
+    """Lay pavements of slabs beside a carriageway."""
+    canvas.line(strip.points, stone, strip.width)
+    joint = shaded(stone, 0.75)
+    for x, y, angle in strip.walk(20):
+        canvas.draw.line(Spot(x, y, 0, strip.width, angle).points((0, -1), (0, 1)), fill=joint, width=2)
 
 
 def _dash(canvas: Canvas, strip: Strip, offset: float, colour: Colour, dash: float = 16, step: float = 34) -> None:
