@@ -162,8 +162,17 @@ class Canvas:
         return self._cells[column, row]
 
     def crowding(self, spot: Spot, zone: int = FREE) -> int:
-        """Count the probes of a spot, of 11, that lie outside the given zone."""
-        return sum(self.zone(*spot.at(u, v)) != zone for u, v in _PROBES)
+        """Count the probes of a spot, of 9, that lie outside the given zone."""
+        # The hottest loop of the plan: the same as `zone` at each probe, in units of cells.
+        x, y = spot.x / ZONE, spot.y / ZONE
+        (ax, ay), (bx, by) = spot.axes()
+        cells, misses = self._cells, 0
+        for u, v in _PROBES:
+            column, row = int(x + (u * ax + v * bx) / ZONE), int(y + (u * ay + v * by) / ZONE)
+            column = 0 if column < 0 else min(column, _LAST)
+            row = 0 if row < 0 else min(row, _LAST)
+            misses += cells[column, row] != zone
+        return misses
 
     def search(
         self, width: float, height: float, angle: float, zone: int = FREE, tries: int = 14, reach: float = 0.42
@@ -182,16 +191,4 @@ class Canvas:
         return best
 
 
-_PROBES = (
-    (0, 0),
-    (-0.9, -0.9),
-    (0.9, -0.9),
-    (-0.9, 0.9),
-    (0.9, 0.9),
-    (0, -0.9),
-    (0, 0.9),
-    (-0.9, 0),
-    (0.9, 0),
-    (0.45, 0.45),
-    (-0.45, -0.45),
-)
+_PROBES = ((0, 0), (-0.9, -0.9), (0.9, -0.9), (-0.9, 0.9), (0.9, 0.9), (0, -0.9), (0, 0.9), (-0.9, 0), (0.9, 0))

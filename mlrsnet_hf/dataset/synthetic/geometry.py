@@ -38,6 +38,11 @@ class Spot:
         du, dv = u * self.width / 2, v * self.height / 2
         return self.x + du * self._cos - dv * self._sin, self.y + du * self._sin + dv * self._cos
 
+    def axes(self) -> tuple[Point, Point]:
+        """Return the ways from the middle to (1, 0) and to (0, 1)."""
+        half_width, half_height = self.width / 2, self.height / 2
+        return (half_width * self._cos, half_width * self._sin), (-half_height * self._sin, half_height * self._cos)
+
     def points(self, *uv: Point) -> Points:
         """Return several places."""
         return [self.at(u, v) for u, v in uv]

@@ -23,7 +23,6 @@ def draw_labels(scene: Scene, seed: int, index: int) -> tuple[int, ...]:
     """
     dice = Dice(f"labels:{seed}:{scene.published}:{index}")
     counts = scene.label_counts
-    labels = {label for label in sorted(counts) if dice.random() * scene.images < counts[label]}
-    by_frequency = sorted(counts, key=lambda label: -counts[label])
-    kept = sorted(labels, key=by_frequency.index)[:MOST_LABELS] or by_frequency[:1]
-    return tuple(sorted(kept))
+    by_frequency = sorted(counts, key=counts.__getitem__, reverse=True)
+    labels = [label for label in by_frequency if dice.random() * scene.images < counts[label]]
+    return tuple(sorted(labels[:MOST_LABELS] or by_frequency[:1]))

@@ -4,37 +4,50 @@ import functools
 import math
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from mlrsnet_hf.dataset.synthetic.canvas import FREE, SHADOW, WATER, WAY, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import FREE, WATER, WAY, Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Point, Points
 from mlrsnet_hf.dataset.synthetic.palette import shaded
 from mlrsnet_hf.dataset.synthetic.textures import tint
 
+FloatArray = npt.NDArray[np.floating]
+
 _SIZES = (26, 32, 38, 46)
 _SECTORS = 12
-_SHAPES = 3
+_SHAPES = 2
+_SHADOW_OPACITY = 0.45
 
 
 @functools.cache
-def _crown(size: int, shape: int, sector: int) -> tuple[Image.Image, Image.Image, Image.Image]:
-    """Return the light on a crown, its outline and its shadow, for a sun in one of 12 sectors."""
+def _crown(size: int, shape: int, sector: int) -> tuple[Image.Image, Image.Image]:
+    """Return a crown with its shadow, and the mask of both, for a sun in one of 12 sectors.
+
+    The image is grey, dark in the shadow; it is 1.4 times as wide as the crown, to hold the shadow on any side.
+    """
     rng = np.random.Generator(np.random.PCG64([size, shape]))
-    reach = (np.arange(size) + 0.5) / size * 2 - 1
-    x, y = np.meshgrid(reach, reach)
-    turn = np.arctan2(y, x)
-    edge = 0.84 + 0.1 * np.sin(5 * turn + rng.uniform(0, 6.3)) + 0.06 * np.sin(9 * turn + rng.uniform(0, 6.3))
-    far = np.hypot(x, y)
+    side = int(1.4 * size)
     angle = 2 * math.pi * sector / _SECTORS
-    facing = -(x * math.cos(angle) + y * math.sin(angle))
-    leaves = np.asarray(
-        Image.fromarray(rng.integers(0, 255, (size // 4, size // 4), dtype=np.uint8)).resize((size, size))
-    )
-    grey = 128 + 80 * facing - 40 * (far / edge) ** 3 + (leaves.astype(float) - 128) * 0.5
-    outline = np.clip((edge - far) * size / 3, 0, 1) * 255
-    light, mask, shadow = (Image.fromarray(a.clip(0, 255).astype(np.uint8)) for a in (grey, outline, outline * 0.42))
-    return light, mask, shadow
+    away_x, away_y = math.cos(angle), math.sin(angle)
+    waves = [(k, strength, rng.uniform(0, 6.3)) for k, strength in ((5, 0.1), (9, 0.06))]
+
+    def cover(shift: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the crown's opacity, and its x and y from -1 to 1, moved away from the sun."""
+        reach = ((np.arange(side) + 0.5) / side * 2 - 1) * 1.4
+        x, y = np.meshgrid(reach - (shift - 0.2) * away_x, reach - (shift - 0.2) * away_y)
+        turn = np.arctan2(y, x)
+        edge = 0.84 + sum(strength * np.sin(k * turn + phase) for k, strength, phase in waves)
+        return np.clip((edge - np.hypot(x, y)) * size / 3, 0, 1), x, y
+
+    shadow, _, _ = cover(0.55)
+    crown, x, y = cover(0)
+    speckle = rng.integers(0, 255, (side // 4, side // 4), dtype=np.uint8)
+    leaves = np.asarray(Image.fromarray(speckle).resize((side, side)), float)
+    light = 128 - 80 * (x * away_x + y * away_y) - 40 * np.hypot(x, y) ** 3 + (leaves - 128) * 0.5
+    mask = np.maximum(crown, shadow * _SHADOW_OPACITY) * 255
+    return Image.fromarray((light * crown).clip(0, 255).astype(np.uint8)), Image.fromarray(mask.astype(np.uint8))
 
 
 @feature("trees", Layer.PLANT)
@@ -44,19 +57,16 @@ def draw_trees(canvas: Canvas) -> None:
     sector = round(math.atan2(canvas.sun[1], canvas.sun[0]) / (2 * math.pi) * _SECTORS) % _SECTORS
     leaf = canvas.palette.leaf()
     first = dice.whole(0, len(_SIZES) - 2)
-    crowns = []
+    trees = []
     for size in _SIZES[first : first + 2]:
         for shape in range(_SHAPES):
-            light, mask, shadow = _crown(size, shape, sector)
+            light, mask = _crown(size, shape, sector)
             colour = shaded(leaf, dice.between(0.8, 1.2))
-            crowns.append((tint(light, shaded(colour, 0.35), shaded(colour, 1.6)), mask, shadow, size))
-    dx, dy = canvas.sun
+            trees.append((tint(light, shaded(colour, 0.22), shaded(colour, 1.6)), mask, light.width / 2))
     paste = canvas.image.paste
     for x, y in _places(canvas):
-        image, mask, shadow, size = dice.pick(crowns)
-        left, top = int(x - size / 2), int(y - size / 2)
-        paste(SHADOW, (left + int(dx * size * 0.4), top + int(dy * size * 0.4)), shadow)
-        paste(image, (left, top), mask)
+        image, mask, half = dice.pick(trees)
+        paste(image, (int(x - half), int(y - half)), mask)
 
 
 def _places(canvas: Canvas) -> Points:
