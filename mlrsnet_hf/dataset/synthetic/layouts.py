@@ -29,8 +29,8 @@ class Layout:
 
     ground: tuple[str, ...] = ()
     """Grounds that may cover the image; one that is set is taken at random."""
-    streets: Literal["side", "through", "grid"] = "side"
-    """Where roads run: beside the landmark, through the middle, or around blocks."""
+    streets: Literal["side", "grid"] = "side"
+    """Whether roads run beside the landmark or around blocks."""
     houses: Literal["house", "block", "shed"] = "house"
     """What buildings look like."""
     trees: Literal["scatter", "rows", "clumps"] = "scatter"
@@ -65,9 +65,7 @@ _LAYOUTS: dict[str, Layout] = {
     "commercial_area": Layout(
         ground=("pavement",), streets="grid", houses="block", zoom={"buildings": 1.2}, counts={"buildings": (7, 11)}
     ),
-    "dense_residential_area": Layout(
-        ground=("grass", "pavement"), streets="side", zoom={"dense residential area": 1.15}
-    ),
+    "dense_residential_area": Layout(ground=("grass", "pavement"), zoom={"dense residential area": 1.15}),
     "desert": Layout(ground=("desert",), plots=False),
     "eroded_farmland": Layout(ground=("field",), plots=False, trees="clumps"),
     "farmland": Layout(ground=("field",), trees="rows"),

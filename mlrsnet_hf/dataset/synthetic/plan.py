@@ -115,8 +115,6 @@ def _lay_ways(canvas: Canvas) -> None:
     for i, name in enumerate(centre):
         turn, offset = (0, dice.between(-35, 35)) if i == 0 or not slots else slots.pop(0)
         _LAY_WAY[name](canvas, turn, offset)
-    if canvas.has("railway station") and not canvas.has("railway"):
-        canvas.spots["platforms"] = []
     if canvas.has("runway"):
         _lay_runway(canvas)
     if canvas.has("road") and not canvas.has("roundabout", "intersection", "bridge", "overpass"):
@@ -209,8 +207,6 @@ def _lay_roads(canvas: Canvas, slots: list[tuple[int, int]], middle_taken: bool)
     if canvas.layout.streets == "grid" and not middle_taken:
         shift = dice.between(-60, 60)
         slots = [(0, int(shift - 120)), (0, int(shift + 120)), (1, dice.whole(-60, 60))][dice.whole(0, 1) :]
-    elif canvas.layout.streets == "through" and not middle_taken:
-        slots = [(0, dice.whole(-60, 60))]
     else:
         slots = slots[: 1 + dice.chance(0.3)] or [(1, 0)]
     for turn, offset in slots:

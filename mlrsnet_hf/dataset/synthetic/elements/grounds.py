@@ -34,7 +34,7 @@ def paint_sand(canvas: Canvas) -> Painted:
 @coat("desert")
 def paint_desert(canvas: Canvas) -> Painted:
     """Dunes with a bright and a dark flank."""
-    return _tinted(canvas, "dunes", canvas.palette.sand(), canvas.dice.between(0.3, 0.5)), None
+    return _tinted(canvas, "dunes", canvas.palette.sand(), canvas.dice.between(0.4, 0.6)), None
 
 
 @coat("pavement")

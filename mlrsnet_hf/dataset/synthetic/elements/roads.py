@@ -194,8 +194,9 @@ def draw_bridge(canvas: Canvas) -> None:
     """A deck on piers across the water, or across whatever there is."""
     (deck,) = canvas.strips["bridge"]
     across = canvas.strips.get("channel")
-    if across and canvas.has("road"):
+    if canvas.has("road"):
         _pave(canvas, [deck])
+        _mark(canvas, [deck])
     middle = deck.points[len(deck.points) // 2]
     angle = math.atan2(deck.points[-1][1] - deck.points[0][1], deck.points[-1][0] - deck.points[0][0])
     length = across[0].width + 70 if across else 330

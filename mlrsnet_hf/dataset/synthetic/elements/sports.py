@@ -6,7 +6,6 @@ from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.dataset.synthetic.geometry import Spot
 from mlrsnet_hf.dataset.synthetic.palette import shaded, white
-from mlrsnet_hf.dataset.synthetic.textures import Colour
 
 
 @landmark("stadium", Layer.STRUCTURE, 370, 300)
@@ -102,7 +101,7 @@ def draw_basketball_court(canvas: Canvas, spot: Spot) -> None:
     key = canvas.palette.court()
     canvas.fill(spot.box(-1.12, -1.15, 1.12, 1.15), shaded(floor, 0.75))
     canvas.fill(spot.box(), floor)
-    _outline(canvas, spot, paint)
+    canvas.ring(spot.box(), paint, 3)
     canvas.line(spot.points((0, -1), (0, 1)), paint, 3)
     canvas.circle(spot.x, spot.y, spot.height * 0.16, paint, 3)
     for side in (-1, 1):
@@ -112,10 +111,6 @@ def draw_basketball_court(canvas: Canvas, spot: Spot) -> None:
         turns = [math.pi * (i / 10 - 0.5) for i in range(11)]
         canvas.line(spot.points(*((side * (0.92 - 0.5 * math.cos(t)), 0.85 * math.sin(t)) for t in turns)), paint, 3)
         canvas.disc(*spot.at(side * 0.9, 0), 4, (235, 120, 50))
-
-
-def _outline(canvas: Canvas, spot: Spot, paint: Colour) -> None:
-    canvas.ring(spot.box(), paint, 3)
 
 
 @landmark("tennis court", Layer.SURFACE, 270, 190)
@@ -131,7 +126,7 @@ def draw_tennis_courts(canvas: Canvas, spot: Spot) -> None:
         long, short = max(cell.width, cell.height) * 0.76, min(cell.width, cell.height) * 0.72
         court = cell.inner(0, 0, min(long, short * 2.1), min(short, long / 1.7), turn)
         canvas.fill(court.box(), floor)
-        _outline(canvas, court, paint)
+        canvas.ring(court.box(), paint, 3)
         for side in (-0.75, 0.75):
             canvas.line(court.points((-1, side), (1, side)), paint, 2)
             canvas.line(court.points((side * 0.72, -0.75), (side * 0.72, 0.75)), paint, 2)
