@@ -65,6 +65,12 @@ class Spot:
         right = [(reach + wide * math.cos(t), part * math.sin(t)) for t in turns]
         return [self.at(u, v) for u, v in right] + [self.at(-u, -v) for u, v in right]
 
+    def holds(self, x: float, y: float) -> bool:
+        """Return whether a place lies inside the rectangle."""
+        dx, dy = x - self.x, y - self.y
+        along, across = dx * self._cos + dy * self._sin, dy * self._cos - dx * self._sin
+        return abs(along) < self.width / 2 and abs(across) < self.height / 2
+
     def inner(self, u: float, v: float, width: float, height: float, turn: float = 0.0) -> "Spot":
         """Return a spot inside this one, at (u, v), of a size in canvas pixels."""
         x, y = self.at(u, v)

@@ -7,7 +7,7 @@ from PIL import Image, ImageChops
 
 from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.dice import Dice
-from mlrsnet_hf.dataset.synthetic.elements import ELEMENTS, Feature, Landmark
+from mlrsnet_hf.dataset.synthetic.elements import ELEMENTS, Feature, Landmark, Layer
 from mlrsnet_hf.dataset.synthetic.ground import paint_ground
 from mlrsnet_hf.dataset.synthetic.layouts import layout_of
 from mlrsnet_hf.dataset.synthetic.plan import lay_out
@@ -37,6 +37,8 @@ def render(scene: Scene, labels: Collection[int], seed: int, index: int) -> Imag
             element.draw(canvas)
         else:
             for spot in canvas.spots[name]:
+                if element.layer is Layer.STRUCTURE:
+                    canvas.bays = [bay for bay in canvas.bays if not spot.holds(bay.x, bay.y)]
                 element.draw(canvas, spot)
     return _photographed(canvas.image, dice)
 

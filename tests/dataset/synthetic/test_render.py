@@ -8,7 +8,7 @@ from mlrsnet_hf.taxonomy import LABELS, SCENES, Label, Scene, find_label, find_s
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label.name)
 def test_a_label_can_be_drawn_alone_in_any_scene(label: Label) -> None:
-    for scene in SCENES[label.id % 6 :: 6]:
+    for scene in SCENES[label.id % 9 :: 9]:
         image = render(scene, [label.id], seed=0, index=label.id)
         assert (image.size, image.mode) == ((256, 256), "RGB")
 
@@ -16,7 +16,7 @@ def test_a_label_can_be_drawn_alone_in_any_scene(label: Label) -> None:
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_any_set_of_labels_can_be_drawn(scene: Scene) -> None:
     rng = random.Random(scene.id)
-    sets = [(), range(60), *(rng.sample(range(60), count) for count in (1, 2, 3, 5, 8, 13, 30))]
+    sets = [(), range(60), *(rng.sample(range(60), count) for count in (1, 3, 8, 13, 30))]
     for index, labels in enumerate(sets):
         assert render(scene, labels, seed=1, index=index).size == (256, 256)
 

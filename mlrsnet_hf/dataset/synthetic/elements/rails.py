@@ -2,12 +2,12 @@
 
 import math
 
-from mlrsnet_hf.dataset.synthetic.canvas import BUILT, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
-from mlrsnet_hf.dataset.synthetic.geometry import MIDDLE, Spot, Strip, straight
+from mlrsnet_hf.dataset.synthetic.geometry import Spot
 from mlrsnet_hf.dataset.synthetic.palette import shaded
+from mlrsnet_hf.dataset.synthetic.plan.ways import TRACK
 
-_TRACK = 36.0
 _RAIL = (190, 186, 180)
 
 
@@ -19,9 +19,9 @@ def draw_railway(canvas: Canvas) -> None:
     for strip in canvas.strips["railway"]:
         canvas.line(strip.points, shaded(ballast, 1.15), strip.width + 14)
         canvas.line(strip.points, ballast, strip.width)
-        tracks = round(strip.width / _TRACK)
+        tracks = round(strip.width / TRACK)
         for track in range(tracks):
-            middle = (track - (tracks - 1) / 2) * _TRACK
+            middle = (track - (tracks - 1) / 2) * TRACK
             for x, y, angle in strip.walk(10, middle):
                 dx, dy = -math.sin(angle) * 13, math.cos(angle) * 13
                 canvas.draw.line((x - dx, y - dy, x + dx, y + dy), fill=sleeper, width=5)
@@ -32,18 +32,11 @@ def draw_railway(canvas: Canvas) -> None:
 @feature("railway station", Layer.STRUCTURE)
 def draw_station(canvas: Canvas) -> None:
     """Long platform roofs along the tracks, joined by a ribbed hall."""
-    dice = canvas.dice
-    line = canvas.strips["railway"][0] if "railway" in canvas.strips else None
-    strip = line or Strip(straight(MIDDLE, MIDDLE, canvas.angle), 4 * _TRACK)
-    (ax, ay), (bx, by) = strip.points[0], strip.points[-1]
-    x, y = strip.points[len(strip.points) // 2] if line else (MIDDLE, MIDDLE)
-    station = Spot(x, y, dice.between(300, 400), strip.width + 110, math.atan2(by - ay, bx - ax))
+    (station,) = canvas.spots["railway station"]
     roof = canvas.palette.roof()
     for row in (-0.36 * station.height, 0.0, 0.36 * station.height):
         _draw_platform(canvas, station.inner(0, 2 * row / station.height, station.width, 34), roof)
-    side = dice.sign()
-    hall = station.inner(dice.between(-0.4, 0.4), side * 1.05, 190, 80)
-    canvas.occupy(hall.box(), BUILT)
+    hall = station.inner(canvas.dice.between(-0.4, 0.4), 1.05, 190, 80)
     canvas.cast(hall.box(), 18)
     canvas.fill(hall.box(), shaded(roof, 1.1))
     for i in range(1, 12):
@@ -53,7 +46,6 @@ def draw_station(canvas: Canvas) -> None:
 
 def _draw_platform(canvas: Canvas, spot: Spot, roof: tuple[int, int, int]) -> None:
     """Draw a platform with its roof in sections."""
-    canvas.occupy(spot.box(), BUILT)
     canvas.fill(spot.box(-1, -1, 1, 1), shaded(canvas.palette.pale(), 1.05))
     cover = spot.inner(0, 0, spot.width * 0.84, spot.height * 0.68)
     canvas.cast(cover.box(), 12)

@@ -1,57 +1,12 @@
 """Ways for cars and walkers."""
 
 import math
-from collections.abc import Sequence
 
 from mlrsnet_hf.dataset.synthetic.canvas import Canvas
+from mlrsnet_hf.dataset.synthetic.elements.carriageway import BARRIER, dash, mark, pave
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
-from mlrsnet_hf.dataset.synthetic.geometry import Points, Spot, Strip, straight
+from mlrsnet_hf.dataset.synthetic.geometry import Points, Spot, Strip
 from mlrsnet_hf.dataset.synthetic.palette import shaded, white
-from mlrsnet_hf.dataset.synthetic.textures import Colour
-
-_BARRIER = (205, 203, 196)
-
-
-def _pave(canvas: Canvas, strips: Sequence[Strip]) -> None:
-    """Lay the carriageways; all kerbs and pavements lie below all asphalt, so that crossings stay open."""
-    stone = shaded(canvas.palette.pale(), 0.95)
-    if canvas.has("pavement"):
-        for strip in strips:
-            _lay_slabs(canvas, Strip(strip.points, strip.width + 44), stone)
-    for strip in strips:
-        canvas.line(strip.points, shaded(stone, 1.1), strip.width + 8)
-    for strip in strips:
-        canvas.line(strip.points, canvas.asphalt, strip.width)
-
-
-def _lay_slabs(canvas: Canvas, strip: Strip, stone: Colour) -> None:
-    """Lay pavements of slabs beside a carriageway."""
-    canvas.line(strip.points, stone, strip.width)
-    joint = shaded(stone, 0.75)
-    for x, y, angle in strip.walk(20):
-        canvas.draw.line(Spot(x, y, 0, strip.width, angle).points((0, -1), (0, 1)), fill=joint, width=2)
-
-
-def _dash(canvas: Canvas, strip: Strip, offset: float, colour: Colour, dash: float = 16, step: float = 34) -> None:
-    """Paint a broken line along a strip."""
-    for x, y, angle in strip.walk(step, offset):
-        dx, dy = math.cos(angle) * dash, math.sin(angle) * dash
-        canvas.draw.line((x, y, x + dx, y + dy), fill=colour, width=3)
-
-
-def _mark(canvas: Canvas, strips: Sequence[Strip]) -> None:
-    """Paint a road's lines: a full line in the middle of four lanes, a broken one between two."""
-    paint = white(canvas.dice)
-    for strip in strips:
-        half = strip.width / 2 - 4
-        for side in (-half, half):
-            canvas.line(strip.beside(side), paint, 2)
-        if len(strip.lanes) > 2:
-            canvas.line(strip.beside(0), (paint[0], int(paint[1] * 0.85), 90), 4)
-            for side in (-half / 2, half / 2):
-                _dash(canvas, strip, side, paint)
-        else:
-            _dash(canvas, strip, 0, paint)
 
 
 @feature("trail", Layer.WAY)
@@ -68,57 +23,8 @@ def draw_trail(canvas: Canvas) -> None:
 def draw_road(canvas: Canvas) -> None:
     """Two or four lanes with lines."""
     strips = canvas.strips.get("road", ())
-    _pave(canvas, strips)
-    _mark(canvas, strips)
-
-
-@feature("intersection", Layer.WAY)
-def draw_intersection(canvas: Canvas) -> None:
-    """Two roads that cross, with rounded corners, stop lines and turn arrows."""
-    strips = canvas.strips["intersection"]
-    _pave(canvas, strips)
-    if canvas.has("road"):
-        _mark(canvas, strips)
-    first, second = strips
-    angles = [math.atan2(s.points[1][1] - s.points[0][1], s.points[1][0] - s.points[0][0]) for s in strips]
-    x = sum(p[0] for p in first.points) / 2
-    y = sum(p[1] for p in first.points) / 2
-    core = Spot(x, y, second.width + 44, first.width + 44, angles[0])
-    canvas.fill(core.lozenge(1) if core.width > core.height else core.oval(1.15), canvas.asphalt)
-    paint = white(canvas.dice)
-    for strip, angle, other in ((first, angles[0], second), (second, angles[1], first)):
-        for way in (0, math.pi):
-            distance = other.width / 2 + 26
-            arm = Spot(
-                x + distance * math.cos(angle + way), y + distance * math.sin(angle + way), 6, strip.width, angle + way
-            )
-            canvas.fill(arm.box(-1, -0.92, 1, -0.04), paint)
-            arrow = arm.inner(10, -0.5, 30, 14)
-            canvas.fill(
-                arrow.points((-1, 0), (-0.2, -1), (-0.2, -0.25), (1, -0.25), (1, 0.25), (-0.2, 0.25), (-0.2, 1)), paint
-            )
-
-
-@feature("roundabout", Layer.WAY)
-def draw_roundabout(canvas: Canvas) -> None:
-    """A ring of lanes about an island, with arms."""
-    arms, (ring,) = canvas.strips["roundabout"], canvas.spots["roundabout"]
-    _pave(canvas, arms)
-    if canvas.has("road"):
-        _mark(canvas, arms)
-    x, y, radius = ring.x, ring.y, ring.width / 2
-    canvas.disc(x, y, radius + 5, shaded(canvas.palette.pale(), 0.95))
-    canvas.disc(x, y, radius, canvas.asphalt)
-    paint = white(canvas.dice)
-    for i in range(20):
-        a, b = (2 * math.pi * (i + t) / 20 for t in (0, 0.45))
-        canvas.line([(x + radius * 0.78 * math.cos(t), y + radius * 0.78 * math.sin(t)) for t in (a, b)], paint, 3)
-    inner = radius * canvas.dice.between(0.5, 0.6)
-    island = canvas.palette.plain()
-    canvas.disc(x, y, inner, _BARRIER)
-    canvas.disc(x, y, inner - 5, island)
-    canvas.circle(x, y, inner * 0.62, shaded(island, 0.7), 5)
-    canvas.disc(x, y, inner * 0.25, shaded(canvas.palette.pale(), 1.1))
+    pave(canvas, strips)
+    mark(canvas, strips)
 
 
 @feature("freeway", Layer.WAY)
@@ -138,12 +44,12 @@ def draw_freeway(canvas: Canvas) -> None:
         canvas.line(strip.points, shaded(canvas.asphalt, 0.75), strip.width + 10)
         canvas.line(strip.points, canvas.asphalt, strip.width)
         canvas.line(strip.points, shaded(canvas.asphalt, 0.6), 18)
-        canvas.line(strip.points, _BARRIER, 7)
+        canvas.line(strip.points, BARRIER, 7)
         for way in (-1, 1):
             for offset in (11, half - 6):
                 canvas.line(strip.beside(way * offset), paint, 3)
             for offset in (33, 57):
-                _dash(canvas, strip, way * offset, paint, 18, 44)
+                dash(canvas, strip, way * offset, paint, 18, 44)
 
 
 @feature("parkway", Layer.WAY)
@@ -159,8 +65,8 @@ def draw_parkway(canvas: Canvas) -> None:
             canvas.line(strip.beside(side * (half + 14)), hedge, 7)
         canvas.line(strip.points, canvas.asphalt, strip.width)
         for side in (-1, 1):
-            _dash(canvas, strip, side * 50, paint)
-        canvas.line(strip.points, _BARRIER, 50)
+            dash(canvas, strip, side * 50, paint)
+        canvas.line(strip.points, BARRIER, 50)
         canvas.line(strip.points, bed, 42)
         for i, (x, y, angle) in enumerate(strip.walk(30)):
             plant = Spot(x, y, 17, 22, angle)
@@ -168,58 +74,6 @@ def draw_parkway(canvas: Canvas) -> None:
                 plant.oval(corners=8) if i % 2 else plant.points((-1, 0), (0, -1), (1, 0), (0, 1)),
                 shaded(hedge, 0.7 + 0.5 * (i % 2)),
             )
-
-
-@feature("overpass", Layer.DECK)
-def draw_overpass(canvas: Canvas) -> None:
-    """A deck across another road, with its shadow, parapets and a looping ramp."""
-    below = canvas.strips.get("underpass", [])
-    _pave(canvas, below)
-    if canvas.has("road"):
-        _mark(canvas, below)
-    (deck,) = canvas.strips["overpass"]
-    (ax, ay), (bx, by) = deck.points
-    x, y, angle = (ax + bx) / 2, (ay + by) / 2, math.atan2(by - ay, bx - ax)
-    crossing = Spot(x, y, 240, 240, angle)
-    kerb = shaded(canvas.palette.pale(), 0.95)
-    for corner in canvas.dice.shuffled(crossing.box())[: canvas.dice.whole(1, 4)]:
-        canvas.circle(*corner, 88, kerb, 40)
-        canvas.circle(*corner, 84, canvas.asphalt, 32)
-    canvas.line(straight(x, y, angle, 320), shaded(canvas.asphalt, 0.45), deck.width + 34)
-    _draw_deck(canvas, deck, 24)
-
-
-@feature("bridge", Layer.DECK)
-def draw_bridge(canvas: Canvas) -> None:
-    """A deck on piers across the water, or across whatever there is."""
-    (deck,) = canvas.strips["bridge"]
-    across = canvas.strips.get("channel")
-    if canvas.has("road"):
-        _pave(canvas, [deck])
-        _mark(canvas, [deck])
-    middle = deck.points[len(deck.points) // 2]
-    angle = math.atan2(deck.points[-1][1] - deck.points[0][1], deck.points[-1][0] - deck.points[0][0])
-    length = across[0].width + 70 if across else 330
-    span = Strip(straight(*middle, angle, length), deck.width, deck.lanes)
-    pier = shaded(canvas.palette.pale(), 0.8)
-    for x, y, _ in span.walk(length / 4.2, start=length / 8):
-        canvas.fill(Spot(x, y, 14, deck.width + 34, angle).oval(corners=10), pier)
-    _draw_deck(canvas, span, 22)
-
-
-def _draw_deck(canvas: Canvas, deck: Strip, height: float) -> None:
-    """Draw a raised carriageway between parapets, with seams across it."""
-    wide = Strip(deck.points, deck.width + 14)
-    canvas.cast_flat(wide.outline(), height)
-    canvas.fill(wide.outline(), shaded(canvas.palette.pale(), 1.15))
-    canvas.line(deck.points, shaded(canvas.asphalt, 1.15), deck.width)
-    half = deck.width / 2
-    for side in (-half, half):
-        canvas.line(deck.beside(side), shaded(canvas.asphalt, 0.5), 3)
-    for x, y, angle in deck.walk(46):
-        canvas.line(Spot(x, y, 2, deck.width, angle).points((0, -1), (0, 1)), shaded(canvas.asphalt, 0.7), 2)
-    if canvas.has("road"):
-        _mark(canvas, [deck])
 
 
 @feature("crosswalk", Layer.SURFACE)

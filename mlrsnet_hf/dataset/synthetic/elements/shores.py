@@ -20,11 +20,11 @@ def _scaled(outline: Points, factor: float) -> Points:
 def draw_water(canvas: Canvas) -> None:
     """Edge the ponds with a bank and scatter glints; the ripples themselves are part of the ground."""
     dice = canvas.dice
-    light = shaded(canvas.water, 1.7)
+    light = mixed(canvas.water, _FOAM, dice.between(0.35, 0.6))
     for outline in canvas.waters:
         if len(outline) > 4:
             canvas.ring(outline, mixed(canvas.water, (200, 190, 170), 0.5), 5)
-    for _ in range(26):
+    for _ in range(45):
         x, y = dice.between(0, SIDE), dice.between(0, SIDE)
         if canvas.zone(x, y) == WATER:
             length = dice.between(10, 26)

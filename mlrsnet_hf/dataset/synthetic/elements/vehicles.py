@@ -2,7 +2,7 @@
 
 import math
 
-from mlrsnet_hf.dataset.synthetic.canvas import Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import WAY, Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature, landmark
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Spot, Strip
 from mlrsnet_hf.dataset.synthetic.palette import shaded, white
@@ -53,7 +53,7 @@ def draw_cars(canvas: Canvas) -> None:
 
 
 def _in_lanes(canvas: Canvas) -> list[Spot]:
-    """Return cars in traffic, none of them below a deck."""
+    """Return cars in traffic, none of them below a deck or a building."""
     dice = canvas.dice
     gap = dice.between(60, 150)
     decks = [strip for name in _DECKS for strip in canvas.strips.get(name, ())]
@@ -65,9 +65,14 @@ def _in_lanes(canvas: Canvas) -> list[Spot]:
                 for x, y, angle in strip.walk(gap, lane, dice.between(0, gap)):
                     jitter = dice.between(-0.3, 0.3) * gap
                     x, y = x + jitter * math.cos(angle), y + jitter * math.sin(angle)
-                    if 0 <= x < SIDE and 0 <= y < SIDE and not any(_near(x, y, deck) for deck in over):
+                    if _is_open(canvas, x, y) and not any(_near(x, y, deck) for deck in over):
                         cars.append(Spot(x, y, _LENGTH, _WIDTH, angle + (math.pi if lane < 0 else 0)))
     return cars[:60]
+
+
+def _is_open(canvas: Canvas, x: float, y: float) -> bool:
+    """Return whether a place is in the image and on a way that nothing covers."""
+    return 0 <= x < SIDE and 0 <= y < SIDE and canvas.zone(x, y) == WAY
 
 
 def _near(x: float, y: float, deck: Strip) -> bool:

@@ -1,0 +1,60 @@
+"""Where landmarks go."""
+
+import math
+
+from mlrsnet_hf.dataset.synthetic.canvas import BUILT, FLAT, Canvas
+from mlrsnet_hf.dataset.synthetic.elements.registry import ELEMENTS, Landmark, Layer
+from mlrsnet_hf.dataset.synthetic.geometry import MIDDLE, Spot
+
+_NESTS = {"football field": ("track", "stadium"), "track": ("stadium",)}
+"""Landmarks that lie inside another where both are set."""
+
+_CROWDED = 2
+"""How many probes of a spot may hit another thing before a place is sought for a smaller landmark."""
+
+
+def lay_landmarks(canvas: Canvas) -> None:
+    """Give each landmark its spots, the biggest first."""
+    wanted = [(name, e) for name, e in ELEMENTS.items() if isinstance(e, Landmark) and name in canvas]
+    for name, element in sorted(wanted, key=lambda item: -item[1].width * item[1].height):
+        host = next((h for h in _NESTS.get(name, ()) if canvas.spots.get(h)), None)
+        if host:
+            canvas.spots[name] = [_nested(canvas.spots[host][0], element)]
+            continue
+        low, high = canvas.layout.counts.get(name, element.count)
+        zone = FLAT if element.layer <= Layer.SURFACE else BUILT
+        canvas.spots[name] = [_place(canvas, name, element, zone) for _ in range(canvas.dice.whole(low, high))]
+
+
+def _nested(host: Spot, element: Landmark) -> Spot:
+    """Return a spot in the middle of a host."""
+    scale = min(0.62 * host.width / element.width, 0.56 * host.height / element.height)
+    return host.inner(0, 0, element.width * scale, element.height * scale)
+
+
+def _place(canvas: Canvas, name: str, element: Landmark, zone: int) -> Spot:
+    dice = canvas.dice
+    scale = canvas.layout.zoom.get(name, 1.0) * dice.between(0.85, 1.15)
+    width, height = min(element.width * scale, 400), min(element.height * scale, 400)
+    angle = canvas.angle + (math.pi / 2 if dice.chance(0.5) else 0)
+    if width > 330:
+        # A big thing stands about the middle.
+        x, y = (MIDDLE + dice.between(-40, 40) for _ in range(2))
+        spot = Spot(x, y, width, height, angle)
+    else:
+        # What is tall needs room for its shadow, so it keeps away from the edges.
+        reach = 0.75 if element.layer is Layer.TALL else 0.42
+        spot = _room(canvas, width, height, angle, reach)
+    canvas.occupy(spot.box(-1.04, -1.04, 1.04, 1.04), zone)
+    return spot
+
+
+def _room(canvas: Canvas, width: float, height: float, angle: float, reach: float) -> Spot:
+    """Find a free place; where it is crowded, for something smaller."""
+    found = []
+    for factor in (1.0, 0.75, 0.55):
+        spot = canvas.search(width * factor, height * factor, angle, reach=reach)
+        if canvas.crowding(spot) <= _CROWDED:
+            return spot
+        found.append(spot)
+    return min(found, key=canvas.crowding)
