@@ -190,5 +190,18 @@ class Canvas:
                     break
         return best
 
+    def room(self, width: float, height: float, angle: float, reach: float = 0.42) -> Spot:
+        """Find a free place for a rectangle; where it is crowded, for a smaller one of the same shape."""
+        found = []
+        for factor in (1.0, 0.75, 0.55, 0.4):
+            spot = self.search(width * factor, height * factor, angle, reach=reach)
+            if self.crowding(spot) <= _CROWDED:
+                return spot
+            found.append(spot)
+        return min(found, key=self.crowding)
+
+
+_CROWDED = 2
+"""How many probes of a place may miss before `room` looks for a smaller one."""
 
 _PROBES = ((0, 0), (-0.9, -0.9), (0.9, -0.9), (-0.9, 0.9), (0.9, 0.9), (0, -0.9), (0, 0.9), (-0.9, 0), (0.9, 0))

@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw
 
 from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import ELEMENTS, Coat
-from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Points, Spot, blob
+from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Points, blob
 from mlrsnet_hf.dataset.synthetic.layouts import GROUND_ORDER
 from mlrsnet_hf.dataset.synthetic.palette import shaded
 from mlrsnet_hf.dataset.synthetic.textures import IMAGE_SIDE, cut, tint
@@ -67,7 +67,7 @@ def _plots(canvas: Canvas) -> Image.Image:
     draw = ImageDraw.Draw(mask)
     for _ in range(dice.whole(1, 2)):
         size = dice.between(150, 230)
-        spot = _room(canvas, size, size * dice.between(0.65, 1))
+        spot = canvas.room(size, size * dice.between(0.65, 1), canvas.angle, reach=0.3)
         draw.polygon(_shrunk(spot.box(), 2), fill=255)
     return mask
 
@@ -79,20 +79,12 @@ def _blots(canvas: Canvas, spreading: bool) -> Image.Image:
     draw = ImageDraw.Draw(mask)
     for _ in range(1 if spreading else dice.whole(1, 2)):
         size = dice.between(420, 560) if spreading else dice.between(160, 240)
-        spot = _room(canvas, size, size)
+        spot = canvas.room(size, size, canvas.angle, reach=0.3)
         outline = blob(dice, spot.x, spot.y, size / 2, 0.22)
         draw.polygon(_shrunk(outline, SIDE / _COARSE), fill=255)
     # Enlarging a coarse mask gives it a soft edge, which noise and a threshold then tear.
     soft = mask.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BILINEAR)
     return Image.blend(soft, cut(dice, "plain"), 0.35).point(_steep_table(128, 6))
-
-
-def _room(canvas: Canvas, width: float, height: float) -> Spot:
-    """Find a place for a patch, a smaller one where it is crowded."""
-    spot = canvas.search(width, height, canvas.angle, tries=8, reach=0.3)
-    if canvas.crowding(spot) > 5:
-        spot = canvas.search(width * 0.6, height * 0.6, canvas.angle, tries=16, reach=0.3)
-    return spot
 
 
 def _steep_table(middle: int, slope: float) -> list[int]:

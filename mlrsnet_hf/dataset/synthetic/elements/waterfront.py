@@ -30,7 +30,7 @@ def draw_harbor(canvas: Canvas) -> None:
     stone = canvas.palette.pale()
     canvas.line(shore.points((-600, -8), (600, -8)), stone, 26)
     canvas.line(shore.points((-600, 4), (600, 4)), shaded(stone, 0.55), 5)
-    reach, half, mouth = dice.between(190, 250), dice.between(190, 235), dice.between(28, 45)
+    reach, half, mouth = dice.between(180, 220), dice.between(190, 235), dice.between(28, 45)
     for side in (-1, 1):
         mole = [(side * half, 0), (side * half, reach * 0.7), (side * (half - 45), reach), (side * mouth, reach + 15)]
         line = shore.points(*mole)

@@ -9,9 +9,6 @@ from mlrsnet_hf.dataset.synthetic.geometry import MIDDLE, Spot
 _NESTS = {"football field": ("track", "stadium"), "track": ("stadium",)}
 """Landmarks that lie inside another where both are set."""
 
-_CROWDED = 2
-"""How many probes of a spot may hit another thing before a place is sought for a smaller landmark."""
-
 
 def lay_landmarks(canvas: Canvas) -> None:
     """Give each landmark its spots, the biggest first."""
@@ -44,17 +41,6 @@ def _place(canvas: Canvas, name: str, element: Landmark, zone: int) -> Spot:
     else:
         # What is tall needs room for its shadow, so it keeps away from the edges.
         reach = 0.75 if element.layer is Layer.TALL else 0.42
-        spot = _room(canvas, width, height, angle, reach)
+        spot = canvas.room(width, height, angle, reach)
     canvas.occupy(spot.box(-1.04, -1.04, 1.04, 1.04), zone)
     return spot
-
-
-def _room(canvas: Canvas, width: float, height: float, angle: float, reach: float) -> Spot:
-    """Find a free place; where it is crowded, for something smaller."""
-    found = []
-    for factor in (1.0, 0.75, 0.55):
-        spot = canvas.search(width * factor, height * factor, angle, reach=reach)
-        if canvas.crowding(spot) <= _CROWDED:
-            return spot
-        found.append(spot)
-    return min(found, key=canvas.crowding)

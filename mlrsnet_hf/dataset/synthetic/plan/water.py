@@ -53,7 +53,7 @@ def _lay_coast(canvas: Canvas) -> None:
     dice = canvas.dice
     basin = canvas.has("harbor", "dock")
     angle = canvas.angle + (math.pi if dice.chance(0.5) else 0)
-    offset = dice.between(-90, -30) if basin else dice.between(-50, 60)
+    offset = dice.between(-45, 5) if basin else dice.between(-50, 60)
     line = straight(*beside_middle(angle, offset), angle) if basin else winding(dice, angle, offset, 28, 1.6)
     canvas.coast = Strip(line, 0)
     canvas.inland = -1 if angle == canvas.angle else 1

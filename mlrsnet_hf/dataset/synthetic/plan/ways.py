@@ -29,7 +29,7 @@ def lay_ways(canvas: Canvas) -> None:
     dice = canvas.dice
     slots = dice.shuffled([(0, 175), (0, -175), (1, 185), (1, -185)])
     if canvas.coast:
-        slots = [(0, canvas.inland * 195), (0, canvas.inland * 120)]
+        slots = [(0, canvas.inland * 205)]
     centre = [
         name
         for name in ("roundabout", "intersection", "overpass", "bridge", "freeway", "parkway", "railway")
