@@ -93,7 +93,7 @@ def _steep_table(middle: int, slope: float) -> list[int]:
 
 
 def _with_water(canvas: Canvas, ground: Image.Image) -> Image.Image:
-    """Let the bodies of water into the ground, with a shallow rim."""
+    """Let the bodies of water into the ground: rippled where `water` is set, else calm."""
     if not canvas.waters:
         return ground
     mask = Image.new("L", (IMAGE_SIDE, IMAGE_SIDE))

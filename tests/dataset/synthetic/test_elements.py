@@ -5,13 +5,14 @@ import pytest
 from PIL import Image
 
 from mlrsnet_hf.dataset.synthetic import draw_labels, render
-from mlrsnet_hf.dataset.synthetic.canvas import WATER, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.dice import Dice
 from mlrsnet_hf.dataset.synthetic.elements import ELEMENTS, Coat, Element, Feature, Landmark
 from mlrsnet_hf.dataset.synthetic.elements.registry import Painted
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Spot
 from mlrsnet_hf.dataset.synthetic.layouts import layout_of
 from mlrsnet_hf.dataset.synthetic.plan import lay_out
+from mlrsnet_hf.dataset.synthetic.site import WATER
 from mlrsnet_hf.taxonomy import LABEL_NAMES, LABELS, SCENES, Label, Scene
 
 WATER_LABELS = ("water", "sea", "lake", "river", "island")

@@ -16,7 +16,7 @@ def test_a_label_can_be_drawn_alone_in_any_scene(label: Label) -> None:
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_any_set_of_labels_can_be_drawn(scene: Scene) -> None:
     rng = random.Random(scene.id)
-    sets = [(), range(60), *(rng.sample(range(60), count) for count in (1, 3, 8, 13, 30))]
+    sets = [(), range(60), *(rng.sample(range(60), count) for count in (1, 5, 13))]
     for index, labels in enumerate(sets):
         assert render(scene, labels, seed=1, index=index).size == (256, 256)
 

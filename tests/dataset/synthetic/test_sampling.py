@@ -5,7 +5,7 @@ import pytest
 from mlrsnet_hf.dataset.synthetic import draw_labels
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene, find_scene
 
-DRAWS = 1000
+DRAWS = 2000
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)

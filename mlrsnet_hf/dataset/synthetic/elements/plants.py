@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mlrsnet_hf.dataset.synthetic.canvas import FREE, WATER, WAY, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Point, Points
 from mlrsnet_hf.dataset.synthetic.palette import shaded
+from mlrsnet_hf.dataset.synthetic.site import FREE, WATER, WAY
 from mlrsnet_hf.dataset.synthetic.textures import tint
 
 FloatArray = npt.NDArray[np.floating]

@@ -2,10 +2,11 @@
 
 import math
 
-from mlrsnet_hf.dataset.synthetic.canvas import WATER, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.dataset.synthetic.geometry import MIDDLE, SIDE, Points, Spot, Strip, blob, straight
 from mlrsnet_hf.dataset.synthetic.palette import mixed, shaded
+from mlrsnet_hf.dataset.synthetic.site import WATER
 
 _FOAM = (240, 243, 240)
 

@@ -2,10 +2,11 @@
 
 import math
 
-from mlrsnet_hf.dataset.synthetic.canvas import WAY, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature, landmark
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Spot, Strip
 from mlrsnet_hf.dataset.synthetic.palette import shaded, white
+from mlrsnet_hf.dataset.synthetic.site import WAY
 
 _LENGTH, _WIDTH = 28.0, 14.0
 _DECKS = ("overpass", "bridge")

@@ -2,10 +2,11 @@
 
 import math
 
-from mlrsnet_hf.dataset.synthetic.canvas import WATER, Canvas
+from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.dataset.synthetic.geometry import Spot
 from mlrsnet_hf.dataset.synthetic.palette import shaded
+from mlrsnet_hf.dataset.synthetic.site import WATER
 
 _BOAT = ((-1, -0.75), (0.35, -1), (0.75, -0.6), (1, 0), (0.75, 0.6), (0.35, 1), (-1, 0.75))
 
