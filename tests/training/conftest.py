@@ -1,11 +1,12 @@
 """Small pictures whose labels can be seen in them, settings of a run that takes a second, and one finished run."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 from datasets import Image as ImageFeature
 from PIL import Image
@@ -59,6 +60,15 @@ def make_split(name: str, images: int, seed: int) -> Dataset:
     return Dataset.from_dict(rows, features=FEATURES)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more time waiting for a second thread than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def picture() -> Callable[..., Image.Image]:
     """The function that draws a picture: labels, seed, size."""
@@ -77,6 +87,19 @@ def data() -> DatasetDict:
     return DatasetDict(
         train=make_split("train", 32, 1), validation=make_split("validation", 11, 2), test=make_split("test", 13, 3)
     )
+
+
+def damage(split: Dataset, position: int) -> Dataset:
+    """Return the split with one image file cut short."""
+    rows = split.cast_column("image", ImageFeature(decode=False)).to_list()
+    rows[position]["image"]["bytes"] = rows[position]["image"]["bytes"][:60]
+    return Dataset.from_list(rows, features=split.features)
+
+
+@pytest.fixture(scope="session")
+def damaged() -> Callable[[Dataset, int], Dataset]:
+    """The function that cuts one image file of a split short."""
+    return damage
 
 
 @pytest.fixture
