@@ -95,13 +95,13 @@ _LAYOUTS: dict[str, Layout] = {
     "stadium": Layout(ground=("pavement", "grass"), houses="block", zoom={"stadium": 1.1}, trees="rows"),
     "storage_tank": Layout(ground=("pavement", "bare soil"), houses="shed", counts={"buildings": (2, 3)}),
     "swimmimg_pool": Layout(ground=("pavement", "grass"), pond=False, zoom={"swimming pool": 1.9}),
-    "tennis_court": Layout(ground=("pavement", "grass"), houses="block", zoom={"tennis court": 1.15}),
+    "tennis_court": Layout(ground=("pavement", "grass"), houses="block", zoom={"tennis court": 1.28}),
     "terrace": Layout(ground=("terrace",), plots=False, trees="clumps"),
-    "transmission_tower": Layout(ground=("grass", "bare soil", "field"), plots=False, zoom={"transmission tower": 1.5}),
+    "transmission_tower": Layout(ground=("grass", "bare soil", "field"), plots=False, zoom={"transmission tower": 1.7}),
     "vegetable_greenhouse": Layout(ground=("field", "bare soil"), zoom={"greenhouse": 1.3}),
     "wetland": Layout(ground=("wetland",), plots=False, trees="clumps"),
     "wind_turbine": Layout(
-        ground=("bare soil", "field", "grass"), plots=False, zoom={"wind turbine": 1.25}, counts={"buildings": (1, 2)}
+        ground=("bare soil", "field", "grass"), plots=False, zoom={"wind turbine": 1.5}, counts={"buildings": (1, 2)}
     ),
 }
 

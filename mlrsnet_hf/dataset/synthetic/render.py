@@ -49,7 +49,7 @@ def _photographed(drawing: Image.Image, dice: Dice) -> Image.Image:
     if dice.chance(0.35):
         image = _smeared(image, dice)
     texture = Image.blend(cut(dice, "grain"), cut(dice, "light"), dice.between(0.3, 0.6))
-    spread = dice.between(0.2, 0.7)
+    spread = dice.between(0.15, 0.5)
     texture = texture.point(((np.arange(256) - 128) * spread + 128).astype(int).tolist())
     image = ImageChops.add(image, Image.merge("RGB", (texture, texture, texture)), offset=-128)
     return image.point(_tones(dice))
@@ -68,7 +68,7 @@ def _smeared(image: Image.Image, dice: Dice) -> Image.Image:
 
 def _tones(dice: Dice) -> list[int]:
     """Return the sensor's response, a table for each channel."""
-    contrast, middle, brightness = dice.between(0.7, 1.2), dice.between(95, 145), dice.between(-22, 22)
+    contrast, middle, brightness = dice.between(0.8, 1.2), dice.between(95, 145), dice.between(-22, 22)
     haze = dice.between(0, 30)
     tables: list[int] = []
     for _ in range(3):

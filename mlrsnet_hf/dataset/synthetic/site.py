@@ -19,7 +19,7 @@ FREE, WATER, WAY, BUILT, FLAT = 0, 1, 2, 3, 4
 
 _LAST = SIDE // ZONE - 1
 
-_CROWDED = 2
+_CROWDED = 1
 """How many probes of a place may miss before `room` looks for a smaller one."""
 
 _PROBES = ((0, 0), (-0.9, -0.9), (0.9, -0.9), (-0.9, 0.9), (0.9, 0.9), (0, -0.9), (0, 0.9), (-0.9, 0), (0.9, 0))

@@ -14,7 +14,7 @@ from mlrsnet_hf.release.records import Record
 
 TRAIN, TEST = 20, 6
 COLOUR_ONLY_BOUND = 0.35
-"""Macro AP; measured 0.24, where guessing by frequency gives 0.08."""
+"""Macro AP; measured 0.27 and 0.28 with two seeds, where guessing by frequency gives 0.08."""
 
 
 @pytest.fixture(scope="module")

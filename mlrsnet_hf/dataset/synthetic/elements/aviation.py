@@ -21,8 +21,8 @@ def draw_runway(canvas: Canvas) -> None:
         (ax, ay), (bx, by) = strip.points
         length = math.hypot(bx - ax, by - ay)
         spot = Spot((ax + bx) / 2, (ay + by) / 2, length, strip.width, math.atan2(by - ay, bx - ax))
-        canvas.fill(spot.inner(0, 0, length + 40, strip.width + 14).box(), shaded(canvas.palette.pale(), 0.85))
-        canvas.fill(spot.box(), canvas.asphalt)
+        canvas.fill(spot.inner(0, 0, length + 40, strip.width + 18).box(), shaded(canvas.palette.pale(), 1.05))
+        canvas.fill(spot.box(), shaded(canvas.asphalt, 0.7))
         for side in (-1, 1):
             canvas.line(spot.points((-1, side * 0.9), (1, side * 0.9)), paint, 2)
             for i in range(8):

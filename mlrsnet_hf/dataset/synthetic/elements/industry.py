@@ -33,17 +33,17 @@ def draw_factory(canvas: Canvas, spot: Spot) -> None:
         canvas.disc(x, y, 5, (25, 22, 22))
 
 
-@landmark("tanks", Layer.STRUCTURE, 104, 104, (3, 6))
+@landmark("tanks", Layer.STRUCTURE, 122, 122, (4, 6))
 def draw_tank(canvas: Canvas, spot: Spot) -> None:
     """A round tank in a bund, with a rim, plates and a stair."""
     dice = canvas.dice
     x, y, radius = spot.x, spot.y, spot.width / 2 - 8
-    colour = canvas.palette.pale() if dice.chance(0.6) else canvas.palette.roof()
+    colour = shaded(canvas.palette.pale(), 1.1) if dice.chance(0.8) else canvas.palette.roof()
     canvas.ring(spot.box(), shaded(colour, 0.7), 4)
     canvas.cast_disc(x, y, radius, radius * dice.between(0.4, 0.8))
-    canvas.disc(x, y, radius, shaded(colour, 0.7))
+    canvas.disc(x, y, radius, shaded(colour, 0.5))
     canvas.disc(x, y, radius - 4, shaded(colour, 1.2))
-    canvas.circle(x, y, radius * 0.6, shaded(colour, 0.95), 2)
+    canvas.circle(x, y, radius * 0.6, shaded(colour, 0.8), 3)
     for i in range(8):
         t = math.pi * i / 4 + spot.angle
         canvas.line([(x, y), (x + (radius - 5) * math.cos(t), y + (radius - 5) * math.sin(t))], colour, 2)

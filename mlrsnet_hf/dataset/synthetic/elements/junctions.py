@@ -68,11 +68,11 @@ def draw_overpass(canvas: Canvas) -> None:
     (deck,) = canvas.strips["overpass"]
     (ax, ay), (bx, by) = deck.points
     x, y, angle = (ax + bx) / 2, (ay + by) / 2, math.atan2(by - ay, bx - ax)
-    kerb = shaded(canvas.palette.pale(), 0.95)
+    kerb = shaded(canvas.palette.pale(), 1.1)
     for loop in canvas.spots["loops"]:
         canvas.circle(loop.x, loop.y, loop.width / 2, kerb, 40)
         canvas.circle(loop.x, loop.y, loop.width / 2 - 4, canvas.asphalt, 32)
-    canvas.line(straight(x, y, angle, 320), shaded(canvas.asphalt, 0.45), deck.width + 34)
+    canvas.line(straight(x, y, angle, 340), shaded(canvas.asphalt, 0.3), deck.width + 40)
     _draw_deck(canvas, deck, 24)
 
 
@@ -96,9 +96,9 @@ def draw_bridge(canvas: Canvas) -> None:
 
 def _draw_deck(canvas: Canvas, deck: Strip, height: float) -> None:
     """Draw a raised carriageway between parapets, with seams across it."""
-    wide = Strip(deck.points, deck.width + 14)
+    wide = Strip(deck.points, deck.width + 20)
     canvas.cast_flat(wide.outline(), height)
-    canvas.fill(wide.outline(), shaded(canvas.palette.pale(), 1.15))
+    canvas.fill(wide.outline(), shaded(canvas.palette.pale(), 1.25))
     canvas.line(deck.points, shaded(canvas.asphalt, 1.15), deck.width)
     half = deck.width / 2
     for side in (-half, half):

@@ -68,11 +68,11 @@ def _draw_green(canvas: Canvas, x: float, y: float, fairway: tuple[int, int, int
     canvas.fill([(x + 3, y - 26), (x + 18, y - 21), (x + 3, y - 15)], canvas.palette.paint())
 
 
-@landmark("swimming pool", Layer.SURFACE, 110, 70, (1, 2))
+@landmark("swimming pool", Layer.SURFACE, 128, 82, (1, 2))
 def draw_pool(canvas: Canvas, spot: Spot) -> None:
     """A pool with a coping, in one of the usual shapes, steps or lane lines, and loungers beside it."""
     dice = canvas.dice
-    canvas.fill(spot.box(-1.05, -1.1, 1.05, 1.1), canvas.palette.pale())
+    canvas.fill(spot.box(-1.05, -1.1, 1.05, 1.1), shaded(canvas.palette.pale(), 1.1))
     basin = spot.inner(0, -0.12, spot.width * 0.84, spot.height * 0.62)
     shape = dice.whole(0, 2)
     outline = (basin.box(), basin.lozenge(0.95), _kidney(basin))[shape]
@@ -96,8 +96,7 @@ def _kidney(basin: Spot) -> list[tuple[float, float]]:
 
 def _fill_with_water(canvas: Canvas, outline: list[tuple[float, float]]) -> None:
     """Fill a basin: rippled if the image has water, else flat."""
-    water = canvas.palette.water()
-    water = shaded(water, 1.35)
+    water = shaded(canvas.palette.water(), canvas.dice.between(1.3, 1.8))
     if "water" not in canvas:
         canvas.fill(outline, water)
         return

@@ -55,9 +55,9 @@ def draw_football_field(canvas: Canvas, spot: Spot) -> None:
     for i in range(10):
         canvas.fill(spot.box(i / 5 - 1, -1, i / 5 - 0.8, 1), shaded(turf, 1.12 if i % 2 else 0.9))
     field = spot.inner(0, 0, spot.width * 0.93, spot.height * 0.9)
-    canvas.ring(field.box(), paint, 3)
-    canvas.line(field.points((0, -1), (0, 1)), paint, 3)
-    canvas.circle(field.x, field.y, spot.height * 0.14, paint, 3)
+    canvas.ring(field.box(), paint, 4)
+    canvas.line(field.points((0, -1), (0, 1)), paint, 4)
+    canvas.circle(field.x, field.y, spot.height * 0.14, paint, 4)
     for side in (-1, 1):
         for deep, high in ((0.3, 0.6), (0.12, 0.3)):
             canvas.line(
@@ -81,7 +81,7 @@ def draw_baseball_diamond(canvas: Canvas, spot: Spot) -> None:
     canvas.disc(*spot.at(home[0] + d / 2 + 0.08, home[1] + d / 2 + 0.08), spot.width * 0.035, clay)
     canvas.disc(*spot.at(*home), spot.width * 0.075, clay)
     for end in ((1.0, home[1]), (home[0], 1.0)):
-        canvas.line(spot.points(home, end), paint, 3)
+        canvas.line(spot.points(home, end), paint, 4)
     for a, b in ((0, 0), (1, 0), (1, 1), (0, 1)):
         base = spot.inner(home[0] + a * d + 0.03, home[1] + b * d + 0.03, 10, 10)
         canvas.fill(base.box(), (245, 245, 240))
@@ -94,22 +94,22 @@ def _fan(spot: Spot, home: tuple[float, float], reach: float) -> list[tuple[floa
     return spot.points((home[0] - 0.06, home[1] - 0.06), *arc)
 
 
-@landmark("basketball court", Layer.SURFACE, 150, 88, (1, 2))
+@landmark("basketball court", Layer.SURFACE, 168, 98, (1, 2))
 def draw_basketball_court(canvas: Canvas, spot: Spot) -> None:
     """A court with keys, arcs and a centre circle."""
     floor, paint = canvas.palette.court(), white(canvas.dice)
     key = canvas.palette.court()
     canvas.fill(spot.box(-1.12, -1.15, 1.12, 1.15), shaded(floor, 0.75))
     canvas.fill(spot.box(), floor)
-    canvas.ring(spot.box(), paint, 3)
-    canvas.line(spot.points((0, -1), (0, 1)), paint, 3)
-    canvas.circle(spot.x, spot.y, spot.height * 0.16, paint, 3)
+    canvas.ring(spot.box(), paint, 4)
+    canvas.line(spot.points((0, -1), (0, 1)), paint, 4)
+    canvas.circle(spot.x, spot.y, spot.height * 0.16, paint, 4)
     for side in (-1, 1):
         lane = spot.box(side, -0.26, side * 0.62, 0.26)
         canvas.fill(lane, key)
-        canvas.ring(lane, paint, 3)
+        canvas.ring(lane, paint, 4)
         turns = [math.pi * (i / 10 - 0.5) for i in range(11)]
-        canvas.line(spot.points(*((side * (0.92 - 0.5 * math.cos(t)), 0.85 * math.sin(t)) for t in turns)), paint, 3)
+        canvas.line(spot.points(*((side * (0.92 - 0.5 * math.cos(t)), 0.85 * math.sin(t)) for t in turns)), paint, 4)
         canvas.disc(*spot.at(side * 0.9, 0), 4, (235, 120, 50))
 
 
@@ -126,11 +126,11 @@ def draw_tennis_courts(canvas: Canvas, spot: Spot) -> None:
         long, short = max(cell.width, cell.height) * 0.76, min(cell.width, cell.height) * 0.72
         court = cell.inner(0, 0, min(long, short * 2.1), min(short, long / 1.7), turn)
         canvas.fill(court.box(), floor)
-        canvas.ring(court.box(), paint, 3)
+        canvas.ring(court.box(), paint, 4)
         for side in (-0.75, 0.75):
-            canvas.line(court.points((-1, side), (1, side)), paint, 2)
-            canvas.line(court.points((side * 0.72, -0.75), (side * 0.72, 0.75)), paint, 2)
-        canvas.line(court.points((-0.54, 0), (0.54, 0)), paint, 2)
+            canvas.line(court.points((-1, side), (1, side)), paint, 4)
+            canvas.line(court.points((side * 0.72, -0.75), (side * 0.72, 0.75)), paint, 4)
+        canvas.line(court.points((-0.54, 0), (0.54, 0)), paint, 4)
         net = court.points((0, -1.1), (0, 1.1))
         canvas.cast_line(net, 4, 4)
-        canvas.line(net, (225, 225, 225), 2)
+        canvas.line(net, (225, 225, 225), 3)

@@ -6,14 +6,14 @@ from mlrsnet_hf.dataset.synthetic.canvas import Canvas
 from mlrsnet_hf.dataset.synthetic.elements.registry import Layer, feature, landmark
 from mlrsnet_hf.dataset.synthetic.geometry import SIDE, Spot, Strip
 from mlrsnet_hf.dataset.synthetic.palette import shaded, white
-from mlrsnet_hf.dataset.synthetic.site import WAY
+from mlrsnet_hf.dataset.synthetic.site import BUILT, WAY
 
 _LENGTH, _WIDTH = 28.0, 14.0
 _DECKS = ("overpass", "bridge")
 _GLASS = (38, 44, 54)
 
 
-@landmark("parking lot", Layer.SURFACE, 240, 200)
+@landmark("parking lot", Layer.SURFACE, 260, 215)
 def draw_parking_lot(canvas: Canvas, spot: Spot) -> None:
     """Asphalt with rows of painted bays, two and two, about aisles."""
     paint = white(canvas.dice)
@@ -48,9 +48,18 @@ def draw_cars(canvas: Canvas) -> None:
     for spot in driving:
         _draw_car(canvas, spot)
     if len(driving) + len(canvas.bays) < 6:
-        for _ in range(dice.whole(6, 10)):
-            turn = canvas.angle + dice.pick((0, math.pi / 2)) + dice.between(-0.2, 0.2)
-            _draw_car(canvas, canvas.search(_LENGTH, _WIDTH, turn, tries=5, reach=1))
+        for spot in _standing_about(canvas):
+            _draw_car(canvas, spot)
+
+
+def _standing_about(canvas: Canvas) -> list[Spot]:
+    """Return cars on open ground, or wherever, if there is none."""
+    dice = canvas.dice
+    cars = []
+    for _ in range(dice.whole(7, 11)):
+        turn = canvas.angle + dice.pick((0, math.pi / 2)) + dice.between(-0.2, 0.2)
+        cars.append(canvas.search(_LENGTH, _WIDTH, turn, tries=5, reach=1))
+    return [car for car in cars if canvas.zone(car.x, car.y) != BUILT] or cars
 
 
 def _in_lanes(canvas: Canvas) -> list[Spot]:

@@ -13,7 +13,8 @@ _NESTS = {"football field": ("track", "stadium"), "track": ("stadium",)}
 def lay_landmarks(site: Site) -> None:
     """Give each landmark its spots, the biggest first."""
     wanted = [(name, e) for name, e in ELEMENTS.items() if isinstance(e, Landmark) and name in site]
-    for name, element in sorted(wanted, key=lambda item: -item[1].width * item[1].height):
+    wanted.sort(key=lambda item: -item[1].width * item[1].height * site.layout.zoom.get(item[0], 1.0) ** 2)
+    for name, element in wanted:
         host = next((h for h in _NESTS.get(name, ()) if site.spots.get(h)), None)
         if host:
             site.spots[name] = [_nested(site.spots[host][0], element)]

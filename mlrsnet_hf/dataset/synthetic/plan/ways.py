@@ -140,8 +140,8 @@ def _lay_runway(site: Site) -> None:
     # Beside the middle where the terminal or the airplanes need the room.
     offset = dice.sign() * dice.between(105, 145) if site.has("airport", "airplane") else dice.between(-60, 60)
     x, y = beside_middle(site.angle, offset)
-    length = dice.between(400, 450)
-    _add_strip(site, "runway", Strip(straight(x, y, site.angle, length), dice.between(54, 74)))
+    length = dice.between(420, 470)
+    _add_strip(site, "runway", Strip(straight(x, y, site.angle, length), dice.between(62, 80)))
 
 
 def _lay_roads(site: Site, slots: list[tuple[int, int]], middle_taken: bool) -> None:
