@@ -10,6 +10,7 @@ letter case and with spaces, hyphens, ampersands or underscores between words.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -53,6 +54,10 @@ class Scene:
     """Number of images in the release."""
     label_counts: MappingProxyType[int, int] = field(repr=False, hash=False)
     """How many of the scene's images carry each label, by label id; the keys are the scene's vocabulary."""
+
+    def __reduce__(self) -> tuple[Callable[[str], "Scene"], tuple[str]]:
+        """Travel between processes by name, to arrive as the one object that the scene is."""
+        return find_scene, (self.name,)
 
 
 _CORRECTED_SCENES = {"harbor&port": "harbor_port", "swimmimg_pool": "swimming_pool"}

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import pickle
 import tarfile
 from pathlib import Path
 
@@ -62,6 +63,10 @@ def test_every_name_finds_itself() -> None:
         assert find_scene(scene.name) is find_scene(scene.published) is scene
     for label in LABELS:
         assert find_label(label.name) is find_label(label.published) is label
+
+
+def test_scenes_stay_one_object_between_processes() -> None:
+    assert all(pickle.loads(pickle.dumps(scene)) is scene for scene in SCENES)
 
 
 def test_unknown_name_lists_near_ones() -> None:

@@ -12,10 +12,10 @@ def finetune(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of t
     return TrainingConfig(**changes)
 
 
-def demo(output_dir: Path) -> TrainingConfig:
+def demo(output_dir: Path, seed: int = 0) -> TrainingConfig:
     """Learn the synthetic demo set from random weights within two minutes on two cores."""
     return replace(
-        finetune(output_dir=output_dir),
+        finetune(output_dir=output_dir, seed=seed),
         model="resnet10t",
         weights=RANDOM,
         image_size=96,

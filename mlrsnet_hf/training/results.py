@@ -10,6 +10,7 @@ from typing import Any
 
 from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.run_folder import RunFolder
 
 _LIBRARIES = ("mlrsnet-hf", "torch", "torchvision", "timm", "accelerate", "datasets", "pillow", "numpy")
 
@@ -78,13 +79,17 @@ class TrainingResult:
     def report(self) -> str:
         """Return the lines that end a run."""
         lines = [f"Test split, {self.images['test']} images, model of epoch {self.best_epoch}:"]
-        lines += [f"  {METRICS[name].title:<10} {value:.4f}" for name, value in self.test.items()]
+        lines += [f"  {METRICS[name].title} {value:.4f}" for name, value in self.test.items()]
         left_out = self.labels_left_out
         if left_out:
-            lines.append(
-                f"{left_out} of {len(self.test_average_precision)} labels do not occur in the test split"
-                " and are left out of the mean."
-            )
+            labels = len(self.test_average_precision)
+            lines.append(f"  {left_out} of {labels} labels do not occur there and are left out of the mean")
+        folder = RunFolder(self.config.output_dir)
+        lines += [
+            f"model:   {folder.model} (for timm and transformers)",
+            f"results: {folder.results}",
+            f"curves:  tensorboard --logdir {folder.logs}",
+        ]
         return "\n".join(lines)
 
 

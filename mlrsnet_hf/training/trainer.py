@@ -116,6 +116,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             result.save(self.folder.results)
         self.accelerator.end_training()
+        self.say(result.report())
         return result
 
     def _open_folder(self) -> None:

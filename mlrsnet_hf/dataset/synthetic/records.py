@@ -1,0 +1,88 @@
+"""Synthetic records: drawn labels, drawn pictures, JPEG bytes."""
+
+import io
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from multiprocessing.pool import AsyncResult
+
+from mlrsnet_hf.dataset.synthetic.render import render
+from mlrsnet_hf.dataset.synthetic.sampling import draw_labels
+from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.taxonomy import SCENES, Scene
+
+JPEG_QUALITY = 90
+
+_BATCH = 16
+
+# What travels between processes. A scene travels by its id: its table of counts cannot be pickled.
+_Job = tuple[int, int, int]
+_Drawing = tuple[tuple[int, ...], bytes]
+
+
+def synthetic_record(scene: Scene, index: int, seed: int) -> Record:
+    """Make one synthetic image with its labels.
+
+    Args:
+        scene: The scene.
+        index: The image's number within its scene, from 1, as in the release's file names.
+        seed: The seed of the data set.
+
+    Returns:
+        The record; it depends on the arguments alone.
+    """
+    return _record(scene, index, _drawn((scene.id, index, seed)))
+
+
+def synthetic_records(
+    images_per_scene: int, seed: int = 0, scenes: Sequence[Scene] = SCENES, processes: int = 1
+) -> Iterator[Record]:
+    """Yield synthetic records, scene by scene.
+
+    Args:
+        images_per_scene: How many images each scene has.
+        seed: The seed of the data set.
+        scenes: The scenes; all 46 by default.
+        processes: How many processes draw; the records are the same for any number. With more than one, a script
+            must guard its main part with `if __name__ == "__main__":`, as `multiprocessing` asks.
+
+    Yields:
+        The records in order.
+    """
+    numbers = [(scene, index) for scene in scenes for index in range(1, images_per_scene + 1)]
+    drawings = _drawings([(scene.id, index, seed) for scene, index in numbers], processes)
+    for (scene, index), drawing in zip(numbers, drawings, strict=True):
+        yield _record(scene, index, drawing)
+
+
+def _record(scene: Scene, index: int, drawing: _Drawing) -> Record:
+    labels, image = drawing
+    stem = f"{scene.published}_{index:05d}"
+    return Record(id=stem, file_name=f"{stem}.jpg", scene=scene, labels=labels, image=image)
+
+
+def _drawings(jobs: Sequence[_Job], processes: int) -> Iterator[_Drawing]:
+    """Draw in this process or in several."""
+    if processes == 1:
+        yield from map(_drawn, jobs)
+        return
+    # Fresh processes rather than forks: the caller may hold threads, which a fork would not survive.
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        # A window of batches under way, so that a slow reader does not fill the memory.
+        window: deque[AsyncResult[list[_Drawing]]] = deque()
+        for start in range(0, len(jobs), _BATCH):
+            window.append(pool.map_async(_drawn, jobs[start : start + _BATCH], chunksize=_BATCH))
+            if len(window) > 2 * processes:
+                yield from window.popleft().get()
+        for result in window:
+            yield from result.get()
+
+
+def _drawn(job: _Job) -> _Drawing:
+    """Draw one image: its labels and its JPEG bytes."""
+    scene_id, index, seed = job
+    scene = SCENES[scene_id]
+    labels = draw_labels(scene, seed, index)
+    buffer = io.BytesIO()
+    render(scene, labels, seed, index).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return labels, buffer.getvalue()
