@@ -53,6 +53,7 @@ class TrainingConfig:
     eval_batch_size: int = _setting(64, "Images per evaluation step and process.")
     best_metric: str = _setting("map", f"The validation metric that picks the best epoch: {', '.join(METRICS)}.")
     num_workers: int = _setting(0, "Processes beside each training process that read images; 0 reads in line.")
+    cpu_threads: int = _setting(0, "Threads of a process that trains on the CPU; 0 shares all cores fairly.")
     cache_megabytes: int = _setting(1024, "Decode a training or validation split only once if it fits in this.")
     log_every: int = _setting(10, "Steps between two readings of the loss, each of which waits for the device.")
 
@@ -60,7 +61,7 @@ class TrainingConfig:
         """Refuse what cannot be used."""
         for name in ("epochs", "batch_size", "eval_batch_size", "log_every"):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
-        for name in ("seed", "num_workers", "cache_megabytes"):
+        for name in ("seed", "num_workers", "cpu_threads", "cache_megabytes"):
             self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("learning_rate", "head_rate"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a positive number")

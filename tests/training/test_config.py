@@ -26,6 +26,7 @@ from mlrsnet_hf.training import TrainingConfig
         ("crop_scale", 0.0),
         ("color_jitter", 1.0),
         ("num_workers", -1),
+        ("cpu_threads", -1),
         ("cache_megabytes", -1),
         ("log_every", 0),
     ],
