@@ -15,7 +15,7 @@ JPEG_QUALITY = 90
 
 _BATCH = 16
 
-# What travels between processes. A scene travels by its id: its table of counts cannot be pickled.
+# What travels between processes: scene id, index and seed there; labels and JPEG bytes back.
 _Job = tuple[int, int, int]
 _Drawing = tuple[tuple[int, ...], bytes]
 
