@@ -51,9 +51,8 @@ class Trainer:
         self.config = config
         self.folder = RunFolder(config.output_dir)
         self.folder.check(config.overwrite)
-        self.accelerator = Accelerator(
-            log_with="tensorboard", project_config=ProjectConfiguration(str(self.folder.root), str(self.folder.root))
-        )
+        folders = ProjectConfiguration(project_dir=str(self.folder.root), logging_dir=str(self.folder.root))
+        self.accelerator = Accelerator(log_with="tensorboard", project_config=folders)
         self.say: Callable[[str], None] = self.accelerator.print
         self._set_up_process()
         self._set_up_model(data)
@@ -81,7 +80,7 @@ class Trainer:
                 raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
         self.images = {name: len(data[name]) for name in ("train", "validation", "test")}
 
-        augment = augmentation(self.preprocessing.image_size, config.crop_scale, config.color_jitter)
+        augment = augmentation(self.preprocessing.image_size, config.crop_scale)
         training = SplitImages(
             data["train"], self.label_names, stored_transform(self.preprocessing), augment, config.seed
         )

@@ -24,7 +24,6 @@ from mlrsnet_hf.training import TrainingConfig
         ("crop_pct", 0.0),
         ("crop_pct", 1.5),
         ("crop_scale", 0.0),
-        ("color_jitter", 1.0),
         ("num_workers", -1),
         ("cpu_threads", -1),
         ("cache_megabytes", -1),
