@@ -29,7 +29,11 @@ def main() -> None:
     """Parse, load, train, report."""
     parser = HfArgumentParser([DataArguments, TrainingConfig], description="Fine-tune a timm model.")  # type: ignore[list-item]
     with exit_on_error():
-        arguments, config = parser.parse_args_into_dataclasses()
+        arguments, config, unknown = parser.parse_args_into_dataclasses(
+            return_remaining_strings=True, look_for_args_file=False
+        )
+        if unknown:
+            parser.error(f"unknown arguments: {' '.join(unknown)}")
         data = load_release(arguments.data_dir, arguments.protocol, arguments.split_seed)
         train(config, data)
 

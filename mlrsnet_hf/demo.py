@@ -9,7 +9,7 @@ from mlrsnet_hf.training import recipes
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.trainer import train
 
-IMAGES_PER_SCENE = 200
+IMAGES_PER_SCENE = 150
 
 
 def run_demo(output_dir: Path, seed: int = 0) -> TrainingResult:

@@ -28,11 +28,16 @@ def write_synthetic_release(
         ConfigurationError: The folder exists or cannot be written.
     """
     counts = {scene: images_per_scene or scene.images for scene in SCENES}
-    records = synthetic_records(counts, seed=seed, processes=processes or 1)
-    write_release(tqdm(records, "drawing synthetic scenes", sum(counts.values()), unit="image"), root)
+    records = synthetic_records(counts, seed, processes or 1)
+    write_release(_with_progress(records, sum(counts.values())), root)
     release = open_release(root)
     contact_sheet(list(_shown(release))).save(root / CONTACT_SHEET)
     return release
+
+
+def _with_progress(records: Iterator[Record], total: int) -> Iterator[Record]:
+    """Show the bar only when the first record is asked for, after the folder was found good."""
+    yield from tqdm(records, "drawing synthetic scenes", total, unit="image")
 
 
 def _shown(release: Release) -> Iterator[Record]:

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from PIL import Image
-from torchvision.transforms import InterpolationMode, functional
 
-from mlrsnet_hf.training.preprocessing import PixelTransform, Preprocessing
+from mlrsnet_hf.training.preprocessing import Pixels, PixelTransform, Preprocessing
 
-Augmentation = Callable[[torch.Tensor, np.random.Generator], torch.Tensor]
+Augmentation = Callable[[Pixels, np.random.Generator], Pixels]
 
 SYMMETRIES = 8
 
@@ -18,53 +16,42 @@ _STORED_SIDE = 256 / 224
 
 
 def stored_transform(preprocessing: Preprocessing) -> PixelTransform:
-    """Return the part of training's transform that is the same in every epoch: RGB image -> (3, H, W) uint8.
+    """Return the part of training's transform that is the same in every epoch: RGB image -> (H, W, 3) uint8.
 
     The shorter side is resized; 256-pixel scenes stay untouched for a model that sees 224.
     """
     side = round(preprocessing.image_size * _STORED_SIDE)
 
-    def transform(image: Image.Image) -> torch.Tensor:
-        resized = functional.resize(image, side, InterpolationMode.BICUBIC)
-        return functional.pil_to_tensor(resized)
+    def transform(image: Image.Image) -> Pixels:
+        scale = side / min(image.size)
+        size = (round(image.width * scale), round(image.height * scale))
+        return np.asarray(image if size == image.size else image.resize(size, Image.Resampling.BICUBIC))
 
     return transform
 
 
-def augmentation(image_size: int, crop_scale: float, color_jitter: float) -> Augmentation:
-    """Return the random part: (3, H, W) uint8 -> (3, image_size, image_size) uint8.
+def augmentation(image_size: int, crop_scale: float) -> Augmentation:
+    """Return the random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8.
 
-    A square of `crop_scale` to 1 of the area of the largest square, resized; one of the eight symmetries; the colours
-    scaled by 1 +- `color_jitter`.
+    A square of `crop_scale` to 1 of the area of the largest square, resized; then one of the eight symmetries.
     """
 
-    def augment(pixels: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
-        pixels = random_crop(pixels, image_size, crop_scale, draw)
-        pixels = symmetry(pixels, int(draw.integers(SYMMETRIES)))
-        if color_jitter:
-            pixels = jitter_colors(pixels, color_jitter, draw)
-        return pixels.contiguous()
+    def augment(pixels: Pixels, draw: np.random.Generator) -> Pixels:
+        return symmetry(random_crop(pixels, image_size, crop_scale, draw), int(draw.integers(SYMMETRIES)))
 
     return augment
 
 
-def random_crop(pixels: torch.Tensor, size: int, scale: float, draw: np.random.Generator) -> torch.Tensor:
+def random_crop(pixels: Pixels, size: int, scale: float, draw: np.random.Generator) -> Pixels:
     """Cut a random square of at least `scale` of the largest square's area and resize it to `size`."""
-    height, width = pixels.shape[-2:]
+    height, width = pixels.shape[:2]
     side = max(1, round(min(height, width) * draw.uniform(scale, 1.0) ** 0.5))
     top, left = int(draw.integers(height - side + 1)), int(draw.integers(width - side + 1))
-    return functional.resized_crop(pixels, top, left, side, side, [size, size], InterpolationMode.BILINEAR)
+    square = Image.fromarray(pixels[top : top + side, left : left + side])
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def symmetry(pixels: torch.Tensor, which: int) -> torch.Tensor:
-    """Return one of the eight symmetries of the square, 0 to 7, of (..., S, S) pixels; 0 changes nothing."""
-    turned = torch.rot90(pixels, which % 4, (-2, -1))
-    return turned.flip(-1) if which >= 4 else turned
-
-
-def jitter_colors(pixels: torch.Tensor, strength: float, draw: np.random.Generator) -> torch.Tensor:
-    """Scale brightness, contrast and saturation, each by a factor drawn from 1 +- `strength`."""
-    brightness, contrast, saturation = draw.uniform(1 - strength, 1 + strength, 3)
-    pixels = functional.adjust_brightness(pixels, brightness)
-    pixels = functional.adjust_contrast(pixels, contrast)
-    return functional.adjust_saturation(pixels, saturation)
+def symmetry(pixels: Pixels, which: int) -> Pixels:
+    """Return one of the eight symmetries of the square, 0 to 7, of (S, S, 3) pixels; 0 changes nothing."""
+    turned = np.rot90(pixels, which % 4)
+    return turned[:, ::-1] if which >= 4 else turned

@@ -48,11 +48,11 @@ class TrainingConfig:
     image_size: int | None = _setting(None, "Side in pixels of the square that the model sees; its own if unset.")
     crop_pct: float = _setting(1.0, "Evaluation resizes to image_size / crop_pct and takes the centre; 1 sees all.")
     crop_scale: float = _setting(0.6, "Training crops are squares of at least this share of the largest square's area.")
-    color_jitter: float = _setting(0.0, "Training scales brightness, contrast and saturation by up to 1 +- this.")
 
     eval_batch_size: int = _setting(64, "Images per evaluation step and process.")
     best_metric: str = _setting("map", f"The validation metric that picks the best epoch: {', '.join(METRICS)}.")
     num_workers: int = _setting(0, "Processes beside each training process that read images; 0 reads in line.")
+    cpu_threads: int = _setting(0, "Threads of a process that trains on the CPU; 0 shares all cores fairly.")
     cache_megabytes: int = _setting(1024, "Decode a training or validation split only once if it fits in this.")
     log_every: int = _setting(10, "Steps between two readings of the loss, each of which waits for the device.")
 
@@ -60,13 +60,12 @@ class TrainingConfig:
         """Refuse what cannot be used."""
         for name in ("epochs", "batch_size", "eval_batch_size", "log_every"):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
-        for name in ("seed", "num_workers", "cache_megabytes"):
+        for name in ("seed", "num_workers", "cpu_threads", "cache_megabytes"):
             self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("learning_rate", "head_rate"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a positive number")
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
-        for name in ("warmup", "color_jitter"):
-            self._require(name, 0 <= getattr(self, name) < 1, "a number from 0 to below 1")
+        self._require("warmup", 0 <= self.warmup < 1, "a number from 0 to below 1")
         for name in ("crop_pct", "crop_scale"):
             self._require(name, 0 < getattr(self, name) <= 1, "a number above 0 and up to 1")
         if self.image_size is not None:

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.training.augmentation import Augmentation
-from mlrsnet_hf.training.preprocessing import PixelTransform, decode_image
+from mlrsnet_hf.training.preprocessing import Pixels, PixelTransform, decode_image
 
 Draw = tuple[int, int]
 """(epoch, row): which image, and with the draws of which epoch."""
@@ -35,7 +35,7 @@ class Batch:
     rows: torch.Tensor
     """(N,) int64 positions in the split."""
     pixels: torch.Tensor
-    """(N, 3, S, S) uint8."""
+    """(N, S, S, 3) uint8."""
     targets: torch.Tensor
     """(N, L) float32, 0 or 1."""
 
@@ -60,16 +60,16 @@ class SplitImages(TorchDataset):
         seed: int = 0,
     ) -> None:
         self.images = split.cast_column("image", datasets.Image(decode=False))
-        self.targets = multi_hot(split["labels"], len(label_names))
+        self.targets = multi_hot(split["labels"][:], len(label_names))
         self.transform = transform
         self.augment = augment
         self.seed = seed
-        self._cache: list[torch.Tensor] | None = None
+        self._cache: list[Pixels] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, draw: Draw) -> "tuple[int, torch.Tensor, torch.Tensor] | ImageError":
+    def __getitem__(self, draw: Draw) -> "tuple[int, Pixels, torch.Tensor] | ImageError":
         """Return the sample, or the error as a value: raised in a worker process, it would lose its type."""
         epoch, row = draw
         try:
@@ -93,7 +93,7 @@ class SplitImages(TorchDataset):
             self._cache = list(tqdm(images, "decoding", len(self), unit="img", leave=False, disable=not progress))
         return True
 
-    def _read(self, row: int) -> torch.Tensor:
+    def _read(self, row: int) -> Pixels:
         record = self.images[row]
         return self.transform(decode_image(record["image"], record.get("id", f"row {row}")))
 
@@ -181,4 +181,4 @@ def _collate(samples: list) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor] 
         if isinstance(sample, ImageError):
             return sample
     rows, pixels, targets = zip(*samples, strict=True)
-    return torch.tensor(rows), torch.stack(pixels), torch.stack(targets)
+    return torch.tensor(rows), torch.from_numpy(np.stack(pixels)), torch.stack(targets)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import timm.data
 import torch
 from PIL import Image, ImageOps
@@ -13,7 +15,9 @@ from torch import nn
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.training.models import timm_settings
 
-PixelTransform = Callable[[Image.Image], torch.Tensor]
+Pixels = npt.NDArray[np.uint8]
+"""(H, W, 3); one image on its way to a batch."""
+PixelTransform = Callable[[Image.Image], Pixels]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +45,9 @@ class Preprocessing:
         }
 
     def evaluation_transform(self) -> PixelTransform:
-        """Return timm's evaluation transform short of normalisation: RGB image -> (3, S, S) uint8."""
-        return timm.data.create_transform(**self.timm_config(), is_training=False, normalize=False)
+        """Return timm's evaluation transform short of normalisation: RGB image -> (S, S, 3) uint8."""
+        transform = timm.data.create_transform(**self.timm_config(), is_training=False, normalize=False)
+        return lambda image: transform(image).permute(1, 2, 0).numpy()
 
 
 def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: float) -> Preprocessing:
@@ -92,11 +97,12 @@ def decode_image(image: Mapping[str, Any], name: str) -> Image.Image:
 
 
 def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Return the (N, 3, S, S) uint8 pixels as the float32 that timm's transform gives.
+    """Return (N, S, S, 3) uint8 pixels as the (N, 3, S, S) float32 that timm's transform gives.
 
-    Division, subtraction and division in timm's order, so that the values are equal to the last bit.
+    Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
+    last in memory, where convolutions are fastest.
     """
     mean, std = (
         torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
-    return pixels.float().div_(255).sub_(mean).div_(std)
+    return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)

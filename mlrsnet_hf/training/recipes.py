@@ -15,12 +15,12 @@ def finetune(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of t
 def demo(output_dir: Path, seed: int = 0) -> TrainingConfig:
     """Learn the synthetic demo set from random weights within two minutes on two cores."""
     return replace(
-        finetune(output_dir=output_dir, seed=seed),
-        model="resnet10t",
+        finetune(output_dir=output_dir, seed=seed, overwrite=True),
+        model="test_resnet",
         weights=RANDOM,
-        image_size=96,
-        epochs=10,
+        image_size=64,
+        epochs=30,
         batch_size=32,
-        learning_rate=3e-3,
+        learning_rate=8e-3,
         head_rate=1.0,
     )

@@ -1,5 +1,6 @@
 """The training run, from top to bottom: data, model, optimiser, loop, evaluation."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -50,14 +51,20 @@ class Trainer:
         self.config = config
         self.folder = RunFolder(config.output_dir)
         self.folder.check(config.overwrite)
-        self.accelerator = Accelerator(
-            log_with="tensorboard", project_config=ProjectConfiguration(str(self.folder.root), str(self.folder.root))
-        )
+        folders = ProjectConfiguration(project_dir=str(self.folder.root), logging_dir=str(self.folder.root))
+        self.accelerator = Accelerator(log_with="tensorboard", project_config=folders)
         self.say: Callable[[str], None] = self.accelerator.print
-        set_seed(config.seed)
+        self._set_up_process()
         self._set_up_model(data)
         self._set_up_data(data)
         self._set_up_optimiser()
+
+    def _set_up_process(self) -> None:
+        set_seed(self.config.seed)
+        if self.accelerator.device.type == "cpu":
+            # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            torch.set_num_threads(self.config.cpu_threads or max(1, cores // self.accelerator.num_processes))
 
     def _set_up_model(self, data: DatasetDict) -> None:
         self.label_names = tuple(data["train"].features["labels"].feature.names)
@@ -73,7 +80,7 @@ class Trainer:
                 raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
         self.images = {name: len(data[name]) for name in ("train", "validation", "test")}
 
-        augment = augmentation(self.preprocessing.image_size, config.crop_scale, config.color_jitter)
+        augment = augmentation(self.preprocessing.image_size, config.crop_scale)
         training = SplitImages(
             data["train"], self.label_names, stored_transform(self.preprocessing), augment, config.seed
         )

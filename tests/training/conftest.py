@@ -25,6 +25,7 @@ QUICK = {
     "batch_size": 8,
     "eval_batch_size": 4,
     "log_every": 2,
+    "cpu_threads": 1,
 }
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from accelerate import Accelerator
 from datasets import DatasetDict, Image
 from sklearn.metrics import average_precision_score, f1_score
@@ -26,7 +27,7 @@ def test_rows_stand_in_the_splits_order(run: TrainingResult, data: DatasetDict, 
     transform = saved.preprocessing.evaluation_transform()
     split = data["test"].cast_column("image", Image(decode=False))
     for row, example in enumerate(split):
-        pixels = normalise(transform(decode_image(example["image"], "x"))[None], saved.preprocessing)
+        pixels = normalise(torch.from_numpy(transform(decode_image(example["image"], "x")))[None], saved.preprocessing)
         np.testing.assert_allclose(predictions.logits[row], saved.model(pixels)[0].detach(), atol=1e-5)
         assert np.flatnonzero(predictions.targets[row]).tolist() == example["labels"]
 

@@ -117,9 +117,7 @@ def test_unknown_tag_lists_the_models_own() -> None:
 def test_no_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(
-        WeightsError, match=r"of 'resnet18' cannot be downloaded: .*\. Pass a file as --weights"
-    ):
+    with pytest.raises(WeightsError, match=r"of 'resnet18' cannot be downloaded: .*\. Pass a file as --weights"):
         build_model("resnet18", 60)
 
 

@@ -17,7 +17,7 @@ def test_evaluation_equals_timm_to_the_last_bit(size: tuple[int, int], crop_pct:
     model = timm.create_model("tf_efficientnet_lite0")
     preprocessing = model_preprocessing(model, 96, crop_pct)
     image = picture([0, 3], seed=1, size=size)
-    ours = normalise(preprocessing.evaluation_transform()(image)[None], preprocessing)
+    ours = normalise(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing)
     config = timm.data.resolve_data_config({"img_size": 96, "crop_pct": crop_pct}, model=model)
     assert torch.equal(ours[0], timm.data.create_transform(**config, is_training=False)(image))
 

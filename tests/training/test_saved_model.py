@@ -43,7 +43,7 @@ def our_logits(model: nn.Module, path: Path, image_size: int | None, crop_pct: f
     preprocessing = model_preprocessing(model, image_size, crop_pct)
     image = decode_image({"bytes": path.read_bytes(), "path": path.name}, path.stem)
     with torch.inference_mode():
-        return model(normalise(preprocessing.evaluation_transform()(image)[None], preprocessing))[0]
+        return model(normalise(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing))[0]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])

@@ -3,7 +3,7 @@
 import io
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.pool import AsyncResult
 
 from mlrsnet_hf.dataset.synthetic.render import render
@@ -15,8 +15,8 @@ JPEG_QUALITY = 90
 
 _BATCH = 16
 
-# What travels between processes. A scene travels by its id: its table of counts cannot be pickled.
-_Job = tuple[int, int, int]
+# What travels between processes: scene, index and seed there; labels and JPEG bytes back.
+_Job = tuple[Scene, int, int]
 _Drawing = tuple[tuple[int, ...], bytes]
 
 
@@ -31,27 +31,26 @@ def synthetic_record(scene: Scene, index: int, seed: int) -> Record:
     Returns:
         The record; it depends on the arguments alone.
     """
-    return _record(scene, index, _drawn((scene.id, index, seed)))
+    return _record(scene, index, _drawn((scene, index, seed)))
 
 
 def synthetic_records(
-    images_per_scene: int, seed: int = 0, scenes: Sequence[Scene] = SCENES, processes: int = 1
+    images_per_scene: int | Mapping[Scene, int], seed: int = 0, processes: int = 1
 ) -> Iterator[Record]:
     """Yield synthetic records, scene by scene.
 
     Args:
-        images_per_scene: How many images each scene has.
+        images_per_scene: How many images each of the 46 scenes has, or how many each scene has that is named.
         seed: The seed of the data set.
-        scenes: The scenes; all 46 by default.
         processes: How many processes draw; the records are the same for any number. With more than one, a script
             must guard its main part with `if __name__ == "__main__":`, as `multiprocessing` asks.
 
     Yields:
         The records in order.
     """
-    numbers = [(scene, index) for scene in scenes for index in range(1, images_per_scene + 1)]
-    drawings = _drawings([(scene.id, index, seed) for scene, index in numbers], processes)
-    for (scene, index), drawing in zip(numbers, drawings, strict=True):
+    counts = images_per_scene if isinstance(images_per_scene, Mapping) else dict.fromkeys(SCENES, images_per_scene)
+    jobs = [(scene, index, seed) for scene, count in counts.items() for index in range(1, count + 1)]
+    for (scene, index, _), drawing in zip(jobs, _drawings(jobs, processes), strict=True):
         yield _record(scene, index, drawing)
 
 
@@ -80,8 +79,7 @@ def _drawings(jobs: Sequence[_Job], processes: int) -> Iterator[_Drawing]:
 
 def _drawn(job: _Job) -> _Drawing:
     """Draw one image: its labels and its JPEG bytes."""
-    scene_id, index, seed = job
-    scene = SCENES[scene_id]
+    scene, index, seed = job
     labels = draw_labels(scene, seed, index)
     buffer = io.BytesIO()
     render(scene, labels, seed, index).save(buffer, "JPEG", quality=JPEG_QUALITY)

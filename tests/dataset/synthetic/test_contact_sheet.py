@@ -12,7 +12,7 @@ from mlrsnet_hf.taxonomy import LABELS, find_scene
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    return list(synthetic_records(2, scenes=[find_scene("stadium"), find_scene("beach")]))
+    return list(synthetic_records(dict.fromkeys([find_scene("stadium"), find_scene("beach")], 2)))
 
 
 def test_the_sheet_shows_every_record(records: list[Record]) -> None:
