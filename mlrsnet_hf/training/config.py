@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.metrics import METRICS
+from mlrsnet_hf.metrics import metrics_of
+
+_METRICS = metrics_of("classification")
 
 PRETRAINED = "pretrained"
 RANDOM = "random"
@@ -50,7 +52,7 @@ class TrainingConfig:
     crop_scale: float = _setting(0.6, "Training crops are squares of at least this share of the largest square's area.")
 
     eval_batch_size: int = _setting(64, "Images per evaluation step and process.")
-    best_metric: str = _setting("map", f"The validation metric that picks the best epoch: {', '.join(METRICS)}.")
+    best_metric: str = _setting("map", f"The validation metric that picks the best epoch: {', '.join(_METRICS)}.")
     num_workers: int = _setting(0, "Processes beside each training process that read images; 0 reads in line.")
     cpu_threads: int = _setting(0, "Threads of a process that trains on the CPU; 0 shares all cores fairly.")
     cache_megabytes: int = _setting(1024, "Decode a training or validation split only once if it fits in this.")
@@ -70,9 +72,9 @@ class TrainingConfig:
             self._require(name, 0 < getattr(self, name) <= 1, "a number above 0 and up to 1")
         if self.image_size is not None:
             self._require("image_size", self.image_size >= 16, "a whole number of at least 16")
-        if self.best_metric not in METRICS:
+        if self.best_metric not in _METRICS:
             raise UnknownNameError(
-                f"best_metric={self.best_metric!r} is not a known metric", name_alternatives(self.best_metric, METRICS)
+                f"best_metric={self.best_metric!r} is not a known metric", name_alternatives(self.best_metric, _METRICS)
             )
 
     def _require(self, name: str, fits: bool, expected: str) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from mlrsnet_hf.metrics import METRICS, mean_average_precision
+from mlrsnet_hf.metrics import mean_average_precision, metrics_of
 from mlrsnet_hf.training.inputs import SplitImages, make_loader, ordered_batches, read_batches
 from mlrsnet_hf.training.preprocessing import Preprocessing, normalise
 
@@ -82,12 +82,12 @@ def _place(rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accele
 
 
 def evaluate(predictions: Predictions) -> Iterator[tuple[str, float]]:
-    """Yield (name, value) of every metric in `METRICS`."""
-    for metric in METRICS.values():
+    """Yield (name, value) of every classification metric in the registry."""
+    for metric in metrics_of("classification").values():
         yield metric.name, metric.function(predictions.targets, predictions.scores)
 
 
 def label_precisions(predictions: Predictions, label_names: Sequence[str]) -> dict[str, float | None]:
     """Return the average precision of each label; None for a label that does not occur in the split."""
-    values = mean_average_precision(predictions.targets, predictions.scores).per_label
+    values = mean_average_precision(predictions.targets, predictions.scores).values
     return {name: None if np.isnan(value) else float(value) for name, value in zip(label_names, values, strict=True)}

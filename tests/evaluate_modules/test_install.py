@@ -54,7 +54,15 @@ def test_built_package_ships_the_modules(tmp_path: Path) -> None:
         shutil.copytree(CHECKOUT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, source)
-    build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "--quiet", "build_py", "--build-lib", str(built)]
+    build = [
+        sys.executable,
+        "-c",
+        "import setuptools; setuptools.setup()",
+        "--quiet",
+        "build_py",
+        "--build-lib",
+        str(built),
+    ]
     subprocess.run(build, cwd=source, check=True, capture_output=True)
     shipped = built / "mlrsnet_hf" / "evaluate_modules"
     for name in NAMES:

@@ -115,7 +115,9 @@ def test_two_processes_report_what_one_finds(release: Path, tmp_path: Path) -> N
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [*launch, SCRIPT, "--data-dir", release, *QUICK, "--output-dir", run]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
-    finished = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, timeout=200)
+    finished = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=environment, timeout=200
+    )
     assert finished.returncode == 0, finished.stderr
     results = json.loads((run / "results.json").read_text())
     assert results["processes"] == 2
