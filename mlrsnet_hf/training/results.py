@@ -83,7 +83,7 @@ class TrainingResult:
         left_out = self.labels_left_out
         if left_out:
             labels = len(self.test_average_precision)
-            lines.append(f"  {left_out} of {labels} labels do not occur there and are left out of the mean")
+            lines.append(f"  {left_out} of {labels} labels do not occur there and count in no mean over labels")
         folder = RunFolder(self.config.output_dir)
         lines += [
             f"model:   {folder.model} (for timm and transformers)",

@@ -140,7 +140,9 @@ class Trainer:
         loss = self._train_epoch(number, bar)
         validation = dict(evaluate(self._validate()))
         epoch = Epoch(epoch=number, loss=loss, validation=validation, seconds=time.perf_counter() - started)
-        shown = ", ".join(f"{METRICS[name].title} {value:.4f}" for name, value in validation.items())
+        shown = ", ".join(
+            f"{METRICS[name].title} {value:.4f}" for name, value in validation.items() if METRICS[name].headline
+        )
         if self.accelerator.is_main_process:
             bar.write(f"epoch {number}: loss {loss:.4f}, validation {shown}")
         self.accelerator.log({f"validation/{name}": value for name, value in validation.items()}, step=bar.n)
