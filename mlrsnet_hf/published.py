@@ -6,7 +6,11 @@ Facts of the release, transcribed:
   reproduce 59 of the 60 counts; they give 49,390 images with grass where the paper prints 49,391.
 * `IMAGES_PER_SCENE`: rows per label file of the release (Fig. 1 of the paper), by published folder name.
 * `LABELS_PER_SCENE`: for each scene, how many of its images carry each label, counted from the label files as first
-  published (github.com/cugbrs/MLRSNet at cd5ca1c, 2020-06-30). The keys are the labels that the scene can carry.
+  published (github.com/cugbrs/MLRSNet at cd5ca1c, 2020-06-30).
+* `ALLOWED_WITHOUT_IMAGES`: labels that the release's own list of each scene's labels (Categories_names.xlsx, sheet
+  "tags") allows though no image carries them. The list lacks three pairs that do occur (airplane with runway,
+  baseball_diamond with parking lot, transmission_tower with trail); else it is the keys of `LABELS_PER_SCENE` with
+  these.
 """
 
 TOTAL_IMAGES = 109_161
@@ -127,3 +131,4 @@ def _parse_scenes(text: str) -> dict[str, dict[str, int]]:
 TABLE1_IMAGES_PER_LABEL = _parse_counts(_TABLE1)
 IMAGES_PER_SCENE = _parse_counts(_IMAGES_PER_SCENE)
 LABELS_PER_SCENE = _parse_scenes(_LABELS_PER_SCENE)
+ALLOWED_WITHOUT_IMAGES = {"airplane": ("parking lot",), "baseball_diamond": ("pavement",)}

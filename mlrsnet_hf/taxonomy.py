@@ -16,7 +16,12 @@ from types import MappingProxyType
 from typing import Literal
 
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
-from mlrsnet_hf.published import IMAGES_PER_SCENE, LABELS_PER_SCENE, TABLE1_IMAGES_PER_LABEL
+from mlrsnet_hf.published import (
+    ALLOWED_WITHOUT_IMAGES,
+    IMAGES_PER_SCENE,
+    LABELS_PER_SCENE,
+    TABLE1_IMAGES_PER_LABEL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,9 @@ class Scene:
     images: int
     """Number of images in the release."""
     label_counts: MappingProxyType[int, int] = field(repr=False, hash=False)
-    """How many of the scene's images carry each label, by label id; the keys are the scene's vocabulary."""
+    """How many of the scene's images carry each label, by label id, where any does."""
+    vocabulary: frozenset[int] = field(repr=False, hash=False)
+    """Ids of the labels that the scene's images may carry."""
 
     def __reduce__(self) -> tuple[Callable[[str], "Scene"], tuple[str]]:
         """Travel between processes by name, to arrive as the one object that the scene is."""
@@ -93,6 +100,9 @@ def _build_scenes(groups: tuple[Group, ...], labels: tuple[Label, ...]) -> tuple
             group_source="paper" if placed[published][1] else "ours",
             images=IMAGES_PER_SCENE[published],
             label_counts=MappingProxyType({label_ids[n]: c for n, c in LABELS_PER_SCENE[published].items()}),
+            vocabulary=frozenset(
+                label_ids[name] for name in (*LABELS_PER_SCENE[published], *ALLOWED_WITHOUT_IMAGES.get(published, ()))
+            ),
         )
         for scene_id, published in enumerate(sorted(IMAGES_PER_SCENE))
     )

@@ -3,7 +3,9 @@ import io
 import json
 import pickle
 import tarfile
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -98,3 +100,24 @@ def test_label_counts_add_up_to_table_1_but_for_grass() -> None:
     totals = [sum(scene.label_counts.get(label.id, 0) for scene in SCENES) for label in LABELS]
     differing = {x.name: (total, x.images) for x, total in zip(LABELS, totals, strict=True) if total != x.images}
     assert differing == {"grass": (49_390, 49_391)}
+
+
+def test_vocabularies_are_the_release_sheet_and_the_pairs_that_it_lacks(shared: Path) -> None:
+    """Read from the spreadsheet's XML, which a base install has no library for."""
+    name = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(shared / "data/mlrsnet_labels_2020/Categories_names.xlsx") as archive:
+        texts = ElementTree.fromstring(archive.read("xl/sharedStrings.xml"))
+        sheet = ElementTree.fromstring(archive.read("xl/worksheets/sheet2.xml"))
+    strings = ["".join(text.itertext()) for text in texts.iter(f"{name}si")]
+    listed: dict[str, set[str]] = {}
+    for row in sheet.iter(f"{name}row"):
+        cells = [strings[int(cell.findtext(f"{name}v"))] for cell in row if cell.get("t") == "s"]
+        if row.get("r") not in ("1", "2"):
+            scene = {"sparse_residential": "sparse_residential_area"}.get(cells[0], cells[0])
+            listed[find_scene(scene).name] = {
+                find_label(label.replace("chapparral", "chaparral")).name for label in cells[1:]
+            }
+    listed["airplane"].add("runway")
+    listed["baseball_diamond"].add("parking lot")
+    listed["transmission_tower"].add("trail")
+    assert listed == {scene.name: {LABEL_NAMES[label] for label in scene.vocabulary} for scene in SCENES}

@@ -3,6 +3,17 @@
 from mlrsnet_hf.release.folder import Entry, Release, open_release
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
 from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.repair import LabelSource, verified_labels
 from mlrsnet_hf.release.writer import write_release
 
-__all__ = ["Entry", "LabelRow", "Record", "Release", "open_release", "read_label_file", "write_release"]
+__all__ = [
+    "Entry",
+    "LabelRow",
+    "LabelSource",
+    "Record",
+    "Release",
+    "open_release",
+    "read_label_file",
+    "verified_labels",
+    "write_release",
+]

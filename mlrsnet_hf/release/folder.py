@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from mlrsnet_hf.errors import ImageError, ReleaseError, UnknownNameError
+from mlrsnet_hf.errors import ImageError, ReleaseError, UnknownNameError, name_alternatives
 from mlrsnet_hf.release.jpeg import jpeg_fault
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
 from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.repair import LabelSource, verified_labels
 from mlrsnet_hf.taxonomy import Scene, find_scene
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg")
@@ -23,10 +25,13 @@ _SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of a label file together with its image file."""
+    """An image file with its annotation."""
 
     scene: Scene
-    row: LabelRow
+    labels: tuple[int, ...]
+    """Label ids, ascending."""
+    repaired: bool
+    """Whether the labels differ from the published ones."""
     image: Path
 
     @property
@@ -47,7 +52,14 @@ class Entry:
         fault = jpeg_fault(data)
         if fault:
             raise ImageError(f"{self.image}: {fault}", "Fetch the image again, or remove it and its row.")
-        return Record(id=self.id, file_name=self.image.name, scene=self.scene, labels=self.row.labels, image=data)
+        return Record(
+            id=self.id,
+            file_name=self.image.name,
+            scene=self.scene,
+            labels=self.labels,
+            image=data,
+            repaired=self.repaired,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,7 @@ class Release:
         return digest.hexdigest()
 
 
-def open_release(root: str | Path) -> Release:
+def open_release(root: str | Path, labels: LabelSource = "verified") -> Release:
     """Open a folder in the layout of the release and match its rows with its images.
 
     Any subset of the 46 scenes will do. The names of the two folders, of scenes and of images match in any letter
@@ -86,11 +98,16 @@ def open_release(root: str | Path) -> Release:
 
     Args:
         root: The folder that holds `Images` and `Labels`.
+        labels: `verified` repairs the published faults (see `verified_labels`), `as-published` takes the label files as
+            they are.
 
     Raises:
+        UnknownNameError: `labels` is neither.
         ReleaseError: The folder is missing, empty or not laid out like the release; a scene is unknown; a row has no
             image or an image no row; a label file is faulty.
     """
+    if labels not in get_args(LabelSource):
+        raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(labels, get_args(LabelSource)))
     root = Path(root)
     if not root.is_dir():
         raise ReleaseError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}", _LAYOUT)
@@ -98,7 +115,11 @@ def open_release(root: str | Path) -> Release:
     label_files = _by_scene(_label_files(_child_folder(root, "Labels")))
     _refuse_unpaired_scenes(images, label_files)
     scenes = sorted(images, key=lambda scene: scene.id)
-    entries = tuple(entry for scene in scenes for entry in _match(scene, label_files[scene], images[scene]))
+    entries = tuple(
+        _annotated(scene, row, image, labels)
+        for scene in scenes
+        for row, image in _match(scene, label_files[scene], images[scene])
+    )
     _refuse_repeated_ids(entries)
     return Release(root, entries, tuple(label_files[scene] for scene in scenes))
 
@@ -160,7 +181,12 @@ def _refuse_unpaired_scenes(images: dict[Scene, Path], label_files: dict[Scene, 
             )
 
 
-def _match(scene: Scene, label_file: Path, folder: Path) -> list[Entry]:
+def _annotated(scene: Scene, row: LabelRow, image: Path, labels: LabelSource) -> Entry:
+    chosen = row.labels if labels == "as-published" else verified_labels(scene, image.stem, row.labels)
+    return Entry(scene, chosen, chosen != row.labels, image)
+
+
+def _match(scene: Scene, label_file: Path, folder: Path) -> list[tuple[LabelRow, Path]]:
     """Pair a scene's rows and images by file stem; both sides must be complete."""
     rows = {Path(row.file_name).stem.casefold(): row for row in read_label_file(label_file)}
     images = _images_by_stem(folder)
@@ -178,8 +204,7 @@ def _match(scene: Scene, label_file: Path, folder: Path) -> list[Entry]:
         raise ReleaseError(
             f"{without_row[0]}: no row in {label_file}{_and_more(without_row)}", "Add the row or remove the image."
         )
-    entries = [Entry(scene, row, images[stem]) for stem, row in rows.items()]
-    return sorted(entries, key=lambda entry: entry.id)
+    return sorted(((row, images[stem]) for stem, row in rows.items()), key=lambda pair: pair[1].stem)
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
