@@ -1,4 +1,4 @@
-"""MLRSNet in the Hugging Face ecosystem: dataset, metrics, training and retrieval of multi-label aerial scenes.
+"""MLRSNet in the Hugging Face ecosystem: dataset, metrics and training for multi-label aerial scenes.
 
 The names below load their modules when first used, so that `import mlrsnet_hf` stays light.
 """

@@ -1,7 +1,7 @@
 """The command `mlrsnet`: parse, build, call."""
 
 import argparse
-import os
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
         "Needs neither data nor a network; about two minutes on two cores.",
     )
     parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-demo"), help="where everything is written")
-    parser.add_argument("--seed", type=_count(0), default=0, help="seed of the scenes, the split and the training")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of the scenes, the split and the training")
     parser.set_defaults(run=_demo)
 
 
@@ -60,35 +60,42 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
         commands,
         "synthesize",
         "draw synthetic scenes into a release folder",
-        "Draw synthetic scenes into a folder in the layout of the release, with a contact sheet beside it.",
+        "Draw synthetic scenes into a folder in the layout of the release, with a contact sheet in it.",
     )
     parser.add_argument("output_dir", type=Path, help="the folder to create")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--images-per-scene", type=_count(1), default=20, help="images of each of the 46 scenes")
     amount.add_argument("--full-size", action="store_true", help="as many images per scene as MLRSNet has, 109,161")
-    parser.add_argument("--seed", type=_count(0), default=0, help="another seed, other images")
-    parser.add_argument("--processes", type=_count(1), default=os.cpu_count(), help="processes that draw")
+    parser.add_argument("--seed", type=_seed, default=0, help="another seed, other images")
+    parser.add_argument("--processes", type=_count(1), help="processes that draw (default: one per core, up to 8)")
     parser.set_defaults(run=_synthesize)
 
 
 def _synthesize(options: argparse.Namespace) -> None:
-    from mlrsnet_hf.dataset.synthetic_release import write_synthetic_release
+    from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
 
+    root: Path = options.output_dir
     images_per_scene = None if options.full_size else options.images_per_scene
-    write_synthetic_release(options.output_dir, images_per_scene, seed=options.seed, processes=options.processes)
+    release = write_synthetic_release(root, images_per_scene, options.seed, options.processes)
+    print(f"{len(release.entries):,} synthetic images: {root}, at a glance: {root / CONTACT_SHEET}")
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors
-    """A whole number of at least `lowest`, for argparse."""
+    """A whole number of at least `lowest` and at most `highest`, for argparse."""
 
-    def __init__(self, lowest: int) -> None:
+    def __init__(self, lowest: int, highest: float = math.inf) -> None:
         self.lowest = lowest
+        self.highest = highest
 
     def __call__(self, text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = self.lowest - 1
-        if value < self.lowest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {self.lowest}")
+        if not self.lowest <= value <= self.highest:
+            limit = f" and at most {self.highest}" if self.highest < math.inf else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {self.lowest}{limit}")
         return value
+
+
+_seed = _count(0, 2**32 - 1)  # what NumPy's and PyTorch's generators take

@@ -1,6 +1,6 @@
 """The whole main job on synthetic scenes: draw, load, fine-tune, evaluate, save."""
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
 from mlrsnet_hf.dataset import load_release
@@ -12,19 +12,24 @@ from mlrsnet_hf.training.trainer import train
 IMAGES_PER_SCENE = 150
 
 
-def run_demo(output_dir: Path, seed: int = 0) -> TrainingResult:
+def run_demo(
+    output_dir: Path, seed: int = 0, images_per_scene: int = IMAGES_PER_SCENE, epochs: int | None = None
+) -> TrainingResult:
     """Run the main job and say where its results lie; scenes that an earlier run drew are taken up.
 
     Args:
         output_dir: Holds everything that is written: scenes, cache, run.
         seed: Of the scenes, the split and the training.
+        images_per_scene: How many are drawn, where none lie there yet; few make a quick, unskilled model.
+        epochs: Passes over the training split, by default the recipe's.
 
     Raises:
         MLRSNetError: The output folder cannot be written.
     """
+    config = recipes.demo(output_dir / "run", seed=seed)
     scenes = output_dir / f"synthetic_scenes_seed{seed}"
     if not scenes.exists():
-        write_synthetic_release(scenes, IMAGES_PER_SCENE, seed, processes=os.cpu_count())
+        write_synthetic_release(scenes, images_per_scene, seed)
     print(f"synthetic scenes: {scenes}, at a glance: {scenes / CONTACT_SHEET}")
     data = load_release(scenes, seed=seed, cache_dir=output_dir / "cache")
-    return train(recipes.demo(output_dir / "run", seed=seed), data)
+    return train(replace(config, epochs=epochs or config.epochs), data)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from mlrsnet_hf.errors import ConfigurationError
 
 
@@ -16,20 +18,40 @@ def whole_folder(target: Path) -> Iterator[Path]:
     An error in the block leaves nothing behind; a killed process leaves `.<name>.partial`, which the next run clears.
 
     Raises:
-        ConfigurationError: The target exists, or the folder cannot be written.
+        ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
     """
-    if os.path.lexists(target):
-        raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
     partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        partial.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _only_writer(target):
+            if os.path.lexists(target):
+                raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
+            shutil.rmtree(partial, ignore_errors=True)
+            try:
+                partial.mkdir()
+                yield partial
+                partial.rename(target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise ConfigurationError(
             f"{target}: cannot be written ({error.strerror or error})",
             "Nothing was kept; choose another folder or disk.",
         ) from error
+
+
+@contextmanager
+def _only_writer(target: Path) -> Iterator[None]:
+    """Hold the target's lock, which the system frees if the process dies."""
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigurationError(
+            f"{target}: another process is writing it", "Wait until it has ended, or choose another folder."
+        ) from None
+    try:
+        yield
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()

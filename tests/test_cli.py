@@ -34,6 +34,7 @@ def test_help_on_every_level(level: list[str]) -> None:
         ([], "required: COMMAND"),
         (["dmo"], "invalid choice: 'dmo'"),
         (["demo", "--seed", "-1"], "'-1' is not a whole number of at least 0"),
+        (["demo", "--seed", "4294967296"], "'4294967296' is not a whole number of at least 0 and at most 4294967295"),
         (["synthesize", "x", "--images-per-scene", "many"], "'many' is not a whole number of at least 1"),
     ],
 )

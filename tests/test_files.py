@@ -57,3 +57,17 @@ def test_killed_process_leaves_no_final_name_and_the_next_run_clears_up(tmp_path
         (partial / "fresh").write_text("x")
     assert [path.name for path in target.iterdir()] == ["fresh"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_second_writer_is_refused_and_the_first_keeps_its_files(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    code = "import sys; from pathlib import Path; from mlrsnet_hf.files import whole_folder\n" + (
+        "with whole_folder(Path(sys.argv[1])) as partial: pass"
+    )
+    with whole_folder(target) as partial:
+        (partial / "a").write_text("1")
+        second = subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True)
+        assert "out: another process is writing it. Wait until it has ended" in second.stderr
+        (partial / "b").write_text("2")
+    assert sorted(path.name for path in target.iterdir()) == ["a", "b"]
+    assert list(tmp_path.iterdir()) == [target]

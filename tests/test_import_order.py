@@ -11,6 +11,7 @@ import mlrsnet_hf
 
 STAGES = [
     "errors",
+    "cores",
     "extras",
     "files",
     "published",

@@ -1,20 +1,31 @@
 """Synthetic scenes as a folder in the layout of the release."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.dataset.synthetic import contact_sheet, synthetic_records
-from mlrsnet_hf.release import Record, Release, open_release, write_release
-from mlrsnet_hf.taxonomy import SCENES
+from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.release import Record, Release, fill_release, open_release
+from mlrsnet_hf.taxonomy import SCENES, Scene
 
 CONTACT_SHEET = "contact_sheet.png"
 IMAGES_PER_SCENE_SHOWN = 2
 
+_MOST_PROCESSES = 8
+"""Each holds about 150 MB; more would also outrun most disks."""
+
+
+def drawing_processes() -> int:
+    """Return how many processes draw unless told otherwise."""
+    return min(available_cores(), _MOST_PROCESSES)
+
 
 def write_synthetic_release(
-    root: Path, images_per_scene: int | None, seed: int = 0, processes: int | None = 1
+    root: Path, images_per_scene: int | None, seed: int = 0, processes: int | None = None
 ) -> Release:
     """Draw synthetic scenes into a release folder, with a contact sheet in it.
 
@@ -22,28 +33,25 @@ def write_synthetic_release(
         root: The folder to create.
         images_per_scene: Of each of the 46 scenes; None for as many as MLRSNet has, 109,161 in all.
         seed: Another seed gives other images.
-        processes: How many draw at once; the images do not depend on it.
+        processes: How many draw at once, by default one for each core up to 8; the images do not depend on it.
 
     Raises:
-        ConfigurationError: The folder exists or cannot be written.
+        ConfigurationError: The folder exists, another process is writing it, or it cannot be written.
     """
     counts = {scene: images_per_scene or scene.images for scene in SCENES}
-    records = synthetic_records(counts, seed, processes or 1)
-    write_release(_with_progress(records, sum(counts.values())), root)
-    release = open_release(root)
-    contact_sheet(list(_shown(release))).save(root / CONTACT_SHEET)
-    return release
+    with whole_folder(root) as folder:
+        records = synthetic_records(counts, seed, processes or drawing_processes())
+        shown: list[Record] = []
+        fill_release(_keeping_first(tqdm(records, "drawing synthetic scenes", sum(counts.values())), shown), folder)
+        contact_sheet(shown).save(folder / CONTACT_SHEET)
+    return open_release(root)
 
 
-def _with_progress(records: Iterator[Record], total: int) -> Iterator[Record]:
-    """Show the bar only when the first record is asked for, after the folder was found good."""
-    yield from tqdm(records, "drawing synthetic scenes", total, unit="image")
-
-
-def _shown(release: Release) -> Iterator[Record]:
-    """Yield the first records of every scene."""
-    counts: dict[int, int] = {}
-    for entry in release.entries:
-        counts[entry.scene.id] = counts.get(entry.scene.id, 0) + 1
-        if counts[entry.scene.id] <= IMAGES_PER_SCENE_SHOWN:
-            yield entry.read()
+def _keeping_first(records: Iterable[Record], kept: list[Record]) -> Iterator[Record]:
+    """Pass the records on; put the first of every scene into `kept`."""
+    seen: Counter[Scene] = Counter()
+    for record in records:
+        seen[record.scene] += 1
+        if seen[record.scene] <= IMAGES_PER_SCENE_SHOWN:
+            kept.append(record)
+        yield record

@@ -4,7 +4,7 @@ from mlrsnet_hf.release.folder import Entry, Release, open_release
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
 from mlrsnet_hf.release.records import Record
 from mlrsnet_hf.release.repair import LabelSource, verified_labels
-from mlrsnet_hf.release.writer import write_release
+from mlrsnet_hf.release.writer import fill_release, write_release
 
 __all__ = [
     "Entry",
@@ -12,6 +12,7 @@ __all__ = [
     "LabelSource",
     "Record",
     "Release",
+    "fill_release",
     "open_release",
     "read_label_file",
     "verified_labels",

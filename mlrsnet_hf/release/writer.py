@@ -21,21 +21,26 @@ def write_release(records: Iterable[Record], root: str | Path) -> None:
         root: The folder to create.
 
     Raises:
-        ConfigurationError: The folder exists or cannot be created.
+        ConfigurationError: The folder exists, another process is writing it, or it cannot be created.
     """
-    rows: dict[str, list[list[str | int]]] = defaultdict(list)
     with whole_folder(Path(root)) as folder:
-        for record in records:
-            images = folder / "Images" / record.scene.published
-            if record.scene.published not in rows:
-                images.mkdir(parents=True)
-            (images / record.file_name).write_bytes(record.image)
-            values = [int(label.id in record.labels) for label in LABELS]
-            rows[record.scene.published].append([record.file_name, *values])
-        labels = folder / "Labels"
-        labels.mkdir()
-        for scene, scene_rows in rows.items():
-            with (labels / f"{scene}.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow([IMAGE_COLUMN, *(label.published for label in LABELS)])
-                writer.writerows(scene_rows)
+        fill_release(records, folder)
+
+
+def fill_release(records: Iterable[Record], folder: Path) -> None:
+    """Write records into an empty folder, as `write_release` does; the caller sees to it that it becomes whole."""
+    rows: dict[str, list[list[str | int]]] = defaultdict(list)
+    for record in records:
+        images = folder / "Images" / record.scene.published
+        if record.scene.published not in rows:
+            images.mkdir(parents=True)
+        (images / record.file_name).write_bytes(record.image)
+        values = [int(label.id in record.labels) for label in LABELS]
+        rows[record.scene.published].append([record.file_name, *values])
+    labels = folder / "Labels"
+    labels.mkdir()
+    for scene, scene_rows in rows.items():
+        with (labels / f"{scene}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([IMAGE_COLUMN, *(label.published for label in LABELS)])
+            writer.writerows(scene_rows)

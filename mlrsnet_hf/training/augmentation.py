@@ -1,13 +1,11 @@
 """Random changes of a training image that leave its labels true: overhead pictures have no up."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from mlrsnet_hf.training.preprocessing import Pixels, PixelTransform, Preprocessing
-
-Augmentation = Callable[[Pixels, np.random.Generator], Pixels]
+from mlrsnet_hf.training.preprocessing import Pixels
 
 SYMMETRIES = 8
 
@@ -15,31 +13,37 @@ _STORED_SIDE = 256 / 224
 """Training images are kept this much larger than the model sees them, so that crops still hold detail."""
 
 
-def stored_transform(preprocessing: Preprocessing) -> PixelTransform:
-    """Return the part of training's transform that is the same in every epoch: RGB image -> (H, W, 3) uint8.
+@dataclass(frozen=True, slots=True)
+class StoredTransform:
+    """The part of training's transform that is the same in every epoch: RGB image -> (H, W, 3) uint8.
 
     The shorter side is resized; 256-pixel scenes stay untouched for a model that sees 224.
     """
-    side = round(preprocessing.image_size * _STORED_SIDE)
 
-    def transform(image: Image.Image) -> Pixels:
-        scale = side / min(image.size)
+    image_size: int
+    """Side of the square that the model sees, in pixels."""
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        """Resize the image."""
+        scale = round(self.image_size * _STORED_SIDE) / min(image.size)
         size = (round(image.width * scale), round(image.height * scale))
         return np.asarray(image if size == image.size else image.resize(size, Image.Resampling.BICUBIC))
 
-    return transform
 
-
-def augmentation(image_size: int, crop_scale: float) -> Augmentation:
-    """Return the random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8.
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """The random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8.
 
     A square of `crop_scale` to 1 of the area of the largest square, resized; then one of the eight symmetries.
     """
 
-    def augment(pixels: Pixels, draw: np.random.Generator) -> Pixels:
-        return symmetry(random_crop(pixels, image_size, crop_scale, draw), int(draw.integers(SYMMETRIES)))
+    image_size: int
+    crop_scale: float
 
-    return augment
+    def __call__(self, pixels: Pixels, draw: np.random.Generator) -> Pixels:
+        """Return another view of the image at every call."""
+        square = random_crop(pixels, self.image_size, self.crop_scale, draw)
+        return symmetry(square, int(draw.integers(SYMMETRIES)))
 
 
 def random_crop(pixels: Pixels, size: int, scale: float, draw: np.random.Generator) -> Pixels:

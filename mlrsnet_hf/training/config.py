@@ -62,7 +62,8 @@ class TrainingConfig:
         """Refuse what cannot be used."""
         for name in ("epochs", "batch_size", "eval_batch_size", "log_every"):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
-        for name in ("seed", "num_workers", "cpu_threads", "cache_megabytes"):
+        self._require("seed", 0 <= self.seed < 2**32, "a whole number from 0 to below 2^32")
+        for name in ("num_workers", "cpu_threads", "cache_megabytes"):
             self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("learning_rate", "head_rate"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a positive number")

@@ -4,7 +4,6 @@ Every draw comes from (seed, epoch) or (seed, epoch, row), never from the state 
 they are on the device. Batches carry their rows, so that evaluation can put each prediction in its place.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 
+from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.training.augmentation import Augmentation
 from mlrsnet_hf.training.preprocessing import Pixels, PixelTransform, decode_image
@@ -88,7 +88,7 @@ class SplitImages(TorchDataset):
         """
         if self._read(0).nbytes * len(self) > megabytes * 2**20:
             return False
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             images = pool.map(self._read, range(len(self)))
             self._cache = list(tqdm(images, "decoding", len(self), unit="img", leave=False, disable=not progress))
         return True

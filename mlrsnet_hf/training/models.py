@@ -117,7 +117,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     # A PyTorch file is a zip archive or a pickle of whatever content; its readers raise many types.
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
-            f"weights file {path} cannot be read: {_first_line(error)}",
+            f"weights file {path} cannot be read ({type(error).__name__}: {_first_line(error)})",
             "Give a whole .safetensors file, or a PyTorch file that holds a state dict.",
         ) from error
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):

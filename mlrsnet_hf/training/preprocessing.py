@@ -44,10 +44,20 @@ class Preprocessing:
             "std": self.std,
         }
 
-    def evaluation_transform(self) -> PixelTransform:
-        """Return timm's evaluation transform short of normalisation: RGB image -> (S, S, 3) uint8."""
-        transform = timm.data.create_transform(**self.timm_config(), is_training=False, normalize=False)
-        return lambda image: transform(image).permute(1, 2, 0).numpy()
+    def evaluation_transform(self) -> "EvaluationTransform":
+        """Return the transform of an image for evaluation."""
+        return EvaluationTransform(timm.data.create_transform(**self.timm_config(), is_training=False, normalize=False))
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationTransform:
+    """timm's evaluation transform short of normalisation: RGB image -> (S, S, 3) uint8."""
+
+    transform: Callable[[Image.Image], torch.Tensor]
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        """Resize the image and take its centre."""
+        return self.transform(image).permute(1, 2, 0).numpy()
 
 
 def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: float) -> Preprocessing:

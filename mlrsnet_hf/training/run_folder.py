@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.saved_model import CONFIG_FILE, WEIGHTS_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,20 @@ class RunFolder:
             raise ConfigurationError(
                 f"output_dir {self.root} already holds a run", "Choose another folder, or give --overwrite."
             )
+        self._refuse_foreign_files()
         ancestor = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
         if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
             reason = "is not writable" if ancestor.is_dir() else "is not a folder"
             raise ConfigurationError(
                 f"output_dir {self.root} cannot be made: {ancestor} {reason}", "Choose a folder that you may write."
+            )
+
+    def _refuse_foreign_files(self) -> None:
+        """Refuse to clear away what no run wrote."""
+        foreign = sorted({path.name for path in self.model.glob("*")} - {CONFIG_FILE, WEIGHTS_FILE})
+        if foreign:
+            raise ConfigurationError(
+                f"{self.model} holds {foreign[0]}, which no run wrote", "Move it away, or choose another output_dir."
             )
 
     def create(self) -> None:
@@ -54,9 +64,10 @@ class RunFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            for part in (self.model, self.logs):
-                if part.exists():
-                    shutil.rmtree(part)
+            if self.model.exists():
+                shutil.rmtree(self.model)
+            for events in self.logs.rglob("events.out.tfevents.*"):
+                events.unlink()
             self.results.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(

@@ -1,6 +1,5 @@
 """The training run, from top to bottom: data, model, optimiser, loop, evaluation."""
 
-import os
 import time
 from collections.abc import Callable
 
@@ -11,9 +10,10 @@ from datasets import Dataset, DatasetDict
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm.auto import tqdm
 
+from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics import METRICS
-from mlrsnet_hf.training.augmentation import augmentation, stored_transform
+from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.evaluators import Predictions, evaluate, evaluation_loader, label_precisions, predict
 from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader, read_batches
@@ -53,18 +53,26 @@ class Trainer:
         self.folder.check(config.overwrite)
         folders = ProjectConfiguration(project_dir=str(self.folder.root), logging_dir=str(self.folder.root))
         self.accelerator = Accelerator(log_with="tensorboard", project_config=folders)
+        self._refuse_accumulation()
         self.say: Callable[[str], None] = self.accelerator.print
         self._set_up_process()
         self._set_up_model(data)
         self._set_up_data(data)
         self._set_up_optimiser()
 
+    def _refuse_accumulation(self) -> None:
+        if self.accelerator.gradient_accumulation_steps != 1:
+            raise ConfigurationError(
+                f"gradient_accumulation_steps={self.accelerator.gradient_accumulation_steps} is not supported",
+                "Leave it at 1; batch_size counts the images of one optimiser step.",
+            )
+
     def _set_up_process(self) -> None:
         set_seed(self.config.seed)
         if self.accelerator.device.type == "cpu":
             # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            torch.set_num_threads(self.config.cpu_threads or max(1, cores // self.accelerator.num_processes))
+            share = max(1, available_cores() // self.accelerator.num_processes)
+            torch.set_num_threads(self.config.cpu_threads or share)
 
     def _set_up_model(self, data: DatasetDict) -> None:
         self.label_names = tuple(data["train"].features["labels"].feature.names)
@@ -80,9 +88,9 @@ class Trainer:
                 raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
         self.images = {name: len(data[name]) for name in ("train", "validation", "test")}
 
-        augment = augmentation(self.preprocessing.image_size, config.crop_scale)
+        augment = Augmentation(self.preprocessing.image_size, config.crop_scale)
         training = SplitImages(
-            data["train"], self.label_names, stored_transform(self.preprocessing), augment, config.seed
+            data["train"], self.label_names, StoredTransform(self.preprocessing.image_size), augment, config.seed
         )
         validation = self._evaluation_images(data["validation"])
         for images in (training, validation):

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mlrsnet_hf.training.augmentation import SYMMETRIES, augmentation, random_crop, stored_transform, symmetry
-from mlrsnet_hf.training.preprocessing import Pixels, Preprocessing
+from mlrsnet_hf.training.augmentation import SYMMETRIES, Augmentation, StoredTransform, random_crop, symmetry
+from mlrsnet_hf.training.preprocessing import Pixels
 
 
 def coordinates(height: int, width: int) -> Pixels:
@@ -24,7 +24,7 @@ def test_the_eight_symmetries_are_distinct_and_complete() -> None:
 
 
 def test_all_symmetries_are_drawn() -> None:
-    augment = augmentation(image_size=8, crop_scale=1.0)
+    augment = Augmentation(image_size=8, crop_scale=1.0)
     draw = np.random.default_rng(0)
     assert len({augment(coordinates(8, 8), draw).tobytes() for _ in range(100)}) == 8
 
@@ -46,14 +46,12 @@ def test_crops_are_squares_of_the_allowed_area(height: int, width: int) -> None:
 
 def test_a_whole_square_is_only_turned() -> None:
     pixels = coordinates(16, 16)
-    augmented = augmentation(16, crop_scale=1.0)(pixels, np.random.default_rng(1))
+    augmented = Augmentation(16, crop_scale=1.0)(pixels, np.random.default_rng(1))
     assert sorted(augmented.flatten()) == sorted(pixels.flatten())
 
 
 def test_scenes_of_256_pixels_stay_untouched_for_224(picture: Callable) -> None:
-    preprocessing = Preprocessing(
-        image_size=224, crop_pct=1.0, crop_mode="center", interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3
-    )
+    transform = StoredTransform(image_size=224)
     image = picture([0, 1], seed=5, size=(256, 256))
-    assert np.array_equal(stored_transform(preprocessing)(image), image)
-    assert stored_transform(preprocessing)(picture([], seed=5, size=(600, 512))).shape == (256, 300, 3)
+    assert np.array_equal(transform(image), image)
+    assert transform(picture([], seed=5, size=(600, 512))).shape == (256, 300, 3)

@@ -20,6 +20,7 @@ from mlrsnet_hf.training import TrainingConfig
         ("weight_decay", -0.1),
         ("warmup", 1.0),
         ("seed", -1),
+        ("seed", 2**32),
         ("image_size", 0),
         ("crop_pct", 0.0),
         ("crop_pct", 1.5),

@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset, DatasetDict
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
-from mlrsnet_hf.training.augmentation import augmentation, stored_transform
+from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.training.inputs import (
     Batch,
     ShuffledBatches,
@@ -26,7 +26,7 @@ PREPROCESSING = Preprocessing(
 
 def training_images(split: Dataset, seed: int = 0) -> SplitImages:
     names = split.features["labels"].feature.names
-    return SplitImages(split, names, stored_transform(PREPROCESSING), augmentation(32, 0.5), seed)
+    return SplitImages(split, names, StoredTransform(PREPROCESSING.image_size), Augmentation(32, 0.5), seed)
 
 
 def one_epoch(images: SplitImages, epoch: int = 1, workers: int = 0, seed: int = 0) -> list[Batch]:
@@ -123,3 +123,11 @@ def test_multi_hot() -> None:
     # Two labels, none, one: the rows by hand.
     expected = [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     assert np.array_equal(multi_hot([[0, 2], [], [1]], 3), expected)
+
+
+def test_images_travel_to_processes_that_are_not_forked(data: DatasetDict) -> None:
+    split = data["train"]
+    names = split.features["labels"].feature.names
+    for images in (training_images(split), SplitImages(split, names, PREPROCESSING.evaluation_transform())):
+        arrived = pickle.loads(pickle.dumps(images))
+        assert np.array_equal(arrived[(1, 2)][1], images[(1, 2)][1])

@@ -136,6 +136,28 @@ def test_a_run_cut_while_saving_leaves_no_model(
     train(config, data)  # the same command may be given again
 
 
+def test_only_what_a_run_wrote_is_replaced(data: DatasetDict, make_config: MakeConfig) -> None:
+    config = make_config(overwrite=True)
+    folder = RunFolder(config.output_dir)
+    folder.model.mkdir(parents=True)
+    folder.logs.mkdir()
+    (folder.logs / "notes.txt").write_text("mine")
+    (folder.model / "mine.bin").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"model holds mine\.bin, which no run wrote. Move it away"):
+        train(config, data)
+    (folder.model / "mine.bin").unlink()
+    train(config, data)
+    assert (folder.logs / "notes.txt").read_text() == "mine"
+
+
+def test_gradient_accumulation_is_refused(
+    data: DatasetDict, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    with pytest.raises(ConfigurationError, match=r"gradient_accumulation_steps=4 is not supported\. Leave it at 1"):
+        train(make_config(), data)
+
+
 def test_a_metric_without_value_still_leaves_a_model(data: DatasetDict, make_config: MakeConfig) -> None:
     bare = data["validation"].map(lambda row: {"labels": []}, features=data["validation"].features)
     result = train(make_config(), DatasetDict(data) | {"validation": bare})

@@ -4,10 +4,12 @@ import io
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing.pool import AsyncResult
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 from mlrsnet_hf.dataset.synthetic.render import render
 from mlrsnet_hf.dataset.synthetic.sampling import draw_labels
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.release.records import Record
 from mlrsnet_hf.taxonomy import SCENES, Scene
 
@@ -47,6 +49,9 @@ def synthetic_records(
 
     Yields:
         The records in order.
+
+    Raises:
+        ConfigurationError: A process died.
     """
     counts = images_per_scene if isinstance(images_per_scene, Mapping) else dict.fromkeys(SCENES, images_per_scene)
     jobs = [(scene, index, seed) for scene, count in counts.items() for index in range(1, count + 1)]
@@ -66,15 +71,27 @@ def _drawings(jobs: Sequence[_Job], processes: int) -> Iterator[_Drawing]:
         yield from map(_drawn, jobs)
         return
     # Fresh processes rather than forks: the caller may hold threads, which a fork would not survive.
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         # A window of batches under way, so that a slow reader does not fill the memory.
-        window: deque[AsyncResult[list[_Drawing]]] = deque()
-        for start in range(0, len(jobs), _BATCH):
-            window.append(pool.map_async(_drawn, jobs[start : start + _BATCH], chunksize=_BATCH))
-            if len(window) > 2 * processes:
-                yield from window.popleft().get()
-        for result in window:
-            yield from result.get()
+        window: deque[Future[list[_Drawing]]] = deque()
+        try:
+            for start in range(0, len(jobs), _BATCH):
+                window.append(pool.submit(_drawn_batch, jobs[start : start + _BATCH]))
+                if len(window) > 2 * processes:
+                    yield from window.popleft().result()
+            while window:
+                yield from window.popleft().result()
+        except BrokenProcessPool as error:
+            raise ConfigurationError(
+                "a process that draws synthetic scenes has died",
+                'Guard the script\'s main part with `if __name__ == "__main__":`, or draw with processes=1.',
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _drawn_batch(jobs: Sequence[_Job]) -> list[_Drawing]:
+    return [_drawn(job) for job in jobs]
 
 
 def _drawn(job: _Job) -> _Drawing:

@@ -1,4 +1,7 @@
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -47,3 +50,12 @@ def test_a_record_does_not_depend_on_the_number_of_processes() -> None:
 def test_seed_index_and_scene_each_change_the_image(change: dict) -> None:
     arguments = {"scene": find_scene("desert"), "index": 7, "seed": 3}
     assert synthetic_record(**arguments).image != synthetic_record(**arguments | change).image
+
+
+def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
+    """Its processes run the script once more instead of drawing, and die of it."""
+    script = tmp_path / "unguarded.py"
+    script.write_text("from mlrsnet_hf.dataset.synthetic import synthetic_records as draw\nlist(draw(1, processes=2))")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=100)
+    assert run.returncode == 1
+    assert 'Guard the script\'s main part with `if __name__ == "__main__":`' in run.stderr.splitlines()[-1]
