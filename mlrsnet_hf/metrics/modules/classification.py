@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
+from mlrsnet_hf.metrics.arguments import whole_number
 from mlrsnet_hf.metrics.modules.base import Form, Inputs
 from mlrsnet_hf.metrics.modules.rows import Rows
 from mlrsnet_hf.taxonomy import LABELS, find_label
@@ -74,6 +75,8 @@ class ClassificationInputs(Inputs):
                 guesses = _ids_of_names(guesses, self.remedy)
         if self.form.name == "multi_hot":
             _require_multi_hot(truth, self.remedy)
+        else:
+            truth.require_distinct(self.remedy)
         return {
             "predictions": guesses.numbers(self.remedy).lists(),
             "references": truth.integers(self.remedy).lists(),
@@ -92,9 +95,10 @@ class ClassificationInputs(Inputs):
                 the references.
 
         Raises:
-            ConfigurationError: Rows have several widths, or an id is not below `num_labels`.
+            ConfigurationError: Rows have several widths, or an id is given twice or is not below `num_labels`.
         """
         self.require_some(references)
+        num_labels = None if num_labels is None else whole_number("num_labels", num_labels)
         guesses = Rows.of("predictions", predictions, self.remedy)
         truth = Rows.of("references", references, self.remedy)
         if self.form.name == "multi_hot":
@@ -109,6 +113,7 @@ def _ids_of_names(rows: Rows, remedy: str) -> Rows:
     """Return the label ids of rows of names."""
     if rows.flat.size and not rows.is_text:
         raise ConfigurationError(f"{rows.at(0)}, not a name", remedy)
+    rows.require_distinct(remedy)
     ids: dict[str, int] = {}
     for index, name in enumerate(rows.flat.tolist()):
         if name not in ids:
@@ -149,6 +154,7 @@ def _multi_hot(rows: Rows, width: int, remedy: str) -> npt.NDArray[np.int8]:
             f"{rows.at(index)}, but there are {width} labels",
             f"Ids count from 0 to {width - 1}; pass num_labels= where it is another number.",
         )
+    rows.require_distinct(remedy)
     matrix = np.zeros((len(rows.lengths), width), dtype=np.int8)
     matrix[np.repeat(np.arange(len(rows.lengths)), rows.lengths), rows.flat] = 1
     return matrix
