@@ -44,6 +44,8 @@ WRONG_CLASSIFICATION = [
         [["sea"], ["sea", "sea"]],
         f"\\[1\\]\\[1\\] is 'sea', which its row holds already.*{NAMES}",
     ),
+    ("label_names", SCORES, [["dock"], ["harbor", "habor"]], "\\[1\\]\\[1\\] is 'habor', which its row holds already"),
+    ("label_names", SCORES, [["airplane", None], ["water"]], "is None, not a label of MLRSNet"),
     ("label_names", SCORES, [["airplan"], ["water"]], "'airplan', not a label of MLRSNet. Did you mean 'airplane'"),
     ("label_names", SCORES, ["airplane", "water"], f"references\\[0\\] is 'airplane'.*{NAMES}"),
     ("label_names", SCORES, [[0], [1]], f"references\\[0\\]\\[0\\] is 0, not a name.*{NAMES}"),
