@@ -5,16 +5,18 @@ from typing import Any, Literal
 
 import evaluate
 
-from mlrsnet_hf.metrics import anmrr
-from mlrsnet_hf.metrics.modules.retrieval import MPEG7_CITATION, RetrievalInputs
+from mlrsnet_hf.metrics import METRICS, anmrr
+from mlrsnet_hf.metrics.modules.retrieval import RetrievalInputs
 from mlrsnet_hf.metrics.ranking import Empty
 
 
 class Anmrr(RetrievalInputs, evaluate.Metric):
     """Average normalised modified retrieval rank; lower is better."""
 
+    metric = METRICS["anmrr"]
+
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields(anmrr, MPEG7_CITATION))
+        return evaluate.MetricInfo(**self.info_fields())
 
     def _compute(
         self,
@@ -35,7 +37,7 @@ class Anmrr(RetrievalInputs, evaluate.Metric):
         Args:
             predictions: See the configuration.
             references: See the configuration.
-            relevant: Number of items of each scene in the database, for rankings that are cut; "scenes".
+            relevant: Number of items in the database by scene id or name, for rankings that are cut; "scenes".
             depth: Number of items of each ranking that were looked at, for rankings that are cut; "ranks".
             gtm: Largest number of relevant items of any query, where the call holds a part of the queries.
             variant: "mpeg7", "2ng" or "k+1".

@@ -5,7 +5,8 @@ from typing import Any
 
 import evaluate
 
-from mlrsnet_hf.metrics import mean_average_precision
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.metrics import METRICS, mean_average_precision
 from mlrsnet_hf.metrics.average_precision import Average
 from mlrsnet_hf.metrics.modules.base import plain
 from mlrsnet_hf.metrics.modules.classification import SCORE_FORMS, ClassificationInputs
@@ -15,9 +16,10 @@ class MultilabelMap(ClassificationInputs, evaluate.Metric):
     """Mean over labels of average precision."""
 
     forms = SCORE_FORMS
+    metric = METRICS["map"]
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields(mean_average_precision))
+        return evaluate.MetricInfo(**self.info_fields())
 
     def _compute(
         self,
@@ -45,6 +47,10 @@ class MultilabelMap(ClassificationInputs, evaluate.Metric):
             multilabel_map_per_label: list of floats in the labels' order, NaN for one left out; with `per_label`.
         """
         self.refuse_unknown(others)
+        if average is None:
+            raise ConfigurationError(
+                "average=None has no mean to return", "Pass per_label=True for the labels' values."
+            )
         targets, scores = self.arrays(predictions, references, num_labels, scores=True)
         value = mean_average_precision(targets, scores, average=average)
         results = {"multilabel_map": float(value), "multilabel_map_left_out": value.undefined}

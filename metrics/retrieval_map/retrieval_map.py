@@ -5,7 +5,8 @@ from typing import Any
 
 import evaluate
 
-from mlrsnet_hf.metrics import mean_precision_to_k
+from mlrsnet_hf.metrics import METRICS, mean_precision_to_k
+from mlrsnet_hf.metrics.arguments import whole_number
 from mlrsnet_hf.metrics.modules.retrieval import RetrievalInputs
 from mlrsnet_hf.metrics.ranking import PAPER_DEPTH, Empty
 
@@ -13,8 +14,10 @@ from mlrsnet_hf.metrics.ranking import PAPER_DEPTH, Empty
 class RetrievalMap(RetrievalInputs, evaluate.Metric):
     """Mean of the precisions at 1 to 100 retrieved items."""
 
+    metric = METRICS["retrieval_map"]
+
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields(mean_precision_to_k))
+        return evaluate.MetricInfo(**self.info_fields())
 
     def _compute(
         self,
@@ -35,7 +38,7 @@ class RetrievalMap(RetrievalInputs, evaluate.Metric):
             predictions: See the configuration.
             references: See the configuration.
             up_to: The largest k; the paper's 100 unless told.
-            relevant: Number of items of each scene in the database, for rankings that are cut; "scenes".
+            relevant: Number of items in the database by scene id or name, for rankings that are cut; "scenes".
             depth: Number of items of each ranking that were looked at, for rankings that are cut; "ranks".
             empty: "skip", "worst" or "error" for queries without any relevant item.
             per_query: Whether to return the value of each query too.
@@ -49,6 +52,7 @@ class RetrievalMap(RetrievalInputs, evaluate.Metric):
             retrieval_map_per_scene: scene id -> value; with `per_scene`.
         """
         self.refuse_unknown(others)
+        up_to = whole_number("up_to", up_to)
         ranks = self.ranks(predictions, references, relevant, depth, top=up_to if empty == "worst" else None)
         value = mean_precision_to_k(ranks, up_to, empty=empty)
         results = self.results("retrieval_map", value, references, per_query=per_query, per_scene=per_scene)

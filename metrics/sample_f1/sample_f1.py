@@ -5,7 +5,7 @@ from typing import Any
 
 import evaluate
 
-from mlrsnet_hf.metrics import classification_report, sample_f1
+from mlrsnet_hf.metrics import METRICS, classification_report
 from mlrsnet_hf.metrics.classification import ZeroDivision
 from mlrsnet_hf.metrics.modules.base import plain
 from mlrsnet_hf.metrics.modules.classification import DECISION_FORMS, ClassificationInputs
@@ -15,16 +15,17 @@ class SampleF1(ClassificationInputs, evaluate.Metric):
     """Mean over images of the F1 between predicted and true labels."""
 
     forms = DECISION_FORMS
+    metric = METRICS["sample_f1"]
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields(sample_f1))
+        return evaluate.MetricInfo(**self.info_fields())
 
     def _compute(
         self,
         *,
         predictions: Sequence[Any],
         references: Sequence[Any],
-        threshold: float | None = None,
+        threshold: float | Sequence[float] | None = None,
         zero_division: ZeroDivision = 0,
         num_labels: int | None = None,
         per_image: bool = False,
@@ -35,7 +36,8 @@ class SampleF1(ClassificationInputs, evaluate.Metric):
         Args:
             predictions: See the configuration.
             references: See the configuration.
-            threshold: Predictions are scores, and those above it predict the label; None if they are decisions.
+            threshold: Predictions are scores, and those above it predict the label; a list for one per label; None if
+                predictions are decisions.
             zero_division: 0, 1 or "skip" for an image with neither labels nor predictions.
             num_labels: Number of labels, for configuration "label_ids"; 60 unless told.
             per_image: Whether to return the F1 of each image too.

@@ -27,7 +27,7 @@ from mlrsnet_hf.metrics.ranking import (
     precision_recall_curve,
     recall_at_k,
 )
-from mlrsnet_hf.metrics.registry import METRICS, Metric, metrics_of
+from mlrsnet_hf.metrics.registry import METRICS, Metric, metrics_of, training_metrics, training_values
 from mlrsnet_hf.metrics.relevant_ranks import RelevantRanks
 
 __all__ = [
@@ -58,5 +58,7 @@ __all__ = [
     "sample_f1",
     "sample_precision",
     "sample_recall",
+    "training_metrics",
+    "training_values",
     "weighted_average_precision_at_k",
 ]

@@ -9,12 +9,19 @@ from mlrsnet_hf.errors import ConfigurationError
 
 
 def to_array(values: npt.ArrayLike | Any) -> np.ndarray:  # noqa: ANN401 - torch is not imported here
-    """Return lists, NumPy arrays and torch tensors (on any device, of any dtype, with gradients) as a NumPy array."""
+    """Return lists, NumPy arrays and torch tensors (on any device, of any dtype, with gradients) as a NumPy array.
+
+    Raises:
+        ConfigurationError: Nested lists have several lengths.
+    """
     if hasattr(values, "detach"):
         tensor = values.detach().cpu()
         # NumPy has no bfloat16.
         return np.asarray(tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor)
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:  # NumPy's word for rows of several lengths
+        raise ConfigurationError("the rows of an array have several lengths", "Pass rows of one length.") from None
 
 
 def binary_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -58,6 +65,37 @@ def require_same_shape(targets: np.ndarray, name: str, values: np.ndarray) -> No
             f"targets have shape {targets.shape} but {name} {values.shape}",
             "Both need one row per image and one column per label.",
         )
+
+
+def whole_number(name: str, value: object, at_least: int = 1) -> int:
+    """Return one whole number, as an int if it comes as 2.0 or as an array of no dimension.
+
+    Raises:
+        ConfigurationError: It is something else, or below `at_least`.
+    """
+    array = to_array(value)
+    if array.ndim == 0 and array.dtype.kind in "iuf" and np.isfinite(array) and array == int(array) >= at_least:
+        return int(array)
+    raise ConfigurationError(f"{name}={value!r} cannot be used", f"Give a whole number of at least {at_least}.")
+
+
+def whole_numbers(name: str, values: npt.ArrayLike, at_least: int = 0) -> npt.NDArray[np.int64]:
+    """Return an array of whole numbers as int64, those of a floating-point type too.
+
+    Raises:
+        ConfigurationError: A value is no whole number of at least `at_least`; the message names its position.
+    """
+    array = to_array(values)
+    if array.dtype.kind not in "iuf" and array.size:
+        raise ConfigurationError(f"{name} hold {array.flat[0]!r}", "Pass whole numbers.")
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(np.int64, copy=False)
+    wrong = whole < at_least if array.dtype.kind in "iu" else (whole != array) | (whole < at_least)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        where = f"[{', '.join(map(str, place))}]" if place else ""
+        raise ConfigurationError(f"{name}{where} is {array[place]}", f"Pass whole numbers of at least {at_least}.")
+    return whole
 
 
 def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

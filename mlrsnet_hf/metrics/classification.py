@@ -1,7 +1,8 @@
 """Multi-label classification by decisions: F1 in its readings, subset accuracy, Hamming loss, thresholds, calibration.
 
 Targets are (N, L) arrays of 0 and 1, a row per image and a column per label. Predictions are 0 and 1 too, or finite
-scores together with `threshold=`: a score above the threshold predicts the label. All values lie in [0, 1].
+scores together with `threshold=`, one number or (L,), one per label: a score above it predicts the label. All values
+lie in [0, 1].
 
 An image without labels and without predictions has neither precision, recall nor F1; one without predictions has no
 precision, one without labels no recall. `zero_division` says what stands for an undefined ratio: 0, 1, or "skip", which
@@ -16,10 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import binary_matrix, require_choice, require_same_shape, score_matrix
+from mlrsnet_hf.metrics.arguments import (
+    binary_matrix,
+    require_choice,
+    require_same_shape,
+    score_matrix,
+    to_array,
+    whole_number,
+)
 from mlrsnet_hf.metrics.means import Mean
 
 ZeroDivision = Literal[0, 1, "skip"] | float
+Threshold = float | npt.ArrayLike
 Counts = npt.NDArray[np.int64]
 
 
@@ -27,7 +36,7 @@ def sample_f1(
     targets: npt.ArrayLike,
     predictions: npt.ArrayLike,
     *,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     zero_division: ZeroDivision = 0,
 ) -> Mean:
     """Mean over images of the F1 between predicted and true labels; higher is better.
@@ -38,7 +47,7 @@ def sample_f1(
     Args:
         targets: (N, L) true labels, 0 or 1.
         predictions: (N, L) predicted labels, 0 or 1; any finite scores if `threshold` is given.
-        threshold: Scores above it predict the label; the paper uses 0.5 on sigmoid outputs.
+        threshold: Scores above it predict the label; the paper uses 0.5 on sigmoid outputs. (L,) for one per label.
         zero_division: 0, 1 or "skip" for an image with neither labels nor predictions.
 
     Returns:
@@ -52,6 +61,11 @@ def sample_f1(
 
         >>> round(sample_f1([[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]]), 4)
         0.8333
+
+        With a threshold per label, as `best_thresholds` finds them:
+
+        >>> sample_f1([[1, 0], [0, 1]], [[0.3, 0.6], [0.1, 0.9]], threshold=[0.2, 0.75])
+        1.0
     """
     counts = _Decisions.of(targets, predictions, threshold)
     return Mean(_f1(*counts.per_image(), zero_division))
@@ -61,7 +75,7 @@ def sample_precision(
     targets: npt.ArrayLike,
     predictions: npt.ArrayLike,
     *,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     zero_division: ZeroDivision = 0,
 ) -> Mean:
     """Mean over images of the share of predicted labels that are true; higher is better.
@@ -77,7 +91,7 @@ def sample_recall(
     targets: npt.ArrayLike,
     predictions: npt.ArrayLike,
     *,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     zero_division: ZeroDivision = 0,
 ) -> Mean:
     """Mean over images of the share of true labels that are predicted; higher is better.
@@ -93,7 +107,7 @@ def f1_of_means(
     targets: npt.ArrayLike,
     predictions: npt.ArrayLike,
     *,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     zero_division: ZeroDivision = 0,
 ) -> float:
     """F1 of the mean precision and the mean recall over images; higher is better.
@@ -130,10 +144,17 @@ class ClassificationReport:
     """Share of wrong decisions; lower is better."""
     images: int
     labels: int
+    images_per_label: Counts
+    """(L,) how many images carry each label."""
 
-    def values(self) -> dict[str, float]:
+    @property
+    def macro_f1_of_occurring(self) -> Mean:
+        """Mean F1 of the labels that occur; the others, falsely predicted or not, are left out and counted."""
+        return Mean(np.where(self.images_per_label > 0, self.macro_f1.values, np.nan))
+
+    def to_dict(self) -> dict[str, float]:
         """Return the measures by name as plain floats."""
-        names = (field for field in self.__slots__ if field not in ("images", "labels"))
+        names = (field for field in self.__slots__ if field not in ("images", "labels", "images_per_label"))
         return {name: float(getattr(self, name)) for name in names}
 
 
@@ -141,7 +162,7 @@ def classification_report(
     targets: npt.ArrayLike,
     predictions: npt.ArrayLike,
     *,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     zero_division: ZeroDivision = 0,
 ) -> ClassificationReport:
     """Compute every measure of the decisions from one pass over them.
@@ -171,6 +192,7 @@ def classification_report(
         hamming_loss=Mean(wrong / labels),
         images=images,
         labels=labels,
+        images_per_label=label_true,
     )
 
 
@@ -195,6 +217,15 @@ def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: f
     Examples:
         >>> best_thresholds([[1], [1], [0]], [[0.8], [0.2], [0.1]]).round(3).tolist()
         [0.15]
+
+        Chosen on a validation set, they decide on a test set; 0.5 would miss the first label:
+
+        >>> thresholds = best_thresholds([[1, 1], [0, 0]], [[0.3, 0.9], [0.1, 0.6]])
+        >>> thresholds.round(3).tolist()
+        [0.2, 0.75]
+        >>> targets, scores = [[1, 0], [1, 1]], [[0.4, 0.6], [0.3, 0.8]]
+        >>> sample_f1(targets, scores, threshold=thresholds), round(sample_f1(targets, scores, threshold=0.5), 4)
+        (1.0, 0.3333)
     """
     true = binary_matrix("targets", targets)
     values = score_matrix("scores", scores)
@@ -231,8 +262,7 @@ def calibration_error(
         0.25
     """
     require_choice("average", average, ("micro", "macro"))
-    if bins < 1:
-        raise ConfigurationError(f"bins={bins} cannot be used", "Give a whole number of at least 1.")
+    bins = whole_number("bins", bins)
     true = binary_matrix("targets", targets)
     values = score_matrix("scores", scores)
     require_same_shape(true, "scores", values)
@@ -253,13 +283,13 @@ class _Decisions:
     predicted: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, targets: npt.ArrayLike, predictions: npt.ArrayLike, threshold: float | None) -> "_Decisions":
+    def of(cls, targets: npt.ArrayLike, predictions: npt.ArrayLike, threshold: Threshold | None) -> "_Decisions":
         true = binary_matrix("targets", targets)
         if threshold is None:
             predicted = binary_matrix("predictions", predictions)
         else:
-            # In float64, so that a float32 score is above a threshold exactly if its float64 value is.
-            predicted = score_matrix("predictions", predictions) > np.float64(threshold)
+            scores = score_matrix("predictions", predictions)
+            predicted = scores > _thresholds(threshold, scores.shape[1])
         require_same_shape(true, "predictions", predicted)
         return cls(true, predicted)
 
@@ -275,6 +305,21 @@ class _Decisions:
         matrices = (self.true & self.predicted, self.predicted, self.true)
         hits, predicted, true = (np.count_nonzero(matrix, axis=axis) for matrix in matrices)
         return hits, predicted, true
+
+
+def _thresholds(threshold: Threshold, labels: int) -> np.float64 | npt.NDArray[np.float64]:
+    """Return one threshold or (L,), checked.
+
+    In float64, so that a float32 score is above a threshold exactly if its float64 value is.
+    """
+    array = to_array(threshold)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise ConfigurationError(f"threshold={threshold!r} cannot be used", "Give a finite number, or one per label.")
+    if array.shape not in ((), (labels,)):
+        raise ConfigurationError(
+            f"threshold has shape {array.shape} but there are {labels} labels", "Give one number, or one per label."
+        )
+    return np.float64(array) if array.ndim == 0 else array.astype(np.float64)
 
 
 def _f1(hits: Counts, predicted: Counts, true: Counts, zero_division: ZeroDivision) -> npt.NDArray[np.float64]:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import binary_matrix, require_choice, to_array
+from mlrsnet_hf.metrics.arguments import binary_matrix, require_choice, to_array, whole_number, whole_numbers
 from mlrsnet_hf.metrics.means import Mean
 
 Empty = Literal["skip", "worst", "error"]
+_CHUNK_BYTES = 2**26
 
 
 def common_labels(
@@ -43,7 +44,7 @@ def common_labels(
     """
     require_choice("measure", measure, ("count", "share", "jaccard"))
     queries, database = binary_matrix("query_labels", query_labels), binary_matrix("database_labels", database_labels)
-    order = to_array(ranking)
+    order = whole_numbers("ranking", ranking, at_least=np.iinfo(np.int64).min)
     if queries.shape[1] != database.shape[1] or order.ndim != 2 or len(order) != len(queries):
         raise ConfigurationError(
             f"query_labels {queries.shape}, database_labels {database.shape} and ranking {order.shape} do not fit",
@@ -51,9 +52,7 @@ def common_labels(
         )
     if order.size and not (order.min() >= 0 and order.max() < len(database)):
         raise ConfigurationError(f"ranking holds indices outside 0 to {len(database) - 1}", "Pass database indices.")
-    # Counts of labels are small whole numbers, exact in float32, in which the product is fast.
-    shared = queries.astype(np.float32) @ database.T.astype(np.float32)
-    common = np.take_along_axis(shared, order, axis=1).astype(np.float64)
+    common = _common_counts(queries, database, order)
     if measure == "count":
         return common
     whole = queries.sum(axis=1, keepdims=True)
@@ -78,8 +77,8 @@ def ndcg_at_k(
     Args:
         gains: (Q, D) gain of the item at each rank.
         k: The depth; None for all D.
-        ideal_gains: (Q, D') the largest gains in the database of each query, at least k of them or all, in any order.
-            None if `gains` hold the whole rankings.
+        ideal_gains: (Q, D') the largest gains in the database of each query, at least k of them, in any order. None if
+            `gains` hold the whole rankings.
         scale: g is 2^gain - 1 for "exponential", the gain itself for "linear".
         empty: The policy for queries whose best gain is 0: "skip", "worst" or "error".
 
@@ -87,7 +86,8 @@ def ndcg_at_k(
         The mean, in [0, 1], with the value of each query in `.values`.
 
     Raises:
-        ConfigurationError: Gains are negative or not finite, k exceeds a cut ranking, or the ideal is not the best.
+        ConfigurationError: Gains are negative or not finite, k exceeds a cut ranking, or the ideal is not the best or
+            holds fewer than k gains.
 
     Examples:
         Gains 1, 2 where 2, 1 is best, linear: (1 + 2 / log2(3)) / (2 + 1 / log2(3)):
@@ -101,6 +101,11 @@ def ndcg_at_k(
     if len(ideal) != len(found):
         raise ConfigurationError(f"{len(ideal)} rows of ideal_gains for {len(found)} of gains", "Pass one per query.")
     depth = _depth(found, k, whole=ideal_gains is None)
+    if ideal.shape[1] < depth:
+        raise ConfigurationError(
+            f"ideal_gains hold {ideal.shape[1]} gains per query, fewer than k={depth}",
+            "Pass the k largest gains of the whole database, zeros included.",
+        )
     best = -np.sort(-ideal, axis=1)
     reached, possible = (_dcg(values[:, :depth], scale) for values in (found, best))
     if (reached > possible * (1 + 1e-9)).any():
@@ -112,7 +117,9 @@ def ndcg_at_k(
     return _graded_mean(np.minimum(share, 1.0), empty)
 
 
-def average_cumulative_gain_at_k(gains: npt.ArrayLike, k: int | None = None) -> Mean:
+def average_cumulative_gain_at_k(
+    gains: npt.ArrayLike, k: int | None = None, relevant: npt.ArrayLike | None = None, *, empty: Empty = "worst"
+) -> Mean:
     """Mean gain of the first k items, ACG@k; higher is better.
 
     ACG@k(q) = (1 / k) sum over ranks r = 1..k of gain(r), the mean over queries (Jarvelin & Kekalainen 2000; with
@@ -121,37 +128,46 @@ def average_cumulative_gain_at_k(gains: npt.ArrayLike, k: int | None = None) -> 
     Args:
         gains: (Q, D) gain of the item at each rank.
         k: The depth; None for all D.
+        relevant: (Q,) number of items in the database that have a gain; needed to tell a query for which nothing can be
+            found from one that found nothing.
+        empty: The policy for queries for which the database has nothing: "worst" scores them 0, as it does those that
+            found nothing; "skip" leaves them out and counts them; "error" refuses them.
 
     Returns:
         The mean, in units of the gain, with the value of each query in `.values`.
 
     Raises:
-        ConfigurationError: Gains are negative or not finite, or k exceeds D.
+        ConfigurationError: Gains are negative or not finite, k exceeds D, `relevant` is missing for the policy, or is
+            less than the rankings show.
 
     Examples:
         >>> average_cumulative_gain_at_k([[2, 0, 1]], 2)
         1.0
     """
     found = _gains("gains", gains)
-    return Mean(found[:, : _depth(found, k, whole=False)].mean(axis=1))
+    values = found[:, : _depth(found, k, whole=False)].mean(axis=1)
+    return _graded_mean(np.where(_without(found, relevant, empty), np.nan, values), empty)
 
 
-def weighted_average_precision_at_k(gains: npt.ArrayLike, k: int | None = None, *, empty: Empty = "skip") -> Mean:
+def weighted_average_precision_at_k(
+    gains: npt.ArrayLike, k: int | None = None, relevant: npt.ArrayLike | None = None, *, empty: Empty = "worst"
+) -> Mean:
     """Average precision with the mean gain in place of precision, WAP@k; higher is better.
 
-    WAP@k(q) = (1 / n) sum over ranks r <= k with gain(r) > 0 of ACG@r(q), where n is their number; the mean over
-    queries (Zhao et al. 2015).
+    WAP@k(q) = (1 / n) sum over ranks r <= k with gain(r) > 0 of ACG@r(q), where n is their number, and 0 if there are
+    none; the mean over queries (Zhao et al. 2015).
 
     Args:
         gains: (Q, D) gain of the item at each rank.
         k: The depth; None for all D.
-        empty: The policy for queries that gain nothing within k: "skip", "worst" (0) or "error".
+        relevant: As in `average_cumulative_gain_at_k`.
+        empty: As in `average_cumulative_gain_at_k`.
 
     Returns:
         The mean, in units of the gain, with the value of each query in `.values`.
 
     Raises:
-        ConfigurationError: Gains are negative or not finite, or k exceeds D.
+        ConfigurationError: As in `average_cumulative_gain_at_k`.
 
     Examples:
         ACG@1 = 2, ACG@3 = 3/3, two items gain: (2 + 1) / 2:
@@ -164,7 +180,48 @@ def weighted_average_precision_at_k(gains: npt.ArrayLike, k: int | None = None, 
     mean_gain = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
     hits = np.count_nonzero(top, axis=1)
     total = (mean_gain * (top > 0)).sum(axis=1)
-    return _graded_mean(np.divide(total, hits, out=np.full(len(top), np.nan), where=hits > 0), empty)
+    values = np.divide(total, hits, out=np.zeros(len(top)), where=hits > 0)
+    return _graded_mean(np.where(_without(found, relevant, empty), np.nan, values), empty)
+
+
+def _common_counts(
+    queries: npt.NDArray[np.bool_], database: npt.NDArray[np.bool_], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return (Q, D) numbers of labels that each query and its ranked items have in common."""
+    # Counts of labels are small whole numbers, exact in float32, in which the product is fast; in chunks, because it
+    # holds every item of the database and not only the first D.
+    left, right = queries.astype(np.float32), database.T.astype(np.float32)
+    rows = max(1, _CHUNK_BYTES // (right.itemsize * len(database)))
+    common = np.empty(order.shape)
+    for start in range(0, len(queries), rows):
+        part = slice(start, start + rows)
+        common[part] = np.take_along_axis(left[part] @ right, order[part], axis=1)
+    return common
+
+
+def _without(
+    gains: npt.NDArray[np.float64], relevant: npt.ArrayLike | None, empty: Empty
+) -> npt.NDArray[np.bool_] | Literal[False]:
+    """Return for which queries the database has nothing; False if nobody has to know."""
+    require_choice("empty", empty, ("skip", "worst", "error"))
+    if relevant is None:
+        if empty == "worst":
+            return False
+        raise ConfigurationError(
+            f"empty={empty!r} has to know for which queries the database has nothing",
+            "Pass relevant=, the number of items with a gain in the database.",
+        )
+    counts, shown = whole_numbers("relevant", relevant), np.count_nonzero(gains, axis=1)
+    if counts.shape != shown.shape:
+        raise ConfigurationError(f"{len(shown)} rankings and relevant of shape {counts.shape}", "Pass one per query.")
+    wrong = np.flatnonzero(counts < shown)
+    if len(wrong):
+        query = wrong[0]
+        raise ConfigurationError(
+            f"query {query} has {counts[query]} relevant items but its ranking shows {shown[query]}",
+            "Count the items with a gain in the whole database, without the query itself.",
+        )
+    return counts == 0
 
 
 def _gains(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -183,8 +240,7 @@ def _depth(gains: npt.NDArray[np.float64], k: int | None, whole: bool) -> int:
     """Return the depth to look at; a whole ranking may be shorter than k, a cut one may not."""
     if k is None:
         return gains.shape[1]
-    if k < 1:
-        raise ConfigurationError(f"k={k} cannot be used", "Give a whole number of at least 1.")
+    k = whole_number("k", k)
     if k > gains.shape[1] and not whole:
         raise ConfigurationError(
             f"k={k} needs rankings {k} deep, these are cut at {gains.shape[1]}", "Retrieve more items per query."

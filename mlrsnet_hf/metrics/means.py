@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import to_array
+from mlrsnet_hf.metrics.arguments import to_array, whole_number
 
 
 class Mean(float):
@@ -23,9 +23,9 @@ class Mean(float):
     weights: npt.NDArray[np.float64] | None
 
     def __new__(cls, values: npt.ArrayLike, weights: npt.NDArray[np.float64] | None = None) -> "Mean":
-        """Take the mean; NaN if no value is defined."""
+        """Take the mean; NaN if no value is defined, or none that has a weight."""
         array = np.asarray(values, dtype=np.float64)
-        defined = ~np.isnan(array)
+        defined = ~np.isnan(array) if weights is None else ~np.isnan(array) & (weights > 0)
         used = None if weights is None else weights[defined]
         mean = float(np.average(array[defined], weights=used)) if defined.any() else float("nan")
         self = super().__new__(cls, mean)
@@ -39,9 +39,27 @@ class Mean(float):
         return int(np.isnan(self.values).sum())
 
     def standard_error(self) -> float:
-        """Standard error of the plain mean: the sample standard deviation over sqrt(n); NaN for fewer than two."""
-        defined = self.values[~np.isnan(self.values)]
-        return float(defined.std(ddof=1) / np.sqrt(len(defined))) if len(defined) > 1 else float("nan")
+        """Standard error of the mean over n values x with weights w.
+
+        SE = sqrt(n / (n - 1) * sum of w^2 (x - mean)^2) / sum of w, the weights taken as given (Cochran 1977, section
+        6.4, for a ratio; Gatz & Smith 1995). For equal weights that is the sample standard deviation over sqrt(n).
+
+        Returns:
+            The error; NaN for fewer than two values that are defined and have a weight.
+
+        Examples:
+            Weights 1 and 3, mean 3/4: sqrt(2 / 1 * (1 * 9/16 + 9 * 1/16)) / 4 = 3/8:
+
+            >>> Mean([0.0, 1.0], weights=np.array([1.0, 3.0])).standard_error()
+            0.375
+        """
+        weights = np.ones(len(self.values)) if self.weights is None else self.weights
+        used = ~np.isnan(self.values) & (weights > 0)
+        count, weights = np.count_nonzero(used), weights[used]
+        if count < 2:
+            return float("nan")
+        squares = (weights**2 * (self.values[used] - float(self)) ** 2).sum()
+        return float(np.sqrt(count / (count - 1) * squares) / weights.sum())
 
     def by(self, groups: Sequence[Hashable] | np.ndarray) -> "dict[Any, Mean]":
         """Return the mean within each group, groups in the order in which they first occur.
@@ -79,6 +97,9 @@ def bootstrap(
 ) -> Interval:
     """Percentile bootstrap of a metric over the rows of its arrays (Efron 1979).
 
+    The metric sees each draw alone. What it takes from its rows, such as the GTM of `anmrr`, is that of the draw unless
+    it is given: `partial(anmrr, gtm=...)`. To draw over queries whose values are fixed, pass `np.mean` and `.values`.
+
     Args:
         metric: Takes the arrays and returns a number, such as `mean_average_precision`.
         *arrays: Arrays of one length; rows are drawn together, with replacement.
@@ -87,7 +108,8 @@ def bootstrap(
         seed: Of the draws.
 
     Raises:
-        ConfigurationError: The arrays have different lengths, or the confidence is not between 0 and 1.
+        ConfigurationError: The arrays have different lengths, there is no draw, or the confidence is not between 0 and
+            1.
 
     Examples:
         >>> bootstrap(lambda values: values.mean(), [1.0, 1.0, 1.0])
@@ -99,6 +121,7 @@ def bootstrap(
         raise ConfigurationError(f"the arrays have {sorted(lengths)} rows", "Pass non-empty arrays of one length.")
     if not 0 < confidence < 1:
         raise ConfigurationError(f"confidence={confidence} cannot be used", "Give a number between 0 and 1.")
+    resamples = whole_number("resamples", resamples)
     draw = np.random.default_rng(seed)
     size = lengths.pop()
     picks = (draw.integers(size, size=size) for _ in range(resamples))
@@ -108,24 +131,43 @@ def bootstrap(
 
 
 def over_repeats(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation over repeats, as in the paper's Figs. 7 and 8; NaN for one repeat.
+    """Return mean and sample standard deviation over repeats, as in the paper's Figs. 7 and 8.
+
+    The deviation of one repeat is NaN.
+
+    Raises:
+        ConfigurationError: There is no value.
 
     Examples:
         >>> over_repeats([0.25, 0.5, 0.75])
         (0.5, 0.25)
     """
     array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size:
+        raise ConfigurationError(f"the repeats have shape {array.shape}", "Pass one value per repeat.")
     deviation = float(array.std(ddof=1)) if len(array) > 1 else float("nan")
     return float(array.mean()), deviation
 
 
 def group_members(groups: Sequence[Hashable] | np.ndarray, length: int) -> dict[Any, npt.NDArray[np.int64]]:
-    """Return the positions of each group's members.
+    """Return the positions of each group's members, by plain names or numbers.
+
+    Args:
+        groups: (length,) the group of each value: a list, an array, a tensor or a table's column.
+        length: Number of values.
 
     Raises:
         ConfigurationError: There are more or fewer groups than `length`.
     """
-    names = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    names: list[Any]
+    if hasattr(groups, "__array__"):
+        array = to_array(groups)
+        if array.ndim != 1:
+            raise ConfigurationError(f"groups have shape {array.shape}", "Pass one group per value.")
+        names = array.tolist()
+    else:
+        # Tensors that are equal differ as keys of a dictionary.
+        names = [group.item() if hasattr(group, "item") else group for group in groups]
     if len(names) != length:
         raise ConfigurationError(f"{len(names)} groups for {length} values", "Pass one group per value.")
     members: dict[Any, list[int]] = {}

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import require_choice
+from mlrsnet_hf.metrics.arguments import require_choice, to_array, whole_number
 from mlrsnet_hf.metrics.means import Mean, group_members
 from mlrsnet_hf.metrics.relevant_ranks import RelevantRanks
 
@@ -62,7 +62,7 @@ def anmrr(
         empty: The policy for queries without any relevant item.
 
     Raises:
-        ConfigurationError: The rankings are cut too short, `gtm` is smaller than an NG, or see `RelevantRanks`.
+        ConfigurationError: The rankings are cut too short, `gtm` is below an NG, or see `RelevantRanks`.
 
     Examples:
         NG = 2 and K = min(8, 4) = 4. Relevant items at ranks 1 and 3: AVR = 2, NMRR = (2 - 1.5) / (5 - 1.5) = 1/7:
@@ -74,10 +74,10 @@ def anmrr(
     ranked = _ranks(rankings, relevant, empty)
     count = np.maximum(ranked.relevant, 1)
     largest = int(ranked.relevant.max())
-    gtm = largest if gtm is None else gtm
+    gtm = largest if gtm is None else whole_number("gtm", gtm, at_least=0)
     if gtm < largest:
         raise ConfigurationError(f"gtm={gtm} is below the {largest} relevant items of a query", "Pass the largest.")
-    cut = 2 * count if variant == "2ng" else np.minimum(4 * count, 2 * gtm)
+    cut = 2 * count if variant == "2ng" else np.minimum(4 * count, 2 * max(gtm, 1))
     ranked.require_depth(cut, "ANMRR")
     penalty = cut + 1.0 if variant == "k+1" else 1.25 * cut
     within = ranked.hits(cut)
@@ -117,16 +117,15 @@ def precision_at_k(
         The mean; for several k, the means by k.
 
     Raises:
-        ConfigurationError: The rankings are cut too short, k is below 1, or see `RelevantRanks`.
+        ConfigurationError: The rankings are cut too short, k is no whole number of at least 1, or see `RelevantRanks`.
 
     Examples:
         >>> precision_at_k([[1, 0, 1, 0], [0, 1, 0, 0]], [1, 2, 4])
         {1: 0.5, 2: 0.5, 4: 0.375}
     """
     ranked = _ranks(rankings, relevant, empty)
-    if isinstance(k, int | np.integer):
-        return _mean(_hits(ranked, int(k), "P@k") / k, ranked, empty)
-    return {int(depth): _mean(_hits(ranked, int(depth), "P@k") / depth, ranked, empty) for depth in k}
+    means = {depth: _mean(_hits(ranked, depth, "P@k") / depth, ranked, empty) for depth in depths(k)}
+    return next(iter(means.values())) if to_array(k).ndim == 0 else means
 
 
 def mean_precision_to_k(
@@ -154,7 +153,7 @@ def mean_precision_to_k(
         0.7222
     """
     ranked = _ranks(rankings, relevant, empty)
-    _require_k(ranked, k, "mean precision to k")
+    k = _required_depth(ranked, k, "mean precision to k")
     # A hit at rank r counts 1 / j in every P@j from j = r on.
     tails = np.cumsum(1.0 / np.arange(k, 0, -1))[::-1]
     worth = tails[np.minimum(ranked.ranks, k) - 1]
@@ -194,9 +193,10 @@ def average_precision_at_k(
     require_choice("normaliser", normaliser, ("relevant", "reachable", "found"))
     ranked = _ranks(rankings, relevant, empty)
     if k is None:
-        ranked.require_depth(np.iinfo(np.int64).max, "average precision")
+        ranked.require_all("average precision")
         k = int(ranked.ranks.max(initial=1))
-    hits = _hits(ranked, k, "AP@k")
+    k = _required_depth(ranked, k, "AP@k")
+    hits = ranked.hits(k)
     count = {"relevant": ranked.relevant, "reachable": np.minimum(ranked.relevant, k), "found": hits}[normaliser]
     positions = np.arange(1, len(ranked.ranks) + 1) - np.repeat(ranked.starts, ranked.found)
     total = ranked.sums(positions / ranked.ranks, hits)
@@ -269,10 +269,9 @@ def precision_recall_curve(
         >>> precision_recall_curve([[1, 0, 0, 1]], levels=5).precision.tolist()
         [1.0, 1.0, 1.0, 0.5, 0.5]
     """
-    if levels < 2:
-        raise ConfigurationError(f"levels={levels} cannot be used", "Give a whole number of at least 2.")
+    levels = whole_number("levels", levels, at_least=2)
     ranked = _ranks(rankings, relevant, empty)
-    ranked.require_depth(np.iinfo(np.int64).max, "the precision-recall curve")
+    ranked.require_all("the precision-recall curve")
     curves = np.full((len(ranked), levels), 0.0 if empty == "worst" else np.nan)
     # Queries with equally many relevant items, those of one scene for instance, make one matrix.
     for count in np.unique(ranked.relevant[ranked.relevant > 0]):
@@ -284,6 +283,24 @@ def precision_recall_curve(
         needed = np.maximum(-(-np.arange(levels) * count // (levels - 1)), 1)
         curves[rows] = highest_after[:, needed - 1]
     return PrecisionRecallCurve(np.linspace(0.0, 1.0, levels), curves)
+
+
+def depths(k: npt.ArrayLike) -> list[int]:
+    """Return one depth or several as a list.
+
+    Raises:
+        ConfigurationError: There is none, or one is no whole number of at least 1.
+
+    Examples:
+        >>> depths(10), depths([10, 50])
+        ([10], [10, 50])
+    """
+    array = to_array(k)
+    if array.ndim == 0:
+        return [whole_number("k", k)]
+    if array.ndim > 1 or not array.size:
+        raise ConfigurationError(f"k={k!r} cannot be used", "Give a whole number of at least 1, or a list of them.")
+    return [whole_number("k", depth) for depth in array.tolist()]
 
 
 def _ranks(rankings: Rankings, relevant: npt.ArrayLike | None, empty: Empty) -> RelevantRanks:
@@ -309,14 +326,14 @@ def _mean(values: npt.NDArray[np.float64], ranked: RelevantRanks, empty: Empty, 
 
 def _hits(ranked: RelevantRanks, k: int, measure: str) -> npt.NDArray[np.int64]:
     """Return (Q,) number of relevant items within the first k."""
-    _require_k(ranked, k, measure)
-    return ranked.hits(k)
+    return ranked.hits(_required_depth(ranked, k, measure))
 
 
-def _require_k(ranked: RelevantRanks, k: int, measure: str) -> None:
-    if k < 1:
-        raise ConfigurationError(f"k={k} cannot be used", "Give a whole number of at least 1.")
+def _required_depth(ranked: RelevantRanks, k: int, measure: str) -> int:
+    """Return k as an int, and refuse rankings that are cut before it."""
+    k = whole_number("k", k)
     ranked.require_depth(k, measure)
+    return k
 
 
 def _column_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

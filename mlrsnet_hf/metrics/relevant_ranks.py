@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import to_array
+from mlrsnet_hf.metrics.arguments import to_array, whole_number, whole_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,8 @@ class RelevantRanks:
             relevant: (Q,) number of database items of the query's scene; None if the rankings are whole.
 
         Raises:
-            ConfigurationError: Shapes do not fit, or fewer relevant items than the ranking shows.
+            ConfigurationError: Shapes do not fit, scenes are ids on one side and names on the other, or fewer relevant
+                items than the ranking shows.
 
         Examples:
             >>> RelevantRanks.from_scenes([[5, 7, 5]], [5]).ranks.tolist()
@@ -89,6 +90,7 @@ class RelevantRanks:
                 f"ranked_scenes have shape {ranked.shape} and query_scenes {queries.shape}",
                 "Pass (queries, depth) and (queries,).",
             )
+        _require_one_kind(ranked, queries)
         return cls.from_relevance(ranked == queries[:, None], relevant)
 
     @classmethod
@@ -129,14 +131,15 @@ class RelevantRanks:
             depth: Ranks up to here were looked at; None if the rankings are whole.
 
         Raises:
-            ConfigurationError: Ranks do not ascend from 1, exceed the depth, or are more than `relevant`; a whole
-                ranking that lacks relevant items.
+            ConfigurationError: Ranks are no whole numbers, do not ascend from 1, exceed the depth, or are more than
+                `relevant`; a whole ranking that lacks relevant items.
 
         Examples:
             >>> RelevantRanks.from_ranks([[1, 4], []], relevant=[3, 2], depth=10).found.tolist()
             [2, 0]
         """
-        arrays = [np.asarray(to_array(row), dtype=np.int64).reshape(-1) for row in ranks]
+        arrays = [whole_numbers(f"ranks[{query}]", row, at_least=0).reshape(-1) for query, row in enumerate(ranks)]
+        depth = None if depth is None else whole_number("depth", depth)
         found = np.array([len(row) for row in arrays], dtype=np.int64)
         for query, row in enumerate(arrays):
             if len(row) and (row[0] < 1 or (np.diff(row) < 1).any()):
@@ -150,7 +153,7 @@ class RelevantRanks:
     def _checked(
         cls, ranks: npt.NDArray[np.int64], found: npt.NDArray[np.int64], relevant: npt.ArrayLike, depth: int | None
     ) -> "RelevantRanks":
-        counts = np.asarray(to_array(relevant), dtype=np.int64)
+        counts = whole_numbers("relevant", relevant)
         if not len(found) or counts.shape != found.shape:
             raise ConfigurationError(
                 f"{len(found)} rankings and relevant of shape {counts.shape}", "Pass one number per query."
@@ -211,6 +214,43 @@ class RelevantRanks:
                 f"{measure} needs rankings {deepest:,} deep, these are cut at {self.depth:,}",
                 f"Retrieve at least {deepest:,} items per query.",
             )
+
+    def require_all(self, measure: str) -> None:
+        """Refuse rankings that were cut before their last relevant item.
+
+        Args:
+            measure: How the error calls the measure.
+
+        Raises:
+            ConfigurationError: Names the first query that lacks one.
+        """
+        short = np.flatnonzero(self.found < self.relevant)
+        if len(short):
+            query = short[0]
+            raise ConfigurationError(
+                f"{measure} needs the rank of every relevant item; query {query}: {self.found[query]:,} of "
+                f"{self.relevant[query]:,} relevant items within depth {self.depth:,}",
+                "Retrieve until all are found.",
+            )
+
+
+def _require_one_kind(ranked: np.ndarray, queries: np.ndarray) -> None:
+    """Refuse scenes that are ids on one side and names on the other, or fractions: they would never be equal."""
+    kinds = {name: _kind(values) for name, values in (("ranked_scenes", ranked), ("query_scenes", queries))}
+    if ranked.size and len(set(kinds.values())) > 1:
+        found = " and ".join(f"{name} hold {kind}" for name, kind in kinds.items())
+        raise ConfigurationError(found, "Pass ids on both sides or names on both sides.")
+    for name, values in (("ranked_scenes", ranked), ("query_scenes", queries)):
+        if values.dtype.kind == "f":
+            whole_numbers(name, values, at_least=np.iinfo(np.int64).min)
+
+
+def _kind(values: np.ndarray) -> str:
+    if values.dtype.kind in "biuf":
+        return "numbers"
+    if values.dtype.kind in "UST" or all(isinstance(value, str) for value in values.flat):
+        return "names"
+    return f"values of type {values.dtype}"
 
 
 def _rows(relevance: npt.ArrayLike | Sequence[npt.ArrayLike]) -> npt.NDArray[np.bool_] | list[npt.NDArray[np.bool_]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.metrics import metrics_of
+from mlrsnet_hf.metrics import training_metrics
 
-_METRICS = metrics_of("classification")
+_METRICS = training_metrics()
 
 PRETRAINED = "pretrained"
 RANDOM = "random"

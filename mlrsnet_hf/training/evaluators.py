@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from mlrsnet_hf.metrics import mean_average_precision, metrics_of
+from mlrsnet_hf.metrics import mean_average_precision, training_values
 from mlrsnet_hf.training.inputs import SplitImages, make_loader, ordered_batches, read_batches
 from mlrsnet_hf.training.preprocessing import Preprocessing, normalise
 
@@ -82,9 +82,8 @@ def _place(rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accele
 
 
 def evaluate(predictions: Predictions) -> Iterator[tuple[str, float]]:
-    """Yield (name, value) of every classification metric in the registry."""
-    for metric in metrics_of("classification").values():
-        yield metric.name, metric.function(predictions.targets, predictions.scores)
+    """Yield (name, value) of every metric that the registry wants evaluated in training."""
+    yield from training_values(predictions.targets, predictions.scores).items()
 
 
 def label_precisions(predictions: Predictions, label_names: Sequence[str]) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import pytest
 
-from mlrsnet_hf.metrics.modules.base import PAPER_CITATION
+from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.metrics.modules.page import split_card
 
 Load = Callable[..., Any]
@@ -49,7 +49,7 @@ def test_header_and_sections(name: str) -> None:
     assert (fields["sdk"], fields["app_file"], fields["pinned"]) == ("gradio", "app.py", False)
     assert {"title", "emoji", "colorFrom", "colorTo", "sdk_version", "description"} <= set(fields)
     assert re.findall(r"^##+ .*$", text, flags=re.MULTILINE) == SECTIONS
-    assert PAPER_CITATION in text
+    assert PAPER in text
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -75,13 +75,26 @@ def test_card_names_what_compute_takes_and_returns(name: str, load: Load) -> Non
 def test_module_says_what_it_is(name: str, load: Load) -> None:
     module = load(name)
     assert isinstance(module.features, datasets.Features)
-    assert "is better" in module.description
-    assert PAPER_CITATION in module.citation
+    assert module.metric.summary in module.description
+    assert module.citation == "\n".join(module.metric.bibtex)
     assert "Compute" in module.compute.__doc__
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_page(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_card_says_what_the_registry_declares(name: str, load: Load) -> None:
+    metric = load(name).metric
+    low, high = metric.bounds
+    first_output = card(name).split("## Output values")[1].split("\n- ")[1].replace("\n", " ")
+    assert re.search(rf"float from {low:g}\b.* to {high:g}\b.*; {metric.direction}", first_output)
+    assert all(work in card(name) for work in metric.bibtex)
+    (row,) = re.findall(rf"^\| \[{name}\].*$", (METRICS / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert f"| {metric.direction} |" in row
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_page(
+    name: str, example_values: Callable[[str, str], dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page's own function, with a stand-in for gradio, which the tests do not need."""
     import runpy
     import sys
@@ -102,7 +115,7 @@ def test_page(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (page,) = pages
     assert page.article == split_card(card(name))[1]
     for example in page.examples:
-        assert all(value >= 0 for value in page.fn(*example).values())
+        assert page.fn(*example) == pytest.approx(example_values(name, example[0]))
     configuration, predictions, references, _ = page.examples[0]
     for options in ("k = 1", "[1]", '{"unheard": 1}'):
         with pytest.raises(Error):

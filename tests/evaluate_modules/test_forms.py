@@ -8,6 +8,7 @@ import pytest
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.metrics.modules.classification import DECISION_FORMS, SCORE_FORMS
 from mlrsnet_hf.metrics.modules.retrieval import RetrievalInputs
+from mlrsnet_hf.taxonomy import find_scene
 
 Load = Callable[..., Any]
 
@@ -35,6 +36,16 @@ WRONG_CLASSIFICATION = [
     ("label_ids", SCORES, [[0], [0.5]], f"references\\[1\\]\\[0\\] is 0.5.*{IDS}"),
     ("label_ids", SCORES, [[0], [-1]], f"references\\[1\\]\\[0\\] is -1.*{IDS}"),
     ("label_ids", SCORES, [0, 1], f"references\\[0\\] is 0.*{IDS}"),
+    ("label_ids", SCORES, [[1, 0, 0], [0, 1, 1]], f"references\\[0\\]\\[2\\] is 0, which its row .*'multi_hot'.*{IDS}"),
+    ("label_ids", SCORES, [[5], [1, 4, 1]], f"references\\[1\\]\\[2\\] is 1, which its row holds already.*{IDS}"),
+    (
+        "label_names",
+        SCORES,
+        [["sea"], ["sea", "sea"]],
+        f"\\[1\\]\\[1\\] is 'sea', which its row holds already.*{NAMES}",
+    ),
+    ("label_names", SCORES, [["dock"], ["harbor", "habor"]], "\\[1\\]\\[1\\] is 'habor', which its row holds already"),
+    ("label_names", SCORES, [["airplane", None], ["water"]], "is None, not a label of MLRSNet"),
     ("label_names", SCORES, [["airplan"], ["water"]], "'airplan', not a label of MLRSNet. Did you mean 'airplane'"),
     ("label_names", SCORES, ["airplane", "water"], f"references\\[0\\] is 'airplane'.*{NAMES}"),
     ("label_names", SCORES, [[0], [1]], f"references\\[0\\]\\[0\\] is 0, not a name.*{NAMES}"),
@@ -56,6 +67,21 @@ WRONG_DECISIONS = [
     ("sample_f1", "label_ids", SCORES, [[0], [1, 2]], {"num_labels": 3}, "is 0.9. Without threshold=, pass label ids"),
     ("sample_f1", "label_ids", [[0], [1, 2]], [[0], [1]], {"threshold": 0.5}, "several lengths, not one per label"),
     ("sample_f1", "label_ids", [[0], [60]], [[0], [1]], {}, "is 60, but there are 60 labels. Ids count from 0 to 59"),
+    (
+        "sample_f1",
+        "label_ids",
+        HOT,
+        [[0], [1, 2]],
+        {"num_labels": 3},
+        "predictions\\[0\\]\\[2\\] is 0, which.*'multi_hot'",
+    ),
+    ("sample_f1", "label_names", HOT, [["sea"], ["water"]], {}, "predictions\\[0\\]\\[2\\] is 0, which.*'multi_hot'"),
+    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": float("nan")}, "threshold=nan cannot be used"),
+    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": "0.5"}, "threshold='0.5' cannot be used"),
+    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": [0.5, 0.5]}, "there are 3 labels"),
+    ("sample_f1", "label_ids", [[0]], [[0]], {"num_labels": "3"}, "num_labels='3' cannot be used"),
+    ("multilabel_map", "multi_hot", SCORES, HOT, {"average": None}, "average=None has no mean.*per_label=True"),
+    ("multilabel_map", "multi_hot", SCORES, HOT, {"average": "mean"}, "average='mean' is not known"),
     ("multilabel_map", "label_ids", [[0], [1, 2]], [[0], [1]], {}, "several lengths, not one per label \\(60"),
     ("multilabel_map", "label_ids", SCORES, [[0], [3]], {"num_labels": 3}, "is 3, but there are 3 labels"),
 ]
@@ -84,6 +110,18 @@ WRONG_RETRIEVAL = [
     ("scenes", [[0, 1], [1, 2]], [0, 1], {}, "not hold the same items.*relevant=.*Counter"),
     ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2}}, "no number for scene 1"),
     ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2, 1: 1}}, "needs rankings \\d+ deep, these are cut at 2"),
+    (
+        "scenes",
+        [[3] * 10, [3] * 10],
+        [3, 3],
+        {},
+        "predictions\\[0\\] hold only scene 3, so nothing .*relevant=.*Counter",
+    ),
+    ("scenes", [[0, 1]], [0], {"relevant": [4, 4]}, "relevant=\\[4, 4\\] is no dictionary.*Counter"),
+    ("scenes", [[0, 1]], [0], {"relevant": {0: 2.5}}, "relevant\\[0\\]=2.5 cannot be used"),
+    ("scenes", [[0, 1]], [0], {"relevant": {0.5: 2}}, "a scene in relevant=0.5 cannot be used"),
+    ("scenes", [[0, 1]], [0], {"relevant": {0: 1, "airplane": 1}}, "relevant has two numbers for scene 0"),
+    ("ranks", [[1, 3]], [5], {"depth": "9"}, "depth='9' cannot be used"),
     ("scenes", [[0, 1]], [0], {"depth": 5}, "depth= belongs to configuration 'ranks'"),
     ("relevance", [[0, 2]], [1], {}, "predictions\\[0\\]\\[1\\] is 2, neither 0 nor 1.*1 for relevant"),
     ("relevance", [[0, 1]], [1], {"relevant": {0: 1}}, "relevant= belongs to configuration 'scenes'"),
@@ -113,6 +151,46 @@ def test_a_top_that_is_deep_enough_needs_no_counts(load: Load) -> None:
         load("precision_at_k", keep_in_memory=True).compute(**inputs, empty="skip")
 
 
+def test_scenes_of_relevant_have_names_or_ids(load: Load) -> None:
+    beach, park = find_scene("beach").id, find_scene("park").id
+    # NG = 3 of beach, K = 2 GTM = 6; ranks 1, 2 and 5: AVR = 8/3, NMRR = (8/3 - 2) / (7.5 - 2).
+    inputs = {"predictions": [[beach, beach, park, park, beach, park]], "references": [beach]}
+    for relevant in ({"beach": 3}, {beach: 3}, {str(beach): 3}, {"Beach": 3, park: 9}):
+        results = load("anmrr", keep_in_memory=True).compute(**inputs, relevant=relevant)
+        assert results["anmrr"] == pytest.approx((8 / 3 - 2) / 5.5)
+    with pytest.raises(UnknownNameError, match=r"'beech' is not one of MLRSNet's 46 scenes\. Did you mean 'beach'"):
+        load("anmrr", keep_in_memory=True).compute(**inputs, relevant={"beech": 3})
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        ("precision_at_k", {"k": []}, "k=\\[\\] cannot be used"),
+        ("precision_at_k", {"k": "10"}, "k='10' cannot be used"),
+        ("precision_at_k", {"k": [1, 2.5]}, "k=2.5 cannot be used"),
+        ("precision_at_k", {"k": None}, "k=None cannot be used"),
+        ("retrieval_map", {"up_to": "10"}, "up_to='10' cannot be used"),
+        ("retrieval_map", {"up_to": 0}, "up_to=0 cannot be used. Give a whole number of at least 1"),
+        ("anmrr", {"gtm": "10"}, "gtm='10' cannot be used"),
+        ("anmrr", {"empty": "drop"}, "empty='drop' is not known"),
+    ],
+)
+def test_options_of_retrieval(load: Load, module: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load(module, keep_in_memory=True).compute(predictions=[[0, 1]], references=[0], **options)
+
+
+def test_the_top_of_a_good_ranking_is_not_taken_as_whole(load: Load) -> None:
+    # The first ten items are all relevant; with 30 relevant items and K = 60 nothing is known of the other 20.
+    top = {"predictions": [[3] * 10, [3] * 10], "references": [3, 3]}
+    for module in ("anmrr", "precision_at_k", "retrieval_map"):
+        with pytest.raises(ConfigurationError, match="hold only scene 3"):
+            load(module, keep_in_memory=True).compute(**top)
+    with pytest.raises(ConfigurationError, match="ANMRR needs rankings 60 deep, these are cut at 10"):
+        load("anmrr", keep_in_memory=True).compute(**top, relevant={3: 30})
+    assert load("precision_at_k", keep_in_memory=True).compute(**top, k=10)["precision_at_10"] == 1.0
+
+
 def test_unknown_names(load: Load) -> None:
     with pytest.raises(UnknownNameError, match=r"'label_id' is not one of .* Did you mean 'label_ids'"):
         load("sample_f1", "label_id")
@@ -123,11 +201,14 @@ def test_unknown_names(load: Load) -> None:
 
 
 @pytest.mark.parametrize("module", ["sample_f1", "multilabel_map", "anmrr", "precision_at_k", "retrieval_map"])
-def test_the_forms_that_errors_show_are_right(load: Load, module: str) -> None:
+def test_the_forms_that_errors_show_are_right(
+    load: Load, example_values: Callable[[str, str], dict[str, float]], module: str
+) -> None:
+    options = {"precision_at_k": {"k": [1, 2, 4]}, "retrieval_map": {"up_to": 4}}.get(module, {})
     for form in load(module).forms:
         loaded = load(module, form.name)
         assert f"predictions={form.example['predictions']}"[:24] in loaded.inputs_description
-        assert all(value >= 0 for value in loaded.compute(**form.example).values())
+        assert loaded.compute(**form.example, **options) == pytest.approx(example_values(module, form.name))
 
 
 def test_families_have_the_same_columns() -> None:

@@ -145,6 +145,25 @@ def test_no_threshold_beats_the_best_one(data: tuple[np.ndarray, np.ndarray]) ->
         assert f1(true == 1, values > threshold) == pytest.approx(best)
 
 
+@given(targets_and_scores())
+def test_a_threshold_per_label_decides_each_label(data: tuple[np.ndarray, np.ndarray]) -> None:
+    targets, scores = data
+    thresholds = best_thresholds(targets, scores)
+    decisions = np.stack([values > one for values, one in zip(scores.T, thresholds, strict=True)], axis=1)
+    assert sample_f1(targets, scores, threshold=thresholds) == sample_f1(targets, decisions)
+    assert sample_f1(targets, scores, threshold=torch.tensor(thresholds)) == sample_f1(targets, decisions)
+
+
+def test_macro_f1_of_the_labels_that_occur() -> None:
+    # Label 0 occurs, F1 = 2 * 1 / (2 + 1) = 2/3; label 1 is falsely predicted, 2 neither occurs nor is predicted.
+    report = classification_report([[1, 0, 0], [0, 0, 0]], [[1, 1, 0], [1, 0, 0]])
+    assert report.images_per_label.tolist() == [1, 0, 0]
+    assert report.macro_f1 == pytest.approx((2 / 3 + 0 + 0) / 3)
+    assert report.macro_f1_of_occurring == pytest.approx(2 / 3)
+    assert report.macro_f1_of_occurring.undefined == 2
+    assert report.to_dict()["macro_f1"] == report.macro_f1
+
+
 def test_threshold_separates_neighbouring_floats() -> None:
     high = 0.3
     low = float(np.nextafter(high, 0))
@@ -190,6 +209,11 @@ def test_torch_tensors_are_taken(dtype: torch.dtype) -> None:
     [
         ([[0.4, 1]], {}, r"predictions\[0, 0\] is 0.4. Pass 0 and 1 \(or scores together with a threshold\)"),
         ([[0.4, np.nan]], {"threshold": 0.5}, r"predictions\[0, 1\] is nan. Scores must be finite"),
+        ([[0.4, 1]], {"threshold": np.nan}, r"threshold=nan cannot be used"),
+        ([[0.4, 1]], {"threshold": [0.5, np.inf]}, r"threshold=\[0.5, inf\] cannot be used"),
+        ([[0.4, 1]], {"threshold": "0.5"}, r"threshold='0.5' cannot be used"),
+        ([[0.4, 1]], {"threshold": [0.5] * 3}, r"threshold has shape \(3,\) but there are 2 labels"),
+        ([[0.4, 1]], {"threshold": [[0.5, 0.5]]}, r"threshold has shape \(1, 2\)"),
         ([[1, 0, 1]], {}, r"targets have shape \(1, 2\) but predictions \(1, 3\)"),
         ([[1, 0]], {"zero_division": "nan"}, r"zero_division='nan' is not known. Choose among 0, 1, 'skip'"),
         ([1, 0], {}, r"predictions have shape \(2,\)"),

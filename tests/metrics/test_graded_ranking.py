@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -7,8 +10,10 @@ from sklearn.metrics import ndcg_score
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics import (
+    Mean,
     average_cumulative_gain_at_k,
     common_labels,
+    graded_ranking,
     ndcg_at_k,
     weighted_average_precision_at_k,
 )
@@ -39,10 +44,13 @@ def test_gain_measures_equal_brute_force(gains: np.ndarray, k: int) -> None:
     mean_gain = [[sum(row[:j]) / j for j in range(1, k + 1)] for row in gains.tolist()]
     np.testing.assert_allclose(average_cumulative_gain_at_k(gains, k).values, [row[-1] for row in mean_gain])
     weighted = [
-        np.mean([m for m, gain in zip(means, row, strict=False) if gain]) if any(row[:k]) else np.nan
+        np.mean([m for m, gain in zip(means, row, strict=False) if gain]) if any(row[:k]) else 0.0
         for means, row in zip(mean_gain, gains.tolist(), strict=True)
     ]
     np.testing.assert_allclose(weighted_average_precision_at_k(gains, k).values, weighted)
+    relevant = (gains > 0).sum(axis=1)
+    skipped = weighted_average_precision_at_k(gains, k, relevant, empty="skip")
+    np.testing.assert_allclose(skipped.values, np.where(relevant > 0, weighted, np.nan))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 6), st.sampled_from(["count", "share", "jaccard"]))
@@ -58,14 +66,51 @@ def test_common_labels_equal_set_arithmetic(seed: int, queries: int, items: int,
             assert gains[i, rank] == pytest.approx(len(own & other) / len(whole) if whole else 0.0)
 
 
-def test_policies() -> None:
-    gains = [[1, 0], [0, 0]]
-    for function in (ndcg_at_k, weighted_average_precision_at_k):
-        assert function(gains) == 1.0
-        assert function(gains).undefined == 1
+def test_common_labels_in_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    q, x, ranking = draw.integers(0, 2, (11, 5)), draw.integers(0, 2, (7, 5)), draw.integers(0, 7, (11, 3))
+    whole = common_labels(q, x, ranking)
+    for queries_at_once in (1, 4, 11):
+        monkeypatch.setattr(graded_ranking, "_CHUNK_BYTES", queries_at_once * 7 * 4)
+        np.testing.assert_array_equal(common_labels(q, x, ranking), whole)
+
+
+GAIN_MEASURES = (average_cumulative_gain_at_k, weighted_average_precision_at_k)
+
+
+def test_policies_for_queries_that_can_gain_nothing() -> None:
+    gains = [[1, 1], [0, 0]]
+    relevant = [2, 0]
+    for function in (ndcg_at_k, *(partial(measure, relevant=relevant) for measure in GAIN_MEASURES)):
+        assert function(gains, empty="skip") == 1.0
+        assert function(gains, empty="skip").undefined == 1
         assert function(gains, empty="worst") == 0.5
         with pytest.raises(ConfigurationError, match="1 queries can gain nothing, the first is query 1"):
             function(gains, empty="error")
+
+
+@pytest.mark.parametrize("function", GAIN_MEASURES)
+def test_a_query_that_finds_nothing_counts(function: Callable[..., Mean]) -> None:
+    # The second query gains 2 and 2: ACG = WAP = 2. The first finds nothing, though the database has an item for it.
+    gains = [[0, 0], [2, 2]]
+    assert function(gains) == 1.0
+    assert function(gains, relevant=[1, 2], empty="skip") == 1.0
+    assert function(gains, relevant=[0, 2], empty="skip") == 2.0
+    with pytest.raises(ConfigurationError, match=r"empty='skip' has to know .* Pass relevant="):
+        function(gains, empty="skip")
+    with pytest.raises(ConfigurationError, match="query 1 has 1 relevant items but its ranking shows 2"):
+        function(gains, relevant=[0, 1])
+    with pytest.raises(ConfigurationError, match=r"2 rankings and relevant of shape \(1,\)"):
+        function(gains, relevant=[2])
+
+
+def test_an_ideal_that_is_cut_is_refused() -> None:
+    # The database has three items of gain 2: DCG = (1, 1, 1) over (3, 3, 3) with the same discounts, 1/3.
+    assert ndcg_at_k([[1, 1, 1]], 3, ideal_gains=[[2, 2, 2]]) == pytest.approx(1 / 3)
+    with pytest.raises(ConfigurationError, match="ideal_gains hold 1 gains per query, fewer than k=3"):
+        ndcg_at_k([[1, 1, 1]], 3, ideal_gains=[[2]])
+    with pytest.raises(ConfigurationError, match="ideal_gains hold 1 gains per query, fewer than k=3"):
+        ndcg_at_k([[1, 1, 1]], ideal_gains=[[2]])
 
 
 @pytest.mark.parametrize(
@@ -79,6 +124,8 @@ def test_policies() -> None:
         (lambda: ndcg_at_k([[2.0]], 3, ideal_gains=[[2.0]]), r"k=3 needs rankings 3 deep"),
         (lambda: average_cumulative_gain_at_k([[2.0]], 3), r"k=3 needs rankings 3 deep"),
         (lambda: average_cumulative_gain_at_k([[2.0]], 0), r"k=0 cannot be used"),
+        (lambda: ndcg_at_k([[2.0]], 1.5), r"k=1.5 cannot be used"),
+        (lambda: common_labels([[1]], [[1]], [[0.5]]), r"ranking\[0, 0\] is 0.5"),
         (lambda: common_labels([[1]], [[1]], [[1]]), r"indices outside 0 to 0"),
         (lambda: common_labels([[1, 0]], [[1]], [[0]]), r"do not fit"),
     ],

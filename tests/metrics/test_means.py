@@ -1,9 +1,14 @@
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics import Mean, bootstrap, mean_average_precision, over_repeats
+from mlrsnet_hf.metrics import Mean, anmrr, bootstrap, mean_average_precision, over_repeats
 
 
 def test_a_mean_is_a_float() -> None:
@@ -36,6 +41,34 @@ def test_standard_error_equals_scipy() -> None:
     assert np.isnan(Mean([1.0]).standard_error())
 
 
+@pytest.mark.parametrize("groups", [torch.tensor([3, 5, 3]), [torch.tensor(3), torch.tensor(5), torch.tensor(3)]])
+def test_groups_of_tensors_are_grouped_by_value(groups: Sequence[Any]) -> None:
+    assert Mean([1.0, 2.0, 3.0]).by(groups) == {3: 2.0, 5: 2.0}
+    with pytest.raises(ConfigurationError, match=r"groups have shape \(1, 3\)"):
+        Mean([1.0, 2.0, 3.0]).by(np.array([[3, 5, 3]]))
+
+
+def test_standard_error_with_weights() -> None:
+    values = np.random.default_rng(0).random(50)
+    assert Mean(values, weights=np.full(50, 3.0)).standard_error() == pytest.approx(stats.sem(values))
+    # A value without weight, or without value, does not exist; weights count as shares.
+    weights = np.linspace(0.5, 2, 50)
+    expected = Mean(values, weights=weights).standard_error()
+    more = Mean([*values, 9.0, np.nan], weights=np.array([*(7 * weights), 0.0, 1.0]))
+    assert more.standard_error() == pytest.approx(expected)
+    # Mean (1 * 2 + 3 * 4) / 4 = 3.5: sqrt(2 * (1 * 1.5^2 + 9 * 0.5^2)) / 4 = sqrt(9) / 4.
+    assert Mean([2.0, 4.0], weights=np.array([1.0, 3.0])).standard_error() == pytest.approx(0.75)
+    assert np.isnan(Mean([1.0, 2.0], weights=np.zeros(2)))
+
+
+def test_weighted_standard_error_is_the_spread_of_the_weighted_mean() -> None:
+    draw = np.random.default_rng(0)
+    weights = np.array([1.0, 2.0, 5.0] * 40)
+    means = [Mean(draw.normal(size=120), weights=weights) for _ in range(3000)]
+    errors = [mean.standard_error() for mean in means]
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.05)
+
+
 def test_bootstrap_of_a_mean_covers_like_the_normal_theory() -> None:
     values = np.random.default_rng(0).normal(size=400)
     interval = bootstrap(lambda sample: Mean(sample), values, resamples=4000)
@@ -52,8 +85,22 @@ def test_bootstrap_draws_rows_together() -> None:
         bootstrap(mean_average_precision, [1, 2], [1, 2, 3])
     with pytest.raises(ConfigurationError, match="confidence=95"):
         bootstrap(mean_average_precision, targets, targets, confidence=95)
+    with pytest.raises(ConfigurationError, match="resamples=0 cannot be used"):
+        bootstrap(mean_average_precision, targets, targets, resamples=0)
+
+
+def test_bootstrap_with_a_given_gtm_equals_that_of_the_queries_values() -> None:
+    rows = np.random.default_rng(0).random((20, 40)) < np.linspace(0.05, 0.5, 20)[:, None]
+    rows[:, 0] = True
+    gtm = int(rows.sum(axis=1).max())
+    interval = bootstrap(partial(anmrr, gtm=gtm), rows, resamples=40)
+    fixed = bootstrap(np.mean, anmrr(rows).values, resamples=40)
+    assert (interval.low, interval.high) == pytest.approx((fixed.low, fixed.high))
 
 
 def test_over_repeats_is_mean_and_sample_deviation() -> None:
     values = [0.81, 0.83, 0.82, 0.80, 0.84]
     assert over_repeats(values) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
+    assert np.isnan(over_repeats([0.5])[1])
+    with pytest.raises(ConfigurationError, match=r"the repeats have shape \(0,\)"):
+        over_repeats([])

@@ -55,7 +55,7 @@ def test_metrics_and_labels_by_name() -> None:
     assert label_precisions(predictions, "abc") == {"a": 1.0, "b": 0.5, "c": None}
     # F1 of the first image: predicted a and b, true a: 2/3; of the second: 1.
     # Mean precision (1/2 + 1) / 2, mean recall 1: F1 of means 2 * 3/4 / (7/4) = 6/7.
-    # In all 2 hits of 3 predicted and 2 true: 4/5. By label: a 1, b 2/3, c neither occurs nor is predicted.
+    # In all 2 hits of 3 predicted and 2 true: 4/5. By label: a 1, b 2/3; c does not occur and is left out.
     assert dict(evaluate(predictions)) == pytest.approx(
         {"sample_f1": 5 / 6, "f1_of_means": 6 / 7, "map": 0.75, "micro_f1": 4 / 5, "macro_f1": 5 / 6}
     )

@@ -1,26 +1,16 @@
 """What all `evaluate` modules have in common: declared forms of input, checked when added, and results as floats."""
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.metrics.citations import PAPER_URL
 from mlrsnet_hf.metrics.means import Mean
-
-PAPER_CITATION = """\
-@article{qi2020mlrsnet,
-  title   = {{MLRSNet}: A multi-label high spatial resolution remote sensing dataset for semantic scene understanding},
-  author  = {Qi, Xiaoman and Zhu, Panpan and Wang, Yuebin and Zhang, Liqiang and Peng, Junhuan and Wu, Mengfan and
-             Chen, Jialong and Zhao, Xudong and Zang, Ning and Mathiopoulos, P. Takis},
-  journal = {ISPRS Journal of Photogrammetry and Remote Sensing},
-  volume  = {169},
-  pages   = {337--350},
-  year    = {2020}
-}"""
-PAPER_URL = "https://doi.org/10.1016/j.isprsjprs.2020.09.020"
+from mlrsnet_hf.metrics.registry import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +39,8 @@ class Inputs:
     """The configurations; the first is the default."""
     options: ClassVar[tuple[str, ...]]
     """Names of all options of the family: `evaluate.combine` hands each module those of the others too."""
+    metric: ClassVar[Metric]
+    """What the registry says of the module's metric."""
     config_name: str
 
     @property
@@ -74,8 +66,8 @@ class Inputs:
             f"{_shown(form.example)}. For other forms load configuration {others}."
         )
 
-    def info_fields(self, function: Callable[..., Any], *citations: str) -> dict[str, Any]:
-        """Return what `evaluate.MetricInfo` wants to know, from the metric's docstring and the declared forms."""
+    def info_fields(self) -> dict[str, Any]:
+        """Return what `evaluate.MetricInfo` wants to know, from the registry and the declared forms."""
         import datasets  # takes a second
 
         types = {name: datasets.Value(type_.strip("[]")) for name, type_ in self.form.features.items()}
@@ -83,9 +75,10 @@ class Inputs:
             name: datasets.Sequence(types[name]) if type_.startswith("[") else types[name]
             for name, type_ in self.form.features.items()
         }
+        definition = (inspect.getdoc(self.metric.documented_function) or "").split("\n\nArgs:")[0]
         return {
-            "description": (inspect.getdoc(function) or "").split("\n\nArgs:")[0],
-            "citation": "\n".join([*citations, PAPER_CITATION]),
+            "description": f"{definition}\n\n{self.metric.summary}",
+            "citation": "\n".join(self.metric.bibtex),
             "inputs_description": self._inputs_description(),
             "features": datasets.Features(columns),
             "reference_urls": [PAPER_URL],

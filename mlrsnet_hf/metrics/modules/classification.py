@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
+from mlrsnet_hf.metrics.arguments import whole_number
 from mlrsnet_hf.metrics.modules.base import Form, Inputs
 from mlrsnet_hf.metrics.modules.rows import Rows
 from mlrsnet_hf.taxonomy import LABELS, find_label
@@ -74,10 +75,10 @@ class ClassificationInputs(Inputs):
                 guesses = _ids_of_names(guesses, self.remedy)
         if self.form.name == "multi_hot":
             _require_multi_hot(truth, self.remedy)
-        return {
-            "predictions": guesses.numbers(self.remedy).lists(),
-            "references": truth.integers(self.remedy).lists(),
-        }
+        guesses, truth = guesses.numbers(self.remedy), truth.integers(self.remedy)
+        if self.form.name == "label_ids":
+            truth.require_distinct(truth.flat, self.remedy)
+        return {"predictions": guesses.lists(), "references": truth.lists()}
 
     def arrays(
         self, predictions: Sequence[Any], references: Sequence[Any], num_labels: int | None, *, scores: bool
@@ -92,9 +93,10 @@ class ClassificationInputs(Inputs):
                 the references.
 
         Raises:
-            ConfigurationError: Rows have several widths, or an id is not below `num_labels`.
+            ConfigurationError: Rows have several widths, or an id is given twice or is not below `num_labels`.
         """
         self.require_some(references)
+        num_labels = None if num_labels is None else whole_number("num_labels", num_labels)
         guesses = Rows.of("predictions", predictions, self.remedy)
         truth = Rows.of("references", references, self.remedy)
         if self.form.name == "multi_hot":
@@ -116,7 +118,9 @@ def _ids_of_names(rows: Rows, remedy: str) -> Rows:
                 ids[name] = find_label(str(name)).id
             except UnknownNameError as error:
                 raise ConfigurationError(f"{rows.at(index)}, not a label of MLRSNet", error.remedy) from None
-    return Rows(rows.name, np.array([ids[name] for name in rows.flat.tolist()], dtype=np.int64), rows.lengths)
+    flat = np.array([ids[name] for name in rows.flat.tolist()], dtype=np.int64)
+    rows.require_distinct(flat, remedy)
+    return Rows(rows.name, flat, rows.lengths)
 
 
 def _require_multi_hot(rows: Rows, remedy: str) -> None:
@@ -149,6 +153,7 @@ def _multi_hot(rows: Rows, width: int, remedy: str) -> npt.NDArray[np.int8]:
             f"{rows.at(index)}, but there are {width} labels",
             f"Ids count from 0 to {width - 1}; pass num_labels= where it is another number.",
         )
+    rows.require_distinct(rows.flat, remedy)
     matrix = np.zeros((len(rows.lengths), width), dtype=np.int8)
     matrix[np.repeat(np.arange(len(rows.lengths)), rows.lengths), rows.flat] = 1
     return matrix

@@ -6,21 +6,12 @@ from typing import Any
 import numpy as np
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.metrics.arguments import whole_number
 from mlrsnet_hf.metrics.means import Mean
 from mlrsnet_hf.metrics.modules.base import Form, Inputs, by_group, plain
 from mlrsnet_hf.metrics.modules.rows import Rows, integer_column
 from mlrsnet_hf.metrics.relevant_ranks import RelevantRanks
-
-MPEG7_CITATION = """\
-@article{manjunath2001color,
-  title   = {Color and texture descriptors},
-  author  = {Manjunath, B. S. and Ohm, Jens-Rainer and Vasudevan, Vinod V. and Yamada, Akio},
-  journal = {IEEE Transactions on Circuits and Systems for Video Technology},
-  volume  = {11},
-  number  = {6},
-  pages   = {703--715},
-  year    = {2001}
-}"""
+from mlrsnet_hf.taxonomy import find_scene
 
 SCENES = Form(
     name="scenes",
@@ -42,6 +33,12 @@ RANKS = Form(
     references="the number of relevant items in the database",
     example={"predictions": [[1, 3], [1, 2]], "references": [2, 2]},
     features={"predictions": "[int32]", "references": "int32"},
+)
+
+
+_COUNT_REMEDY = (
+    "Pass relevant={scene id or name: number of its items in the database}, such as "
+    "collections.Counter(database_scenes)."
 )
 
 
@@ -73,7 +70,8 @@ class RetrievalInputs(Inputs):
         Args:
             predictions: As `columns` made them.
             references: As `columns` made them.
-            relevant: For "scenes", the number of items of each scene in the database; None if the rankings are whole.
+            relevant: For "scenes", the number of items in the database by scene id or name; None if the rankings are
+                whole.
             depth: For "ranks", how many items of the rankings were looked at; None for all.
             top: How many items of a ranking the measure looks at; None if it depends on all relevant items.
 
@@ -89,13 +87,9 @@ class RetrievalInputs(Inputs):
         if self.form is RELEVANCE:
             return _from_relevance(rows.flat == 1, rows, counts)
         decided = top is not None and top <= rows.lengths.min()
-        if relevant is None and not decided and not _one_database(rows, counts):
-            raise ConfigurationError(
-                "the rankings do not hold the same items, so they are not whole",
-                "Pass relevant={scene id: number of its items in the database}, such as "
-                "collections.Counter(database_scenes).",
-            )
         hits = rows.flat == np.repeat(counts, rows.lengths)
+        if relevant is None and not decided:
+            _require_whole(rows, counts, hits)
         return _from_relevance(hits, rows, None if relevant is None else _counts(relevant, references))
 
     def results(
@@ -150,13 +144,50 @@ def _from_relevance(hits: np.ndarray, rows: Rows, counts: np.ndarray | None) -> 
     return RelevantRanks.from_relevance(matrix, None if whole else counts)
 
 
+def _require_whole(rows: Rows, queries: np.ndarray, hits: np.ndarray) -> None:
+    """Refuse rankings of which it shows that they are cut.
+
+    Whole rankings order one database, so all hold the same items, and a database has items of several scenes. The top
+    of a good ranking has those of one.
+    """
+    if not _one_database(rows, queries):
+        raise ConfigurationError("the rankings do not hold the same items, so they are not whole", _COUNT_REMEDY)
+    assert rows.width is not None, "rankings of one database have one length"
+    only_relevant = np.flatnonzero(hits.reshape(-1, rows.width).all(axis=1)) if rows.width else np.empty(0, int)
+    if len(only_relevant):
+        query = only_relevant[0]
+        raise ConfigurationError(
+            f"predictions[{query}] hold only scene {queries[query]}, so nothing shows that the rankings are whole",
+            _COUNT_REMEDY,
+        )
+
+
 def _counts(relevant: Mapping[Any, int], references: Sequence[int]) -> np.ndarray:
-    """Return each query's number of relevant items; JSON has the scene ids as text."""
-    known = {int(scene): int(count) for scene, count in relevant.items()}
+    """Return each query's number of relevant items.
+
+    Raises:
+        ConfigurationError: It is no dictionary of scenes and numbers, or lacks a query's scene.
+        UnknownNameError: A scene's name is not known.
+    """
+    if not isinstance(relevant, Mapping):
+        raise ConfigurationError(f"relevant={relevant!r} is no dictionary", _COUNT_REMEDY)
+    known: dict[int, int] = {}
+    for scene, count in relevant.items():
+        id_ = _scene_id(scene)
+        if id_ in known:
+            raise ConfigurationError(f"relevant has two numbers for scene {id_}", "Name each scene once.")
+        known[id_] = whole_number(f"relevant[{scene!r}]", count, at_least=0)
     missing = sorted(set(references) - set(known))
     if missing:
         raise ConfigurationError(f"relevant has no number for scene {missing[0]}", "Pass one for every query's scene.")
     return np.array([known[scene] for scene in references], dtype=np.int64)
+
+
+def _scene_id(scene: object) -> int:
+    """Return the id of a scene given by id or name; JSON has ids as text."""
+    if isinstance(scene, str):
+        return int(scene) if scene.isdecimal() else find_scene(scene).id
+    return whole_number("a scene in relevant", scene, at_least=0)
 
 
 def _one_database(rows: Rows, queries: np.ndarray) -> bool:

@@ -77,6 +77,25 @@ class Rows:
             raise ConfigurationError(self.at(int(wrong[0])), "Scores must be finite.")
         return Rows(self.name, values, self.lengths)
 
+    def require_distinct(self, ids: npt.NDArray[np.int64], remedy: str) -> None:
+        """Refuse rows that name a label twice: rows of 0 and 1 do, lists of labels do not.
+
+        Args:
+            ids: (M,) the label that each value stands for.
+            remedy: What errors say about the right form.
+
+        Raises:
+            ConfigurationError: Names the first value that its row holds already.
+        """
+        places = np.repeat(np.arange(len(self.lengths)), self.lengths) * (ids.max(initial=0) + 1) + ids
+        _, firsts = np.unique(places, return_index=True)
+        if len(firsts) < len(places):
+            again = np.setdiff1d(np.arange(len(places)), firsts)
+            raise ConfigurationError(
+                f"{self.at(int(again[0]))}, which its row holds already",
+                f"A list names each label once; rows of 0 and 1 belong to configuration 'multi_hot'. {remedy}",
+            )
+
     def at(self, index: int) -> str:
         """Return what errors say of the value at a place of `flat`: "references[3][0] is 7"."""
         row = int(np.searchsorted(np.cumsum(self.lengths), index, side="right"))
