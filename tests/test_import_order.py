@@ -13,6 +13,7 @@ STAGES = [
     "errors",
     "extras",
     "files",
+    "parallel",
     "published",
     "taxonomy",
     "metrics",
