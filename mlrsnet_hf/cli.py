@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +14,19 @@ from mlrsnet_hf.extras import require_extra
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends it with one sentence and exit code 2."""
     options = _parser().parse_args(arguments)
-    with exit_on_error():
-        options.run(options)
+    try:
+        with exit_on_error():
+            options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mlrsnet", description="MLRSNet, multi-label remote sensing scenes.")
     parser.add_argument("--version", action="version", version=f"mlrsnet-hf {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_audit(commands)
     _add_demo(commands)
     _add_synthesize(commands)
     return parser
@@ -76,6 +82,33 @@ def _synthesize(options: argparse.Namespace) -> None:
 
     images_per_scene = None if options.full_size else options.images_per_scene
     write_synthetic_release(options.output_dir, images_per_scene, seed=options.seed, processes=options.processes)
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "audit",
+        "check a copy of the release against what was published",
+        "Check a copy of the release against what was published: counts, labels, images (every one is decoded), and "
+        "which version of the label files it holds. Exit code: 0 clean, 1 findings that are repaired or for "
+        "information, 2 unusable.",
+    )
+    parser.add_argument("source", help="a copy of the release, or label files alone")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print everything that was found as JSON")
+    form.add_argument(
+        "--diff", action="store_true", help="print the rows that are repaired, one line each; images are not looked at"
+    )
+    parser.add_argument("--processes", type=_count(1), default=os.cpu_count(), help="processes that decode images")
+    parser.set_defaults(run=_audit)
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.reports.audit_report import print_audit, print_repairs
+
+    if options.diff:
+        sys.exit(print_repairs(options.source))
+    sys.exit(print_audit(options.source, processes=options.processes, as_json=options.json))
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors

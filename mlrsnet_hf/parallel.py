@@ -5,7 +5,10 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from mlrsnet_hf.errors import MLRSNetError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,13 +17,16 @@ _BATCH = 16
 _BATCHES_PER_PROCESS = 2
 
 
+class ProcessDiedError(MLRSNetError, RuntimeError):
+    """A process that did a share of the work was killed."""
+
+
 def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], processes: int = 1, batch: int = _BATCH
 ) -> Iterator[Result]:
     """Apply a function to items in several processes.
 
-    Only a window of items is under way, so that neither a long input nor a slow reader fills the memory. A process that
-    dies ends the iteration with `BrokenProcessPool` rather than a wait without end.
+    Only a window of items is under way, so that neither a long input nor a slow reader fills the memory.
 
     Args:
         function: A module-level function.
@@ -31,6 +37,9 @@ def in_processes(
 
     Yields:
         The results, in the order of the items.
+
+    Raises:
+        ProcessDiedError: A process was killed.
     """
     if processes == 1:
         yield from map(function, items)
@@ -47,6 +56,10 @@ def in_processes(
                 yield from window.popleft().result()
         for future in window:
             yield from future.result()
+    except BrokenProcessPool as error:
+        raise ProcessDiedError(
+            "a process that did a share of the work was killed", "If memory ran out, use fewer processes."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -1,10 +1,10 @@
 import os
 import signal
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 
 import pytest
 
-from mlrsnet_hf.parallel import in_processes
+from mlrsnet_hf.parallel import ProcessDiedError, in_processes
 
 
 def square(number: int) -> int:
@@ -28,7 +28,7 @@ def test_results_come_in_the_order_of_the_items(processes: int, count: int) -> N
 def test_items_are_read_as_they_are_needed() -> None:
     read = []
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         for number in range(10_000):
             read.append(number)
             yield number
@@ -40,5 +40,5 @@ def test_items_are_read_as_they_are_needed() -> None:
 
 
 def test_a_process_that_dies_is_noticed() -> None:
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(ProcessDiedError, match="use fewer processes"):
         list(in_processes(die, range(50), processes=2))

@@ -176,4 +176,4 @@ def _label_count_findings(audit: SceneAudit) -> Iterator[Finding]:
         if found != published:
             repaired = audit.repaired_labels[label.id]
             detail = f"{found:,} instead of {published:,}; {repaired:,} after repair"
-            yield Finding(checks.LABEL_COUNT, f"{audit.scene.published}: {label.name}", detail)
+            yield Finding(checks.LABEL_COUNT, f"{audit.scene.published}/{label.name}", detail)
