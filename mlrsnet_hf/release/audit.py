@@ -92,12 +92,12 @@ def audit_source(source: str | Path, processes: int = 1, progress: Progress = la
     """Audit a copy of the release, or label files alone.
 
     Args:
-        source: A folder as for `open_release`, or one that holds label files only.
+        source: What `open_release` or `open_labels` takes.
         processes: How many processes decode images; the findings are the same for any number.
         progress: Wraps the iterator of image files, given how many there are.
 
     Raises:
-        ReleaseError: There are neither label files nor images.
+        ReleaseError: There are no labels at all, or the source is an archive that cannot be read.
     """
     listing = list_source(source)
     repairs = list(find_repairs(listing.rows))
@@ -124,7 +124,7 @@ def audit_repairs(source: str | Path) -> Iterator[Repair]:
     """Return the rows of a source that `labels="verified"` changes; images are not looked at.
 
     Raises:
-        ReleaseError: There are neither label files nor images, or a label file is faulty.
+        ReleaseError: There are no labels at all, or a label file is faulty.
     """
     listing = list_source(source)
     for error in listing.label_faults.values():
@@ -138,13 +138,13 @@ def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[Scene
         repairs_by_scene[repair.scene].append(repair)
     for scene in SCENES:
         rows = listing.rows.get(scene, ())
-        names = None if listing.images is None else listing.images.get(scene, ())
-        if rows or names:
+        images = None if listing.images is None else len(listing.image_names(scene))
+        if rows or images:
             published = label_counts(rows)
             yield SceneAudit(
                 scene,
                 len(rows),
-                None if names is None else len(names),
+                images,
                 published,
                 repaired_counts(published, repairs_by_scene[scene]),
                 matching_versions(scene, rows),
@@ -152,11 +152,11 @@ def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[Scene
 
 
 def _source_findings(listing: Listing) -> Iterator[Finding]:
-    yield from (Finding(checks.LAYOUT, fault.where, fault.found) for fault in listing.layout_faults)
+    yield from (Finding(checks.LAYOUT, stranger) for stranger in listing.strangers)
+    yield from (Finding(checks.LAYOUT, scene.published, str(e)) for scene, e in listing.image_faults.items())
     yield from (Finding(checks.LABEL_FILE, scene.published, str(e)) for scene, e in listing.label_faults.items())
-    for scene in SCENES:
-        if scene not in listing.rows and scene not in listing.label_faults and scene not in (listing.images or {}):
-            yield Finding(checks.ABSENT_SCENE, scene.published)
+    there = {*listing.rows, *listing.label_faults, *(listing.images or {}), *listing.image_faults}
+    yield from (Finding(checks.ABSENT_SCENE, scene.published) for scene in SCENES if scene not in there)
 
 
 def _scene_findings(scenes: Iterable[SceneAudit]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from mlrsnet_hf.release import audit_findings as checks
 from mlrsnet_hf.release.audit_findings import Finding
 from mlrsnet_hf.release.audit_rows import place
 from mlrsnet_hf.release.audit_source import ImageFile
-from mlrsnet_hf.release.jpeg import jpeg_fault
+from mlrsnet_hf.release.image_structure import image_fault
 
 SIZE = (256, 256)
 """Published width and height, in pixels."""
@@ -37,7 +37,7 @@ class ImageFacts:
 def inspect_image(file: ImageFile) -> ImageFacts:
     """Check an image file's structure and decode it."""
     where, digest = place(file.scene, file.name), hashlib.sha256(file.data).digest()
-    fault = file.fault or jpeg_fault(file.data)
+    fault = file.fault or image_fault(file.data)
     if fault:
         return ImageFacts(where, digest, fault)
     try:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlrsnet_hf.release import audit_findings as checks
 from mlrsnet_hf.release.audit_findings import Finding
 from mlrsnet_hf.release.audit_source import Listing
 from mlrsnet_hf.release.label_files import LabelRow
+from mlrsnet_hf.release.names import image_id
+from mlrsnet_hf.release.pairing import pair
 from mlrsnet_hf.release.repair import verified_labels
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
@@ -37,15 +38,10 @@ def find_repairs(rows: Mapping[Scene, Iterable[LabelRow]]) -> Iterator[Repair]:
     """Yield the rows that `verified_labels` changes, by scene and in the order of the label file."""
     for scene, scene_rows in rows.items():
         for row in scene_rows:
-            verified = verified_labels(scene, stem(row.file_name), row.labels)
+            verified = verified_labels(scene, image_id(row.file_name), row.labels)
             if verified != row.labels:
                 spurious = tuple(label for label in row.labels if label not in verified)
                 yield Repair(scene, row, spurious, tuple(label for label in verified if label not in row.labels))
-
-
-def stem(file_name: str) -> str:
-    """Return what a row and its image share: the file name without suffix, in lower case."""
-    return Path(file_name).stem.casefold()
 
 
 def repair_findings(repairs: Iterable[Repair]) -> Iterator[Finding]:
@@ -80,26 +76,26 @@ def match_findings(listing: Listing) -> Iterator[Finding]:
     """Yield rows without image, images without row, and names that stand for two images."""
     if listing.images is None:
         return
-    yield from _repeated_names(listing.images)
+    yield from _repeated_ids(listing)
     for scene in SCENES:
-        if scene in listing.label_faults:
+        if scene in listing.label_faults or scene in listing.image_faults:
             continue
-        rows = {stem(row.file_name): row.file_name for row in listing.rows.get(scene, ())}
-        images = {stem(name): name for name in listing.images.get(scene, ())}
+        rows, images = listing.rows.get(scene, ()), listing.image_names(scene)
         if not rows and not images and (scene in listing.rows or scene in listing.images):
             yield Finding(checks.LAYOUT, scene.published, "neither rows nor images")
-        yield from (Finding(checks.MISSING_IMAGE, place(scene, name)) for s, name in rows.items() if s not in images)
-        yield from (Finding(checks.SURPLUS_IMAGE, place(scene, name)) for s, name in images.items() if s not in rows)
+        pairing = pair(rows, images)
+        yield from (Finding(checks.MISSING_IMAGE, place(scene, row.file_name)) for row in pairing.rows_without_image)
+        yield from (Finding(checks.SURPLUS_IMAGE, place(scene, name)) for name in pairing.images_without_row)
 
 
-def _repeated_names(images: Mapping[Scene, Iterable[str]]) -> Iterator[Finding]:
+def _repeated_ids(listing: Listing) -> Iterator[Finding]:
     first: dict[str, str] = {}
-    for scene, names in images.items():
-        for name in names:
+    for scene in listing.images or {}:
+        for name in listing.image_names(scene):
             here = place(scene, name)
-            other = first.setdefault(stem(name), here)
-            if other != here:
-                yield Finding(checks.LAYOUT, here, f"has the name of {other}")
+            other = first.setdefault(image_id(name).casefold(), here)
+            if other is not here:
+                yield Finding(checks.LAYOUT, here, f"stands for the same image as {other}")
 
 
 def place(scene: Scene, file_name: str) -> str:

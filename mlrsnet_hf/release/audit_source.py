@@ -4,16 +4,19 @@ The audit must go on where `open_release` stops, so it starts from this listing.
 that knows how sources are laid out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.folder import IMAGE_SUFFIXES, _child_folder, _children
-from mlrsnet_hf.release.label_files import LabelRow, read_label_file
-from mlrsnet_hf.taxonomy import Scene, find_scene
-
-_LAYOUT = "Pass a folder that holds Images/<scene>/*.jpg and Labels/<scene>.csv, or the label files alone."
+from mlrsnet_hf.errors import ImageError, ReleaseError, UnknownNameError
+from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
+from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
+from mlrsnet_hf.release.layout import IMAGES, LABELS, Node, find_part, has_part, source_folder
+from mlrsnet_hf.release.names import split_suffix
+from mlrsnet_hf.release.opening import find_parquet
+from mlrsnet_hf.release.parquet import open_parquet
+from mlrsnet_hf.release.tree import File, Folder, is_archive
+from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,121 +31,137 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
-class LayoutFault:
-    """A file or folder that cannot be used."""
-
-    where: str
-    found: str
-
-
-@dataclass(frozen=True, slots=True)
 class Listing:
-    """The rows and the image names of a source, with what is wrong with its layout."""
+    """The rows and the images of a source, by scene in the order of ids, with what is wrong with its layout."""
 
     rows: Mapping[Scene, tuple[LabelRow, ...]]
-    """By scene in the order of ids; a scene whose label file cannot be read is not among them."""
-    images: Mapping[Scene, tuple[str, ...]] | None
-    """File names by scene; None for label files alone."""
-    layout_faults: tuple[LayoutFault, ...]
     label_faults: Mapping[Scene, ReleaseError]
-    """Why a scene's label file cannot be read."""
-    read_images: Callable[[], Iterator[ImageFile]]
-    """Reads the image files one after another."""
+    """Why a scene's labels cannot be read; it has no rows."""
+    images: Mapping[Scene, ImageStore] | None
+    """None for label files alone."""
+    image_faults: Mapping[Scene, ReleaseError]
+    """Why a scene's images cannot be listed; it has none."""
+    strangers: tuple[str, ...]
+    """Files and folders that belong to no scene, each with what is wrong with it."""
+
+    def image_names(self, scene: Scene) -> tuple[str, ...]:
+        """Return the names of a scene's image files."""
+        store = (self.images or {}).get(scene)
+        return tuple(store.names) if store else ()
 
     @property
     def image_count(self) -> int:
         """How many image files there are."""
-        return sum(map(len, (self.images or {}).values()))
+        return sum(len(store.names) for store in (self.images or {}).values())
+
+    def read_images(self) -> Iterator[ImageFile]:
+        """Read the image files one after another."""
+        for scene, store in (self.images or {}).items():
+            yield from _read(scene, store)
 
 
 def list_source(source: str | Path) -> Listing:
-    """List a release folder, or label files alone: a folder `Labels`, or a folder of label files.
+    """List what `open_release` or `open_labels` takes, faults and all.
 
     Raises:
-        ReleaseError: There are neither images nor label files.
+        ReleaseError: There are no labels at all, or the source is an archive or a Parquet file that cannot be read.
     """
-    root = Path(source)
-    if not root.is_dir():
-        raise ReleaseError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}", _LAYOUT)
-    faults: list[LayoutFault] = []
-    label_files = _by_scene([path for path in _children(_label_folder(root)) if _is_label_file(path)], faults)
-    rows, label_faults = _read_labels(label_files)
-    images = _image_files(root, faults)
-    if not label_files and not images:
-        raise ReleaseError(f"{root}: no label file and no image in it", _LAYOUT)
-    return Listing(
-        rows,
-        None if images is None else {scene: tuple(path.name for path in paths) for scene, paths in images.items()},
-        tuple(faults),
-        label_faults,
-        lambda: _read(images or {}),
-    )
+    path = Path(source)
+    files = find_parquet(path)
+    if files:
+        return _parquet_listing(path, files)
+    folder = source_folder(path)
+    strangers: list[str] = []
+    rows, label_faults = _read_labels(_label_files(folder, strangers))
+    images, image_faults = _find_images(folder, strangers) if has_part(folder, IMAGES) else (None, {})
+    return Listing(rows, label_faults, images, image_faults, tuple(strangers))
 
 
-def _label_folder(root: Path) -> Path:
-    return _child_folder(root, "Labels") if _has_folder(root, "Labels") or _has_folder(root, "Images") else root
+def _label_files(source: Folder, strangers: list[str]) -> dict[Scene, File]:
+    alone = not has_part(source, IMAGES) and not has_part(source, LABELS)
+    folder = source if alone else find_part(source, LABELS)
+    files = [(split_suffix(f.name)[0], f) for f in folder.files() if split_suffix(f.name)[1] == ".csv"]
+    if not files:
+        raise ReleaseError(
+            f"{folder.place}: no label file in it", "Pass a copy of the release, or the folder with its label files."
+        )
+    return _by_scene(files, strangers)
 
 
-def _has_folder(root: Path, name: str) -> bool:
-    return any(path.is_dir() and path.name.casefold() == name.casefold() for path in _children(root))
-
-
-def _is_label_file(path: Path) -> bool:
-    return path.is_file() and path.suffix.casefold() == ".csv"
-
-
-def _by_scene(paths: list[Path], faults: list[LayoutFault]) -> dict[Scene, Path]:
-    found: dict[Scene, Path] = {}
-    for path in paths:
+def _by_scene(nodes: Iterable[tuple[str, Node]], strangers: list[str]) -> dict[Scene, Node]:
+    """Return files or folders by scene; those that belong to none, or stand for one a second time, are strangers."""
+    found: dict[Scene, Node] = {}
+    for name, node in nodes:
         try:
-            scene = find_scene(path.name if path.is_dir() else path.stem)
+            scene = find_scene(name)
         except UnknownNameError as error:
-            faults.append(LayoutFault(str(path), error.found))
+            strangers.append(f"{node.place}: {error.found}")
             continue
         if scene in found:
-            faults.append(LayoutFault(str(path), f"stands for {scene.name}, as {found[scene].name} does"))
-        else:
-            found[scene] = path
-    return dict(sorted(found.items(), key=lambda item: item[0].id))
+            strangers.append(f"{node.place}: stands for {scene.name}, as {found[scene].name} does")
+        found.setdefault(scene, node)
+    return {scene: found[scene] for scene in SCENES if scene in found}
 
 
 def _read_labels(
-    label_files: Mapping[Scene, Path],
+    files: Mapping[Scene, File],
 ) -> tuple[dict[Scene, tuple[LabelRow, ...]], dict[Scene, ReleaseError]]:
     rows: dict[Scene, tuple[LabelRow, ...]] = {}
     faults: dict[Scene, ReleaseError] = {}
-    for scene, path in label_files.items():
+    for scene, file in files.items():
         try:
-            rows[scene] = tuple(read_label_file(path))
+            rows[scene] = tuple(parse_label_file(file.content(), file.place))
         except ReleaseError as error:
             faults[scene] = error
     return rows, faults
 
 
-def _image_files(root: Path, faults: list[LayoutFault]) -> dict[Scene, list[Path]] | None:
-    if not _has_folder(root, "Images"):
-        return None
-    children = _children(_child_folder(root, "Images"))
-    faults.extend(
-        LayoutFault(str(path), "a file where a scene's folder is expected") for path in children if path.is_file()
-    )
-    folders = _by_scene([path for path in children if path.is_dir()], faults)
-    images: dict[Scene, list[Path]] = {}
-    for scene, folder in folders.items():
-        paths = _children(folder)
-        faults.extend(LayoutFault(str(path), "not an image file") for path in paths if not _is_image(path))
-        images[scene] = [path for path in paths if _is_image(path)]
-    return images
+def _find_images(source: Folder, strangers: list[str]) -> tuple[dict[Scene, ImageStore], dict[Scene, ReleaseError]]:
+    folder = find_part(source, IMAGES)
+    files = folder.files()
+    strangers += [f"{file.place}: neither a folder nor an archive" for file in files if not is_archive(file.name)]
+    archives = _by_scene(((split_suffix(f.name)[0], f) for f in files if is_archive(f.name)), strangers)
+    folders = _by_scene(((child.name, child) for child in folder.folders()), strangers)
+    stores: dict[Scene, ImageStore] = {}
+    faults: dict[Scene, ReleaseError] = {}
+    for scene in (scene for scene in SCENES if scene in archives or scene in folders):
+        try:
+            stores[scene] = folders[scene].images() if scene in folders else _archive_images(archives[scene])
+        except ReleaseError as error:
+            faults[scene] = error
+    return stores, faults
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.casefold() in IMAGE_SUFFIXES and not path.is_dir()
+def _archive_images(file: File) -> ImageStore:
+    archive = file.archive()
+    return ArchiveImages(archive, archive.place, archive.members())
 
 
-def _read(images: Mapping[Scene, list[Path]]) -> Iterator[ImageFile]:
-    for scene, paths in images.items():
-        for path in paths:
-            try:
-                yield ImageFile(scene, path.name, path.read_bytes())
-            except OSError as error:
-                yield ImageFile(scene, path.name, b"", f"cannot be read ({error.strerror})")
+def _read(scene: Scene, store: ImageStore) -> Iterator[ImageFile]:
+    """Read a scene's images; those that do not come are told as such."""
+    left, reason = dict.fromkeys(store.names), "no longer there"
+    try:
+        for name, content in store.read(list(left)):
+            left.pop(name, None)
+            if isinstance(content, ImageError):
+                yield ImageFile(scene, name, b"", content.found)
+            else:
+                yield ImageFile(scene, name, content)
+    except ReleaseError as error:
+        reason = error.found
+    yield from (ImageFile(scene, name, b"", reason) for name in left)
+
+
+def _parquet_listing(source: Path, files: list[Path]) -> Listing:
+    try:
+        release = open_parquet(source, files, "as-published")
+    except ReleaseError:  # a repository of ours may hold repaired labels only
+        release = open_parquet(source, files, "verified")
+    scenes = [part.entries[0].scene for part in release.parts]
+    rows = {
+        scene: tuple(
+            LabelRow(name, entry.labels, 0) for entry, name in zip(part.entries, part.image_names, strict=True)
+        )
+        for scene, part in zip(scenes, release.parts, strict=True)
+    }
+    return Listing(rows, {}, {s: part.images for s, part in zip(scenes, release.parts, strict=True)}, {}, ())

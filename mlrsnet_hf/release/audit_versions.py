@@ -7,10 +7,10 @@ nor letter case matters.
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 from mlrsnet_hf.release.label_files import LabelRow
+from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.taxonomy import Scene, find_scene
 
 Version = Literal["2020", "2021"]
@@ -54,13 +54,13 @@ DIGESTS: dict[Version, dict[Scene, str]] = {
 
 
 def row_digest(rows: Iterable[LabelRow]) -> str:
-    """Return 64 bits of the SHA-256 of a scene's rows: stems in lower case with their label ids, sorted.
+    """Return 64 bits of the SHA-256 of a scene's rows: image ids in lower case with their label ids, sorted.
 
     Examples:
         >>> row_digest([LabelRow("lake_00001.jpg", (22, 57), 2), LabelRow("lake_00002.jpg", (), 3)])
         'd7b3c9a4fa096c2c'
     """
-    lines = sorted(f"{Path(row.file_name).stem.casefold()} {' '.join(map(str, row.labels))}\n" for row in rows)
+    lines = sorted(f"{image_id(row.file_name).casefold()} {' '.join(map(str, row.labels))}\n" for row in rows)
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 

@@ -46,7 +46,7 @@ def open_release(source: str | Path, labels: LabelSource = "verified") -> Releas
     """
     _check(labels)
     source = Path(source)
-    files = _parquet_files(source)
+    files = find_parquet(source)
     if files:
         return open_parquet(source, files, labels)
     folder = source_folder(source)
@@ -76,7 +76,7 @@ def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[E
     """
     _check(labels)
     source = Path(source)
-    files = _parquet_files(source)
+    files = find_parquet(source)
     if files:
         return open_parquet(source, files, labels).entries
     found = find_label_files(source_folder(source), alone=True)
@@ -92,7 +92,7 @@ def _check(labels: str) -> None:
         raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(labels, get_args(LabelSource)))
 
 
-def _parquet_files(source: Path) -> list[Path]:
+def find_parquet(source: Path) -> list[Path]:
     """Return the Parquet files that a source is, unless it is laid out like the release."""
     if source.is_dir() and any(has_part(DiskFolder(source), name) for name in (IMAGES, LABELS)):
         return []

@@ -147,7 +147,10 @@ def _finding_table(audit: Audit) -> Iterator[str]:
             yield from _examples(findings)
     if not audit.images_checked:
         titles = ", ".join(check.title for check in CHECKS if check.needs_images)
-        yield from textwrap.wrap(f"not looked for, as there are label files alone: {titles}", _WIDTH)
+        yield ""
+        yield from textwrap.wrap(
+            f"not looked for, as there are label files alone: {titles}", _WIDTH, break_on_hyphens=False
+        )
 
 
 def _examples(findings: Sequence[Finding]) -> Iterator[str]:
@@ -162,7 +165,7 @@ def print_audit(source: str | Path, processes: int = 1, as_json: bool = False) -
     """Audit a source, print the report, and return the exit code: 0 clean, 1 usable, 2 unusable.
 
     Raises:
-        ReleaseError: There are neither label files nor images.
+        ReleaseError: There are no labels at all, or the source is an archive that cannot be read.
     """
     audit = audit_source(source, processes, progress=_with_bar)
     print(audit_as_json(audit) if as_json else audit_as_text(audit))
@@ -177,7 +180,7 @@ def print_repairs(source: str | Path) -> int:
     """Print the rows of a source that are repaired, one line each, and return 1 if there are any, else 0.
 
     Raises:
-        ReleaseError: There are neither label files nor images, or a label file is faulty.
+        ReleaseError: There are no labels at all, or a label file is faulty.
     """
     count = 0
     for count, repair in enumerate(audit_repairs(source), start=1):  # noqa: B007 - the last count is the result
