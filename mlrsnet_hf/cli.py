@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_demo(commands)
+    _add_stats(commands)
     _add_synthesize(commands)
     return parser
 
@@ -109,6 +110,31 @@ def _audit(options: argparse.Namespace) -> None:
     if options.diff:
         sys.exit(print_repairs(options.source))
     sys.exit(print_audit(options.source, processes=options.processes, as_json=options.json))
+
+
+def _add_stats(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "stats",
+        "count scenes, labels and pixels, as tables and figures",
+        "Count images per scene (Fig. 1 of the paper) and per label (Table 1) beside the published numbers, labels per "
+        "image, labels that occur together, and the mean and standard deviation of each channel; write them as CSV and "
+        "PNG. Label files alone will do, without the channels.",
+    )
+    parser.add_argument("source", help="a copy of the release, or label files alone")
+    parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-stats"), help="the folder to create")
+    parser.add_argument(
+        "--labels", choices=("verified", "as-published"), default="verified", help="whether published faults are mended"
+    )
+    parser.add_argument("--processes", type=_count(1), default=os.cpu_count(), help="processes that decode images")
+    parser.set_defaults(run=_stats)
+
+
+def _stats(options: argparse.Namespace) -> None:
+    require_extra("plots")
+    from mlrsnet_hf.reports.statistics_report import write_statistics
+
+    print(write_statistics(options.source, options.output_dir, options.labels, processes=options.processes))
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors

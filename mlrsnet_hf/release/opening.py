@@ -87,6 +87,16 @@ def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[E
     return tuple(entries)
 
 
+def holds_images(source: str | Path) -> bool:
+    """Return whether a source holds images, or label files alone.
+
+    Raises:
+        ReleaseError: There is no such source, or it is an archive that is refused.
+    """
+    source = Path(source)
+    return bool(find_parquet(source)) or has_part(source_folder(source), IMAGES)
+
+
 def _check(labels: str) -> None:
     if labels not in get_args(LabelSource):
         raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(labels, get_args(LabelSource)))
