@@ -97,17 +97,19 @@ def label_figure(statistics: LabelStatistics) -> Figure:
 
 def _label_bars(axes: Axes, labels: Sequence[Label], statistics: LabelStatistics) -> None:
     found = [int(statistics.images_per_label[label.id]) for label in labels]
-    ends = [max(images, label.images) for images, label in zip(found, labels, strict=True)]
+    widest = max(*found, *(label.images for label in labels))
     places = range(len(labels))
     axes.barh(places, found, 0.72, color=_BAR)
     axes.scatter([label.images for label in labels], places, label="published", **_PUBLISHED)
-    for place, images, end in zip(places, found, ends, strict=True):
-        text = axes.text(end + max(ends) * 0.025, place, f"{images:,}", va="center", fontsize=6.5, color="0.25")
+    for place, images, label in zip(places, found, labels, strict=True):
+        # Beside the bar, unless the published number's mark is there.
+        end = images if label.images - images > 0.15 * widest else max(images, label.images)
+        text = axes.text(end + 0.025 * widest, place, f"{images:,}", va="center", fontsize=6.5, color="0.25")
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.4})
     axes.set_yticks(places, [label.name for label in labels])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlim(0, max(ends) * 1.12)
+    axes.set_xlim(0, 1.12 * widest)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
