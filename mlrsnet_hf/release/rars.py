@@ -26,6 +26,9 @@ from mlrsnet_hf.release.archives import (
 MAX_DICTIONARY_BYTES = 256 << 20
 """Memory that unpacking may claim; RAR's default is 32 MB, 4 MB in its older format."""
 
+_MAX_RESUMPTIONS = 100
+"""Damaged members of one archive that are passed over."""
+
 # UnRAR's dll.hpp.
 _DONE, _END_OF_ARCHIVE = 0, 10
 _ANSWERS = {
@@ -66,15 +69,24 @@ class RarArchive:
         return members
 
     def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
-        """See `Archive.read`; the order is the archive's."""
+        """See `Archive.read`; the order is the archive's.
+
+        After a damaged member UnRAR reads no further, so that the archive is opened anew for those behind it.
+        """
         missing = set(paths)
-        try:
-            for path, content in self._contents(missing):
-                missing.discard(path)
-                yield path, content
-        except ReleaseError as error:
-            for path in missing:
-                yield path, ImageError(f"{self.place}/{path}: cannot be read ({error.found})", error.remedy)
+        for _ in range(_MAX_RESUMPTIONS):
+            before = len(missing)
+            try:
+                for path, content in self._contents(frozenset(missing)):
+                    missing.discard(path)
+                    yield path, content
+                return
+            except ReleaseError as error:
+                stopped = error
+            if len(missing) in (0, before):
+                break
+        for path in missing:
+            yield path, ImageError(f"{self.place}/{path}: cannot be read ({stopped.found})", stopped.remedy)
 
     def copy_member(self, path: str, target: BinaryIO) -> None:
         """See `Archive.copy_member`."""
@@ -191,7 +203,9 @@ def _test(handle: Any, header: Any, write: Callable[[bytes], object] | None) -> 
     unrar.RARSetCallbackPtr(handle, unrar.ffi.NULL, unrar.ffi.NULL)
     if failure:
         raise failure
-    return None if answer == _DONE else _said(answer)
+    if answer != _DONE:
+        return _said(answer)
+    return "shorter than declared" if write and room else None
 
 
 def _kind(header: Any) -> str:  # noqa: ANN401
