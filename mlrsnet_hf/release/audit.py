@@ -79,8 +79,9 @@ class Audit:
 
     @property
     def severity(self) -> Severity | None:
-        """The gravest of the findings, None if there is none."""
-        return max((finding.check.severity for finding in self.findings), key=list(Severity).index, default=None)
+        """The gravest of the findings, None if there is none but what was rightly published so."""
+        severities = (finding.check.severity for finding in self.findings if not finding.as_published)
+        return max(severities, key=list(Severity).index, default=None)
 
     @property
     def exit_code(self) -> int:
@@ -107,7 +108,7 @@ def audit_source(source: str | Path, processes: int = 1, progress: Progress = la
         *_source_findings(listing),
         *match_findings(listing),
         *repair_findings(repairs),
-        *row_findings(listing.rows),
+        *row_findings(listing.rows, known={scene.scene for scene in scenes if scene.versions}),
         *_scene_findings(scenes),
         *image_findings(files, processes),
     ]

@@ -35,6 +35,8 @@ class Finding:
     where: str
     """A file or a scene."""
     detail: str = ""
+    as_published: bool = False
+    """Whether the release was published so, and rightly: nothing to mend."""
 
 
 LAYOUT = Check("layout", Severity.UNUSABLE, "files or folders that cannot be used")

@@ -1,7 +1,7 @@
 """What an audit finds in the label rows, and between rows and image names."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlrsnet_hf.release import audit_findings as checks
@@ -50,12 +50,17 @@ def repair_findings(repairs: Iterable[Repair]) -> Iterator[Finding]:
         yield from _repair_findings(repair)
 
 
-def row_findings(rows: Mapping[Scene, Sequence[LabelRow]]) -> Iterator[Finding]:
-    """Yield rows with remarkably few or many labels."""
+def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Scene] = ()) -> Iterator[Finding]:
+    """Yield rows with remarkably few or many labels.
+
+    Args:
+        rows: Of each scene.
+        known: Scenes whose rows are those of a published version, in which ten images have no labels.
+    """
     for scene, scene_rows in rows.items():
         for row in scene_rows:
             if not row.labels:
-                yield Finding(checks.NO_LABELS, place(scene, row.file_name))
+                yield _without_labels(scene, row, scene in known)
             elif len(row.labels) > MOST_LABELS:
                 yield Finding(checks.TOO_MANY_LABELS, place(scene, row.file_name), f"{len(row.labels)} labels")
 
@@ -70,6 +75,10 @@ def _repair_findings(repair: Repair) -> Iterator[Finding]:
     ):
         if labels:
             yield Finding(check, place(repair.scene, repair.row.file_name), ", ".join(LABELS[i].name for i in labels))
+
+
+def _without_labels(scene: Scene, row: LabelRow, as_published: bool) -> Finding:
+    return Finding(checks.NO_LABELS, place(scene, row.file_name), "as published" if as_published else "", as_published)
 
 
 def match_findings(listing: Listing) -> Iterator[Finding]:

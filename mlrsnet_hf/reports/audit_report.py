@@ -141,7 +141,7 @@ def _aligned(table: Sequence[Sequence[str]], alignment: str) -> list[str]:
 def _finding_table(audit: Audit) -> Iterator[str]:
     found = [(check, findings) for check in CHECKS if (findings := _of_check(audit, check))]
     if found:
-        table = [(f"{len(findings):,}", check.title, f"({check.severity.value})") for check, findings in found]
+        table = [(f"{len(findings):,}", check.title, f"({_gravity(check, findings)})") for check, findings in found]
         for line, (_, findings) in zip(_aligned(table, "><<"), found, strict=True):
             yield line
             yield from _examples(findings)
@@ -151,6 +151,10 @@ def _finding_table(audit: Audit) -> Iterator[str]:
         yield from textwrap.wrap(
             f"not looked for, as there are label files alone: {titles}", _WIDTH, break_on_hyphens=False
         )
+
+
+def _gravity(check: Check, findings: Sequence[Finding]) -> str:
+    return "nothing to mend" if all(finding.as_published for finding in findings) else check.severity.value
 
 
 def _examples(findings: Sequence[Finding]) -> Iterator[str]:
