@@ -6,6 +6,7 @@ writes nothing.
 """
 
 import stat
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ class RarArchive:
     def members(self) -> list[Member]:
         """See `Archive.members`."""
         members: list[Member] = []
-        with _opened(self.path, self.place, "open_for_metadata") as handle:
+        with _opened(self.path, self.place, to_unpack=False) as handle:
             for header in _headers(handle, self.place):
                 kind = _kind(header)
                 if kind != _FOLDER:
@@ -103,7 +104,7 @@ class RarArchive:
     ) -> Iterator[tuple[str, bytes | ImageError]]:
         """Yield the wanted members, or hand their content to `write`; stop after the last one."""
         left = len(wanted)
-        with _opened(self.path, self.place, "open_for_processing") as handle:
+        with _opened(self.path, self.place, to_unpack=True) as handle:
             for header in _headers(handle, self.place):
                 path = member_path(_name(header, self.place))
                 content = bytearray()
@@ -130,17 +131,19 @@ def _unrar() -> Any:  # noqa: ANN401 - a module without types
 
 
 @contextmanager
-def _opened(path: Path, place: str, how: str) -> Iterator[Any]:
+def _opened(path: Path, place: str, to_unpack: bool) -> Iterator[Any]:
     """Yield UnRAR's handle of an archive."""
     unrar = _unrar()
+    name = unrar.ffi.new("wchar_t[]", str(path))
+    mode = unrar.C_RAR_OM_EXTRACT if to_unpack else unrar.C_RAR_OM_LIST_INCSPLIT
+    archive = unrar.ffi.new("struct RAROpenArchiveDataEx *", {"ArcNameW": name, "OpenMode": mode})
+    handle = unrar.RAROpenArchiveEx(archive)
+    if archive.OpenResult != _DONE:
+        raise ReleaseError(f"{place}: cannot be read as a RAR file ({_said(archive.OpenResult)})", REFETCH)
     try:
-        archive = getattr(unrar.RarArchive, how)(path)
-    except unrar.BadRarFile as error:
-        raise ReleaseError(f"{place}: cannot be read as a RAR file ({_said(error.code)})", REFETCH) from error
-    except ValueError as error:  # a comment that is no text
-        raise ReleaseError(f"{place}: cannot be read as a RAR file (damaged)", REFETCH) from error
-    with archive:
-        yield archive.handle
+        yield handle
+    finally:
+        unrar.RARCloseArchive(handle)
 
 
 def _headers(handle: Any, place: str) -> Iterator[Any]:  # noqa: ANN401
@@ -219,10 +222,17 @@ def _kind(header: Any) -> str:  # noqa: ANN401
 
 
 def _name(header: Any, place: str) -> str:  # noqa: ANN401
+    """Return a member's path.
+
+    A damaged header may hold what is no character; of that, cffi's own conversion makes a string that Python itself
+    fails on later.
+    """
+    ffi = _unrar().ffi
+    codec = {2: "utf-16", 4: "utf-32"}[ffi.sizeof("wchar_t")] + ("-le" if sys.byteorder == "little" else "-be")
     try:
-        return str(_unrar().ffi.string(header.FileNameW))
-    except ValueError as error:  # no character of Unicode
-        raise ReleaseError(f"{place}: cannot be read as a RAR file (a name is no text)", REFETCH) from error
+        return bytes(ffi.buffer(header.FileNameW)).decode(codec, "surrogatepass").partition("\0")[0]
+    except UnicodeDecodeError as error:
+        raise ReleaseError(f"{place}: cannot be read as a RAR file (a name in it is no text)", REFETCH) from error
 
 
 def _size(header: Any) -> int:  # noqa: ANN401

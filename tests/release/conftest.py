@@ -1,6 +1,7 @@
 """RAR files written by hand, from the descriptions of their formats, so that any fault can be put into them."""
 
 import base64
+import io
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 RAR3_SIGNATURE = b"Rar!\x1a\x07\x00"
 RAR5_SIGNATURE = b"Rar!\x1a\x07\x01\x00"
@@ -52,7 +54,7 @@ def rar5(members: Mapping[str, bytes | RarMember]) -> bytes:
     blocks = [RAR5_SIGNATURE, _rar5_block(b"\x01\x00\x00")]
     for name, member in members.items():
         m = member if isinstance(member, RarMember) else RarMember(member)
-        extra = b""
+        extra, encoded = b"", name.encode(errors="surrogateescape")
         if m.link_to is not None:
             record = b"\x05\x01\x00" + _vint(len(m.link_to)) + m.link_to.encode()
             extra = _vint(len(record)) + record
@@ -68,8 +70,8 @@ def rar5(members: Mapping[str, bytes | RarMember]) -> bytes:
                 struct.pack("<I", zlib.crc32(m.content) if m.crc is None else m.crc),
                 _vint(m.dictionary << 10),
                 b"\x01",
-                _vint(len(name.encode())),
-                name.encode(),
+                _vint(len(encoded)),
+                encoded,
                 extra,
             ]
         )
@@ -84,7 +86,7 @@ def rar3(members: Mapping[str, bytes | RarMember]) -> bytes:
         m = member if isinstance(member, RarMember) else RarMember(member)
         size = len(m.content) if m.size is None else m.size
         crc = zlib.crc32(m.content) if m.crc is None else m.crc
-        packed, encoded = len(m.content), name.encode()
+        packed, encoded = len(m.content), name.encode(errors="surrogateescape")
         fields = struct.pack("<IIBIIBBHI", packed, size, 3, crc, 0x5A21_0000, 20, 0x30, len(encoded), m.mode)
         blocks += [_rar3_block(0x74, 0x8000, fields + encoded), m.content]
     return b"".join([*blocks, _rar3_block(0x7B, 0x4000, b"")])
@@ -130,3 +132,16 @@ def solid_rar(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / f"{request.param}-solid.rar"
     path.write_bytes(base64.b64decode(SOLID[request.param]))
     return path
+
+
+@pytest.fixture
+def image_bytes() -> Callable[[str], bytes]:
+    """Return a function that gives a small image file of the format that a suffix stands for."""
+
+    def image(suffix: str) -> bytes:
+        buffer = io.BytesIO()
+        picture = Image.linear_gradient("L").resize((40, 30)).convert("RGB")
+        picture.save(buffer, {"j": "JPEG", "p": "PNG", "t": "TIFF"}[suffix[1].casefold()])
+        return buffer.getvalue()
+
+    return image

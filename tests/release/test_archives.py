@@ -147,6 +147,19 @@ def test_absurd_sizes_are_refused(
             open_archive(path).members()
 
 
+def test_name_that_is_no_text_is_refused(make_rar: MakeRar, tmp_path: Path) -> None:
+    """Four bytes built like UTF-8 that stand for no character: beyond U+10FFFF."""
+    (tmp_path / "x.rar").write_bytes(
+        make_rar({"a.jpg": b"", b"\xf7\xbf\xbf\xbf.jpg".decode(errors="surrogateescape"): b""})
+    )
+    try:
+        names = [member.path.casefold() for member in open_archive(tmp_path / "x.rar").members()]
+    except ReleaseError as error:
+        assert "a name in it is no text" in str(error)
+    else:
+        assert names[0] == "a.jpg"
+
+
 def test_large_dictionary_is_refused(make_rar5: MakeRar, rar_member: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "x.rar").write_bytes(make_rar5({"b.jpg": rar_member(b"b", dictionary=15)}))
     with pytest.raises(ReleaseError, match=r"would take 4,096 MiB of memory; at most 256"):
