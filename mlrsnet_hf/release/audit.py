@@ -127,7 +127,7 @@ def audit_repairs(source: str | Path) -> Iterator[Repair]:
     Raises:
         ReleaseError: There are no labels at all, or a label file is faulty.
     """
-    listing = list_source(source)
+    listing = list_source(source, with_images=False)
     for error in listing.label_faults.values():
         raise error
     return find_repairs(listing.rows)

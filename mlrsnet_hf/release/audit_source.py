@@ -60,8 +60,12 @@ class Listing:
             yield from _read(scene, store)
 
 
-def list_source(source: str | Path) -> Listing:
+def list_source(source: str | Path, with_images: bool = True) -> Listing:
     """List what `open_release` or `open_labels` takes, faults and all.
+
+    Args:
+        source: A folder or file.
+        with_images: Whether to look for images; without, `Listing.images` is None.
 
     Raises:
         ReleaseError: There are no labels at all, or the source is an archive or a Parquet file that cannot be read.
@@ -73,7 +77,8 @@ def list_source(source: str | Path) -> Listing:
     folder = source_folder(path)
     strangers: list[str] = []
     rows, label_faults = _read_labels(_label_files(folder, strangers))
-    images, image_faults = _find_images(folder, strangers) if has_part(folder, IMAGES) else (None, {})
+    look = with_images and has_part(folder, IMAGES)
+    images, image_faults = _find_images(folder, strangers) if look else (None, {})
     return Listing(rows, label_faults, images, image_faults, tuple(strangers))
 
 
