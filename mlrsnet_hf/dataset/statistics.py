@@ -4,7 +4,6 @@ The sums are of integers, so that the results depend neither on the order of the
 among processes.
 """
 
-import io
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -14,13 +13,12 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.parallel import in_processes
 from mlrsnet_hf.release import Entry, Record
+from mlrsnet_hf.release.pixels import LEVELS, channel_histogram, record_histogram
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 CHANNELS = ("red", "green", "blue")
-_LEVELS = 256
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def _moments(counts: np.ndarray) -> tuple[float, float]:
 
 def pixel_statistics(images: Iterable[Image.Image]) -> PixelStatistics:
     """Count the pixel values of images, whatever their sizes; those of other modes are converted to RGB."""
-    return PixelStatistics(sum((_histogram(image) for image in images), _no_pixels()))
+    return PixelStatistics(sum((channel_histogram(image) for image in images), _no_pixels()))
 
 
 def pixel_statistics_of_records(records: Iterable[Record], processes: int = 1) -> PixelStatistics:
@@ -104,22 +102,8 @@ def pixel_statistics_of_records(records: Iterable[Record], processes: int = 1) -
     Raises:
         ImageError: An image cannot be decoded.
     """
-    return PixelStatistics(sum(in_processes(_decoded_histogram, records, processes), _no_pixels()))
+    return PixelStatistics(sum(in_processes(record_histogram, records, processes), _no_pixels()))
 
 
 def _no_pixels() -> np.ndarray:
-    return np.zeros((len(CHANNELS), _LEVELS), np.int64)
-
-
-def _histogram(image: Image.Image) -> np.ndarray:
-    return np.array(image.convert("RGB").histogram(), np.int64).reshape(len(CHANNELS), _LEVELS)
-
-
-def _decoded_histogram(record: Record) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(record.image)) as image:
-            return _histogram(image)
-    except Exception as error:  # Pillow's decoders raise errors of many kinds; each means that there is no image
-        raise ImageError(
-            f"{record.file_name}: cannot be decoded ({error})", "Run mlrsnet audit, which finds every such image."
-        ) from error
+    return np.zeros((len(CHANNELS), LEVELS), np.int64)

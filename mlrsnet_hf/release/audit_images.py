@@ -1,20 +1,18 @@
 """What an audit finds in the image files: it decodes every one."""
 
 import hashlib
-import io
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from PIL import Image
-
+from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.parallel import in_processes
 from mlrsnet_hf.release import audit_findings as checks
 from mlrsnet_hf.release.audit_findings import Finding
 from mlrsnet_hf.release.audit_rows import place
 from mlrsnet_hf.release.audit_source import ImageFile
 from mlrsnet_hf.release.image_structure import image_fault
+from mlrsnet_hf.release.pixels import decode_image
 
 SIZE = (256, 256)
 """Published width and height, in pixels."""
@@ -41,13 +39,10 @@ def inspect_image(file: ImageFile) -> ImageFacts:
     if fault:
         return ImageFacts(where, digest, fault)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(file.data)) as image:
-                image.load()
-                return ImageFacts(where, digest, None, image.size, image.mode)
-    except Exception as error:  # Pillow's decoders raise errors of many kinds; each means that there is no image
-        return ImageFacts(where, digest, f"cannot be decoded ({error})")
+        image = decode_image(file.data, where)
+    except ImageError as error:
+        return ImageFacts(where, digest, error.found.removeprefix(f"{where}: "))
+    return ImageFacts(where, digest, None, image.size, image.mode)
 
 
 def image_findings(files: Iterable[ImageFile], processes: int = 1) -> Iterator[Finding]:
