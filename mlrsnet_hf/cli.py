@@ -2,26 +2,35 @@
 
 import argparse
 import math
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.extras import require_extra
+from mlrsnet_hf.parallel import default_processes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends it with one sentence and exit code 2."""
     options = _parser().parse_args(arguments)
-    with exit_on_error():
-        options.run(options)
+    try:
+        with exit_on_error():
+            options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mlrsnet", description="MLRSNet, multi-label remote sensing scenes.")
     parser.add_argument("--version", action="version", version=f"mlrsnet-hf {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_audit(commands)
     _add_demo(commands)
+    _add_stats(commands)
     _add_synthesize(commands)
     return parser
 
@@ -67,7 +76,7 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
     amount.add_argument("--images-per-scene", type=_count(1), default=20, help="images of each of the 46 scenes")
     amount.add_argument("--full-size", action="store_true", help="as many images per scene as MLRSNet has, 109,161")
     parser.add_argument("--seed", type=_seed, default=0, help="another seed, other images")
-    parser.add_argument("--processes", type=_count(1), help="processes that draw (default: one per core, up to 8)")
+    parser.add_argument("--processes", type=_count(1), default=default_processes(), help="processes that draw")
     parser.set_defaults(run=_synthesize)
 
 
@@ -78,6 +87,58 @@ def _synthesize(options: argparse.Namespace) -> None:
     images_per_scene = None if options.full_size else options.images_per_scene
     release = write_synthetic_release(root, images_per_scene, options.seed, options.processes)
     print(f"{len(release.entries):,} synthetic images: {root}, at a glance: {root / CONTACT_SHEET}")
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "audit",
+        "check a copy of the release against what was published",
+        "Check a copy of the release against what was published: counts, labels, images (every one is decoded), and "
+        "which version of the label files it holds. Exit code: 0 clean, 1 findings that are repaired or for "
+        "information, 2 unusable.",
+    )
+    parser.add_argument("source", help="a copy of the release, or label files alone")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print everything that was found as JSON")
+    form.add_argument(
+        "--diff", action="store_true", help="print the rows that are repaired, one line each; images are not looked at"
+    )
+    parser.add_argument("--processes", type=_count(1), default=default_processes(), help="processes that decode images")
+    parser.set_defaults(run=_audit)
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.reports.audit_report import print_audit, print_repairs
+
+    if options.diff:
+        sys.exit(print_repairs(options.source))
+    sys.exit(print_audit(options.source, processes=options.processes, as_json=options.json))
+
+
+def _add_stats(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "stats",
+        "count scenes, labels and pixels, as tables and figures",
+        "Count images per scene (Fig. 1 of the paper) and per label (Table 1) beside the published numbers, labels per "
+        "image, labels that occur together, and the mean and standard deviation of each channel; write them as CSV and "
+        "PNG. Label files alone will do, without the channels.",
+    )
+    parser.add_argument("source", help="a copy of the release, or label files alone")
+    parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-stats"), help="the folder to create")
+    parser.add_argument(
+        "--labels", choices=("verified", "as-published"), default="verified", help="whether published faults are mended"
+    )
+    parser.add_argument("--processes", type=_count(1), default=default_processes(), help="processes that decode images")
+    parser.set_defaults(run=_stats)
+
+
+def _stats(options: argparse.Namespace) -> None:
+    require_extra("plots")
+    from mlrsnet_hf.reports.statistics_report import write_statistics
+
+    print(write_statistics(options.source, options.output_dir, options.labels, processes=options.processes))
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors

@@ -4,7 +4,10 @@ import importlib.util
 
 from mlrsnet_hf.errors import MLRSNetError
 
-EXTRAS = {"train": ("torch", "torchvision", "timm", "transformers", "accelerate", "safetensors", "tensorboard")}
+EXTRAS = {
+    "plots": ("matplotlib",),
+    "train": ("torch", "torchvision", "timm", "transformers", "accelerate", "safetensors", "tensorboard"),
+}
 """Modules that each extra of setup.cfg brings."""
 
 

@@ -14,6 +14,7 @@ STAGES = [
     "cores",
     "extras",
     "files",
+    "parallel",
     "published",
     "taxonomy",
     "metrics",

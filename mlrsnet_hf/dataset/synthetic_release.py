@@ -6,22 +6,14 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.dataset.synthetic import contact_sheet, synthetic_records
 from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.release import Record, Release, fill_release, open_release
 from mlrsnet_hf.taxonomy import SCENES, Scene
 
 CONTACT_SHEET = "contact_sheet.png"
 IMAGES_PER_SCENE_SHOWN = 2
-
-_MOST_PROCESSES = 8
-"""Each holds about 150 MB; more would also outrun most disks."""
-
-
-def drawing_processes() -> int:
-    """Return how many processes draw unless told otherwise."""
-    return min(available_cores(), _MOST_PROCESSES)
 
 
 def write_synthetic_release(
@@ -40,7 +32,7 @@ def write_synthetic_release(
     """
     counts = {scene: images_per_scene or scene.images for scene in SCENES}
     with whole_folder(root) as folder:
-        records = synthetic_records(counts, seed, processes or drawing_processes())
+        records = synthetic_records(counts, seed, processes or default_processes())
         shown: list[Record] = []
         fill_release(_keeping_first(tqdm(records, "drawing synthetic scenes", sum(counts.values())), shown), folder)
         contact_sheet(shown).save(folder / CONTACT_SHEET)

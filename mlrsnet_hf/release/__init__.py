@@ -1,7 +1,7 @@
 """What was published, on disk, to records."""
 
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
-from mlrsnet_hf.release.opening import open_labels, open_release
+from mlrsnet_hf.release.opening import holds_images, open_labels, open_release
 from mlrsnet_hf.release.records import Record
 from mlrsnet_hf.release.release import Entry, Release
 from mlrsnet_hf.release.repair import LabelSource, verified_labels
@@ -14,6 +14,7 @@ __all__ = [
     "Record",
     "Release",
     "fill_release",
+    "holds_images",
     "open_labels",
     "open_release",
     "read_label_file",

@@ -47,7 +47,7 @@ def find_images(source: Folder) -> dict[Scene, ImageStore]:
     Raises:
         ReleaseError: There is no folder with images, it is empty, or something in it belongs to no scene.
     """
-    images = _part(source, IMAGES)
+    images = find_part(source, IMAGES)
     files = images.files()
     for file in files:
         if not is_archive(file.name):
@@ -74,7 +74,7 @@ def find_label_files(source: Folder, alone: bool = False) -> dict[Scene, File]:
     Raises:
         ReleaseError: There are none, or one belongs to no scene.
     """
-    labels = source if alone and not has_part(source, LABELS) else _part(source, LABELS)
+    labels = source if alone and not has_part(source, LABELS) else find_part(source, LABELS)
     files = [file for file in labels.files() if split_suffix(file.name)[1] == ".csv"]
     if not files:
         raise ReleaseError(f"{labels.place}: no label file in it", LAYOUT)
@@ -86,8 +86,12 @@ def has_part(source: Folder, name: str) -> bool:
     return bool(_named(_descended(source), name))
 
 
-def _part(source: Folder, name: str) -> Folder:
-    """Return the folder of a name, or the archive of that name as a folder."""
+def find_part(source: Folder, name: str) -> Folder:
+    """Return the folder of a name, or the archive of that name as a folder.
+
+    Raises:
+        ReleaseError: There is none, or more than one.
+    """
     inner = _descended(source)
     found = _named(inner, name)
     if not found:

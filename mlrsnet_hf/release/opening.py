@@ -46,7 +46,7 @@ def open_release(source: str | Path, labels: LabelSource = "verified") -> Releas
     """
     _check(labels)
     source = Path(source)
-    files = _parquet_files(source)
+    files = find_parquet(source)
     if files:
         return open_parquet(source, files, labels)
     folder = source_folder(source)
@@ -76,7 +76,7 @@ def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[E
     """
     _check(labels)
     source = Path(source)
-    files = _parquet_files(source)
+    files = find_parquet(source)
     if files:
         return open_parquet(source, files, labels).entries
     found = find_label_files(source_folder(source), alone=True)
@@ -87,12 +87,22 @@ def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[E
     return tuple(entries)
 
 
+def holds_images(source: str | Path) -> bool:
+    """Return whether a source holds images, or label files alone.
+
+    Raises:
+        ReleaseError: There is no such source, or it is an archive that is refused.
+    """
+    source = Path(source)
+    return bool(find_parquet(source)) or has_part(source_folder(source), IMAGES)
+
+
 def _check(labels: str) -> None:
     if labels not in get_args(LabelSource):
         raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(labels, get_args(LabelSource)))
 
 
-def _parquet_files(source: Path) -> list[Path]:
+def find_parquet(source: Path) -> list[Path]:
     """Return the Parquet files that a source is, unless it is laid out like the release."""
     if source.is_dir() and any(has_part(DiskFolder(source), name) for name in (IMAGES, LABELS)):
         return []

@@ -1,21 +1,15 @@
 """Synthetic records: drawn labels, drawn pictures, JPEG bytes."""
 
 import io
-import multiprocessing
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping
 
 from mlrsnet_hf.dataset.synthetic.render import render
 from mlrsnet_hf.dataset.synthetic.sampling import draw_labels
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.parallel import in_processes
 from mlrsnet_hf.release.records import Record
 from mlrsnet_hf.taxonomy import SCENES, Scene
 
 JPEG_QUALITY = 90
-
-_BATCH = 16
 
 # What travels between processes: scene, index and seed there; labels and JPEG bytes back.
 _Job = tuple[Scene, int, int]
@@ -49,13 +43,10 @@ def synthetic_records(
 
     Yields:
         The records in order.
-
-    Raises:
-        ConfigurationError: A process died.
     """
     counts = images_per_scene if isinstance(images_per_scene, Mapping) else dict.fromkeys(SCENES, images_per_scene)
     jobs = [(scene, index, seed) for scene, count in counts.items() for index in range(1, count + 1)]
-    for (scene, index, _), drawing in zip(jobs, _drawings(jobs, processes), strict=True):
+    for (scene, index, _), drawing in zip(jobs, in_processes(_drawn, jobs, processes), strict=True):
         yield _record(scene, index, drawing)
 
 
@@ -63,35 +54,6 @@ def _record(scene: Scene, index: int, drawing: _Drawing) -> Record:
     labels, image = drawing
     stem = f"{scene.published}_{index:05d}"
     return Record(id=stem, file_name=f"{stem}.jpg", scene=scene, labels=labels, image=image)
-
-
-def _drawings(jobs: Sequence[_Job], processes: int) -> Iterator[_Drawing]:
-    """Draw in this process or in several."""
-    if processes == 1:
-        yield from map(_drawn, jobs)
-        return
-    # Fresh processes rather than forks: the caller may hold threads, which a fork would not survive.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        # A window of batches under way, so that a slow reader does not fill the memory.
-        window: deque[Future[list[_Drawing]]] = deque()
-        try:
-            for start in range(0, len(jobs), _BATCH):
-                window.append(pool.submit(_drawn_batch, jobs[start : start + _BATCH]))
-                if len(window) > 2 * processes:
-                    yield from window.popleft().result()
-            while window:
-                yield from window.popleft().result()
-        except BrokenProcessPool as error:
-            raise ConfigurationError(
-                "a process that draws synthetic scenes has died",
-                'Guard the script\'s main part with `if __name__ == "__main__":`, or draw with processes=1.',
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _drawn_batch(jobs: Sequence[_Job]) -> list[_Drawing]:
-    return [_drawn(job) for job in jobs]
 
 
 def _drawn(job: _Job) -> _Drawing:
