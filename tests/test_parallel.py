@@ -40,5 +40,5 @@ def test_items_are_read_as_they_are_needed() -> None:
 
 
 def test_a_process_that_dies_is_noticed() -> None:
-    with pytest.raises(ProcessDiedError, match="use fewer processes"):
+    with pytest.raises(ProcessDiedError, match="Use fewer processes if memory ran out"):
         list(in_processes(die, range(50), processes=2))
