@@ -29,12 +29,12 @@ def load_release(
 
     Args:
         data_dir: The folder that holds `Images` and `Labels`.
-        protocol: `ratio20`, `ratio30` or `ratio40`.
+        protocol: `ratio20`, `ratio30`, `ratio40`, `retrieval05`, `retrieval10`, `retrieval15` or `all`.
         seed: Draws another split.
         cache_dir: Where the cache lies; by default where `datasets` keeps it.
 
     Returns:
-        Splits `train`, `validation` and `test`, each in the order of scene and id, with `FEATURES`.
+        The splits of the protocol (see `split_ids`), each in the order of scene and id, with `FEATURES`.
 
     Raises:
         ReleaseError: The folder is not laid out like the release, or an image is not whole.
@@ -45,8 +45,7 @@ def load_release(
     positions = {entry.id: position for position, entry in enumerate(release.entries)}
     split = split_ids(_ids_by_scene(release), protocol, seed)
     whole = _build(release, cache_dir)
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    return DatasetDict({name: _take(whole, name, [positions[i] for i in ids]) for name, ids in parts.items()})
+    return DatasetDict({name: _take(whole, name, [positions[i] for i in ids]) for name, ids in split.items()})
 
 
 def _ids_by_scene(release: Release) -> dict[str, list[str]]:
