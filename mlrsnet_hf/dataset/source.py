@@ -1,0 +1,165 @@
+"""Where the builder's images come from: a copy of the release, or synthetic scenes."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from datasets import config
+
+from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE, archive_path
+from mlrsnet_hf.dataset.features import FEATURES
+from mlrsnet_hf.dataset.synthetic import synthetic_record
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.release import LabelSource, Record, Release, open_release
+from mlrsnet_hf.taxonomy import SCENES, Scene
+
+
+class Entry(Protocol):
+    """What is known of an image before it is read."""
+
+    @property
+    def id(self) -> str:
+        """Published file stem."""
+
+    @property
+    def scene(self) -> Scene:
+        """The image's scene."""
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the labels differ from the published ones."""
+
+
+class Source(Protocol):
+    """Images with their annotations, in a fixed order."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All images, by scene id, then by image id."""
+
+    def read(self, positions: Sequence[int]) -> Iterator[Record]:
+        """Yield the records at ascending positions in `entries`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what decides the records, taken once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleaseSource:
+    """A copy of the release."""
+
+    release: Release
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All images."""
+        return self.release.entries
+
+    def read(self, positions: Sequence[int]) -> Iterator[Record]:
+        """Yield the records at ascending positions."""
+        entries = tuple(self.release.entries[position] for position in positions)
+        return dataclasses.replace(self.release, entries=entries).records()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The release's fingerprint."""
+        return self.release.fingerprint()
+
+
+@dataclasses.dataclass(frozen=True)
+class _SyntheticEntry:
+    scene: Scene
+    index: int
+    repaired: bool = False
+
+    @property
+    def id(self) -> str:
+        """Stem in the manner of the published ones."""
+        return f"{self.scene.published}_{self.index:05d}"
+
+
+class SyntheticSource:
+    """A few synthetic images of every scene."""
+
+    IMAGES_PER_SCENE = 20
+    SEED = 0
+
+    @functools.cached_property
+    def entries(self) -> Sequence[Entry]:
+        """All images."""
+        return [_SyntheticEntry(scene, i) for scene in SCENES for i in range(1, self.IMAGES_PER_SCENE + 1)]
+
+    def read(self, positions: Sequence[int]) -> Iterator[Record]:
+        """Draw the images at the positions."""
+        for position in positions:
+            scene, index = divmod(position, self.IMAGES_PER_SCENE)
+            yield synthetic_record(SCENES[scene], index + 1, self.SEED)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of how many images there are and of their seed."""
+        return hashlib.sha256(f"synthetic {self.IMAGES_PER_SCENE} {self.SEED}".encode()).hexdigest()
+
+
+def open_source(location: Path | None, labels: LabelSource) -> Source:
+    """Open a copy of the release, or synthetic scenes if there is no location."""
+    return SyntheticSource() if location is None else ReleaseSource(open_release(location, labels))
+
+
+def cache_key(source: Source) -> str:
+    """Return a hash of the records and of how they are stored.
+
+    Versions of `datasets` below 4 cannot read the features that 4 and later write, so each has its own cache.
+    """
+    stored = json.dumps(FEATURES.to_dict(), sort_keys=True)
+    return hashlib.sha256(f"{source.fingerprint} {stored}".encode()).hexdigest()[:16]
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """Return a hash of a file's content.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})", "Check the path.") from error
+
+
+def downloads_folder(cache_dir: str | None) -> Path:
+    """Return where `datasets` keeps what it downloads."""
+    return Path(cache_dir).expanduser() / "downloads" if cache_dir else Path(config.DOWNLOADED_DATASETS_PATH)
+
+
+def find_data(data_dir: str | os.PathLike[str] | None, downloads: Path) -> Path | None:
+    """Return the copy of the release to use, or None if there is none yet.
+
+    Args:
+        data_dir: What the user passed: a folder or archive.
+        downloads: Where an earlier download lies.
+
+    Returns:
+        `data_dir`, else what the environment variable names, else an earlier download.
+
+    Raises:
+        ConfigurationError: The environment variable names nothing that exists.
+    """
+    if data_dir is not None:
+        return Path(data_dir).expanduser().absolute()
+    named = os.environ.get(DATA_DIR_VARIABLE)
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.exists():
+            raise ConfigurationError(
+                f"{DATA_DIR_VARIABLE}={named}: no such folder or archive", "Correct or unset the variable."
+            )
+        return path
+    archive = archive_path(downloads)
+    return archive if archive.exists() else None
