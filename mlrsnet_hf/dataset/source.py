@@ -52,9 +52,15 @@ class Source(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ReleaseSource:
-    """A copy of the release."""
+    """A copy of the release, opened when it is needed."""
 
-    release: Release
+    location: Path
+    labels: LabelSource
+
+    @functools.cached_property
+    def release(self) -> Release:
+        """The copy, opened and checked."""
+        return open_release(self.location, self.labels)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -68,8 +74,12 @@ class ReleaseSource:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The release's fingerprint."""
-        return self.release.fingerprint()
+        """The release's fingerprint; that of a single file is its name, size and modification time."""
+        if not self.location.is_file():
+            return self.release.fingerprint()
+        stat = self.location.stat()
+        stamp = f"{self.location.name} {stat.st_size} {stat.st_mtime_ns}"
+        return hashlib.sha256(stamp.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +119,7 @@ class SyntheticSource:
 
 def open_source(location: Path | None, labels: LabelSource) -> Source:
     """Open a copy of the release, or synthetic scenes if there is no location."""
-    return SyntheticSource() if location is None else ReleaseSource(open_release(location, labels))
+    return SyntheticSource() if location is None else ReleaseSource(location, labels)
 
 
 def cache_key(source: Source) -> str:
