@@ -69,8 +69,7 @@ class ReleaseSource:
 
     def read(self, positions: Sequence[int]) -> Iterator[Record]:
         """Yield the records at ascending positions."""
-        entries = tuple(self.release.entries[position] for position in positions)
-        return dataclasses.replace(self.release, entries=entries).records()
+        return self.release.records([self.release.entries[position] for position in positions])
 
     @functools.cached_property
     def fingerprint(self) -> str:
