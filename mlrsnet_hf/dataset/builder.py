@@ -214,11 +214,14 @@ class MLRSNet(GeneratorBasedBuilder):
         )
 
     def _download_and_prepare(self, dl_manager: Any, verification_mode: Any, **options: Any) -> None:
-        if not self._as_rows:
+        if self._as_rows:
+            self._write_rows()
+        else:
             super()._download_and_prepare(dl_manager, verification_mode, **options)
-            self._source = None
-            self._open()
-            return
+        self._source = None
+        self._open()
+
+    def _write_rows(self) -> None:
         total = self._whole.info.splits["train"]
         splits = SplitDict(dataset_name=self.dataset_name)
         for name, rows in self._rows().items():

@@ -14,9 +14,13 @@ from datasets import config
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE, archive_path
 from mlrsnet_hf.dataset.features import FEATURES
 from mlrsnet_hf.dataset.synthetic import synthetic_record
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ReleaseError
 from mlrsnet_hf.release import LabelSource, Record, Release, open_release
+from mlrsnet_hf.release.archives import ARCHIVE_SUFFIXES
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter
 from mlrsnet_hf.taxonomy import SCENES, Scene
+
+_SUFFIXES = (*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 
 
 class Entry(Protocol):
@@ -73,12 +77,20 @@ class ReleaseSource:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The release's fingerprint; that of a single file is its name, size and modification time."""
-        if not self.location.is_file():
-            return self.release.fingerprint()
-        stat = self.location.stat()
-        stamp = f"{self.location.name} {stat.st_size} {stat.st_mtime_ns}"
-        return hashlib.sha256(stamp.encode(errors="surrogateescape")).hexdigest()
+        """A hash of the files that may count: the content of label files; name, size and modification time of others.
+
+        Not `Release.fingerprint`, which opens the copy first: reading labels and listing archives is work that a second
+        call need not do.
+
+        Raises:
+            ReleaseError: There is no such copy, or it cannot be read.
+        """
+        try:
+            stamps = [_stamp(self.location)] if self.location.is_file() else _stamps(str(self.location))
+            content = "\n".join(stamps)
+        except OSError as error:
+            raise ReleaseError(f"{error.filename}: cannot be read ({error.strerror})", "Check the path.") from error
+        return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +126,24 @@ class SyntheticSource:
     def fingerprint(self) -> str:
         """A hash of how many images there are and of their seed."""
         return hashlib.sha256(f"synthetic {self.IMAGES_PER_SCENE} {self.SEED}".encode()).hexdigest()
+
+
+def _stamps(folder: str, below: str = "") -> Iterator[str]:
+    """Yield the stamps of a folder's files and of those in the folders below it."""
+    with os.scandir(folder) as entries:
+        kept = sorted((entry for entry in entries if not is_clutter(entry.name)), key=lambda entry: entry.name)
+    for entry in kept:
+        if entry.is_dir():
+            yield from _stamps(entry.path, f"{below}{entry.name}/")
+        elif entry.name.casefold().endswith(_SUFFIXES):
+            yield f"{below}{_stamp(entry)}"
+
+
+def _stamp(file: Path | os.DirEntry[str]) -> str:
+    if file.name.casefold().endswith(".csv"):
+        return f"{file.name} {hashlib.sha256(Path(file).read_bytes()).hexdigest()}"
+    stat = file.stat()
+    return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def open_source(location: Path | None, labels: LabelSource) -> Source:

@@ -134,7 +134,7 @@ def test_a_second_call_reads_no_image_and_writes_nothing(
     root = make_release({"beach": 10})
     first = load_dataset("mlrsnet", data_dir=str(root), cache_dir=cache)
     state = cache_state(cache)
-    monkeypatch.setattr(ReleaseSource, "read", None)
+    monkeypatch.setattr("mlrsnet_hf.dataset.source.open_release", None)
     monkeypatch.setattr("mlrsnet_hf.dataset.builder.split_ids", None)
     second = load_dataset("mlrsnet", data_dir=str(root), cache_dir=cache)
     assert cache_state(cache) == state
@@ -317,7 +317,7 @@ def test_our_errors_come_as_themselves(make_release: MakeRelease, cache: str, op
         ({"name": "custom"}, ConfigurationError, "split_file=None with the configuration 'custom'"),
         ({"name": "all", "split_file": "x"}, ConfigurationError, "split_file='x' with the configuration 'all'"),
         ({"split_file": "gone.csv"}, ConfigurationError, "gone.csv: cannot be read"),
-        ({"data_dir": "gone"}, ReleaseError, "gone: no such folder"),
+        ({"data_dir": "gone"}, ReleaseError, "gone: cannot be read"),
     ],
 )
 def test_bad_arguments_are_named(
