@@ -1,15 +1,17 @@
-"""Fine-tune a timm model on a folder laid out like the MLRSNet release.
+"""Fine-tune a timm model on MLRSNet.
 
     accelerate launch examples/train.py --data-dir PATH --model tf_efficientnet_lite0 --weights FILE --output-dir RUN
 
 `python examples/train.py` does the same in one process; `--help` lists every setting.
 """
 
+import os
 from dataclasses import dataclass, field
 
+from datasets import DatasetDict, load_dataset
 from transformers import HfArgumentParser
 
-from mlrsnet_hf.dataset import DEFAULT_PROTOCOL, load_release
+from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.training import TrainingConfig, train
 
@@ -18,11 +20,18 @@ from mlrsnet_hf.training import TrainingConfig, train
 class DataArguments:
     """Which images to use."""
 
-    data_dir: str = field(metadata={"help": "The folder that holds Images and Labels."})
+    data_dir: str | None = field(
+        default=None,
+        metadata={"help": "Folder or archive of MLRSNet; by default MLRSNET_DATA_DIR, else it is downloaded."},
+    )
     protocol: str = field(
         default=DEFAULT_PROTOCOL, metadata={"help": "Share of the training split: ratio20, ratio30 or ratio40."}
     )
     split_seed: int = field(default=0, metadata={"help": "Draws another split."})
+    labels: str = field(
+        default="verified",
+        metadata={"help": "verified repairs the published faults, as-published keeps them."},
+    )
 
 
 def main() -> None:
@@ -34,8 +43,23 @@ def main() -> None:
         )
         if unknown:
             parser.error(f"unknown arguments: {' '.join(unknown)}")
-        data = load_release(arguments.data_dir, arguments.protocol, arguments.split_seed)
+        data = load_dataset(
+            "mlrsnet",
+            arguments.protocol,
+            data_dir=arguments.data_dir,
+            seed=arguments.split_seed,
+            labels=arguments.labels,
+        )
+        report_repairs(data)
         train(config, data)
+
+
+def report_repairs(data: DatasetDict) -> None:
+    """Say how many labels are not the published ones."""
+    repaired = sum(sum(split["repaired"]) for split in data.values())
+    if repaired and os.environ.get("RANK", "0") == "0":
+        rows = sum(data.num_rows.values())
+        print(f"{repaired:,} of {rows:,} images carry repaired labels; --labels as-published keeps the published ones.")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """MLRSNet in the Hugging Face ecosystem: dataset, metrics and training for multi-label aerial scenes.
 
-The names below load their modules when first used, so that `import mlrsnet_hf` stays light.
+The names below load their modules when first used, so that `import mlrsnet_hf` stays light. Importing the package also
+makes `datasets.load_dataset("mlrsnet")` mean its builder.
 """
 
 import importlib
 from typing import Any
 
+from mlrsnet_hf.dataset.registration import register
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "FEATURES": "mlrsnet_hf.dataset",
-    "load_release": "mlrsnet_hf.dataset",
     "METRICS": "mlrsnet_hf.metrics",
     "mean_average_precision": "mlrsnet_hf.metrics",
     "metric_path": "mlrsnet_hf.metrics.modules",
@@ -26,6 +28,8 @@ _PUBLIC = {
 }
 
 __all__ = ["__version__", *_PUBLIC]
+
+register()
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mlrsnet_hf.dataset import load_release
+from datasets import load_dataset
+
 from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
 from mlrsnet_hf.training import recipes
 from mlrsnet_hf.training.results import TrainingResult
@@ -31,5 +32,5 @@ def run_demo(
     if not scenes.exists():
         write_synthetic_release(scenes, images_per_scene, seed)
     print(f"synthetic scenes: {scenes}, at a glance: {scenes / CONTACT_SHEET}")
-    data = load_release(scenes, seed=seed, cache_dir=output_dir / "cache")
+    data = load_dataset("mlrsnet", data_dir=str(scenes), seed=seed, cache_dir=str(output_dir / "cache"))
     return train(replace(config, epochs=epochs or config.epochs), data)

@@ -1,7 +1,23 @@
-"""Records to `datasets`."""
+"""Records to `datasets`.
 
-from mlrsnet_hf.dataset.features import FEATURES, to_example
-from mlrsnet_hf.dataset.load import load_release
-from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, split_ids
+The names below load their modules when first used, so that `registration` can be imported without `datasets`.
+"""
 
-__all__ = ["DEFAULT_PROTOCOL", "FEATURES", "load_release", "split_ids", "to_example"]
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "DEFAULT_PROTOCOL": "mlrsnet_hf.dataset.protocols",
+    "FEATURES": "mlrsnet_hf.dataset.features",
+    "PROTOCOLS": "mlrsnet_hf.dataset.protocols",
+    "split_ids": "mlrsnet_hf.dataset.protocols",
+    "to_example": "mlrsnet_hf.dataset.features",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -1,91 +1,99 @@
-"""The paper's classification protocols: which images train, validate and test.
+"""The protocols: which images train, validate and test, which are queries and which are searched.
 
-Qi et al. (2020), section 3.1: 20, 30 or 40 percent train, 10 percent validate, the rest tests. The paper publishes no
-lists, so the draw is ours: a function of the seed and the image ids alone, independent of file order, platform and
-library versions. For one seed the validation images of the three protocols are the same, and train20 is part of
-train30, which is part of train40.
+Qi et al. (2020), section 3.1: 20, 30 or 40 percent train, 10 percent validate, the rest tests; for retrieval, queries
+search the rest of a pool. The paper publishes no lists, so the draw is ours: a function of the seed and the image ids
+alone, independent of file order, platform and library versions. Each scene's images are put into one order per seed,
+and every protocol cuts that order:
+
+    validation | train: 20 | 30 | 40 percent | ... test ... | queries: 15 | 10 | 5 percent
+
+so that for one seed the ratio protocols share their validation images, train20 is part of train30, which is part of
+train40, and the queries of retrieval05 are among those of retrieval10, and those among retrieval15's.
+
+On retrieval the paper contradicts itself: its text takes 5, 10 and 15 percent of the data set as queries, its Table 8
+gives 3,275, 6,550 and 9,825 queries, which are 5, 10 and 15 percent of the 65,497 images that 40 percent training
+leaves over. These protocols follow Table 8: the pool is what ratio40 of the same seed does not train on (its
+validation and test images), the queries are test images of ratio40, and the database is the rest of the pool.
+
+The grouped protocols are ours: as the ratio protocols, but near-duplicates never part; see `near_duplicates`.
 """
 
 import hashlib
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from mlrsnet_hf.dataset.allotment import QUERY_PERCENTS, TRAIN_PERCENTS, Allotment, allot_splits
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 
-VALIDATION_PERCENT = 10
-TRAIN_PERCENT = {"ratio20": 20, "ratio30": 30, "ratio40": 40}
+_RATIO = {f"ratio{percent}": percent for percent in TRAIN_PERCENTS}
+_RETRIEVAL = {f"retrieval{percent:02}": percent for percent in QUERY_PERCENTS}
+
+PROTOCOLS = (*_RATIO, *_RETRIEVAL, "all")
+"""Names of the protocols, in documented order."""
 DEFAULT_PROTOCOL = "ratio20"
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Image ids of the three splits, each in the order of the scenes given and by id within a scene."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-def split_ids(ids_by_scene: Mapping[str, Sequence[str]], protocol: str = DEFAULT_PROTOCOL, seed: int = 0) -> Split:
+def split_ids(
+    ids_by_scene: Mapping[str, Sequence[str]],
+    protocol: str = DEFAULT_PROTOCOL,
+    seed: int = 0,
+    groups: Mapping[str, int] | None = None,
+) -> dict[str, tuple[str, ...]]:
     """Split image ids by a protocol, in the same shares for every scene.
 
     Each split's global total is the share of all images rounded to the nearest image; it is allotted to the scenes by
     largest remainder.
 
     Args:
-        ids_by_scene: The image ids of each scene; scenes in taxonomy order, ids in any order.
-        protocol: `ratio20`, `ratio30` or `ratio40`.
-        seed: Draws another split; the paper repeats five times, 0 to 4.
+        ids_by_scene: The image ids of each scene, by published name; scenes in taxonomy order, ids in any order. Names
+            and ids enter the draw.
+        protocol: One of `PROTOCOLS`.
+        seed: Draws another split; any whole number. The paper repeats five times, here 0 to 4.
+        groups: The number of each image's group of near-duplicates, by image id; for the grouped protocols only.
+
+    Returns:
+        Image ids by split, each split in the order of the scenes given and by id within a scene: `train`, `validation`
+        and `test`; for retrieval `query` and `database`; for `all` only `train`.
 
     Raises:
         UnknownNameError: The protocol is not known.
-        ConfigurationError: There are too few images for every split to hold one.
+        ConfigurationError: The seed is not a whole number, or there are too few images for every split to hold one.
     """
-    if protocol not in TRAIN_PERCENT:
-        raise UnknownNameError(f"protocol {protocol!r} is not known", name_alternatives(protocol, TRAIN_PERCENT))
-    sizes = [len(ids) for ids in ids_by_scene.values()]
-    n_validation = _percent(sum(sizes), VALIDATION_PERCENT)
-    n_train = _percent(sum(sizes), TRAIN_PERCENT[protocol])
-    if not n_validation or not n_train:
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError(f"protocol {protocol!r} is not known", name_alternatives(protocol, PROTOCOLS))
+    try:
+        seed = operator.index(seed)
+    except TypeError as error:
+        raise ConfigurationError(f"seed={seed!r} is not a whole number", "Pass an integer, such as 0.") from error
+    allotment = allot_splits([len(ids) for ids in ids_by_scene.values()])
+    splits: dict[str, list[str]] = {}
+    for number, (scene, ids) in enumerate(ids_by_scene.items()):
+        for name, drawn in _cut(_permuted(ids, scene, seed), protocol, allotment, number).items():
+            splits.setdefault(name, []).extend(sorted(drawn))
+    _refuse_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
+    return {name: tuple(ids) for name, ids in splits.items()}
+
+
+def _cut(order: list[str], protocol: str, allotment: Allotment, scene: int) -> dict[str, list[str]]:
+    """Cut one scene's permuted ids into the splits of a protocol."""
+    if protocol == "all":
+        return {"train": order}
+    v = allotment.validation[scene]
+    if protocol in _RETRIEVAL:
+        trained = v + allotment.train[max(TRAIN_PERCENTS)][scene]
+        queries = len(order) - allotment.queries[_RETRIEVAL[protocol]][scene]
+        return {"query": order[queries:], "database": order[:v] + order[trained:queries]}
+    t = v + allotment.train[_RATIO[protocol]][scene]
+    return {"train": order[v:t], "validation": order[:v], "test": order[t:]}
+
+
+def _refuse_empty(splits: Mapping[str, Sequence[str]], protocol: str, total: int) -> None:
+    empty = [name for name, ids in splits.items() if not ids]
+    if empty or not splits:
         raise ConfigurationError(
-            f"{sum(sizes)} images are too few for protocol {protocol!r}", "A split needs at least 5 images in all."
+            f"{total} images are too few for protocol {protocol!r}" + (f": {empty[0]} gets none" if empty else ""),
+            "Add images, or take the protocol 'all'.",
         )
-    validation = allot(n_validation, sizes, sizes)
-    train = allot(n_train, sizes, [size - taken for size, taken in zip(sizes, validation, strict=True)])
-
-    parts: tuple[list[str], list[str], list[str]] = ([], [], [])
-    for (scene, ids), v, t in zip(ids_by_scene.items(), validation, train, strict=True):
-        order = _permuted(ids, scene, seed)
-        for part, drawn in zip(parts, (order[v : v + t], order[:v], order[v + t :]), strict=True):
-            part.extend(sorted(drawn))
-    return Split(*map(tuple, parts))
-
-
-def allot(total: int, weights: Sequence[int], capacities: Sequence[int]) -> list[int]:
-    """Share `total` among parties in proportion to integer weights, by largest remainder.
-
-    The arithmetic is exact; ties go to the earlier party. A party at its capacity is passed over, which happens only
-    with a handful of images per scene.
-
-    Examples:
-        >>> allot(3, [10, 10, 20], [10, 10, 20])
-        [1, 1, 1]
-        >>> allot(2, [1, 1, 1], [0, 1, 1])
-        [0, 1, 1]
-    """
-    whole = sum(weights)
-    shares = [weight * total // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: -(weights[i] * total % whole))
-    open_parties = [i for i in by_remainder if shares[i] < capacities[i]]
-    for i in open_parties[: total - sum(shares)]:
-        shares[i] += 1
-    assert sum(shares) == total, "capacities leave no room"
-    return shares
-
-
-def _percent(count: int, percent: int) -> int:
-    """Return a percentage of a count, rounded to the nearest integer."""
-    return (count * percent + 50) // 100
 
 
 def _permuted(ids: Sequence[str], scene: str, seed: int) -> list[str]:

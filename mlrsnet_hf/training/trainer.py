@@ -25,6 +25,8 @@ from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.running_loss import RunningLoss
 from mlrsnet_hf.training.saved_model import load_model, save_model
 
+SPLITS = ("train", "validation", "test")
+
 
 def train(config: TrainingConfig, data: DatasetDict) -> TrainingResult:
     """Fine-tune a model, keep the best epoch by validation, and measure it once on the test split.
@@ -51,6 +53,7 @@ class Trainer:
         self.config = config
         self.folder = RunFolder(config.output_dir)
         self.folder.check(config.overwrite)
+        _refuse_other_splits(data)
         folders = ProjectConfiguration(project_dir=str(self.folder.root), logging_dir=str(self.folder.root))
         self.accelerator = Accelerator(log_with="tensorboard", project_config=folders)
         self._refuse_accumulation()
@@ -83,10 +86,7 @@ class Trainer:
 
     def _set_up_data(self, data: DatasetDict) -> None:
         config, accelerator = self.config, self.accelerator
-        for name in ("train", "validation", "test"):
-            if not len(data[name]):
-                raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
-        self.images = {name: len(data[name]) for name in ("train", "validation", "test")}
+        self.images = {name: len(data[name]) for name in SPLITS}
 
         augment = Augmentation(self.preprocessing.image_size, config.crop_scale)
         training = SplitImages(
@@ -216,3 +216,14 @@ class Trainer:
             precision=self.accelerator.mixed_precision,
             seconds=time.perf_counter() - started,
         )
+
+
+def _refuse_other_splits(data: DatasetDict) -> None:
+    for name in SPLITS:
+        if name not in data:
+            raise ConfigurationError(
+                f"there is no {name} split, only {', '.join(data)}",
+                "Load a classification protocol, such as ratio20.",
+            )
+        if not len(data[name]):
+            raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")

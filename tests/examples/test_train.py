@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import timm
 from accelerate import Accelerator
+from datasets import load_dataset
 from PIL import Image
 from safetensors.torch import save_file
 
-from mlrsnet_hf.dataset import load_release
 from mlrsnet_hf.training import load_model
 from mlrsnet_hf.training.evaluators import evaluate, evaluation_loader, predict
 from mlrsnet_hf.training.inputs import SplitImages
@@ -56,6 +56,17 @@ def test_a_run(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert run_script(monkeypatch, *arguments, "--overwrite") == 0
 
 
+def test_repaired_labels_are_reported(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The fake release labels forests with ships, which no forest carries."""
+    arguments = ["--data-dir", release, *QUICK]
+    assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "verified") == 0
+    assert "11 of 33 images carry repaired labels; --labels as-published keeps" in capsys.readouterr().out
+    assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "published", "--labels", "as-published") == 0
+    assert "repaired labels" not in capsys.readouterr().out
+
+
 def test_help_names_every_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert run_script(monkeypatch, "--help") == 0
     assert "--learning-rate" in capsys.readouterr().out
@@ -83,6 +94,8 @@ def other_architecture(release: Path) -> None:
         ("--learning-rate -1", "learning_rate=-1.0 cannot be used", None),
         ("--epoch-count 3", "unknown arguments: --epoch-count 3", None),
         ("--protocol ratio50", "ratio50", None),
+        ("--protocol retrieval05", "there is no train split", None),
+        ("--labels verifed", "Did you mean 'verified'", None),
         ("--data-dir {release}/gone", "gone", None),
         ("--output-dir {release}/Labels/beach.csv", "beach.csv is not a folder", None),
     ],
@@ -122,7 +135,7 @@ def test_two_processes_report_what_one_finds(release: Path, tmp_path: Path) -> N
     results = json.loads((run / "results.json").read_text())
     assert results["processes"] == 2
 
-    saved, data, accelerator = load_model(run / "model"), load_release(release), Accelerator()
+    saved, data, accelerator = load_model(run / "model"), load_dataset("mlrsnet", data_dir=str(release)), Accelerator()
     for split, reported in [("test", results["test"]), ("validation", results["history"][0]["validation"])]:
         images = SplitImages(data[split], saved.label_names, saved.preprocessing.evaluation_transform())
         assert len(images) % 2

@@ -95,6 +95,12 @@ def test_an_impossible_folder_is_refused(data: DatasetDict, make_config: MakeCon
         train(make_config(output_dir=tmp_path / "file" / "run"), data)
 
 
+def test_a_missing_split_is_named(data: DatasetDict, make_config: MakeConfig) -> None:
+    retrieval = DatasetDict(query=data["test"], database=data["train"])
+    with pytest.raises(ConfigurationError, match=r"there is no train split, only query, database"):
+        train(make_config(), retrieval)
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_an_empty_split_is_named(data: DatasetDict, make_config: MakeConfig, split: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the {split} split holds no image"):

@@ -1,0 +1,213 @@
+"""The published archive, fetched from Mendeley Data: resumed where it was cut off, taken only when it is whole.
+
+No checksum of the archive is published. What can be checked is: its size, which the server names; the CRC of every
+member, which a ZIP carries; and the number of images in every scene, which the paper's label files give.
+"""
+
+import http.client
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections import Counter
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from datasets import config
+from datasets.utils import tqdm
+from filelock import FileLock
+
+from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.release import open_release
+from mlrsnet_hf.taxonomy import SCENES
+
+LANDING_PAGE = "https://data.mendeley.com/datasets/7j9bv9vwsx/3"
+"""DOI 10.17632/7j9bv9vwsx.3."""
+ARCHIVE_URL = "https://data.mendeley.com/public-api/zip/7j9bv9vwsx/download/3"
+ARCHIVE_NAME = "7j9bv9vwsx-3.zip"
+DATA_DIR_VARIABLE = "MLRSNET_DATA_DIR"
+
+_CHUNK = 1 << 20
+_TIMEOUT = 30
+_TRIES_WITHOUT_PROGRESS = 4
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+
+
+class DownloadError(MLRSNetError):
+    """The published archive could not be fetched."""
+
+
+class _CutOffError(ConnectionError):
+    """The connection ended before the file did."""
+
+
+def archive_path(downloads: Path) -> Path:
+    """Return where the archive lies, or will lie, in a folder of downloads."""
+    return downloads / "mlrsnet" / ARCHIVE_NAME
+
+
+def download_archive(downloads: Path, force: bool = False) -> Path:
+    """Return the published archive, fetched if it is not in the folder of downloads yet.
+
+    An interrupted download goes on where it stopped, in this call or in a later one.
+
+    Args:
+        downloads: The folder of downloads.
+        force: Fetch the archive anew.
+
+    Raises:
+        DownloadError: The Hub libraries are set offline, the server cannot be reached or refuses, the disk is full, or
+            what came is not the whole archive.
+    """
+    archive = archive_path(downloads)
+    if archive.exists() and not force:
+        return archive
+    if config.HF_HUB_OFFLINE:
+        raise DownloadError(
+            "no copy of MLRSNet is given, and HF_DATASETS_OFFLINE or HF_HUB_OFFLINE forbids to fetch one", _by_hand()
+        )
+    partial = archive.with_name(f"{ARCHIVE_NAME}.partial")
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{archive}.lock"):
+            if force or not archive.exists():
+                _fetch(ARCHIVE_URL, partial)
+                _refuse_damage(partial)
+                partial.rename(archive)
+                _validator_path(partial).unlink(missing_ok=True)
+                _refuse_other_counts(archive)
+    except OSError as error:
+        raise DownloadError(
+            f"{archive}: cannot be written ({error.strerror or error})",
+            f"Make room, or pass another cache_dir; what has come is kept and taken up. {_by_hand()}",
+        ) from error
+    return archive
+
+
+def _by_hand() -> str:
+    here = Path("mlrsnet")
+    near = ' The folder ./mlrsnet that lies here is taken with data_dir="./mlrsnet".' if here.is_dir() else ""
+    return (
+        f"Fetch {LANDING_PAGE} and pass the folder or archive as data_dir, or set {DATA_DIR_VARIABLE}.{near} "
+        'The config "demo" needs no data: load_dataset("mlrsnet", "demo").'
+    )
+
+
+def _fetch(url: str, partial: Path) -> None:
+    """Fetch a file, going on after interruptions as long as something comes."""
+    tries, have = 0, -1
+    while True:
+        try:
+            _fetch_rest(url, partial)
+            return
+        except urllib.error.HTTPError as error:
+            raise DownloadError(f"{url}: the server answers {error.code} {error.reason}", _by_hand()) from error
+        except _NETWORK_ERRORS as error:
+            size = _size(partial)
+            tries, have = (tries + 1, have) if size <= have else (1, size)
+            if tries == _TRIES_WITHOUT_PROGRESS:
+                kept = f" The {size:,} bytes that came are kept, the next call goes on from there." if size else ""
+                raise DownloadError(
+                    f"{url}: cannot be fetched ({getattr(error, 'reason', error)})", _by_hand() + kept
+                ) from error
+            time.sleep(2 ** (tries - 1) - 1)
+
+
+def _fetch_rest(url: str, partial: Path) -> None:
+    """Fetch what is missing of a file, or all of it if the server's file or its abilities ask for that."""
+    have = _size(partial)
+    request = urllib.request.Request(url, headers={"User-Agent": "mlrsnet-hf"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+        if _validator_path(partial).exists():
+            request.add_header("If-Range", json.loads(_validator_path(partial).read_text()))
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        if _total(error.headers, 0) == have:
+            return
+        partial.unlink()
+        raise _CutOffError("the partial file does not belong to this one") from error
+    with response:
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            have = 0
+        total = _total(response.headers, have)
+        _refuse_small_disk(partial, total, have)
+        _remember_validator(partial, response.headers)
+        with partial.open("ab" if have else "wb") as file, _progress(total, have) as bar:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if total is not None and _size(partial) != total:
+        raise _CutOffError(f"cut off after {_size(partial):,} of {total:,} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _total(headers: Message, have: int) -> int | None:
+    """Return the size of the whole file, if the server names it."""
+    total = headers.get("Content-Range", "").rpartition("/")[2]
+    if total.isdigit():
+        return int(total)
+    length = headers.get("Content-Length", "")
+    return have + int(length) if length.isdigit() else None
+
+
+def _validator_path(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.validator")
+
+
+def _remember_validator(partial: Path, headers: Message) -> None:
+    """Keep what tells this version of the server's file from another (RFC 9110, section 13.1.5)."""
+    etag = headers.get("ETag", "")
+    validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+    if validator:
+        _validator_path(partial).write_text(json.dumps(validator))
+    else:
+        _validator_path(partial).unlink(missing_ok=True)
+
+
+def _progress(total: int | None, have: int) -> Any:  # noqa: ANN401 - a bar
+    return tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"Downloading {ARCHIVE_NAME}")
+
+
+def _refuse_small_disk(partial: Path, total: int | None, have: int) -> None:
+    free = shutil.disk_usage(partial.parent).free
+    if total is not None and total - have > free:
+        raise DownloadError(
+            f"{partial.parent}: {free:,} bytes are free, {total - have:,} are needed",
+            "Make room, or pass another cache_dir.",
+        )
+
+
+def _refuse_damage(partial: Path) -> None:
+    try:
+        with zipfile.ZipFile(partial) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError) as error:
+        damaged = str(error)
+    if damaged:
+        partial.unlink()
+        _validator_path(partial).unlink(missing_ok=True)
+        raise DownloadError(
+            f"{ARCHIVE_URL}: what came is not a whole ZIP archive ({damaged})", f"It was removed. {_by_hand()}"
+        )
+
+
+def _refuse_other_counts(archive: Path) -> None:
+    """Refuse an archive with other scenes or other numbers of images than published."""
+    counts = Counter(entry.scene for entry in open_release(archive).entries)
+    other = [scene for scene in SCENES if counts[scene] != scene.images]
+    if other:
+        raise DownloadError(
+            f"{archive}: {counts[other[0]]:,} images of {other[0].name} where MLRSNet has {other[0].images:,}"
+            + (f" ({len(other)} scenes differ)" if len(other) > 1 else ""),
+            "Mendeley's archive may have changed. To use it all the same, pass it as data_dir.",
+        )
