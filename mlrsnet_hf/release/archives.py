@@ -4,6 +4,7 @@ Nothing is ever written under a name that an archive gives: files pass through m
 inside an archive is copied to a temporary file of our own naming while it is read.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -123,10 +124,14 @@ def disk_stamp(path: Path) -> str:
         ReleaseError: It is gone.
     """
     try:
-        stat = path.stat()
+        return stamp(path.name, path.stat())
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror})", "Open the source again.") from error
-    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def stamp(name: str, stat: os.stat_result) -> str:
+    """Return name, size and modification time in a line."""
+    return f"{name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 @contextmanager

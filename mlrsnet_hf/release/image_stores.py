@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
-from mlrsnet_hf.release.archives import MAX_SCENE_BYTES, REFETCH, Archive, Member, disk_stamp
+from mlrsnet_hf.release.archives import MAX_SCENE_BYTES, REFETCH, Archive, Member, disk_stamp, stamp
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, split_suffix
 
 Found = tuple[str, bytes | ImageError]
@@ -51,7 +51,12 @@ class FolderImages:
 
     def stamps(self) -> list[str]:
         """See `ImageStore.stamps`."""
-        return [disk_stamp(self.path / name) for name in self.names]
+        try:
+            with os.scandir(self.path) as entries:
+                stamps = {entry.name: stamp(entry.name, entry.stat()) for entry in entries}
+        except OSError:
+            stamps = {}
+        return [stamps[name] if name in stamps else disk_stamp(self.path / name) for name in self.names]
 
 
 class ArchiveImages:
