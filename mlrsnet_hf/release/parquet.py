@@ -155,10 +155,11 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
     from pyarrow import types
 
     image = schema.field("image").type if "image" in schema.names else None
-    if image is None or not types.is_struct(image) or {field.name for field in image} < {"bytes", "path"}:
+    if image is None or not types.is_struct(image) or not {"bytes", "path"} <= {field.name for field in image}:
         raise ReleaseError(f"{file}: no column 'image' with the bytes and path of image files", _COPY)
+    is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     for name in _LABEL_COLUMNS:
-        if name in schema.names and types.is_list(schema.field(name).type):
+        if name in schema.names and any(check(schema.field(name).type) for check in is_list):
             return name
     raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
 

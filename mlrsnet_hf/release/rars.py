@@ -188,13 +188,15 @@ def _test(handle: Any, header: Any, write: Callable[[bytes], object] | None) -> 
 
     def callback(message: int, address: int, length: int) -> int:
         nonlocal room, failure
-        room -= length if message == unrar.UCM_PROCESSDATA else room + 1
-        if room < 0 or failure:
+        if message != unrar.UCM_PROCESSDATA:  # UnRAR asks for a password, a volume, more memory
+            return _STOP
+        room -= length
+        if room < 0:
             return _STOP
         if write:
             try:
                 write(bytes(unrar.ffi.buffer(unrar.ffi.cast("char *", address), length)))
-            except BaseException as error:
+            except BaseException as error:  # none may cross C: it waits
                 failure = error
                 return _STOP
         return _GO_ON

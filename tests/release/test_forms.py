@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import random
 import shutil
 import tempfile
 import zipfile
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
-from mlrsnet_hf.release import Entry, open_labels, open_release
+from mlrsnet_hf.release import Entry, image_stores, open_labels, open_release
 from mlrsnet_hf.taxonomy import find_label
 
 MakeRelease = Callable[..., Path]
@@ -155,6 +156,31 @@ def test_every_form_gives_the_same_records(
     assert list(travelled.records(release.entries[4:6])) == expected[4:6]
 
 
+def test_damaged_zip_of_rars_neither_crashes_nor_leaves_anything(
+    make_release: MakeRelease, make_rar: MakeRar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = as_mendeley_zip(make_release(SCENES), make_rar).read_bytes()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    path = tmp_path / "damaged.zip"
+    before = {*tmp_path.rglob("*"), path}
+    dice = random.Random(2)
+    refused = 0
+    for _ in range(150):
+        data = bytearray(good)
+        for _ in range(dice.choice((1, 3, 9))):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        path.write_bytes(data[: dice.choice((len(data), len(data), dice.randrange(len(data))))])
+        unreadable: list[Entry] = []
+        try:
+            list(open_release(path).records(on_unreadable=lambda entry, _, told=unreadable: told.append(entry)))
+        except ReleaseError:
+            refused += 1
+    assert 0 < refused < 150
+    assert {*tmp_path.rglob("*")} == before
+
+
 def as_csv_folder(root: Path) -> Path:
     return root / "Labels"
 
@@ -272,6 +298,22 @@ def test_changed_label_file_is_seen(make_release: MakeRelease, make_rar: MakeRar
             path.write_bytes(path.read_bytes() + b"\n")
             with pytest.raises(ReleaseError, match=r"beach.csv: changed while it was in use"):
                 release.refuse_changed_labels()
+
+
+def test_fingerprint_of_what_is_gone(make_release: MakeRelease, make_rar: MakeRar) -> None:
+    for source in (make_release(SCENES), as_mendeley_zip(make_release(SCENES, root="other"), make_rar)):
+        release = open_release(source)
+        (source / "Images/beach/beach_00002.jpg" if source.is_dir() else source).unlink()
+        with pytest.raises(ReleaseError, match=r"(beach_00002.jpg|-3.zip): cannot be read \(No such file"):
+            release.fingerprint()
+
+
+def test_absurdly_large_scene_is_refused(
+    make_release: MakeRelease, make_rar: MakeRar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_stores, "MAX_SCENE_BYTES", 99)
+    with pytest.raises(ReleaseError, match=r"Images/beach.rar: more than 99 bytes of images in one scene"):
+        open_release(as_rars(make_release(SCENES), make_rar))
 
 
 def test_fingerprint_sees_the_archive_but_not_its_place(make_release: MakeRelease, make_rar: MakeRar) -> None:

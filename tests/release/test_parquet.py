@@ -47,6 +47,11 @@ FORMS: dict[str, tuple[str, Any, Callable[[Record], Any]]] = {
     "ids without names": ("labels", ListOf(Value("int32")), lambda r: list(reversed(r.labels))),
     "names": ("labels", ListOf(Value("string")), lambda r: [LABELS[i].published for i in r.labels]),
     "zeros and ones": ("label", ListOf(Value("int8")), lambda r: [int(i in r.labels) for i in range(60)]),
+    "zeros and ones, always sixty": (
+        "labels",
+        ListOf(Value("uint8"), length=60),
+        lambda r: [int(i in r.labels) for i in range(60)],
+    ),
     "truth values": ("labels", ListOf(Value("bool")), lambda r: [i in r.labels for i in range(60)]),
     "fractions": ("labels", ListOf(Value("float32")), lambda r: [float(i in r.labels) for i in range(60)]),
 }
