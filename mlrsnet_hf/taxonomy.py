@@ -70,6 +70,14 @@ class Scene:
 _CORRECTED_SCENES = {"harbor&port": "harbor_port", "swimmimg_pool": "swimming_pool"}
 _CORRECTED_LABELS = {"habor": "harbor"}
 
+# Spellings of Categories_names.xlsx and of copies in circulation, by published name.
+_SCENE_VARIANTS = {"sparse_residential": "sparse_residential_area", "habor&port": "harbor&port"}
+_LABEL_VARIANTS = {
+    "chapparral": "chaparral",
+    "sparse_residential": "sparse residential area",
+    "swimmimg pool": "swimming pool",
+}
+
 # Scenes whose group the paper names (section 2.2) carry a star; we placed the others.
 _GROUP_SCENES = {
     "land use and land cover": """
@@ -127,10 +135,12 @@ def _key(name: str) -> str:
 
 _SCENES_BY_KEY = {_key(name): scene for scene in SCENES for name in (scene.name, scene.published)}
 _LABELS_BY_KEY = {_key(name): label for label in LABELS for name in (label.name, label.published)}
+_SCENES_BY_KEY |= {_key(variant): _SCENES_BY_KEY[_key(name)] for variant, name in _SCENE_VARIANTS.items()}
+_LABELS_BY_KEY |= {_key(variant): _LABELS_BY_KEY[_key(name)] for variant, name in _LABEL_VARIANTS.items()}
 
 
 def find_scene(name: str) -> Scene:
-    """Return the scene of a canonical or published name.
+    """Return the scene of a canonical or published name, or of a variant in circulation.
 
     Raises:
         UnknownNameError: The name is none of the 46 scenes; the message lists near ones.
@@ -148,7 +158,7 @@ def find_scene(name: str) -> Scene:
 
 
 def find_label(name: str) -> Label:
-    """Return the label of a canonical or published name.
+    """Return the label of a canonical or published name, or of a variant in circulation.
 
     Raises:
         UnknownNameError: The name is none of the 60 labels; the message lists near ones.

@@ -67,7 +67,7 @@ def make_release(tmp_path: Path) -> MakeRelease:
 
     def make(
         images: Mapping[str, int] | None = None,
-        labels: Sequence[str] = ("water", "ships"),
+        labels: Sequence[str] = ("water", "buildings"),
         root: str = "release",
         folders: tuple[str, str] = ("Images", "Labels"),
     ) -> Path:

@@ -10,7 +10,7 @@ from datasets.exceptions import DatasetGenerationError
 from mlrsnet_hf.dataset.features import FEATURES, to_example
 from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, split_ids
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.release import Release, open_release
+from mlrsnet_hf.release import LabelSource, Release, open_release
 
 CACHE_VERSION = 1
 """Raise it whenever the rows built from one release change, so that no stale cache is used."""
@@ -21,6 +21,7 @@ def load_release(
     protocol: str = DEFAULT_PROTOCOL,
     seed: int = 0,
     cache_dir: str | Path | None = None,
+    labels: LabelSource = "verified",
 ) -> DatasetDict:
     """Load a folder in the layout of the release, split by one of the paper's protocols.
 
@@ -32,6 +33,7 @@ def load_release(
         protocol: `ratio20`, `ratio30`, `ratio40`, `retrieval05`, `retrieval10`, `retrieval15` or `all`.
         seed: Draws another split.
         cache_dir: Where the cache lies; by default where `datasets` keeps it.
+        labels: `verified` or `as-published`; see `open_release`.
 
     Returns:
         The splits of the protocol (see `split_ids`), each in the order of scene and id, with `FEATURES`.
@@ -41,10 +43,10 @@ def load_release(
         UnknownNameError: The protocol is not known.
         ConfigurationError: There are too few images.
     """
-    release = open_release(data_dir)
+    release = open_release(data_dir, labels)
     positions = {entry.id: position for position, entry in enumerate(release.entries)}
     split = split_ids(_ids_by_scene(release), protocol, seed)
-    whole = _build(release, cache_dir)
+    whole = _build(release, labels, cache_dir)
     return DatasetDict({name: _take(whole, name, [positions[i] for i in ids]) for name, ids in split.items()})
 
 
@@ -55,7 +57,7 @@ def _ids_by_scene(release: Release) -> dict[str, list[str]]:
     return ids
 
 
-def _build(release: Release, cache_dir: str | Path | None) -> Dataset:
+def _build(release: Release, labels: LabelSource, cache_dir: str | Path | None) -> Dataset:
     """Return all records as one dataset, from the cache if it is there."""
     try:
         return Dataset.from_generator(
@@ -64,6 +66,7 @@ def _build(release: Release, cache_dir: str | Path | None) -> Dataset:
             cache_dir=str(cache_dir) if cache_dir else None,
             gen_kwargs={
                 "root": str(release.root.resolve()),
+                "labels": labels,
                 "fingerprint": release.fingerprint(),
                 "version": CACHE_VERSION,
             },
@@ -74,9 +77,9 @@ def _build(release: Release, cache_dir: str | Path | None) -> Dataset:
         raise
 
 
-def _examples(root: str, fingerprint: str, version: int) -> Iterator[dict[str, Any]]:
+def _examples(root: str, labels: LabelSource, fingerprint: str, version: int) -> Iterator[dict[str, Any]]:
     """Yield the rows; fingerprint and version are there for the cache key, into which `datasets` hashes them."""
-    for record in open_release(root).records():
+    for record in open_release(root, labels).records():
         yield to_example(record)
 
 

@@ -42,8 +42,4 @@ def _with_progress(records: Iterator[Record], total: int) -> Iterator[Record]:
 
 def _shown(release: Release) -> Iterator[Record]:
     """Yield the first records of every scene."""
-    counts: dict[int, int] = {}
-    for entry in release.entries:
-        counts[entry.scene.id] = counts.get(entry.scene.id, 0) + 1
-        if counts[entry.scene.id] <= IMAGES_PER_SCENE_SHOWN:
-            yield entry.read()
+    return release.records([entry for part in release.parts for entry in part.entries[:IMAGES_PER_SCENE_SHOWN]])

@@ -1,8 +1,9 @@
 """What was published, on disk, to records."""
 
-from mlrsnet_hf.release.folder import Entry, Release, open_release
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
+from mlrsnet_hf.release.opening import open_labels, open_release
 from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.release import Entry, Release
 from mlrsnet_hf.release.repair import LabelSource, verified_labels
 from mlrsnet_hf.release.writer import write_release
 
@@ -12,6 +13,7 @@ __all__ = [
     "LabelSource",
     "Record",
     "Release",
+    "open_labels",
     "open_release",
     "read_label_file",
     "verified_labels",

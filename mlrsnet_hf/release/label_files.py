@@ -4,19 +4,21 @@ Columns are read by header name, never by position: the published files come in 
 """
 
 import csv
+import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
+from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.taxonomy import LABELS, find_label
 
 IMAGE_COLUMN = "image"
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRow:
+class LabelRow(NamedTuple):
     """One row of a label file."""
 
     file_name: str
@@ -26,40 +28,62 @@ class LabelRow:
     """Line number in the file, from 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What the header says."""
+
+    count: int
+    image: int
+    """Position of the image names."""
+    labels: tuple[int, ...]
+    """Label ids of the other columns, in their order."""
+
+
 def read_label_file(path: Path) -> list[LabelRow]:
-    """Read a scene's label file.
+    """Read a scene's label file; see `parse_label_file`.
+
+    Raises:
+        ReleaseError: The file cannot be read or is faulty.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror})", "Check the file.") from error
+    return parse_label_file(content, str(path))
+
+
+def parse_label_file(content: bytes, place: str) -> list[LabelRow]:
+    """Read the content of a label file.
 
     Accepts any column order, a byte order mark, LF and CRLF, and a missing final newline. One blank header cell stands
     for the one label that is missing, as in `storage_tank.csv` of the 2020 release.
 
     Args:
-        path: A CSV whose header holds `image` and the 60 labels, in canonical or published spelling.
+        content: A CSV whose header holds `image` and the 60 labels, in canonical or published spelling.
+        place: The file, for errors.
 
     Raises:
-        ReleaseError: The file cannot be decoded, its header does not name every label once, or a row is short, long,
+        ReleaseError: The file cannot be decoded, its header does not name every column once, or a row is short, long,
             repeated or holds a value other than 0 and 1. The message names the file and the line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file)
-            header = next(lines, [])
-            columns = _label_ids(path, header)
-            rows = [_parse_row(path, lines.line_num, row, columns) for row in lines if row]
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        columns = _columns(place, next(lines, []))
+        rows = _rows(place, columns, lines)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ReleaseError(f"{path}: not a CSV in UTF-8 ({error})", "Restore the published label file.") from error
-    _refuse_repeats(path, rows)
+        raise ReleaseError(f"{place}: not a CSV in UTF-8 ({error})", "Restore the published label file.") from error
+    _refuse_repeats(place, rows)
     return rows
 
 
-def _label_ids(path: Path, header: Sequence[str]) -> list[int]:
-    """Return the label id of every column after the first."""
-    where = f"{path}, line 1"
-    if not header or header[0].strip().casefold() != IMAGE_COLUMN:
-        found = header[0] if header else ""
-        raise ReleaseError(
-            f"{where}: the first column is {found!r}, not {IMAGE_COLUMN!r}", "Restore the published header."
-        )
-    ids = [_column_label(where, position, name) for position, name in enumerate(header[1:], start=2)]
+def _columns(place: str, header: Sequence[str]) -> _Columns:
+    """Return what the header says, each label and the images named once."""
+    where = f"{place}, line 1"
+    images = [position for position, name in enumerate(header) if name.strip().casefold() == IMAGE_COLUMN]
+    if len(images) != 1:
+        found = f"{len(images)} columns are" if images else "no column is"
+        raise ReleaseError(f"{where}: {found} named {IMAGE_COLUMN!r}", "Restore the published header.")
+    ids = [_column_label(where, i, name) for i, name in enumerate(header, start=1) if i - 1 != images[0]]
     repeated = [LABELS[i].name for i, count in Counter(ids).items() if i is not None and count > 1]
     if repeated:
         raise ReleaseError(f"{where}: label column {repeated[0]!r} occurs twice", "Remove one of the two columns.")
@@ -71,7 +95,8 @@ def _label_ids(path: Path, header: Sequence[str]) -> list[int]:
             f"{where}: label columns missing: {names}; blank header cells: {blanks}",
             "Name every label once; only a single missing label may stand as a blank header cell.",
         )
-    return [missing[0] if label_id is None else label_id for label_id in ids]
+    labels = tuple(missing[0] if label_id is None else label_id for label_id in ids)
+    return _Columns(len(header), images[0], labels)
 
 
 def _column_label(where: str, position: int, name: str) -> int | None:
@@ -84,31 +109,44 @@ def _column_label(where: str, position: int, name: str) -> int | None:
         raise ReleaseError(f"{where}: unknown label column {name!r} (column {position})", error.remedy) from error
 
 
-def _parse_row(path: Path, line: int, row: Sequence[str], columns: Sequence[int]) -> LabelRow:
-    where = f"{path}, line {line}"
-    file_name, *values = row
-    if not file_name.strip():
-        raise ReleaseError(f"{where}: the image name is empty", "Name the image file or delete the row.")
-    if len(values) != len(columns):
-        raise ReleaseError(
-            f"{where}: {len(values)} label values where the header has {len(columns)}",
-            "The row is cut short or has stray commas; restore the published label file.",
-        )
-    labels = []
-    for label_id, value in zip(columns, values, strict=True):
-        if value == "1":
-            labels.append(label_id)
-        elif value != "0":
-            raise ReleaseError(f"{where}: label {LABELS[label_id].name!r} is {value!r}", "Label values are 0 or 1.")
-    return LabelRow(file_name.strip(), tuple(sorted(labels)), line)
-
-
-def _refuse_repeats(path: Path, rows: Iterable[LabelRow]) -> None:
-    """Refuse two rows for one image; names match by stem, in any letter case."""
-    first_line: dict[str, int] = {}
-    for row in rows:
-        line = first_line.setdefault(Path(row.file_name).stem.casefold(), row.line)
-        if line != row.line:
+def _rows(place: str, columns: _Columns, lines: "csv._reader") -> list[LabelRow]:  # type: ignore[name-defined]
+    """Read the rows; few combinations of values occur, so that each is parsed once."""
+    rows: list[LabelRow] = []
+    parsed: dict[str, tuple[int, ...]] = {}
+    for cells in lines:
+        if not cells:
+            continue
+        line = lines.line_num
+        if len(cells) != columns.count:
             raise ReleaseError(
-                f"{path}, line {row.line}: {row.file_name} stands in line {line} already", "Delete one of the two rows."
+                f"{place}, line {line}: {len(cells) - 1} label values where the header has {columns.count - 1}",
+                "The row is cut short or has stray commas; restore the published label file.",
+            )
+        file_name = cells.pop(columns.image).strip()
+        if not file_name:
+            raise ReleaseError(f"{place}, line {line}: the image name is empty", "Name the image or delete the row.")
+        # No comma can stand in a value of one combination and between two values of another.
+        values = ",".join(cells)
+        labels = parsed.get(values)
+        if labels is None:
+            labels = parsed[values] = _labels(f"{place}, line {line}", cells, columns.labels)
+        rows.append(LabelRow(file_name, labels, line))
+    return rows
+
+
+def _labels(where: str, values: Sequence[str], columns: Sequence[int]) -> tuple[int, ...]:
+    for label_id, value in zip(columns, values, strict=True):
+        if value not in ("0", "1"):
+            raise ReleaseError(f"{where}: label {LABELS[label_id].name!r} is {value!r}", "Label values are 0 or 1.")
+    return tuple(sorted(label_id for label_id, value in zip(columns, values, strict=True) if value == "1"))
+
+
+def _refuse_repeats(place: str, rows: Sequence[LabelRow]) -> None:
+    """Refuse two rows for one image; names match in any letter case and spelling."""
+    first_line: dict[str, int] = {}
+    for file_name, _, line in rows:
+        first = first_line.setdefault(image_id(file_name).casefold(), line)
+        if first != line:
+            raise ReleaseError(
+                f"{place}, line {line}: {file_name} stands in line {first} already", "Delete one of the two rows."
             )

@@ -60,8 +60,8 @@ GOOD = row("x_1.jpg", PUBLISHED, {"water"})
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        (["file", *PUBLISHED], [GOOD], r"x.csv, line 1: the first column is 'file', not 'image'"),
-        ([], [], r"x.csv, line 1: the first column is '', not 'image'"),
+        (["file", *PUBLISHED], [GOOD], r"x.csv, line 1: no column is named 'image'"),
+        ([], [], r"x.csv, line 1: no column is named 'image'"),
         (["image", "watr", *PUBLISHED[1:]], [GOOD], r"line 1: unknown label column 'watr' \(column 2\). Did you mean"),
         (["image", "water", *PUBLISHED[1:]], [GOOD], r"line 1: label column 'water' occurs twice"),
         (["image", *PUBLISHED[1:]], [GOOD], r"line 1: label columns missing: 'airplane'"),

@@ -12,7 +12,7 @@ MakeRelease = Callable[..., Path]
 
 def test_records_carry_annotation_and_untouched_bytes(make_release: MakeRelease) -> None:
     root = make_release({"swimmimg_pool": 3, "beach": 2}, labels=["water", "habor"])
-    records = list(open_release(root).records())
+    records = list(open_release(root, labels="as-published").records())
     assert [r.id for r in records] == ["beach_00001", "beach_00002", *(f"swimmimg_pool_0000{i}" for i in (1, 2, 3))]
     assert [r.scene.name for r in records] == ["beach"] * 2 + ["swimming_pool"] * 3
     assert {r.labels for r in records} == {(find_label("harbor").id, find_label("water").id)}
@@ -77,8 +77,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: (r / "Images/beach/beach_00009.jpg").write_bytes(b"x"),
         r"Images/beach/beach_00009.jpg: no row in .*Labels/beach.csv",
     ),
-    "archive": (lambda r: (r / "Images/lake.rar").write_bytes(b"Rar!"), r"Images/lake.rar: a file where"),
-    "not an image": (lambda r: (r / "Images/beach/a.txt").write_bytes(b""), r"beach/a.txt: not a .jpg file"),
+    "unknown archive": (
+        lambda r: (r / "Images/lake.7z").write_bytes(b"7z"),
+        r"Images/lake.7z: a file where a scene's folder or archive is",
+    ),
+    "not an image": (
+        lambda r: (r / "Images/beach/a.txt").write_bytes(b""),
+        r"beach/a.txt: not a .jpg, .png or .tif file",
+    ),
     "one name twice": (
         lambda r: (r / "Images/beach/beach_00001.jpeg").write_bytes(b""),
         r"beach_00001.jpeg and .*beach_00001.jpg: two images of one name",

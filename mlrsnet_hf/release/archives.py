@@ -1,0 +1,143 @@
+"""Archives behind one small interface, with the limits that keep a hostile one harmless.
+
+Nothing is ever written under a name that an archive gives: files pass through memory one at a time, and an archive
+inside an archive is copied to a temporary file of our own naming while it is read.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from mlrsnet_hf.errors import ImageError, ReleaseError
+
+ARCHIVE_SUFFIXES = (".rar", ".zip")
+MAX_FILE_BYTES = 16 << 20
+"""Of an image or label file; a published image has some 12 KB, a label file 330 KB, a raw 600x600 TIFF 1.1 MB."""
+MAX_NESTED_BYTES = 4 << 30
+"""Of an archive in an archive; all of the release's are 1.3 GB together."""
+MAX_MEMBERS = 300_000
+"""Of one archive; the whole release has 109,161 images."""
+
+FILE, LINK = "a file", "a link"
+REFETCH = "Fetch the published archive again."
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in an archive."""
+
+    path: str
+    """Its parts, joined by `/`."""
+    size: int
+    """As declared; more is never read."""
+
+
+class Archive(Protocol):
+    """A ZIP or RAR file."""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for errors: its path, inside an archive after that archive's."""
+
+    def members(self) -> list[Member]:
+        """Return the regular files in it.
+
+        Raises:
+            ReleaseError: The archive cannot be read, or holds what is refused.
+        """
+
+    def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
+        """Yield path and content of the named members, each once, in the order that is cheapest.
+
+        In place of what cannot be read comes the error; what is not there does not come.
+
+        Raises:
+            ReleaseError: The archive cannot be opened.
+        """
+
+    def copy_member(self, path: str, target: BinaryIO) -> None:
+        """Copy one member into an open file.
+
+        Raises:
+            ReleaseError: It cannot be read.
+        """
+
+    def stamp(self) -> str:
+        """Return name, size and modification time of the file on disk."""
+
+
+def member_path(path: str) -> str:
+    r"""Return an archive's spelling of a path with `/` between its parts and no empty ones.
+
+    Examples:
+        >>> member_path("./Images\\beach//beach_00001.jpg")
+        'Images/beach/beach_00001.jpg'
+    """
+    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def checked_member(place: str, path: str, size: int, kind: str = FILE) -> Member:
+    """Return a member that is safe to read.
+
+    Args:
+        place: The archive, for the error.
+        path: As the archive gives it.
+        size: As declared.
+        kind: `a file`, or what it is instead.
+
+    Raises:
+        ReleaseError: The path leads out of the archive, the member is no regular file, or it is absurdly large.
+    """
+    shown = f"{place}: member {path[:200]!r}"
+    parts = path.replace("\\", "/").split("/")
+    if not member_path(path) or "\0" in path or not parts[0] or ".." in parts or ":" in parts[0]:
+        raise ReleaseError(f"{shown} has a path that leads out of the archive", REFETCH)
+    if kind != FILE:
+        raise ReleaseError(f"{shown} is {kind}, not a plain file", REFETCH)
+    limit = MAX_NESTED_BYTES if path.casefold().endswith(ARCHIVE_SUFFIXES) else MAX_FILE_BYTES
+    if size > limit:
+        raise ReleaseError(f"{shown} claims {size:,} bytes; at most {limit:,} are read", REFETCH)
+    return Member(member_path(path), size)
+
+
+def refuse_crowd(place: str, members: int) -> None:
+    """Refuse an archive with more members than any release has.
+
+    Raises:
+        ReleaseError: There are more than `MAX_MEMBERS`.
+    """
+    if members > MAX_MEMBERS:
+        raise ReleaseError(f"{place}: more than {MAX_MEMBERS:,} members", REFETCH)
+
+
+def disk_stamp(path: Path) -> str:
+    """Return name, size and modification time of a file."""
+    stat = path.stat()
+    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
+@contextmanager
+def spooled(outer: Archive, path: str) -> Iterator[Path]:
+    """Copy a member into a temporary file that lives as long as the block.
+
+    Raises:
+        ReleaseError: The member cannot be read, or the temporary folder is full.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="mlrsnet-"))
+    try:
+        copy = folder / f"archive.{path.rpartition('.')[2].casefold()}"
+        try:
+            with copy.open("wb") as target:
+                outer.copy_member(path, target)
+        except OSError as error:
+            raise ReleaseError(
+                f"{outer.place}/{path}: cannot be copied to {folder.parent} ({error.strerror})",
+                "Make room there, or point TMPDIR to a larger disk.",
+            ) from error
+        yield copy
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

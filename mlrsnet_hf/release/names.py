@@ -1,0 +1,62 @@
+"""Names of files: what belongs to the release, and which image a name stands for."""
+
+from functools import lru_cache
+
+from mlrsnet_hf.errors import UnknownNameError
+from mlrsnet_hf.taxonomy import Scene, find_scene
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def is_clutter(name: str) -> bool:
+    """Return whether a name is one of those that file managers leave behind."""
+    return name.startswith(".") or name.casefold() in _CLUTTER
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Return stem and suffix, the suffix with its dot and in lower case.
+
+    Examples:
+        >>> split_suffix("beach_00001.JPG")
+        ('beach_00001', '.jpg')
+    """
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, f".{suffix.casefold()}") if dot else (name, "")
+
+
+def image_id(file_name: str) -> str:
+    """Return the published stem that a file name stands for, whichever way it spells the scene.
+
+    A name that is not built like the release's, scene and number, is taken as it is.
+
+    Examples:
+        >>> image_id("Swimming_Pool_00001.PNG")
+        'swimmimg_pool_00001'
+        >>> image_id("my-beach.jpg")
+        'my-beach'
+    """
+    stem = split_suffix(file_name)[0]
+    prefix, _, number = stem.rpartition("_")
+    published = _published_scene(prefix) if number.isdecimal() else None
+    return f"{published}_{number}" if published else stem
+
+
+@lru_cache(maxsize=1024)
+def _published_scene(prefix: str) -> str | None:
+    try:
+        return find_scene(prefix).published
+    except UnknownNameError:
+        return None
+
+
+def image_scene(file_name: str) -> Scene | None:
+    """Return the scene that a file name built like the release's, scene and number, begins with.
+
+    Examples:
+        >>> image_scene("harbor_port_00001.jpg").published
+        'harbor&port'
+    """
+    prefix, _, number = split_suffix(file_name)[0].rpartition("_")
+    published = _published_scene(prefix) if number.isdecimal() else None
+    return find_scene(published) if published else None

@@ -1,0 +1,138 @@
+"""Opening a source: find its parts, read its labels, match rows and images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+from mlrsnet_hf.errors import ReleaseError, UnknownNameError, name_alternatives
+from mlrsnet_hf.release.image_stores import ImageStore
+from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
+from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
+from mlrsnet_hf.release.names import image_id, split_suffix
+from mlrsnet_hf.release.pairing import pair, refuse_left_over
+from mlrsnet_hf.release.parquet import open_parquet, parquet_files
+from mlrsnet_hf.release.release import Entry, ReadLabelFile, Release, ScenePart
+from mlrsnet_hf.release.repair import LabelSource, verified_labels
+from mlrsnet_hf.release.tree import DiskFolder, File
+from mlrsnet_hf.taxonomy import Scene
+
+
+def open_release(source: str | Path, labels: LabelSource = "verified") -> Release:
+    """Open MLRSNet in any of its published forms and match its rows with its images.
+
+    The source is one of
+
+    * a folder with `Images/<scene>/*.jpg` and `Labels/<scene>.csv`; in place of a scene's folder may stand
+      `Images/<scene>.rar` or `Images/<scene>.zip`;
+    * an archive of such a folder, as the one ZIP from Mendeley, in which RAR files lie;
+    * Parquet files with the columns `image` and `label` or `labels`, as copies on the Hub have, or the folder that
+      holds them; a repository made by `mlrsnet prepare` is one.
+
+    Any subset of the 46 scenes will do. Names match in any letter case, scenes by canonical or published name, images
+    with the suffix .jpg, .jpeg, .png, .tif or .tiff. Opening reads the labels and lists the images but reads none,
+    except that a RAR or ZIP file inside an archive is copied to a temporary file (see `TMPDIR`), one at a time, each
+    time it is listed or read.
+
+    Args:
+        source: A folder or file.
+        labels: `verified` repairs the published faults (see `verified_labels`), `as-published` takes the labels as
+            they are.
+
+    Raises:
+        UnknownNameError: `labels` is neither.
+        ReleaseError: The source is missing, empty or not laid out like the release; a scene is unknown; a row has no
+            image or an image no row; a label file is faulty; an archive is damaged, or holds what is refused: paths
+            that lead out of it, links, absurd sizes; a Parquet file does not name its images.
+    """
+    _check(labels)
+    source = Path(source)
+    files = _parquet_files(source)
+    if files:
+        return open_parquet(source, files, labels)
+    folder = source_folder(source)
+    images = find_images(folder)
+    label_files = find_label_files(folder)
+    _refuse_unpaired_scenes(images, label_files)
+    scenes = sorted(images, key=lambda scene: scene.id)
+    release = Release(source, tuple(_part(scene, label_files[scene], images[scene], labels) for scene in scenes))
+    _refuse_repeated_ids(release)
+    return release
+
+
+def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[Entry, ...]:
+    """Read the labels of a source, whose images need not be there.
+
+    Args:
+        source: What `open_release` takes, or the label files alone: a folder or archive with `<scene>.csv` files,
+            directly or in a folder named `Labels`.
+        labels: As for `open_release`.
+
+    Returns:
+        By scene id, then by image id; file names are those of the label files.
+
+    Raises:
+        UnknownNameError: `labels` is neither.
+        ReleaseError: There are no label files, or one is faulty.
+    """
+    _check(labels)
+    source = Path(source)
+    files = _parquet_files(source)
+    if files:
+        return open_parquet(source, files, labels).entries
+    found = find_label_files(source_folder(source), alone=True)
+    entries: list[Entry] = []
+    for scene in sorted(found, key=lambda scene: scene.id):
+        rows = parse_label_file(found[scene].content(), found[scene].place)
+        entries += sorted((_entry(scene, row, row.file_name, labels) for row in rows), key=lambda entry: entry.id)
+    return tuple(entries)
+
+
+def _check(labels: str) -> None:
+    if labels not in get_args(LabelSource):
+        raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(labels, get_args(LabelSource)))
+
+
+def _parquet_files(source: Path) -> list[Path]:
+    """Return the Parquet files that a source is, unless it is laid out like the release."""
+    if source.is_dir() and any(has_part(DiskFolder(source), name) for name in (IMAGES, LABELS)):
+        return []
+    return parquet_files(source)
+
+
+def _part(scene: Scene, label_file: File, images: ImageStore, labels: LabelSource) -> ScenePart:
+    content = label_file.content()
+    pairing = pair(parse_label_file(content, label_file.place), images.names)
+    refuse_left_over(pairing, label_file.place, images.place)
+    return ScenePart(
+        entries=tuple(_entry(scene, row, name, labels) for _, row, name in pairing.pairs),
+        image_names=tuple(name for _, _, name in pairing.pairs),
+        images=images,
+        label_file=ReadLabelFile.of(label_file, content),
+    )
+
+
+def _entry(scene: Scene, row: LabelRow, image_name: str, labels: LabelSource) -> Entry:
+    name = image_id(row.file_name)
+    chosen = row.labels if labels == "as-published" else verified_labels(scene, name, row.labels)
+    return Entry(name, name + split_suffix(image_name)[1], scene, chosen, chosen != row.labels)
+
+
+def _refuse_unpaired_scenes(images: Mapping[Scene, ImageStore], label_files: Mapping[Scene, File]) -> None:
+    for scene, store in images.items():
+        if scene not in label_files:
+            raise ReleaseError(f"{store.place}: no label file for this scene", f"Add Labels/{scene.published}.csv.")
+    for scene, file in label_files.items():
+        if scene not in images:
+            raise ReleaseError(
+                f"{file.place}: no images for this scene", f"Add Images/{scene.published}/ or remove the file."
+            )
+
+
+def _refuse_repeated_ids(release: Release) -> None:
+    places: dict[str, str] = {}
+    for part in release.parts:
+        for entry, name in zip(part.entries, part.image_names, strict=True):
+            here = f"{part.images.place}/{name}"
+            first = places.setdefault(entry.id.casefold(), here)
+            if first is not here:
+                raise ReleaseError(f"{first} and {here}: one id in two scenes", "Rename one, in its label file too.")

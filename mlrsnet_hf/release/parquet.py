@@ -1,0 +1,242 @@
+"""Parquet files with embedded images: copies on the Hub, and repositories made by `mlrsnet prepare`.
+
+The columns are `image` (bytes and path, as `datasets` writes an image) and `labels` or `label`. What makes a copy
+usable is the path: its stem gives scene and id as in the release. A repository of our own has a column `repaired` too.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlrsnet_hf.errors import ReleaseError, UnknownNameError
+from mlrsnet_hf.release.archives import disk_stamp
+from mlrsnet_hf.release.image_stores import Found
+from mlrsnet_hf.release.names import image_id, image_scene, is_clutter, split_suffix
+from mlrsnet_hf.release.release import Entry, Release, ScenePart
+from mlrsnet_hf.release.repair import LabelSource, verified_labels
+from mlrsnet_hf.taxonomy import LABELS, Scene, find_label
+
+_LABEL_COLUMNS = ("labels", "label")
+_COPY = "Use a copy whose images kept their published names, such as airplane_00001.jpg, or the release itself."
+_BATCH = 128
+"""Images in memory at once, of however large a row group."""
+
+
+class _Row(NamedTuple):
+    """A row, and where its image lies."""
+
+    file_name: str
+    labels: tuple[int, ...]
+    repaired: bool
+    file: Path
+    group: int
+    """Row group."""
+    position: int
+    """In the row group."""
+
+
+def parquet_files(source: Path) -> list[Path]:
+    """Return the Parquet files that a source is: a file, or a folder with some in it or up to two folders below."""
+    if source.is_file():
+        return [source] if source.suffix.casefold() == ".parquet" else []
+    found = (path for pattern in ("*", "*/*", "*/*/*") for path in source.glob(f"{pattern}.parquet"))
+    return sorted(path for path in found if not any(map(is_clutter, path.relative_to(source).parts)))
+
+
+def open_parquet(source: Path, files: Sequence[Path], labels: LabelSource) -> Release:
+    """Open Parquet files as a release; rows may be spread over them in any order.
+
+    Raises:
+        ReleaseError: A file cannot be read or lacks a column, the name of an image is missing, is not built like the
+            release's or occurs twice, the labels are not the release's, or published labels are asked for and the
+            files hold repaired ones.
+    """
+    by_scene: dict[Scene, dict[str, _Row]] = defaultdict(dict)
+    for file in files:
+        for row in _rows(file):
+            scene, name = _scene(row), image_id(row.file_name)
+            first = by_scene[scene].setdefault(name, row)
+            if first is not row:
+                raise ReleaseError(f"{_where(first)} and {_where(row)}: both hold {name}", "Pass each image once.")
+            if row.repaired and labels == "as-published":
+                raise ReleaseError(
+                    f"{_where(row)}: the labels are repaired ones",
+                    "The published labels are not in it; pass the release.",
+                )
+    if not by_scene:
+        raise ReleaseError(f"{source}: no rows in it", _COPY)
+    scenes = sorted(by_scene, key=lambda scene: scene.id)
+    return Release(source, tuple(_part(source, files, scene, by_scene[scene], labels) for scene in scenes))
+
+
+class ParquetImages:
+    """One scene's images in Parquet files."""
+
+    def __init__(self, source: Path, files: Sequence[Path], rows: Iterable[_Row]) -> None:
+        self.place = str(source)
+        self._source = source
+        self._files = files
+        self._rows = {row.file_name: row for row in rows}
+        self.names: Sequence[str] = list(self._rows)
+
+    def read(self, names: Sequence[str]) -> Iterator[Found]:
+        """See `ImageStore.read`; the order is that of the files."""
+        groups: dict[tuple[Path, int], dict[int, str]] = defaultdict(dict)
+        for name in names:
+            row = self._rows[name]
+            groups[row.file, row.group][row.position] = name
+        for (file, group), positions in sorted(groups.items()):
+            for position, content in _images(file, group):
+                if position in positions:
+                    yield positions.pop(position), content
+                    if not positions:
+                        break
+
+    def stamps(self) -> list[str]:
+        """See `ImageStore.stamps`."""
+        return [disk_stamp(file) for file in self._files]
+
+
+def _part(source: Path, files: Sequence[Path], scene: Scene, rows: dict[str, _Row], labels: LabelSource) -> ScenePart:
+    names = sorted(rows)
+    return ScenePart(
+        entries=tuple(_entry(scene, name, rows[name], labels) for name in names),
+        image_names=tuple(rows[name].file_name for name in names),
+        images=ParquetImages(source, files, rows.values()),
+        label_file=None,
+    )
+
+
+def _entry(scene: Scene, name: str, row: _Row, labels: LabelSource) -> Entry:
+    chosen = row.labels if labels == "as-published" else verified_labels(scene, name, row.labels)
+    suffix = split_suffix(row.file_name)[1]
+    return Entry(name, name + suffix, scene, chosen, row.repaired or chosen != row.labels)
+
+
+def _rows(file: Path) -> Iterator[_Row]:
+    """Yield the rows of a file, without their images."""
+    parquet = _open(file)
+    column = _label_column(file, parquet.schema_arrow)
+    columns = ["image.path", column, *({"repaired"} & set(parquet.schema_arrow.names))]
+    decode = _decoder(parquet, file, column)
+    for group in range(parquet.num_row_groups):
+        table = _guarded(file, partial(parquet.read_row_group, group, columns=columns))
+        paths = table.column("image").combine_chunks().field("path").to_pylist()
+        repaired = table.column("repaired").to_pylist() if "repaired" in columns else [False] * len(paths)
+        labels = table.column(column).to_pylist()
+        for position, (path, values, flag) in enumerate(zip(paths, labels, repaired, strict=True)):
+            name = (path or "").replace("\\", "/").rpartition("/")[2]
+            yield _Row(name, decode(group, position, values), bool(flag), file, group, position)
+
+
+def _open(file: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+    from pyarrow.parquet import ParquetFile
+
+    return _guarded(file, partial(ParquetFile, file))
+
+
+def _guarded(file: Path, act: Callable[[], Any]) -> Any:  # noqa: ANN401
+    from pyarrow import ArrowException
+
+    try:
+        return act()
+    except (ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ReleaseError(f"{file}: cannot be read as a Parquet file ({reason})", "Fetch it again.") from error
+
+
+def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
+    """Return the name of the column with the labels, the columns being those of a copy."""
+    from pyarrow import types
+
+    image = schema.field("image").type if "image" in schema.names else None
+    if image is None or not types.is_struct(image) or {field.name for field in image} < {"bytes", "path"}:
+        raise ReleaseError(f"{file}: no column 'image' with the bytes and path of image files", _COPY)
+    for name in _LABEL_COLUMNS:
+        if name in schema.names and types.is_list(schema.field(name).type):
+            return name
+    raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
+
+
+Decode = Callable[[int, int, Sequence[Any] | None], tuple[int, ...]]
+
+
+def _decoder(parquet: Any, file: Path, column: str) -> Decode:  # noqa: ANN401
+    """Return what turns a row's value into label ids; a value that occurs again is not looked at again."""
+    by_class = _class_labels(parquet.schema_arrow, file, column)
+    known: dict[tuple[Any, ...], tuple[int, ...]] = {}
+
+    def decode(group: int, position: int, values: Sequence[Any] | None) -> tuple[int, ...]:
+        key = tuple(values or ())
+        if key not in known:
+            try:
+                known[key] = tuple(sorted(set(_label_ids(key, by_class))))
+            except (UnknownNameError, ValueError, TypeError) as error:
+                reason = error.found if isinstance(error, UnknownNameError) else str(error)
+                where = f"{file}, row group {group}, row {position}"
+                raise ReleaseError(f"{where}: {reason}", "Use a copy with MLRSNet's 60 labels.") from error
+        return known[key]
+
+    return decode
+
+
+def _label_ids(values: tuple[Any, ...], by_class: Sequence[int]) -> list[int]:
+    """Return label ids from names, from ids, or from 60 zeros and ones.
+
+    Sixty numbers that are zeros and ones are not ids, because no image carries all labels.
+    """
+    if all(isinstance(value, str) for value in values):
+        return [find_label(value).id for value in values]
+    if len(values) == len(LABELS) and set(values) <= {0, 1}:
+        return [label_id for label_id, value in enumerate(values) if value]
+    wrong = [value for value in values if type(value) is not int or not 0 <= value < len(by_class)]
+    if wrong:
+        raise ValueError(f"label {wrong[0]!r} is none of the ids 0 to {len(by_class) - 1}")
+    return [by_class[value] for value in values]
+
+
+def _class_labels(schema: Any, file: Path, column: str) -> Sequence[int]:  # noqa: ANN401
+    """Return the label ids that the column's numbers stand for: by the names of its classes, else as in the release."""
+    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    names = _names(features.get(column))
+    try:
+        return [find_label(name).id for name in names] if names else range(len(LABELS))
+    except UnknownNameError as error:
+        raise ReleaseError(f"{file}: column {column!r}: {error.found}", error.remedy) from error
+
+
+def _names(feature: Any) -> list[str]:  # noqa: ANN401 - as `datasets` writes it, which differs between its versions
+    """Return the class names of a list of `ClassLabel`."""
+    inner = feature[0] if isinstance(feature, list) and feature else feature
+    while isinstance(inner, dict) and "names" not in inner and "feature" in inner:
+        inner = inner["feature"]
+    return list(inner["names"]) if isinstance(inner, dict) and inner.get("names") else []
+
+
+def _scene(row: _Row) -> Scene:
+    if not row.file_name:
+        raise ReleaseError(f"{_where(row)}: the image has no file name, so that its scene and id are not known", _COPY)
+    scene = image_scene(row.file_name)
+    if scene is None:
+        raise ReleaseError(
+            f"{_where(row)}: the file name {row.file_name!r} does not begin with one of MLRSNet's 46 scenes", _COPY
+        )
+    return scene
+
+
+def _where(row: _Row) -> str:
+    return f"{row.file}, row group {row.group}, row {row.position}"
+
+
+def _images(file: Path, group: int) -> Iterator[tuple[int, bytes]]:
+    """Yield position and content of a row group's images."""
+    parquet = _open(file)
+    position = 0
+    batches = parquet.iter_batches(batch_size=_BATCH, row_groups=[group], columns=["image.bytes"])
+    while (batch := _guarded(file, partial(next, batches, None))) is not None:
+        for content in batch.column("image").field("bytes").to_pylist():
+            yield position, content or b""
+            position += 1

@@ -1,0 +1,160 @@
+"""A release that is open: entries in their order, and the images behind them."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlrsnet_hf.errors import ImageError, ReleaseError
+from mlrsnet_hf.release.image_stores import Found, ImageStore
+from mlrsnet_hf.release.image_structure import image_fault
+from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.tree import File
+from mlrsnet_hf.taxonomy import Scene
+
+OnUnreadable = Callable[["Entry", ImageError], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The annotation of an image."""
+
+    id: str
+    """Published file stem, such as `airplane_00001`, whichever way the source spells it."""
+    file_name: str
+    """The id with the suffix of the image file."""
+    scene: Scene
+    labels: tuple[int, ...]
+    """Label ids, ascending."""
+    repaired: bool
+    """Whether the labels differ from the published ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLabelFile:
+    """A label file, and the SHA-256 of what was read from it."""
+
+    file: File
+    digest: str
+
+    @classmethod
+    def of(cls, file: File, content: bytes) -> "ReadLabelFile":
+        """Note what was read."""
+        return cls(file, hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePart:
+    """One scene of a release."""
+
+    entries: tuple[Entry, ...]
+    """By image id."""
+    image_names: tuple[str, ...]
+    """Of the entries' files, as the store knows them."""
+    images: ImageStore
+    label_file: ReadLabelFile | None
+    """None where the labels stand beside the images, as in Parquet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A checked release, or the part of it that is there."""
+
+    root: Path
+    """The source that was opened."""
+    parts: tuple[ScenePart, ...]
+    """By scene id."""
+    entries: tuple[Entry, ...] = field(init=False, repr=False)
+    """By scene id, then by image id."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", tuple(entry for part in self.parts for entry in part.entries))
+
+    def records(
+        self, entries: Collection[Entry] | None = None, on_unreadable: OnUnreadable | None = None
+    ) -> Iterator[Record]:
+        """Yield the records in the order of `entries`, their image files untouched.
+
+        Images are read one at a time. An archive is read from front to back, so that of a scene whose archive has
+        another order than the ids, the images that come early are held.
+
+        Args:
+            entries: Only the records of these; by default all.
+            on_unreadable: Is told of an image that cannot be read, which is then left out; by default that is an error.
+
+        Raises:
+            ImageError: An image cannot be read, is no JPEG, PNG or TIFF, or is cut short.
+        """
+        wanted = None if entries is None else {entry.id for entry in entries}
+        for part in self.parts:
+            chosen = [
+                (entry, name)
+                for entry, name in zip(part.entries, part.image_names, strict=True)
+                if wanted is None or entry.id in wanted
+            ]
+            if chosen:
+                yield from _records(part.images, chosen, on_unreadable)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the label files' content and of name, size and modification time of images and archives.
+
+        The label files count as they were read when the release was opened. The location does not enter, so that a
+        moved copy keeps its fingerprint; nor does the choice between verified and published labels.
+        """
+        digest = hashlib.sha256()
+        for part in self.parts:
+            scene = part.entries[0].scene.published
+            if part.label_file:
+                digest.update(f"{scene}.csv {part.label_file.digest}\n".encode())
+            for stamp in part.images.stamps():
+                digest.update(f"{scene}/{stamp}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def refuse_changed_labels(self) -> None:
+        """Refuse a release whose label files are no longer what they were when it was opened.
+
+        Raises:
+            ReleaseError: One was changed or is gone.
+        """
+        for part in self.parts:
+            read = part.label_file
+            if read and ReadLabelFile.of(read.file, read.file.content()) != read:
+                raise ReleaseError(f"{read.file.place}: changed while it was in use", "Run again, and leave it be.")
+
+
+def _records(
+    images: ImageStore, chosen: Sequence[tuple[Entry, str]], on_unreadable: OnUnreadable | None
+) -> Iterator[Record]:
+    names = [name for _, name in chosen]
+    for (entry, name), content in zip(chosen, _in_order(names, images.read(names)), strict=True):
+        if content is None:
+            content = ImageError(f"{images.place}/{name}: no longer there", "Do not change the source meanwhile.")
+        elif isinstance(content, bytes):
+            fault = image_fault(content)
+            if fault is None:
+                yield Record(
+                    id=entry.id,
+                    file_name=entry.file_name,
+                    scene=entry.scene,
+                    labels=entry.labels,
+                    image=content,
+                    repaired=entry.repaired,
+                )
+                continue
+            remedy = "Fetch the image again, or remove it and its row."
+            content = ImageError(f"{images.place}/{name}: {fault}", remedy)
+        if on_unreadable is None:
+            raise content
+        on_unreadable(entry, content)
+
+
+def _in_order(names: Sequence[str], found: Iterator[Found]) -> Iterator[bytes | ImageError | None]:
+    """Yield what was found under each name, None for nothing; hold what comes before its turn."""
+    held: dict[str, bytes | ImageError] = {}
+    for name in names:
+        while name not in held:
+            early = next(found, None)
+            if early is None:
+                break
+            held[early[0]] = early[1]
+        yield held.pop(name, None)
