@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlrsnet-hf {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
+    _add_prepare(commands)
     _add_synthesize(commands)
     return parser
 
@@ -76,6 +77,29 @@ def _synthesize(options: argparse.Namespace) -> None:
 
     images_per_scene = None if options.full_size else options.images_per_scene
     write_synthetic_release(options.output_dir, images_per_scene, seed=options.seed, processes=options.processes)
+
+
+def _add_prepare(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "prepare",
+        "turn a copy of the release into a repository for the Hub",
+        "Turn any copy of the release into a dataset repository: Parquet files with the images, each stored once, all "
+        "ratio and retrieval protocols, and a card. A run that was cut short is completed by the next.",
+    )
+    parser.add_argument("source", type=Path, help="a copy of the release: folder, archives, or Parquet")
+    parser.add_argument("target", type=Path, help="the folder to create")
+    parser.add_argument(
+        "--labels", choices=["verified", "as-published"], default="verified", help="repair the published faults or not"
+    )
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be read")
+    parser.set_defaults(run=_prepare)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.publishing.prepare import prepare
+
+    print(prepare(options.source, options.target, options.labels, options.skip_unreadable).summary())
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors
