@@ -180,7 +180,7 @@ def _pictures(copy: Copy | None) -> str:
     if not copy:
         return ""
     return (
-        f"![One image of each scene, with its labels]({copy.scenes_picture})\n\n"
+        f"\n![One image of each scene, with its labels]({copy.scenes_picture})\n\n"
         f"![How many images carry each label]({copy.labels_picture})\n"
     )
 

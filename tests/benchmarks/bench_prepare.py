@@ -9,6 +9,7 @@ only the first row is timed without imports. About 10 GB of disk.
 """
 
 import argparse
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 from mlrsnet_hf.dataset.synthetic import synthetic_records
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.release import Record, write_release
-from mlrsnet_hf.taxonomy import SCENES
+from mlrsnet_hf.taxonomy import SCENES, Scene
 
 LABEL_FILES = Path(__file__).parents[3] / "shared/data/mlrsnet_labels_2021"
 DRAWN_PER_SCENE = 40
@@ -99,29 +100,39 @@ def timed(command: list[str | Path], name: str) -> float:
 def build_stand_in(root: Path, share: float) -> None:
     """Write the release folder."""
     drawn: dict[int, list[Record]] = {}
-    for record in synthetic_records({scene: DRAWN_PER_SCENE for scene in SCENES}, processes=os.cpu_count() or 1):
+    for record in synthetic_records(dict.fromkeys(SCENES, DRAWN_PER_SCENE), processes=os.cpu_count() or 1):
         drawn.setdefault(record.scene.id, []).append(record)
-    write_release((variant(drawn[s.id], s.published, i) for s in SCENES for i in range(round(s.images * share))), root)
-    if share == 1 and LABEL_FILES.is_dir():
-        with tarfile.open(next(LABEL_FILES.glob("*.tar.*"))) as archive:
-            for member in archive.getmembers():
-                if member.name.endswith(".csv"):
-                    content = archive.extractfile(member)
-                    assert content
-                    (root / "Labels" / Path(member.name).name).write_bytes(content.read())
+    contents = label_files() if share == 1 else {}
+    names = {scene: published_stems(scene, contents.get(f"{scene.published}.csv"), share) for scene in SCENES}
+    write_release(
+        (variant(drawn[s.id][i % DRAWN_PER_SCENE], stem) for s in SCENES for i, stem in enumerate(names[s])), root
+    )
+    for name, content in contents.items():
+        (root / "Labels" / name).write_bytes(content)
 
 
-def variant(drawn: list[Record], scene: str, index: int) -> Record:
+def label_files() -> dict[str, bytes]:
+    """Return the label files of 2021 by name, none if they are not there."""
+    archives = list(LABEL_FILES.glob("*.tar.*"))
+    if not archives:
+        return {}
+    with tarfile.open(archives[0]) as archive:
+        members = [member for member in archive.getmembers() if member.name.endswith(".csv")]
+        return {Path(member.name).name: archive.extractfile(member).read() for member in members}  # type: ignore
+
+
+def published_stems(scene: Scene, label_file: bytes | None, share: float) -> list[str]:
+    """Return the stems of a scene's images, as many as wanted; made up if there is no label file."""
+    if label_file is None:
+        return [f"{scene.published}_{i + 1:05}" for i in range(round(scene.images * share))]
+    return [line.partition(b",")[0].decode().rpartition(".")[0] for line in label_file.splitlines()[1:] if line]
+
+
+def variant(record: Record, stem: str) -> Record:
     """Return a drawn record under another name, with a comment that makes its file one of a kind."""
-    record = drawn[index % len(drawn)]
-    stem = f"{scene}_{index + 1:05}"
     comment = b"\xff\xfe" + (len(stem) + 2).to_bytes(2) + stem.encode()
-    return Record(
-        id=stem,
-        file_name=f"{stem}.jpg",
-        scene=record.scene,
-        labels=record.labels,
-        image=record.image[:2] + comment + record.image[2:],
+    return dataclasses.replace(
+        record, id=stem, file_name=f"{stem}.jpg", image=record.image[:2] + comment + record.image[2:]
     )
 
 
