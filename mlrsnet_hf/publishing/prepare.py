@@ -18,7 +18,7 @@ from mlrsnet_hf.dataset.repository_files import WrittenFile, write_files
 from mlrsnet_hf.dataset.repository_parts import PlannedFile, cut_parts, plan_files
 from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
 from mlrsnet_hf.dataset.synthetic import contact_sheet
-from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.publishing.card_pictures import label_distribution
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit
 from mlrsnet_hf.publishing.growing_folder import GrowingFolder, growing_folder, refuse_existing
@@ -115,7 +115,7 @@ def prepare(
     }
     with growing_folder(target, origin) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
-        release.refuse_changed_labels()
+        _refuse_changes(release, str(origin["source"]))
         copy = Copy(
             splits=_stored_splits(files, planned, parts.splits),
             labels=labels,
@@ -133,6 +133,13 @@ def prepare(
         manifest = {**origin, "parquet": [file.to_json() for file in written]}
         (folder.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return Prepared(target, card, written, taken_up)
+
+
+def _refuse_changes(release: Release, fingerprint: str) -> None:
+    """Refuse a source that is no longer what it was when it was opened."""
+    release.refuse_changed_labels()
+    if release.fingerprint() != fingerprint:
+        raise ReleaseError(f"{release.root}: images changed while they were read", "Run again, and leave them be.")
 
 
 def _digest(planned: Sequence[PlannedFile]) -> str:

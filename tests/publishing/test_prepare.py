@@ -127,18 +127,20 @@ def test_unreadable_image_is_named_or_left_out(release: Path, tmp_path: Path) ->
     assert load_dataset(str(prepared.folder), "all")["train"].num_rows == 359
 
 
-def test_labels_that_change_meanwhile_are_refused(
-    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("changed", ["Labels/beach.csv", "Images/beach/beach_00007.jpg"])
+def test_source_that_changes_meanwhile_is_refused(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     write_files = module.write_files
 
     def change(*arguments: object) -> None:
         write_files(*arguments)  # type: ignore[arg-type]
-        path = release / "Labels/beach.csv"
-        path.write_text(path.read_text().replace(",1", ",0", 1))
+        path = release / changed
+        path.write_bytes(path.read_bytes().replace(b",1", b",0", 1))
+        os.utime(path)
 
     monkeypatch.setattr(module, "write_files", change)
-    with pytest.raises(ReleaseError, match=r"beach\.csv: changed"):
+    with pytest.raises(ReleaseError, match="changed while"):
         prepare(release, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
