@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_demo(commands)
+    _add_prepare(commands)
     _add_stats(commands)
     _add_synthesize(commands)
     return parser
@@ -42,51 +43,6 @@ def _add_command(
         name, help=summary, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     return parser
-
-
-def _add_demo(commands: argparse._SubParsersAction) -> None:
-    parser = _add_command(
-        commands,
-        "demo",
-        "run the whole job on synthetic scenes",
-        "Draw synthetic scenes, fine-tune a small network on them, evaluate it on the test split and save it. "
-        "Needs neither data nor a network; about two minutes on two cores.",
-    )
-    parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-demo"), help="where everything is written")
-    parser.add_argument("--seed", type=_seed, default=0, help="seed of the scenes, the split and the training")
-    parser.set_defaults(run=_demo)
-
-
-def _demo(options: argparse.Namespace) -> None:
-    require_extra("train")
-    from mlrsnet_hf.demo import run_demo
-
-    run_demo(options.output_dir, seed=options.seed)
-
-
-def _add_synthesize(commands: argparse._SubParsersAction) -> None:
-    parser = _add_command(
-        commands,
-        "synthesize",
-        "draw synthetic scenes into a release folder",
-        "Draw synthetic scenes into a folder in the layout of the release, with a contact sheet in it.",
-    )
-    parser.add_argument("output_dir", type=Path, help="the folder to create")
-    amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--images-per-scene", type=_count(1), default=20, help="images of each of the 46 scenes")
-    amount.add_argument("--full-size", action="store_true", help="as many images per scene as MLRSNet has, 109,161")
-    parser.add_argument("--seed", type=_seed, default=0, help="another seed, other images")
-    parser.add_argument("--processes", type=_count(1), default=default_processes(), help="processes that draw")
-    parser.set_defaults(run=_synthesize)
-
-
-def _synthesize(options: argparse.Namespace) -> None:
-    from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
-
-    root: Path = options.output_dir
-    images_per_scene = None if options.full_size else options.images_per_scene
-    release = write_synthetic_release(root, images_per_scene, options.seed, options.processes)
-    print(f"{len(release.entries):,} synthetic images: {root}, at a glance: {root / CONTACT_SHEET}")
 
 
 def _add_audit(commands: argparse._SubParsersAction) -> None:
@@ -116,6 +72,49 @@ def _audit(options: argparse.Namespace) -> None:
     sys.exit(print_audit(options.source, processes=options.processes, as_json=options.json))
 
 
+def _add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "demo",
+        "run the whole job on synthetic scenes",
+        "Draw synthetic scenes, fine-tune a small network on them, evaluate it on the test split and save it. "
+        "Needs neither data nor a network; about two minutes on two cores.",
+    )
+    parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-demo"), help="where everything is written")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of the scenes, the split and the training")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    require_extra("train")
+    from mlrsnet_hf.demo import run_demo
+
+    run_demo(options.output_dir, seed=options.seed)
+
+
+def _add_prepare(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "prepare",
+        "turn a copy of the release into a repository for the Hub",
+        "Turn any copy of the release into a dataset repository: Parquet files with the images, each stored once, all "
+        "ratio and retrieval protocols, and a card. A run that was cut short is completed by the next.",
+    )
+    parser.add_argument("source", type=Path, help="a copy of the release: folder, archives, or Parquet")
+    parser.add_argument("target", type=Path, help="the folder to create")
+    parser.add_argument(
+        "--labels", choices=["verified", "as-published"], default="verified", help="repair the published faults or not"
+    )
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be read")
+    parser.set_defaults(run=_prepare)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.publishing.prepare import prepare
+
+    print(prepare(options.source, options.target, options.labels, options.skip_unreadable).summary())
+
+
 def _add_stats(commands: argparse._SubParsersAction) -> None:
     parser = _add_command(
         commands,
@@ -139,6 +138,31 @@ def _stats(options: argparse.Namespace) -> None:
     from mlrsnet_hf.reports.statistics_report import write_statistics
 
     print(write_statistics(options.source, options.output_dir, options.labels, processes=options.processes))
+
+
+def _add_synthesize(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "synthesize",
+        "draw synthetic scenes into a release folder",
+        "Draw synthetic scenes into a folder in the layout of the release, with a contact sheet in it.",
+    )
+    parser.add_argument("output_dir", type=Path, help="the folder to create")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--images-per-scene", type=_count(1), default=20, help="images of each of the 46 scenes")
+    amount.add_argument("--full-size", action="store_true", help="as many images per scene as MLRSNet has, 109,161")
+    parser.add_argument("--seed", type=_seed, default=0, help="another seed, other images")
+    parser.add_argument("--processes", type=_count(1), default=default_processes(), help="processes that draw")
+    parser.set_defaults(run=_synthesize)
+
+
+def _synthesize(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
+
+    root: Path = options.output_dir
+    images_per_scene = None if options.full_size else options.images_per_scene
+    release = write_synthetic_release(root, images_per_scene, options.seed, options.processes)
+    print(f"{len(release.entries):,} synthetic images: {root}, at a glance: {root / CONTACT_SHEET}")
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors

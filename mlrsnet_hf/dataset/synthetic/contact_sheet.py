@@ -17,23 +17,24 @@ _NAME_SIZE, _LABEL_SIZE = 14, 10
 _LABEL_LINES = 4
 
 
-def contact_sheet(records: Iterable[Record], columns: int = 8, tile: int = 192) -> Image.Image:
+def contact_sheet(records: Iterable[Record], columns: int = 8, tile: int = 192, title: str = TITLE) -> Image.Image:
     """Lay out records on a sheet, each with its scene and labels beneath.
 
     Args:
         records: The records, in reading order.
         columns: Pictures in a row.
         tile: Width and height of a picture, in pixels.
+        title: Stands above the pictures.
 
     Returns:
-        The sheet, mode "RGB", titled "MLRSNet synthetic demo".
+        The sheet, mode "RGB".
     """
     records = list(records)
     rows = max(-(-len(records) // columns), 1)
     cell_height = tile + _NAME_SIZE + _LABEL_LINES * (_LABEL_SIZE + 2) + _GAP + 6
     sheet = Image.new("RGB", (_GAP + columns * (tile + _GAP), _HEAD + rows * cell_height), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, 10), TITLE, fill="black", font=ImageFont.load_default(22))
+    draw.text((_GAP, 10), title, fill="black", font=ImageFont.load_default(22))
     for i, record in enumerate(records):
         row, column = divmod(i, columns)
         _place(sheet, record, _GAP + column * (tile + _GAP), _HEAD + row * cell_height, tile)

@@ -1,0 +1,238 @@
+"""Records to Parquet files, as fast as the disk takes them.
+
+One thread reads, one writes, one hashes and waits for the disk. At most `_AHEAD` row groups wait between them, so that
+memory does not grow with the number of images.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlrsnet_hf.dataset.image_size import image_size
+from mlrsnet_hf.dataset.repository_parts import PlannedFile
+from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
+from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.release import Entry, Record, Release
+
+ROW_GROUP = 100
+"""Rows in a group, about: small enough that the first row comes at once, also over a network."""
+USUAL_SIZE = (256, 256)
+
+_AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A Parquet file that is whole, and what was noticed in writing it."""
+
+    name: str
+    rows: int
+    """0 if none of the file's images can be read; there is no file then."""
+    file_bytes: int
+    data_bytes: int
+    """Size of the rows in memory."""
+    sha256: str
+    unusual_sizes: dict[str, list[int]] = field(default_factory=dict)
+    """Width and height of images that are not 256x256, by id."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Images that were left out, by id, and why."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON has them."""
+        return asdict(self)
+
+    def is_whole(self, folder: Path) -> bool:
+        """Say whether the file still is what was written."""
+        if not self.rows:
+            return True
+        path = folder / self.name
+        try:
+            return path.stat().st_size == self.file_bytes and _sha256(path) == self.sha256
+        except OSError:
+            return False
+
+
+def write_files(
+    release: Release,
+    files: Sequence[PlannedFile],
+    folder: Path,
+    on_written: Callable[[WrittenFile], object],
+    on_image: Callable[[], object],
+    skip_unreadable: bool = False,
+) -> None:
+    """Write planned files, in the order of the release's scenes.
+
+    Args:
+        release: Where the images come from.
+        files: What to write.
+        folder: Where to.
+        on_written: Is told of every file that is whole and has reached the disk.
+        on_image: Is called for every image.
+        skip_unreadable: Whether an image that cannot be read is left out rather than an error.
+
+    Raises:
+        ImageError: An image cannot be read; the message names it.
+        OSError: The folder cannot be written.
+    """
+    opened = (_OpenFile(planned, folder) for planned in files)
+    file_of = {image_id: file for file, planned in zip(opened, files, strict=True) for image_id in planned.ids}
+    entries = [entry for entry in release.entries if entry.id in file_of]
+    with _Stages(on_written) as stages:
+
+        def leave_out(entry: Entry, error: ImageError) -> None:
+            file_of.pop(entry.id).leave_out(entry.id, str(error), stages)
+            on_image()
+
+        for record in release.records(entries, on_unreadable=leave_out if skip_unreadable else None):
+            file_of.pop(record.id).add(record, stages)
+            on_image()
+
+
+class _Stages:
+    """The threads that write files and that finish them, each in the order of the calls; errors come out here."""
+
+    def __init__(self, on_written: Callable[[WrittenFile], object]) -> None:
+        self._on_written = on_written
+        self._writing, self._finishing = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
+        self._last: deque[Future[None]] = deque()
+
+    def __enter__(self) -> "_Stages":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writing.shutdown()
+        self._finishing.shutdown()
+        if kind is None:
+            for future in (*self._pending, *self._last):
+                future.result()
+
+    def write(self, task: Callable[[], None]) -> None:
+        """Have the writing thread do a task; wait if it is far behind."""
+        self._pending.append(self._writing.submit(task))
+        while len(self._pending) > _AHEAD:
+            self._pending.popleft().result()
+
+    def finish(self, file: "_OpenFile") -> None:
+        """Have a file closed, then hashed and on the disk."""
+        self.write(lambda: self._last.append(self._finishing.submit(self._tell, file.close())))
+        while self._last and self._last[0].done():
+            self._last.popleft().result()
+
+    def _tell(self, written: Callable[[], WrittenFile]) -> None:
+        self._on_written(written())
+
+
+class _OpenFile:
+    """A file that is being written."""
+
+    def __init__(self, planned: PlannedFile, folder: Path) -> None:
+        self._name = planned.name
+        self._path = folder / planned.name
+        self._awaited = len(planned.ids)
+        self._group = -(-len(planned.ids) // max(round(len(planned.ids) / ROW_GROUP), 1))
+        self._records: list[Record] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._rows = self._data_bytes = 0
+        self._unusual_sizes: dict[str, list[int]] = {}
+        self._unreadable: dict[str, str] = {}
+
+    def add(self, record: Record, stages: _Stages) -> None:
+        """Take a record; hand on a row group that is full, and the file if it is."""
+        self._records.append(record)
+        self._one_less(stages)
+
+    def leave_out(self, image_id: str, reason: str, stages: _Stages) -> None:
+        """Go on without an image."""
+        self._unreadable[image_id] = reason
+        self._one_less(stages)
+
+    def _one_less(self, stages: _Stages) -> None:
+        self._awaited -= 1
+        if self._records and (not self._awaited or len(self._records) == self._group):
+            stages.write(partial(self._write, self._records))
+            self._records = []
+        if not self._awaited:
+            stages.finish(self)
+
+    def _write(self, records: list[Record]) -> None:
+        """Write a row group; in the writing thread."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, ARROW_SCHEMA, **_WRITING)
+        table = to_table(records)
+        self._writer.write_table(table, row_group_size=len(records))
+        self._rows += table.num_rows
+        self._data_bytes += table.nbytes
+        for record in records:
+            size = image_size(record.image)
+            if size != USUAL_SIZE:
+                self._unusual_sizes[record.id] = list(size)
+
+    def close(self) -> Callable[[], WrittenFile]:
+        """Close the file, in the writing thread; the rest is for the finishing one."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        return self._finish
+
+    def _finish(self) -> WrittenFile:
+        return WrittenFile(
+            name=self._name,
+            rows=self._rows,
+            file_bytes=self._path.stat().st_size if self._rows else 0,
+            data_bytes=self._data_bytes,
+            sha256=_settle(self._path) if self._rows else "",
+            unusual_sizes=self._unusual_sizes,
+            unreadable=self._unreadable,
+        )
+
+
+_WRITING: dict[str, Any] = {
+    "compression": dict.fromkeys(("id", "image.path", "group", "scene", "labels.list.element"), "snappy")
+    | {"image.bytes": "none", "repaired": "none"},
+    "use_dictionary": ["group", "scene", "labels.list.element"],
+    "write_statistics": ["id", "image.path", "group", "scene", "repaired"],
+}
+"""Images are compressed already: they are neither compressed again nor looked at."""
+
+
+def to_table(records: Sequence[Record]) -> pa.Table:
+    """Return records as a table of `ARROW_SCHEMA`, their image files untouched."""
+    image = pa.StructArray.from_arrays(
+        [
+            pa.array([record.image for record in records], pa.binary()),
+            pa.array([record.file_name for record in records], pa.string()),
+        ],
+        fields=list(ARROW_SCHEMA.field("image").type),
+    )
+    columns = [
+        pa.array([record.id for record in records], pa.string()),
+        image,
+        pa.array([record.scene.group.id for record in records], pa.int64()),
+        pa.array([record.scene.id for record in records], pa.int64()),
+        pa.array([record.labels for record in records], pa.list_(pa.int64())),
+        pa.array([record.repaired for record in records], pa.bool_()),
+    ]
+    return pa.Table.from_arrays(columns, schema=ARROW_SCHEMA)
+
+
+def _settle(path: Path) -> str:
+    """Wait until a file has reached the disk, and return its hash."""
+    digest = _sha256(path)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return digest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Datasets and models to repositories: folders that are ready for the Hub."""

@@ -1,0 +1,154 @@
+"""A folder that takes its name when it is whole, and that a later run completes if one is cut short.
+
+Until then it is called `.<name>.partial`, is locked against a second run, and holds a journal: a line of JSON for what
+it is made of, then one for every part that is done. A line that was cut short counts as not there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from mlrsnet_hf.errors import ConfigurationError
+
+_JOURNAL = "journal.jsonl"
+
+
+class GrowingFolder:
+    """The folder while it grows; made by `growing_folder`."""
+
+    def __init__(self, path: Path, origin: dict[str, Any]) -> None:
+        self.path = path
+        self.origin = origin
+        self.noted: list[dict[str, Any]] = []
+        """What earlier runs noted, if the origin is the same."""
+        lines = _lines(path / _JOURNAL)
+        if lines and lines[0] == origin:
+            self.noted = lines[1:]
+        else:
+            self.clear()
+        self._journal: IO[str] | None = None
+
+    def clear(self) -> None:
+        """Remove what earlier runs left."""
+        for child in self.path.iterdir():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+
+    def keep(self, notes: list[dict[str, Any]]) -> None:
+        """Begin the journal anew, with the notes that still hold."""
+        fresh = self.path / f"{_JOURNAL}.new"
+        with fresh.open("w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(line)}\n" for line in (self.origin, *notes))
+        fresh.replace(self.path / _JOURNAL)
+        self._journal = (self.path / _JOURNAL).open("a", encoding="utf-8")
+
+    def note(self, note: dict[str, Any]) -> None:
+        """Write down that a part is done."""
+        assert self._journal, "keep() opens the journal"
+        self._journal.write(f"{json.dumps(note)}\n")
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal:
+            self._journal.close()
+
+    def finish(self, target: Path) -> None:
+        """Take the final name."""
+        self.close()
+        (self.path / _JOURNAL).unlink()
+        for path in (*(path for path in self.path.rglob("*") if path.is_file()), self.path):
+            _sync(path)
+        self.path.rename(target)
+        _sync(target.parent)
+
+
+@contextmanager
+def growing_folder(target: Path, origin: dict[str, Any]) -> Iterator[GrowingFolder]:
+    """Yield a folder beside `target` that takes its name when the block ends without an error.
+
+    What is there when the block fails, or the process is killed, is there for the next run with the same origin.
+
+    Args:
+        target: The folder to create.
+        origin: What the folder is made of, as JSON; what another origin left is removed.
+
+    Raises:
+        ConfigurationError: The target exists, another run is at it, or the folder cannot be written.
+    """
+    refuse_existing(target)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        with _locked(partial, target):
+            folder = GrowingFolder(partial, origin)
+            try:
+                yield folder
+                folder.finish(target)
+            finally:
+                folder.close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: cannot be written ({error.strerror or error})",
+            f"What is finished is kept in {partial}; make room or mend what is wrong, and run again to go on.",
+        ) from error
+
+
+def refuse_existing(target: Path) -> None:
+    """Refuse a target that exists.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    if os.path.lexists(target):
+        raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
+
+
+@contextmanager
+def _locked(partial: Path, target: Path) -> Iterator[None]:
+    """Hold the folder against other runs; the lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - Windows, where two runs at once go unnoticed
+        yield
+        return
+    handle = os.open(partial, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The other run may have given the folder its final name just before.
+            free = os.path.samestat(os.fstat(handle), partial.stat())
+        except (BlockingIOError, FileNotFoundError):
+            free = False
+        refuse_existing(target)
+        if not free:
+            raise ConfigurationError(f"{target}: another run is writing it", "Wait until it has ended.")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a journal."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

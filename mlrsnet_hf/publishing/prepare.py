@@ -1,0 +1,257 @@
+"""Any copy of the release to a dataset repository: Parquet files with the images in them, and their card."""
+
+import hashlib
+import io
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from PIL import Image
+from tqdm.auto import tqdm
+
+from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL
+from mlrsnet_hf.dataset.repository_files import WrittenFile, write_files
+from mlrsnet_hf.dataset.repository_parts import PlannedFile, cut_parts, plan_files
+from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
+from mlrsnet_hf.dataset.synthetic import contact_sheet
+from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
+from mlrsnet_hf.publishing.card_pictures import label_distribution
+from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit
+from mlrsnet_hf.publishing.growing_folder import GrowingFolder, growing_folder, refuse_existing
+from mlrsnet_hf.release import Entry, LabelSource, Record, Release, open_release
+from mlrsnet_hf.taxonomy import LABELS, SCENES
+
+CARD = "README.md"
+DATA = "data"
+MANIFEST = "manifest.json"
+"""What the repository was made from, and size and hash of every Parquet file."""
+SCENES_PICTURE = "scenes.jpg"
+LABELS_PICTURE = "labels.png"
+
+_FORMAT = 1
+"""Raise it whenever the same source gives other files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A repository that is whole."""
+
+    folder: Path
+    card: DatasetCard
+    files: tuple[WrittenFile, ...]
+    taken_up: int
+    """Number of images that an earlier run had written."""
+
+    @property
+    def copy(self) -> Copy:
+        """What the card says of this copy."""
+        assert self.card.copy, "a prepared repository is a copy"
+        return self.card.copy
+
+    def summary(self) -> str:
+        """Return what was made, what was noticed and what to do next, for the terminal."""
+        copy, card = self.copy, self.card
+        megabytes = sum(file.file_bytes for file in self.files) / 1e6
+        first = DEFAULT_PROTOCOL if DEFAULT_PROTOCOL in copy.splits else next(iter(copy.splits))
+        scenes = sum(count > 0 for count in card.images_per_scene.values())
+        lines = [
+            f"{card.total:,} images of {scenes} scenes in {len(self.files)} Parquet files, {megabytes:,.0f} MB",
+            f"repository: {self.folder}, card: {self.folder / CARD}",
+            f"protocols: {', '.join(copy.splits)}",
+            f"{copy.repaired:,} rows with repaired labels, {copy.without_labels:,} images without a label, "
+            f"{len(copy.unusual_sizes):,} images that are not 256x256",
+        ]
+        if self.taken_up:
+            lines.append(f"{self.taken_up:,} images were there from an earlier run")
+        lines += [f"left out: {reason}" for reason in copy.unreadable.values()]
+        lines += [f"protocol left out: {reason}" for reason in copy.left_out.values()]
+        lines.append(
+            f'next: python -c "from datasets import load_dataset; print(load_dataset({_quoted(self, first)}))"'
+        )
+        return "\n".join(lines)
+
+
+def _quoted(prepared: Prepared, protocol: str) -> str:
+    return f"'{prepared.folder}', '{protocol}'"
+
+
+def prepare(
+    source: str | Path, target: str | Path, labels: LabelSource = "verified", skip_unreadable: bool = False
+) -> Prepared:
+    """Turn any copy of the release into a dataset repository.
+
+    The repository takes its name when it is whole. A run that is cut short, however that happens, leaves
+    `.<name>.partial` beside the target; the next run with the same source and labels goes on from there.
+
+    Args:
+        source: What `open_release` opens.
+        target: The folder to create.
+        labels: `verified` or `as-published`; see `open_release`.
+        skip_unreadable: Whether an image that cannot be read is left out, and named, rather than an error.
+
+    Raises:
+        ReleaseError: The source cannot be used, or changed meanwhile.
+        ImageError: An image cannot be read.
+        ConfigurationError: The target exists, another run is writing it, or it cannot be written.
+    """
+    target = Path(target).expanduser().absolute()
+    refuse_existing(target)
+    release = open_release(source, labels)
+    ids_by_scene: dict[str, list[str]] = {}
+    for entry in release.entries:
+        ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
+    parts = cut_parts(ids_by_scene)
+    planned = plan_files(ids_by_scene, {scene.published: scene.name for scene in SCENES}, parts)
+    origin = {
+        "format": _FORMAT,
+        "labels": labels,
+        "source": release.fingerprint(),
+        "files": _digest(planned),
+        "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
+    }
+    with growing_folder(target, origin) as folder:
+        files, taken_up = _write_data(folder, release, planned, skip_unreadable)
+        _refuse_changes(release, str(origin["source"]))
+        copy = Copy(
+            splits=_stored_splits(files, planned, parts.splits),
+            labels=labels,
+            unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
+            unreadable={key: reason for file in files for key, reason in file.unreadable.items()},
+            left_out=parts.left_out,
+            scenes_picture=SCENES_PICTURE,
+            labels_picture=LABELS_PICTURE,
+            **_counts(release.entries, files),
+        )
+        written = tuple(file for file in files if file.rows)
+        card = _card(release.entries, copy)
+        _write_pictures(folder.path, planned, {file.name for file in written}, card)
+        (folder.path / CARD).write_text(card.render(), encoding="utf-8")
+        manifest = {**origin, "parquet": [file.to_json() for file in written]}
+        (folder.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return Prepared(target, card, written, taken_up)
+
+
+def _refuse_changes(release: Release, fingerprint: str) -> None:
+    """Refuse a source that is no longer what it was when it was opened."""
+    release.refuse_changed_labels()
+    if release.fingerprint() != fingerprint:
+        raise ReleaseError(f"{release.root}: images changed while they were read", "Run again, and leave them be.")
+
+
+def _digest(planned: Sequence[PlannedFile]) -> str:
+    text = "\n".join(f"{file.name} {' '.join(file.ids)}" for file in planned)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _write_data(
+    folder: GrowingFolder, release: Release, planned: Sequence[PlannedFile], skip_unreadable: bool
+) -> tuple[list[WrittenFile], int]:
+    """Write the files that an earlier run has not, and return all in the order planned."""
+    data = folder.path / DATA
+    data.mkdir(exist_ok=True)
+    done = {file.name: file for file in map(_from_note, folder.noted) if skip_unreadable or not file.unreadable}
+    done = {name: file for name, file in done.items() if file.is_whole(data)}
+    for path in data.iterdir():
+        if path.name not in done:
+            path.unlink()
+    folder.keep([file.to_json() for file in done.values()])
+    taken_up = sum(file.rows for file in done.values())
+
+    def note(file: WrittenFile) -> None:
+        folder.note(file.to_json())
+        done[file.name] = file
+
+    missing = [file for file in planned if file.name not in done]
+    with tqdm(total=len(release.entries), initial=taken_up, desc="preparing", unit="image") as progress:
+        try:
+            write_files(release, missing, data, note, progress.update, skip_unreadable)
+        except ImageError as error:
+            remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
+            raise ImageError(error.found, remedy) from error
+    return [done[file.name] for file in planned], taken_up
+
+
+def _from_note(note: Mapping[str, object]) -> WrittenFile:
+    return WrittenFile(**note)  # type: ignore[arg-type]
+
+
+def _stored_splits(
+    files: Sequence[WrittenFile], planned: Sequence[PlannedFile], splits: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, StoredSplit]]:
+    """Return the protocols of which every split has an image."""
+
+    def stored(letters: str) -> StoredSplit:
+        chosen = [file for file, plan in zip(files, planned, strict=True) if plan.letter in letters and file.rows]
+        return StoredSplit(
+            paths=f"{DATA}/*-[{letters}]-*.parquet",
+            files=len(chosen),
+            rows=sum(file.rows for file in chosen),
+            data_bytes=sum(file.data_bytes for file in chosen),
+            file_bytes=sum(file.file_bytes for file in chosen),
+        )
+
+    found = {name: {split: stored(letters) for split, letters in parts.items()} for name, parts in splits.items()}
+    whole = {name: parts for name, parts in found.items() if all(split.rows for split in parts.values())}
+    if not whole:
+        raise ConfigurationError("none of the images can be read", "Fetch the images again.")
+    return whole
+
+
+def _counts(entries: Sequence[Entry], files: Sequence[WrittenFile]) -> dict[str, int]:
+    stored = list(_readable(entries, files))
+    return {
+        "repaired": sum(entry.repaired for entry in stored),
+        "without_labels": sum(not entry.labels for entry in stored),
+    }
+
+
+def _readable(entries: Sequence[Entry], files: Sequence[WrittenFile]) -> Iterator[Entry]:
+    unreadable = {image_id for file in files for image_id in file.unreadable}
+    return (entry for entry in entries if entry.id not in unreadable)
+
+
+def _card(entries: Sequence[Entry], copy: Copy) -> DatasetCard:
+    stored = [entry for entry in entries if entry.id not in copy.unreadable]
+    labels = Counter(label for entry in stored for label in entry.labels)
+    scenes = Counter(entry.scene.name for entry in stored)
+    return DatasetCard(
+        images_per_scene={scene.name: scenes[scene.name] for scene in SCENES if scene.name in scenes},
+        images_per_label={label.name: labels[label.id] for label in LABELS},
+        split_sizes={
+            name: {split: stored_split.rows for split, stored_split in splits.items()}
+            for name, splits in copy.splits.items()
+        },
+        copy=copy,
+    )
+
+
+def _write_pictures(folder: Path, planned: Sequence[PlannedFile], written: set[str], card: DatasetCard) -> None:
+    by_scene = itertools.groupby(planned, key=lambda file: file.name.partition("-")[0])
+    first_files = (next((file for file in files if file.name in written), None) for _, files in by_scene)
+    samples = [_sample(folder / DATA / file.name) for file in first_files if file]
+    sheet = contact_sheet([record for record in samples if record], title="MLRSNet: one image of each scene")
+    sheet.save(folder / SCENES_PICTURE, quality=85)
+    label_distribution(card.images_per_label).save(folder / LABELS_PICTURE)
+
+
+def _sample(path: Path) -> Record | None:
+    """Return the first record of a file that can be decoded."""
+    for row in pq.ParquetFile(path).read_row_group(0).to_pylist():
+        try:
+            with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
+                image.load()
+        except (OSError, SyntaxError, ValueError):
+            continue
+        return Record(
+            id=row["id"],
+            file_name=row["image"]["path"],
+            scene=SCENES[row["scene"]],
+            labels=tuple(row["labels"]),
+            image=row["image"]["bytes"],
+            repaired=row["repaired"],
+        )
+    return None

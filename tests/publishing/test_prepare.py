@@ -1,0 +1,245 @@
+"""A copy of the release to a repository that plain `datasets` loads, whatever happens on the way."""
+
+import fcntl
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+
+from mlrsnet_hf.dataset.features import FEATURES
+from mlrsnet_hf.dataset.protocols import split_ids
+from mlrsnet_hf.dataset.repository_parts import STORED_PROTOCOLS, repository_order
+from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
+from mlrsnet_hf.publishing import prepare as module
+from mlrsnet_hf.publishing.growing_folder import GrowingFolder
+from mlrsnet_hf.publishing.prepare import prepare
+from mlrsnet_hf.release import open_release
+
+MakeRelease = Callable[..., Path]
+IMAGES = {"beach": 120, "harbor&port": 120, "swimmimg_pool": 120}
+COMMAND = "import sys; from mlrsnet_hf.cli import main; main(['prepare', *sys.argv[1:]])"
+
+
+@pytest.fixture
+def release(make_release: MakeRelease) -> Path:
+    return make_release(IMAGES)
+
+
+def ids_by_scene(release: Path) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = {}
+    for entry in open_release(release).entries:
+        ids.setdefault(entry.scene.published, []).append(entry.id)
+    return ids
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_plain_datasets_loads_every_protocol(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mlrsnet"
+    prepared = prepare(release, folder)
+    ids = ids_by_scene(release)
+    rank = {image_id: i for i, image_id in enumerate(i for part in repository_order(ids).values() for i in part)}
+    images = {record.id: record.image for record in open_release(release).records()}
+    for protocol in STORED_PROTOCOLS:
+        data = load_dataset(str(folder), protocol, streaming=True)
+        expected = split_ids(ids, protocol)
+        assert set(data) == set(expected)
+        for split, rows in data.items():
+            assert rows.features == FEATURES
+            assert rows.n_shards >= 8
+            rows = list(rows.cast_column("image", type(FEATURES["image"])(decode=False)))
+            assert [row["id"] for row in rows] == sorted(expected[split], key=rank.__getitem__)
+            assert all(row["image"]["bytes"] == images[row["id"]] for row in rows)
+            assert len(rows) == prepared.card.split_sizes[protocol][split]
+    whole = load_dataset(str(folder))
+    assert len(whole["train"]) == 72
+    assert whole["train"][0]["image"].size == (16, 16)
+    assert "360 images of 3 scenes" in prepared.summary()
+
+
+def test_files_are_as_small_readers_want_them(make_release: MakeRelease, tmp_path: Path) -> None:
+    folder = prepare(make_release({"beach": 1200}), tmp_path / "out").folder
+    files = [pq.ParquetFile(path) for path in sorted((folder / "data").iterdir())]
+    groups = [file.metadata.row_group(i) for file in files for i in range(file.num_row_groups)]
+    assert max(group.num_rows for group in groups) <= 150
+    assert {group.column(1).compression for group in groups} == {"UNCOMPRESSED"}
+    assert groups[0].column(1).path_in_schema == "image.bytes"
+    stored = [image_id for file in files for image_id in file.read(["id"])["id"].to_pylist()]
+    assert len(stored) == len(set(stored)) == 1200
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "data",
+        "labels.png",
+        "manifest.json",
+        "scenes.jpg",
+    }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert [file["name"] for file in manifest["parquet"]] == sorted(path.name for path in (folder / "data").iterdir())
+
+
+def test_a_repository_is_a_source_too(release: Path, tmp_path: Path) -> None:
+    first = prepare(release, tmp_path / "first").folder
+    second = prepare(first, tmp_path / "second").folder
+    assert content(first / "data") == content(second / "data")
+
+
+def test_a_handful_of_images_leaves_protocols_out(make_release: MakeRelease, tmp_path: Path) -> None:
+    prepared = prepare(make_release({"beach": 3}), tmp_path / "out")
+    assert "all" in prepared.copy.splits
+    assert "retrieval05" in prepared.copy.left_out
+    assert load_dataset(str(prepared.folder), "all")["train"].num_rows == 3
+    assert "protocol left out: 3 images are too few for protocol 'retrieval05'" in prepared.summary()
+
+
+def test_what_stands_there_is_kept(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigurationError, match="out: exists already"):
+        prepare(release, tmp_path / "out")
+
+
+def test_unreadable_image_is_named_or_left_out(release: Path, tmp_path: Path) -> None:
+    expected = content(prepare(release, tmp_path / "whole").folder / "data")
+    damaged = release / "Images/harbor&port/harbor&port_00050.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    with pytest.raises(ImageError, match=r"harbor&port_00050\.jpg: truncated.*--skip-unreadable"):
+        prepare(release, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    assert prepared.taken_up >= 120  # beach was finished
+    assert prepared.card.total == 359
+    assert list(prepared.copy.unreadable) == ["harbor&port_00050"]
+    assert "left out: " in prepared.summary()
+    found = content(prepared.folder / "data")
+    assert [name for name in expected if found[name] != expected[name]] == [
+        file.name for file in prepared.files if file.unreadable
+    ]
+    assert load_dataset(str(prepared.folder), "all")["train"].num_rows == 359
+
+
+@pytest.mark.parametrize("changed", ["Labels/beach.csv", "Images/beach/beach_00007.jpg"])
+def test_source_that_changes_meanwhile_is_refused(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    write_files = module.write_files
+
+    def change(*arguments: object) -> None:
+        write_files(*arguments)  # type: ignore[arg-type]
+        path = release / changed
+        path.write_bytes(path.read_bytes().replace(b",1", b",0", 1))
+        os.utime(path)
+
+    monkeypatch.setattr(module, "write_files", change)
+    with pytest.raises(ReleaseError, match="changed while"):
+        prepare(release, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    assert prepare(release, tmp_path / "out").taken_up == 0
+
+
+def test_two_runs_at_once(release: Path, tmp_path: Path) -> None:
+    partial = tmp_path / ".out.partial"
+    partial.mkdir()
+    handle = os.open(partial, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(ConfigurationError, match="out: another run is writing it"):
+        prepare(release, tmp_path / "out")
+    os.close(handle)
+    prepare(release, tmp_path / "out")
+    assert not partial.exists()
+
+
+def test_full_disk_loses_nothing(release: Path, tmp_path: Path) -> None:
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+    command = [sys.executable, "-c", limit + COMMAND, str(release), str(tmp_path / "out")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "out: cannot be written" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "out").exists()
+    assert prepare(release, tmp_path / "out").card.total == 360
+
+
+def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = GrowingFolder.note
+
+    def full(folder: GrowingFolder, line: dict[str, object]) -> None:
+        if str(line["name"]).startswith("swimming_pool"):
+            raise OSError(28, os.strerror(28))
+        note(folder, line)
+
+    monkeypatch.setattr(GrowingFolder, "note", full)
+    with pytest.raises(ConfigurationError, match=r"No space left on device\)\. What is finished is kept"):
+        prepare(release, tmp_path / "out")
+    monkeypatch.undo()
+    assert prepare(release, tmp_path / "out").taken_up == 240
+
+
+@pytest.mark.parametrize("files", [1, 30])
+def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> None:
+    code = (
+        "import os, signal\nfrom mlrsnet_hf.publishing.growing_folder import GrowingFolder\n"
+        "note, count = GrowingFolder.note, [0]\n"
+        "def kill(folder, line):\n    note(folder, line); count[0] += 1\n"
+        f"    if count[0] == {files}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "GrowingFolder.note = kill\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code + COMMAND, str(release), str(tmp_path / "out")], stderr=subprocess.DEVNULL
+    )
+    assert run.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    noted = [json.loads(line) for line in (tmp_path / ".out.partial/journal.jsonl").read_text().splitlines()[1:]]
+    assert len(noted) == files
+    (tmp_path / ".out.partial/data" / noted[0]["name"]).write_bytes(b"no longer what was written")
+    prepared = prepare(release, tmp_path / "out")
+    assert prepared.taken_up == sum(file["rows"] for file in noted[1:])
+    assert content(prepared.folder) == content(prepare(release, tmp_path / "again").folder)
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment(release: Path, tmp_path: Path) -> None:
+    expected = content(prepare(release, tmp_path / "whole").folder)
+    command = [sys.executable, "-c", COMMAND, str(release), str(tmp_path / "out")]
+    draw = random.Random(0)
+    for _ in range(6):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (tmp_path / ".out.partial").exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 0.4))
+        process.kill()
+        process.wait()
+        if (tmp_path / "out").exists():
+            assert content(tmp_path / "out") == expected
+            (tmp_path / "out").rename(tmp_path / f"out{draw.random()}")
+    assert content(prepare(release, tmp_path / "out").folder) == expected
+
+
+def test_other_version_of_datasets_reads_it(release: Path, tmp_path: Path) -> None:
+    """MLRSNET_OTHER_PYTHON names an interpreter with another version of `datasets`."""
+    other = os.environ.get("MLRSNET_OTHER_PYTHON")
+    if not other:
+        pytest.skip("needs MLRSNET_OTHER_PYTHON, an interpreter with another version of datasets")
+    folder = prepare(release, tmp_path / "out").folder
+    code = (
+        "import sys; from datasets import load_dataset\n"
+        "for streaming in (False, True):\n"
+        "    data = load_dataset(sys.argv[1], 'ratio20', streaming=streaming)\n"
+        "    print(*[row['id'] for split in data.values() for row in split])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = subprocess.run([other, "-c", code, str(folder)], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    ours = load_dataset(str(folder), "ratio20")
+    ids = " ".join(image_id for split in ours.values() for image_id in split["id"])
+    assert run.stdout.splitlines() == [ids, ids]
