@@ -60,6 +60,31 @@ def test_ampersand_separates_words(name: str) -> None:
     assert find_scene(name).published == "harbor&port"
 
 
+@pytest.mark.parametrize(
+    ("variant", "published"),
+    [
+        ("sparse_residential", "sparse_residential_area"),
+        ("Sparse Residential", "sparse_residential_area"),
+        ("habor&port", "harbor&port"),
+    ],
+)
+def test_variants_of_scenes_in_circulation(variant: str, published: str) -> None:
+    assert find_scene(variant).published == published
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        ("habor", "harbor"),
+        ("Chapparral", "chaparral"),
+        ("swimmimg pool", "swimming pool"),
+        ("sparse_residential", "sparse residential area"),
+    ],
+)
+def test_variants_of_labels_in_circulation(variant: str, name: str) -> None:
+    assert find_label(variant).name == name
+
+
 def test_every_name_finds_itself() -> None:
     for scene in SCENES:
         assert find_scene(scene.name) is find_scene(scene.published) is scene
@@ -113,10 +138,7 @@ def test_vocabularies_are_the_release_sheet_and_the_pairs_that_it_lacks(shared: 
     for row in sheet.iter(f"{name}row"):
         cells = [strings[int(cell.findtext(f"{name}v"))] for cell in row if cell.get("t") == "s"]
         if row.get("r") not in ("1", "2"):
-            scene = {"sparse_residential": "sparse_residential_area"}.get(cells[0], cells[0])
-            listed[find_scene(scene).name] = {
-                find_label(label.replace("chapparral", "chaparral")).name for label in cells[1:]
-            }
+            listed[find_scene(cells[0]).name] = {find_label(label).name for label in cells[1:]}
     listed["airplane"].add("runway")
     listed["baseball_diamond"].add("parking lot")
     listed["transmission_tower"].add("trail")

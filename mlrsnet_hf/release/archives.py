@@ -4,6 +4,7 @@ Nothing is ever written under a name that an archive gives: files pass through m
 inside an archive is copied to a temporary file of our own naming while it is read.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -17,6 +18,8 @@ from mlrsnet_hf.errors import ImageError, ReleaseError
 ARCHIVE_SUFFIXES = (".rar", ".zip")
 MAX_FILE_BYTES = 16 << 20
 """Of an image or label file; a published image has some 12 KB, a label file 330 KB, a raw 600x600 TIFF 1.1 MB."""
+MAX_SCENE_BYTES = 2 << 30
+"""Of one scene's images, which are held until their turn comes; as raw 256x256 TIFF they have 0.6 GB."""
 MAX_NESTED_BYTES = 4 << 30
 """Of an archive in an archive; all of the release's are 1.3 GB together."""
 MAX_MEMBERS = 300_000
@@ -115,9 +118,20 @@ def refuse_crowd(place: str, members: int) -> None:
 
 
 def disk_stamp(path: Path) -> str:
-    """Return name, size and modification time of a file."""
-    stat = path.stat()
-    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+    """Return name, size and modification time of a file.
+
+    Raises:
+        ReleaseError: It is gone.
+    """
+    try:
+        return stamp(path.name, path.stat())
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror})", "Open the source again.") from error
+
+
+def stamp(name: str, stat: os.stat_result) -> str:
+    """Return name, size and modification time in a line."""
+    return f"{name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
-from mlrsnet_hf.release.archives import Archive, Member
+from mlrsnet_hf.release.archives import MAX_SCENE_BYTES, REFETCH, Archive, Member, disk_stamp, stamp
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, split_suffix
 
 Found = tuple[str, bytes | ImageError]
@@ -51,9 +51,12 @@ class FolderImages:
 
     def stamps(self) -> list[str]:
         """See `ImageStore.stamps`."""
-        with os.scandir(self.path) as entries:
-            stats = {entry.name: entry.stat() for entry in entries}
-        return [f"{name} {stats[name].st_size} {stats[name].st_mtime_ns}" for name in self.names]
+        try:
+            with os.scandir(self.path) as entries:
+                stamps = {entry.name: stamp(entry.name, entry.stat()) for entry in entries}
+        except OSError:
+            stamps = {}
+        return [stamps[name] if name in stamps else disk_stamp(self.path / name) for name in self.names]
 
 
 class ArchiveImages:
@@ -62,6 +65,8 @@ class ArchiveImages:
     def __init__(self, archive: Archive, place: str, members: Sequence[Member]) -> None:
         self._archive = archive
         self.place = place
+        if sum(member.size for member in members) > MAX_SCENE_BYTES:
+            raise ReleaseError(f"{place}: more than {MAX_SCENE_BYTES:,} bytes of images in one scene", REFETCH)
         kept = [member.path for member in members if not any(map(is_clutter, member.path.split("/")))]
         self.names = _image_names(place, [path.rpartition("/")[2] for path in kept])
         self._paths = dict(zip(self.names, kept, strict=True))

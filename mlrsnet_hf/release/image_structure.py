@@ -19,6 +19,8 @@ _TIFF_DATA = ((273, 279), (324, 325))
 """Tags of offsets and byte counts, of strips and of tiles."""
 _TIFF_INTEGERS = {3: "H", 4: "I"}
 """Struct letters of the field types SHORT and LONG."""
+_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+"""Bytes of one value, by field type."""
 
 
 def image_fault(data: bytes) -> str | None:
@@ -61,7 +63,8 @@ def _jpeg_fault(data: bytes) -> str | None:
             # After length and precision: height, width.
             sized = data[position + 5 : position + 7] != b"\0\0" != data[position + 7 : position + 9]
         position += 2 + (data[position + 2] << 8 | data[position + 3])
-    return "truncated JPEG file (no end marker)" if position + 4 > len(data) else "damaged JPEG file (broken header)"
+    cut = data[position : position + 1] in (b"", b"\xff")
+    return "truncated JPEG file (no end marker)" if cut else "damaged JPEG file (broken header)"
 
 
 def _png_fault(data: bytes) -> str | None:
@@ -71,31 +74,34 @@ def _png_fault(data: bytes) -> str | None:
 
 
 def _tiff_fault(data: bytes, order: str) -> str | None:
-    """Check that the first directory and the strips or tiles that it names lie inside the file (TIFF 6.0)."""
+    """Check that the first directory, its values and the strips or tiles lie inside the file (TIFF 6.0)."""
     try:
         tags = _tiff_directory(data, order)
-        for offsets, counts in _TIFF_DATA:
-            if offsets in tags and counts in tags:
-                ends = (o + c for o, c in zip(tags[offsets], tags[counts], strict=True))
-                return None if max(ends) <= len(data) else "truncated TIFF file (image data beyond its end)"
-    except (struct.error, ValueError):
+    except struct.error:
         return "truncated TIFF file (directory beyond its end)"
+    for offsets, counts in _TIFF_DATA:
+        if offsets in tags and counts in tags:
+            ends = (start + count for start, count in zip(tags[offsets], tags[counts], strict=False))
+            return None if max(ends) <= len(data) else "truncated TIFF file (image data beyond its end)"
     return "damaged TIFF file (no image data named)"
 
 
 def _tiff_directory(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
-    """Return the values of the tags that locate the image's data."""
+    """Return the values of the tags that locate the image's data.
+
+    Raises:
+        struct.error: The directory or one of its values is not in the file.
+    """
     wanted = {tag for pair in _TIFF_DATA for tag in pair}
-    start = struct.unpack_from(f"{order}I", data, 4)[0]
-    count = struct.unpack_from(f"{order}H", data, start)[0]
+    (start,) = struct.unpack_from(f"{order}I", data, 4)
+    (entries,) = struct.unpack_from(f"{order}H", data, start)
     values = {}
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind, number = struct.unpack_from(f"{order}HHI", data, entry)
-        if tag in wanted and number:
-            letter = _TIFF_INTEGERS.get(kind)
-            if letter is None or number > len(data):
-                raise ValueError(f"tag {tag}")
-            size = struct.calcsize(letter) * number
-            at = entry + 8 if size <= 4 else struct.unpack_from(f"{order}I", data, entry + 8)[0]
-            values[tag] = struct.unpack_from(f"{order}{number}{letter}", data, at)
+    for entry in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", data, entry)
+        size = _TIFF_SIZES.get(kind, 1) * count
+        at = entry + 8 if size <= 4 else struct.unpack_from(f"{order}I", data, entry + 8)[0]
+        if at + size > len(data):
+            raise struct.error(f"tag {tag}")
+        if tag in wanted and count and kind in _TIFF_INTEGERS:
+            values[tag] = struct.unpack_from(f"{order}{count}{_TIFF_INTEGERS[kind]}", data, at)
     return values

@@ -37,17 +37,8 @@ def image_id(file_name: str) -> str:
         'my-beach'
     """
     stem = split_suffix(file_name)[0]
-    prefix, _, number = stem.rpartition("_")
-    published = _published_scene(prefix) if number.isdecimal() else None
-    return f"{published}_{number}" if published else stem
-
-
-@lru_cache(maxsize=1024)
-def _published_scene(prefix: str) -> str | None:
-    try:
-        return find_scene(prefix).published
-    except UnknownNameError:
-        return None
+    scene, number = _scene_and_number(stem)
+    return f"{scene.published}_{number}" if scene else stem
 
 
 def image_scene(file_name: str) -> Scene | None:
@@ -57,6 +48,17 @@ def image_scene(file_name: str) -> Scene | None:
         >>> image_scene("harbor_port_00001.jpg").published
         'harbor&port'
     """
-    prefix, _, number = split_suffix(file_name)[0].rpartition("_")
-    published = _published_scene(prefix) if number.isdecimal() else None
-    return find_scene(published) if published else None
+    return _scene_and_number(split_suffix(file_name)[0])[0]
+
+
+def _scene_and_number(stem: str) -> tuple[Scene | None, str]:
+    prefix, _, number = stem.rpartition("_")
+    return (_scene(prefix) if number.isdecimal() else None), number
+
+
+@lru_cache(maxsize=1024)
+def _scene(prefix: str) -> Scene | None:
+    try:
+        return find_scene(prefix)
+    except UnknownNameError:
+        return None

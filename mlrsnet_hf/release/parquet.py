@@ -7,7 +7,7 @@ usable is the path: its stem gives scene and id as in the release. A repository 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ class _Row(NamedTuple):
     """A row, and where its image lies."""
 
     file_name: str
+    scene: Scene
     labels: tuple[int, ...]
     repaired: bool
     file: Path
@@ -57,8 +58,8 @@ def open_parquet(source: Path, files: Sequence[Path], labels: LabelSource) -> Re
     by_scene: dict[Scene, dict[str, _Row]] = defaultdict(dict)
     for file in files:
         for row in _rows(file):
-            scene, name = _scene(row), image_id(row.file_name)
-            first = by_scene[scene].setdefault(name, row)
+            name = image_id(row.file_name)
+            first = by_scene[row.scene].setdefault(name, row)
             if first is not row:
                 raise ReleaseError(f"{_where(first)} and {_where(row)}: both hold {name}", "Pass each image once.")
             if row.repaired and labels == "as-published":
@@ -124,12 +125,13 @@ def _rows(file: Path) -> Iterator[_Row]:
     decode = _decoder(parquet, file, column)
     for group in range(parquet.num_row_groups):
         table = _guarded(file, partial(parquet.read_row_group, group, columns=columns))
-        paths = table.column("image").combine_chunks().field("path").to_pylist()
+        paths = _guarded(file, table.column("image").combine_chunks().field("path").to_pylist)
+        labels = _guarded(file, table.column(column).to_pylist)
         repaired = table.column("repaired").to_pylist() if "repaired" in columns else [False] * len(paths)
-        labels = table.column(column).to_pylist()
         for position, (path, values, flag) in enumerate(zip(paths, labels, repaired, strict=True)):
+            where = _place(file, group, position)
             name = (path or "").replace("\\", "/").rpartition("/")[2]
-            yield _Row(name, decode(group, position, values), bool(flag), file, group, position)
+            yield _Row(name, _scene(where, name), decode(where, values), bool(flag), file, group, position)
 
 
 def _open(file: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
@@ -143,8 +145,8 @@ def _guarded(file: Path, act: Callable[[], Any]) -> Any:  # noqa: ANN401
 
     try:
         return act()
-    except (ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ReleaseError(f"{file}: cannot be read as a Parquet file ({reason})", "Fetch it again.") from error
 
 
@@ -153,37 +155,37 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
     from pyarrow import types
 
     image = schema.field("image").type if "image" in schema.names else None
-    if image is None or not types.is_struct(image) or {field.name for field in image} < {"bytes", "path"}:
+    if image is None or not types.is_struct(image) or not {"bytes", "path"} <= {field.name for field in image}:
         raise ReleaseError(f"{file}: no column 'image' with the bytes and path of image files", _COPY)
+    is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     for name in _LABEL_COLUMNS:
-        if name in schema.names and types.is_list(schema.field(name).type):
+        if name in schema.names and any(check(schema.field(name).type) for check in is_list):
             return name
     raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
 
 
-Decode = Callable[[int, int, Sequence[Any] | None], tuple[int, ...]]
+Decode = Callable[[str, Sequence[Any] | None], tuple[int, ...]]
 
 
 def _decoder(parquet: Any, file: Path, column: str) -> Decode:  # noqa: ANN401
     """Return what turns a row's value into label ids; a value that occurs again is not looked at again."""
-    by_class = _class_labels(parquet.schema_arrow, file, column)
+    by_class = cache(partial(_class_labels, parquet.schema_arrow, file, column))
     known: dict[tuple[Any, ...], tuple[int, ...]] = {}
 
-    def decode(group: int, position: int, values: Sequence[Any] | None) -> tuple[int, ...]:
+    def decode(where: str, values: Sequence[Any] | None) -> tuple[int, ...]:
         key = tuple(values or ())
         if key not in known:
             try:
                 known[key] = tuple(sorted(set(_label_ids(key, by_class))))
             except (UnknownNameError, ValueError, TypeError) as error:
                 reason = error.found if isinstance(error, UnknownNameError) else str(error)
-                where = f"{file}, row group {group}, row {position}"
                 raise ReleaseError(f"{where}: {reason}", "Use a copy with MLRSNet's 60 labels.") from error
         return known[key]
 
     return decode
 
 
-def _label_ids(values: tuple[Any, ...], by_class: Sequence[int]) -> list[int]:
+def _label_ids(values: tuple[Any, ...], by_class: Callable[[], Sequence[int]]) -> list[int]:
     """Return label ids from names, from ids, or from 60 zeros and ones.
 
     Sixty numbers that are zeros and ones are not ids, because no image carries all labels.
@@ -192,10 +194,11 @@ def _label_ids(values: tuple[Any, ...], by_class: Sequence[int]) -> list[int]:
         return [find_label(value).id for value in values]
     if len(values) == len(LABELS) and set(values) <= {0, 1}:
         return [label_id for label_id, value in enumerate(values) if value]
-    wrong = [value for value in values if type(value) is not int or not 0 <= value < len(by_class)]
+    label_ids = by_class()
+    wrong = [value for value in values if type(value) is not int or not 0 <= value < len(label_ids)]
     if wrong:
-        raise ValueError(f"label {wrong[0]!r} is none of the ids 0 to {len(by_class) - 1}")
-    return [by_class[value] for value in values]
+        raise ValueError(f"label {wrong[0]!r} is none of the ids 0 to {len(label_ids) - 1}")
+    return [label_ids[value] for value in values]
 
 
 def _class_labels(schema: Any, file: Path, column: str) -> Sequence[int]:  # noqa: ANN401
@@ -216,19 +219,23 @@ def _names(feature: Any) -> list[str]:  # noqa: ANN401 - as `datasets` writes it
     return list(inner["names"]) if isinstance(inner, dict) and inner.get("names") else []
 
 
-def _scene(row: _Row) -> Scene:
-    if not row.file_name:
-        raise ReleaseError(f"{_where(row)}: the image has no file name, so that its scene and id are not known", _COPY)
-    scene = image_scene(row.file_name)
+def _scene(where: str, file_name: str) -> Scene:
+    if not file_name:
+        raise ReleaseError(f"{where}: the image has no file name, so that its scene and id are not known", _COPY)
+    scene = image_scene(file_name)
     if scene is None:
         raise ReleaseError(
-            f"{_where(row)}: the file name {row.file_name!r} does not begin with one of MLRSNet's 46 scenes", _COPY
+            f"{where}: the file name {file_name!r} does not begin with one of MLRSNet's 46 scenes", _COPY
         )
     return scene
 
 
+def _place(file: Path, group: int, position: int) -> str:
+    return f"{file}, row group {group}, row {position}"
+
+
 def _where(row: _Row) -> str:
-    return f"{row.file}, row group {row.group}, row {row.position}"
+    return _place(row.file, row.group, row.position)
 
 
 def _images(file: Path, group: int) -> Iterator[tuple[int, bytes]]:

@@ -6,6 +6,7 @@ writes nothing.
 """
 
 import stat
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ from mlrsnet_hf.release.archives import (
 
 MAX_DICTIONARY_BYTES = 256 << 20
 """Memory that unpacking may claim; RAR's default is 32 MB, 4 MB in its older format."""
+
+_MAX_RESUMPTIONS = 100
+"""Damaged members of one archive that are passed over."""
 
 # UnRAR's dll.hpp.
 _DONE, _END_OF_ARCHIVE = 0, 10
@@ -56,7 +60,7 @@ class RarArchive:
     def members(self) -> list[Member]:
         """See `Archive.members`."""
         members: list[Member] = []
-        with _opened(self.path, self.place, "open_for_metadata") as handle:
+        with _opened(self.path, self.place, to_unpack=False) as handle:
             for header in _headers(handle, self.place):
                 kind = _kind(header)
                 if kind != _FOLDER:
@@ -66,15 +70,24 @@ class RarArchive:
         return members
 
     def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
-        """See `Archive.read`; the order is the archive's."""
+        """See `Archive.read`; the order is the archive's.
+
+        After a damaged member UnRAR reads no further, so that the archive is opened anew for those behind it.
+        """
         missing = set(paths)
-        try:
-            for path, content in self._contents(missing):
-                missing.discard(path)
-                yield path, content
-        except ReleaseError as error:
-            for path in missing:
-                yield path, ImageError(f"{self.place}/{path}: cannot be read ({error.found})", error.remedy)
+        for _ in range(_MAX_RESUMPTIONS):
+            before = len(missing)
+            try:
+                for path, content in self._contents(frozenset(missing)):
+                    missing.discard(path)
+                    yield path, content
+                return
+            except ReleaseError as error:
+                stopped = error
+            if len(missing) in (0, before):
+                break
+        for path in missing:
+            yield path, ImageError(f"{self.place}/{path}: cannot be read ({stopped.found})", stopped.remedy)
 
     def copy_member(self, path: str, target: BinaryIO) -> None:
         """See `Archive.copy_member`."""
@@ -91,7 +104,7 @@ class RarArchive:
     ) -> Iterator[tuple[str, bytes | ImageError]]:
         """Yield the wanted members, or hand their content to `write`; stop after the last one."""
         left = len(wanted)
-        with _opened(self.path, self.place, "open_for_processing") as handle:
+        with _opened(self.path, self.place, to_unpack=True) as handle:
             for header in _headers(handle, self.place):
                 path = member_path(_name(header, self.place))
                 content = bytearray()
@@ -118,17 +131,19 @@ def _unrar() -> Any:  # noqa: ANN401 - a module without types
 
 
 @contextmanager
-def _opened(path: Path, place: str, how: str) -> Iterator[Any]:
+def _opened(path: Path, place: str, to_unpack: bool) -> Iterator[Any]:
     """Yield UnRAR's handle of an archive."""
     unrar = _unrar()
+    name = unrar.ffi.new("wchar_t[]", str(path))
+    mode = unrar.C_RAR_OM_EXTRACT if to_unpack else unrar.C_RAR_OM_LIST_INCSPLIT
+    archive = unrar.ffi.new("struct RAROpenArchiveDataEx *", {"ArcNameW": name, "OpenMode": mode})
+    handle = unrar.RAROpenArchiveEx(archive)
+    if archive.OpenResult != _DONE:
+        raise ReleaseError(f"{place}: cannot be read as a RAR file ({_said(archive.OpenResult)})", REFETCH)
     try:
-        archive = getattr(unrar.RarArchive, how)(path)
-    except unrar.BadRarFile as error:
-        raise ReleaseError(f"{place}: cannot be read as a RAR file ({_said(error.code)})", REFETCH) from error
-    except ValueError as error:  # a comment that is no text
-        raise ReleaseError(f"{place}: cannot be read as a RAR file (damaged)", REFETCH) from error
-    with archive:
-        yield archive.handle
+        yield handle
+    finally:
+        unrar.RARCloseArchive(handle)
 
 
 def _headers(handle: Any, place: str) -> Iterator[Any]:  # noqa: ANN401
@@ -173,13 +188,15 @@ def _test(handle: Any, header: Any, write: Callable[[bytes], object] | None) -> 
 
     def callback(message: int, address: int, length: int) -> int:
         nonlocal room, failure
-        room -= length if message == unrar.UCM_PROCESSDATA else room + 1
-        if room < 0 or failure:
+        if message != unrar.UCM_PROCESSDATA:  # UnRAR asks for a password, a volume, more memory
+            return _STOP
+        room -= length
+        if room < 0:
             return _STOP
         if write:
             try:
                 write(bytes(unrar.ffi.buffer(unrar.ffi.cast("char *", address), length)))
-            except BaseException as error:
+            except BaseException as error:  # none may cross C: it waits
                 failure = error
                 return _STOP
         return _GO_ON
@@ -191,7 +208,9 @@ def _test(handle: Any, header: Any, write: Callable[[bytes], object] | None) -> 
     unrar.RARSetCallbackPtr(handle, unrar.ffi.NULL, unrar.ffi.NULL)
     if failure:
         raise failure
-    return None if answer == _DONE else _said(answer)
+    if answer != _DONE:
+        return _said(answer)
+    return "shorter than declared" if write and room else None
 
 
 def _kind(header: Any) -> str:  # noqa: ANN401
@@ -205,10 +224,17 @@ def _kind(header: Any) -> str:  # noqa: ANN401
 
 
 def _name(header: Any, place: str) -> str:  # noqa: ANN401
+    """Return a member's path.
+
+    A damaged header may hold what is no character; of that, cffi's own conversion makes a string that Python itself
+    fails on later.
+    """
+    ffi = _unrar().ffi
+    codec = {2: "utf-16", 4: "utf-32"}[ffi.sizeof("wchar_t")] + ("-le" if sys.byteorder == "little" else "-be")
     try:
-        return str(_unrar().ffi.string(header.FileNameW))
-    except ValueError as error:  # no character of Unicode
-        raise ReleaseError(f"{place}: cannot be read as a RAR file (a name is no text)", REFETCH) from error
+        return bytes(ffi.buffer(header.FileNameW)).decode(codec, "surrogatepass").partition("\0")[0]
+    except UnicodeDecodeError as error:
+        raise ReleaseError(f"{place}: cannot be read as a RAR file (a name in it is no text)", REFETCH) from error
 
 
 def _size(header: Any) -> int:  # noqa: ANN401

@@ -62,7 +62,7 @@ class Release:
 
     root: Path
     """The source that was opened."""
-    parts: tuple[ScenePart, ...]
+    parts: tuple[ScenePart, ...] = field(repr=False)
     """By scene id."""
     entries: tuple[Entry, ...] = field(init=False, repr=False)
     """By scene id, then by image id."""

@@ -1,8 +1,8 @@
 """ZIP files."""
 
-import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -24,16 +24,18 @@ from mlrsnet_hf.release.archives import (
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
 _UNIX = 3
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+"""Those that ask for little memory, whatever the file says."""
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     EOFError,
     OSError,
     ValueError,
     OverflowError,
-    NotImplementedError,  # a compression that zipfile does not know
-    RuntimeError,  # an encrypted member
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
 )
 """What zipfile and the decompressors raise on damaged archives."""
 
@@ -55,7 +57,7 @@ class ZipArchive:
         return [
             checked_member(self.place, info.filename, info.file_size, _kind(info))
             for info in self._zip.infolist()
-            if not info.is_dir() or _kind(info) == LINK
+            if not info.filename.endswith("/") or _kind(info) == LINK
         ]
 
     def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
@@ -103,6 +105,8 @@ class ZipArchive:
 def _kind(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & _ENCRYPTED:
         return "encrypted"
+    if info.compress_type not in _COMPRESSIONS:
+        return f"compressed by method {info.compress_type}"
     mode = info.external_attr >> 16
     if info.create_system != _UNIX or stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR):
         return FILE

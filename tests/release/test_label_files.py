@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mlrsnet_hf.errors import ReleaseError
 from mlrsnet_hf.release import read_label_file
+from mlrsnet_hf.release.label_files import parse_label_file
 from mlrsnet_hf.taxonomy import LABELS, find_label, find_scene
 
 PUBLISHED = [label.published for label in LABELS]
@@ -24,28 +25,90 @@ def row(name: str, columns: list[str], labels: set[str]) -> list[str]:
     return [name, *("1" if column in labels else "0" for column in columns)]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+VARIANTS = {"habor": "harbor", "chaparral": "Chapparral", "swimming pool": "swimmimg_pool", "water": " WATER "}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**16),
     labels=st.lists(st.sets(st.sampled_from(PUBLISHED)), min_size=1, max_size=4),
     end=st.sampled_from(["\n", "\r\n"]),
     bom=st.booleans(),
     final_newline=st.booleans(),
+    image_at=st.integers(0, 60),
+    blank=st.none() | st.tuples(st.sampled_from(PUBLISHED), st.sampled_from(["", "  ", "\t"])),
+    variants=st.booleans(),
+    quoted=st.booleans(),
 )
 def test_columns_are_read_by_name_in_any_order(
-    tmp_path: Path, seed: int, labels: list[set[str]], end: str, bom: bool, final_newline: bool
+    tmp_path: Path,
+    seed: int,
+    labels: list[set[str]],
+    end: str,
+    bom: bool,
+    final_newline: bool,
+    image_at: int,
+    blank: tuple[str, str] | None,
+    variants: bool,
+    quoted: bool,
 ) -> None:
     columns = random.Random(seed).sample(PUBLISHED, len(PUBLISHED))
-    lines = [["image", *columns], *(row(f"beach_{i}.jpg", columns, names) for i, names in enumerate(labels))]
-    text = end.join(",".join(cells) for cells in lines) + (end if final_newline else "")
+    shown = [VARIANTS.get(name, name) if variants else name for name in columns]
+    if blank:
+        shown[columns.index(blank[0])] = blank[1]
+    lines = [["image", *shown], *(row(f"beach_{i:05d}.jpg", columns, names) for i, names in enumerate(labels))]
+    for cells in lines:
+        cells.insert(image_at, cells.pop(0))
+    mark = '"' if quoted else ""
+    text = end.join(",".join(f"{mark}{cell}{mark}" for cell in cells) for cells in lines)
     path = tmp_path / "beach.csv"
-    path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode())
+    path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode() + (end.encode() if final_newline else b""))
 
     rows = read_label_file(path)
 
-    assert [r.file_name for r in rows] == [f"beach_{i}.jpg" for i in range(len(labels))]
+    assert [r.file_name for r in rows] == [f"beach_{i:05d}.jpg" for i in range(len(labels))]
     assert [{LABELS[i].published for i in r.labels} for r in rows] == labels
     assert [r.line for r in rows] == list(range(2, len(labels) + 2))
+
+
+TRUE = {f"x_{i}.jpg": {name for name in PUBLISHED if (i * 7 + len(name)) % 3 == 0} for i in range(5)}
+TEXT = "\n".join(",".join(c) for c in (["image", *PUBLISHED], *(row(n, PUBLISHED, names) for n, names in TRUE.items())))
+
+
+@settings(max_examples=300)
+@given(at=st.integers(0, len(TEXT)), lost=st.integers(0, 90), put=st.text(alphabet='01,\n\r"ax \0é', max_size=4))
+def test_damage_is_an_error_or_changes_nothing_but_what_it_touched(at: int, lost: int, put: str) -> None:
+    """A row is the true one, or a name or value stands in it that the damage put there; nothing is shifted."""
+    text = TEXT[:at] + put + TEXT[at + lost :]
+    try:
+        rows = parse_label_file(text.encode(), "x.csv")
+    except ReleaseError as error:
+        assert error.found.startswith("x.csv")
+        return
+    lines = text.replace("\r\n", "\n").split("\n")
+    for found in rows:
+        cells = [cell.strip().strip('"') for cell in lines[found.line - 1].split(",")]
+        header = [cell.strip().strip('"') for cell in lines[0].split(",")]
+        assert len(cells) == len(header) == 61
+        assert found.file_name == cells[0].strip()
+        assert [find_label(h).id for h, c in zip(header[1:], cells[1:], strict=True) if h and c == "1"] == [
+            i for i in sorted(found.labels) if LABELS[i].published in header or LABELS[i].name in header
+        ]
+
+
+@given(content=st.binary(max_size=300) | st.text(alphabet='image,01\n"', max_size=200).map(str.encode))
+def test_rubbish_is_refused(content: bytes) -> None:
+    with pytest.raises(ReleaseError, match=r"^x\.csv"):
+        parse_label_file(content, "x.csv")
+
+
+@pytest.mark.parametrize("lost", range(1, 140))
+def test_file_cut_short_names_its_last_line(lost: int) -> None:
+    """Whatever the last row has lost, down to its name."""
+    whole = len(",".join(row("x_4.jpg", PUBLISHED, set())))
+    if lost < whole:
+        with pytest.raises(ReleaseError, match=r"x\.csv, line 6: "):
+            parse_label_file(TEXT[:-lost].encode(), "x.csv")
 
 
 def test_canonical_spelling_and_one_blank_cell_are_accepted(tmp_path: Path) -> None:
@@ -61,6 +124,7 @@ GOOD = row("x_1.jpg", PUBLISHED, {"water"})
     ("header", "rows", "message"),
     [
         (["file", *PUBLISHED], [GOOD], r"x.csv, line 1: no column is named 'image'"),
+        (["image", "image", *PUBLISHED[1:]], [GOOD], r"x.csv, line 1: 2 columns are named 'image'"),
         ([], [], r"x.csv, line 1: no column is named 'image'"),
         (["image", "watr", *PUBLISHED[1:]], [GOOD], r"line 1: unknown label column 'watr' \(column 2\). Did you mean"),
         (["image", "water", *PUBLISHED[1:]], [GOOD], r"line 1: label column 'water' occurs twice"),
