@@ -133,8 +133,7 @@ def _jacobian(fixed: np.ndarray, points: np.ndarray) -> np.ndarray:
 @functools.cache
 def _slope(side: int) -> np.ndarray:
     """Return the matrix of central differences along a line on [-1, 1]."""
-    slope: np.ndarray = np.gradient(np.eye(side, dtype=np.float32), 2 / side, axis=0)
-    return slope
+    return np.asarray(np.gradient(np.eye(side, dtype=np.float32), 2 / side, axis=0))
 
 
 def _sample(images: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

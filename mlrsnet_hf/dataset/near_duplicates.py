@@ -116,10 +116,10 @@ def _hash_all(
     parts = []
     with tqdm(desc="hashing images", unit="image") as bar:
         for batch_ids, *arrays in _in_order(pool, _hash_batch, _batches(images)):
-            repeated = [image_id for image_id in batch_ids if image_id in ids]
-            if repeated or len(set(batch_ids)) < len(batch_ids):
-                raise ConfigurationError(f"image id {(repeated or batch_ids)[0]!r} occurs twice", "Make ids unique.")
-            ids.update(dict.fromkeys(batch_ids))
+            for image_id in batch_ids:
+                if image_id in ids:
+                    raise ConfigurationError(f"image id {image_id!r} occurs twice", "Make ids unique.")
+                ids[image_id] = None
             parts.append(arrays)
             bar.update(len(batch_ids))
     if not parts:
