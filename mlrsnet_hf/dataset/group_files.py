@@ -1,5 +1,6 @@
 """Groups of near-duplicates as a small file, so that they are found once."""
 
+import contextlib
 import csv
 import os
 from collections.abc import Mapping
@@ -57,7 +58,8 @@ def write_groups(groups: Mapping[str, int], path: str | Path) -> None:
             f"{path}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def read_groups(path: str | Path) -> dict[str, int]:

@@ -28,7 +28,9 @@ from mlrsnet_hf.errors import ConfigurationError
 NEIGHBOURS = 12
 """How many of the nearest hashes are proposed to each image."""
 LEAST_SIMILARITY = 0.4
-"""Of two hashes, as a cosine, to be proposed at all."""
+"""Of two hashes, as a cosine, to be proposed at all, among more than `FEW_IMAGES`."""
+FEW_IMAGES = 1000
+"""Up to so many, the nearest hashes are proposed however near: too few to tell what is usual."""
 LEAST_AGREEMENT = 0.8
 """Of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
 LEAST_CORRELATION = 0.9
@@ -140,7 +142,7 @@ def _propose(hashes: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
     padded = np.zeros((-(-count // _COLUMNS) * _COLUMNS, hashes.shape[1]), np.float32)
     padded[:count] = _unit(_whitened(hashes))
     starts = range(0, count, _ROWS)
-    blocks = _in_order(pool, lambda start: _nearest(padded, start, min(start + _ROWS, count)), starts)
+    blocks = _in_order(pool, lambda start: _nearest(padded, range(start, min(start + _ROWS, count)), count), starts)
     return np.concatenate(list(tqdm(blocks, "comparing hashes", len(starts), unit="block")))
 
 
@@ -151,19 +153,27 @@ def _whitened(hashes: np.ndarray) -> np.ndarray:
     return (centred @ (directions / np.sqrt(spread + 0.02 * spread[-1] + 1e-12))).astype(np.float32)
 
 
-def _nearest(hashes: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Return the nearest hashes to rows `start` to `stop`, exactly: the best of the columns with the best maxima."""
-    rows = np.arange(stop - start)
-    similarity = hashes[start:stop] @ hashes.T
-    similarity[rows, rows + start] = -1
+def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
+    """Return the nearest hashes to those numbered, exactly: the best of the columns with the best maxima.
+
+    Args:
+        hashes: Of unit length, the rows from `count` on padding.
+        numbers: Whose neighbours are wanted.
+        count: How many hashes there are.
+
+    Returns:
+        (numbers, neighbours), -1 where there is none near enough.
+    """
+    rows = np.arange(len(numbers))
+    similarity = hashes[numbers.start : numbers.stop] @ hashes.T
+    similarity[rows, rows + numbers.start] = -2
+    similarity[:, count:] = -2
     table = similarity.reshape(len(rows), _COLUMNS, -1)
     columns = _best(table.max(1))
     index = (columns[:, None, :] + np.arange(_COLUMNS)[:, None] * table.shape[2]).reshape(len(rows), -1)
     chosen = np.take_along_axis(index, _best(np.take_along_axis(similarity, index, 1)), 1)
-    chosen[np.take_along_axis(similarity, chosen, 1) < LEAST_SIMILARITY] = -1
-    found = np.full((len(rows), NEIGHBOURS), -1)
-    found[:, : chosen.shape[1]] = chosen
-    return found
+    least = LEAST_SIMILARITY if count > FEW_IMAGES else -1.5
+    return np.where(np.take_along_axis(similarity, chosen, 1) < least, -1, chosen)
 
 
 def _best(values: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def measure_originals(originals: dict[str, bytes]) -> None:
 
 
 def measure_copies(originals: dict[str, bytes], images: int, crop: float, degrees: float) -> None:
-    """Print the share of copies found, the false merges and the speed; one copy of each original, or `images` in all."""
+    """Print recall, false merges and speed, for one copy of each original or for `images` in all."""
     copies = max(1, images // len(originals) - 1)
     every = {**originals, **make_copies(originals, copies, crop, degrees)}
     start, cpu = time.perf_counter(), time.process_time()
