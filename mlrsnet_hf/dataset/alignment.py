@@ -2,8 +2,9 @@
 
 The alignment is an affine map, refined from coarse to fine by inverse compositional Lucas-Kanade (Baker & Matthews
 2004, section 3.2) in which each image's gain and offset are divided out. A pair is dropped at the first level where the
-aligned images do not correlate. The last word has the texture in units of its own local contrast, so that one strong
-edge, such as the border of a runway, does not speak for the whole image.
+aligned images do not correlate. The last word has the texture in units of its own local contrast and with the square
+root of its spectrum's magnitudes, so that neither one strong edge, such as the border of a runway, nor the period of a
+ploughed field speaks for the whole image.
 """
 
 import functools
@@ -56,7 +57,7 @@ def same_ground(first: np.ndarray, second: np.ndarray, maps: np.ndarray) -> np.n
         maps: (n, 2, 3), a rough map from points of the second to points of the first, coordinates on [-1, 1].
 
     Returns:
-        (n,), float32: the correlation of the textures in units of local contrast if the pair passed all levels, else 0.
+        (n,), float32: the correlation of the flattened textures if the pair passed all levels, else 0.
     """
     result = np.zeros(len(first), np.float32)
     left = np.arange(len(first))
@@ -68,7 +69,7 @@ def same_ground(first: np.ndarray, second: np.ndarray, maps: np.ndarray) -> np.n
         passed = (correlation >= level.correlation) & _plausible(maps)
         left, maps = left[passed], maps[passed]
     if len(left):
-        result[left] = _local_correlation(first[left], second[left], maps)
+        result[left] = _flattened_correlation(first[left], second[left], maps)
     return result
 
 
@@ -96,15 +97,17 @@ def _align(first: np.ndarray, second: np.ndarray, maps: np.ndarray, level: Level
     return np.where(area >= LEAST_OVERLAP * inside.shape[1], correlation, 0), maps
 
 
-def _local_correlation(first: np.ndarray, second: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Return the correlation at the finest level after dividing by the contrast around each pixel."""
+def _flattened_correlation(first: np.ndarray, second: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Return the correlation at the finest level of textures in local contrast and with flattened spectra."""
     level = LEVELS[-1]
     moved, inside = _sample(_band(first, level), maps @ grid(level.side))
-    textures = []
+    spectra = []
     for values in (moved, _band(second, level)):
         texture = _in_local_contrast(values.reshape(-1, level.side, level.side), inside)
-        textures.append(texture / (np.linalg.norm(texture, axis=(1, 2), keepdims=True) + 1e-6))
-    return (textures[0] * textures[1]).sum((1, 2))
+        spectrum = np.fft.fft2(texture).reshape(len(texture), -1)
+        spectrum /= np.sqrt(np.abs(spectrum)) + 1e-3
+        spectra.append(spectrum / (np.linalg.norm(spectrum, axis=1, keepdims=True) + 1e-6))
+    return (spectra[0] * spectra[1].conj()).real.sum(1)
 
 
 def _in_local_contrast(values: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from mlrsnet_hf.taxonomy import SCENES
 
 PUBLISHED = {s.published: [f"{s.published}_{i:05d}" for i in range(1, s.images + 1)] for s in SCENES}
 PERCENT = {"grouped20": 20, "grouped30": 30, "grouped40": 40}
-DIGESTS = []
+DIGESTS = ["49726f455af152ec", "a4f4131a3542f6b2", "f5b520abc66ebce6", "898c55877cba0a5b", "2bd1b2031ff4441e"]
 ENLARGED = ("airplane", "park", "cloud", "roundabout")
 
 
