@@ -1,10 +1,10 @@
 """Groups of near-duplicates: images of one piece of ground, turned, mirrored, resized, cropped or recompressed.
 
-The paper enlarged four scenes by random rotation, resizing and cropping (Qi et al. 2020), so a random
-split puts copies of one image on both sides. Found here: the eight symmetries of the square, with up to about a tenth of
-each side cropped and rotations of a few degrees, at any size and usual JPEG quality. Found in part: rotations by more
-than that (8 in 10 copies turned by up to 10 degrees, 2 in 10 turned by any angle, of which little more than half the
-ground remains). Not found: copies of flat images (open sea, bare field), which show nothing to know them by.
+The paper enlarged four scenes by random rotation, resizing and cropping (Qi et al. 2020), so a random split puts copies
+of one image on both sides. Found here: the eight symmetries of the square, with up to about a tenth of each side
+cropped and rotations of a few degrees, at any size and usual JPEG quality. Found in part: rotations by more than that
+(8 in 10 copies turned by up to 10 degrees, 2 in 10 turned by any angle, of which little more than half the ground
+remains). Not found: copies of flat images (open sea, bare field), which show nothing to know them by.
 
 Three steps, all exact in that none draws at random: every image becomes a thumbnail and a perceptual hash; the nearest
 hashes of each image propose pairs; `alignment` accepts a pair if the aligned textures correlate. Accepted pairs join
