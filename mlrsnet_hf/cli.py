@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlrsnet-hf {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
+    _add_near_duplicates(commands)
     _add_synthesize(commands)
     return parser
 
@@ -76,6 +77,40 @@ def _synthesize(options: argparse.Namespace) -> None:
 
     images_per_scene = None if options.full_size else options.images_per_scene
     write_synthetic_release(options.output_dir, images_per_scene, seed=options.seed, processes=options.processes)
+
+
+def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "near-duplicates",
+        "find images of one piece of ground",
+        "Group images that are turned, mirrored, resized, cropped or recompressed copies of each other, and say how "
+        "much of the test split of a protocol has a copy in train.",
+    )
+    parser.add_argument("source", type=Path, help="the release")
+    parser.add_argument(
+        "--protocol", choices=("ratio20", "ratio30", "ratio40"), default="ratio20", help="what to judge"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the protocol")
+    parser.add_argument("--output", type=Path, help="a CSV of id and group to write")
+    parser.set_defaults(run=_near_duplicates)
+
+
+def _near_duplicates(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.dataset.group_files import release_groups, write_groups
+    from mlrsnet_hf.dataset.near_duplicates import report
+    from mlrsnet_hf.dataset.protocols import split_ids
+    from mlrsnet_hf.release import open_release
+
+    release = open_release(options.source)
+    ids_by_scene: dict[str, list[str]] = {}
+    for entry in release.entries:
+        ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
+    split = split_ids(ids_by_scene, options.protocol, options.seed)
+    groups = release_groups(release)
+    if options.output:
+        write_groups(groups, options.output)
+    print(report(groups, split["train"], split["test"]))
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors
