@@ -192,7 +192,7 @@ class MLRSNet(GeneratorBasedBuilder):
 
     def _provide_source(self, anew: bool = False) -> None:
         """Download the published archive if no other copy is given."""
-        downloaded = self._location == archive_path(self._downloads)
+        downloaded = self.config.data_dir is None and self._location == archive_path(self._downloads)
         if self.config.name == DEMO or (self._location and not (downloaded and anew)):
             return
         self._location, self._source, self.hash = download_archive(self._downloads, anew), None, None
