@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_demo(commands)
+    _add_near_duplicates(commands)
     _add_prepare(commands)
     _add_stats(commands)
     _add_synthesize(commands)
@@ -90,6 +91,40 @@ def _demo(options: argparse.Namespace) -> None:
     from mlrsnet_hf.demo import run_demo
 
     run_demo(options.output_dir, seed=options.seed)
+
+
+def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "near-duplicates",
+        "find images of one piece of ground",
+        "Group images that are turned, mirrored, resized, cropped or recompressed copies of each other, and say how "
+        "much of the test split of a protocol has a copy in train.",
+    )
+    parser.add_argument("source", type=Path, help="the release")
+    parser.add_argument(
+        "--protocol", choices=("ratio20", "ratio30", "ratio40"), default="ratio20", help="what to judge"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the protocol")
+    parser.add_argument("--output", type=Path, help="a CSV of id and group to write")
+    parser.set_defaults(run=_near_duplicates)
+
+
+def _near_duplicates(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.dataset.group_files import release_groups, write_groups
+    from mlrsnet_hf.dataset.near_duplicates import report
+    from mlrsnet_hf.dataset.protocols import split_ids
+    from mlrsnet_hf.release import open_release
+
+    release = open_release(options.source)
+    ids_by_scene: dict[str, list[str]] = {}
+    for entry in release.entries:
+        ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
+    split = split_ids(ids_by_scene, options.protocol, options.seed)
+    groups = release_groups(release)
+    if options.output:
+        write_groups(groups, options.output)
+    print(report(groups, split["train"], split["test"]))
 
 
 def _add_prepare(commands: argparse._SubParsersAction) -> None:

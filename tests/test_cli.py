@@ -21,7 +21,9 @@ def test_version() -> None:
     assert mlrsnet("--version").stdout.strip() == f"mlrsnet-hf {mlrsnet_hf.__version__}"
 
 
-@pytest.mark.parametrize("level", [[], ["audit"], ["demo"], ["prepare"], ["stats"], ["synthesize"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "level", [[], ["audit"], ["demo"], ["near-duplicates"], ["prepare"], ["stats"], ["synthesize"]], ids=" ".join
+)
 def test_help_on_every_level(level: list[str]) -> None:
     run = mlrsnet(*level, "--help")
     assert run.returncode == 0

@@ -9,6 +9,7 @@ from typing import Any
 _PUBLIC = {
     "DEFAULT_PROTOCOL": "mlrsnet_hf.dataset.protocols",
     "FEATURES": "mlrsnet_hf.dataset.features",
+    "GROUPED_PROTOCOLS": "mlrsnet_hf.dataset.protocols",
     "PROTOCOLS": "mlrsnet_hf.dataset.protocols",
     "split_ids": "mlrsnet_hf.dataset.protocols",
     "to_example": "mlrsnet_hf.dataset.features",

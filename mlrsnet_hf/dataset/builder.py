@@ -33,12 +33,22 @@ from datasets import (
 )
 from datasets.exceptions import DatasetGenerationError
 
+from mlrsnet_hf.dataset.cached_groups import cached_groups
 from mlrsnet_hf.dataset.download import LANDING_PAGE, archive_path, download_archive
 from mlrsnet_hf.dataset.features import FEATURES, to_example
 from mlrsnet_hf.dataset.indices import select, write_rows
-from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, PROTOCOLS, split_ids
+from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, split_ids
 from mlrsnet_hf.dataset.registration import NAME
-from mlrsnet_hf.dataset.source import Source, cache_key, content_hash, downloads_folder, find_data, open_source
+from mlrsnet_hf.dataset.source import (
+    Source,
+    cache_key,
+    content_hash,
+    downloads_folder,
+    expanded,
+    find_data,
+    open_source,
+)
+from mlrsnet_hf.dataset.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError, UnknownNameError, name_alternatives
 from mlrsnet_hf.release import LabelSource
 
@@ -182,7 +192,7 @@ class MLRSNet(GeneratorBasedBuilder):
 
     def _provide_source(self, anew: bool = False) -> None:
         """Download the published archive if no other copy is given."""
-        downloaded = self._location == archive_path(self._downloads)
+        downloaded = self.config.data_dir is None and self._location == archive_path(self._downloads)
         if self.config.name == DEMO or (self._location and not (downloaded and anew)):
             return
         self._location, self._source, self.hash = download_archive(self._downloads, anew), None, None
@@ -242,8 +252,25 @@ class MLRSNet(GeneratorBasedBuilder):
         ids_by_scene: dict[str, list[str]] = {}
         for entry in entries:
             ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
-        splits = split_ids(ids_by_scene, self.config.drawn_by, self.config.seed)
+        splits = self._split(ids_by_scene)
         return {name: [number[image_id] for image_id in ids] for name, ids in splits.items()}
+
+    def _split(self, ids_by_scene: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        protocol = self.config.drawn_by
+        if protocol != CUSTOM:
+            groups = self._groups() if protocol in GROUPED_PROTOCOLS else None
+            return split_ids(ids_by_scene, protocol, self.config.seed, groups)
+        custom = read_split_file(expanded(self.config.split_file), ids_by_scene)
+        if custom.left_out:
+            _logger.warning("%s images are in no split of %s", f"{custom.left_out:,}", self.config.split_file)
+        return custom.splits
+
+    def _groups(self) -> dict[str, int]:
+        """Return the groups of near-duplicates; they depend on the images alone, and are searched once for them."""
+        source = self._open()
+        file = expanded(self._cache_dir_root) / NAME / f"near-duplicates-{VERSION}-{cache_key(source)}.json"
+        everything = range(len(source.entries))
+        return cached_groups(file, lambda: ((record.id, record.image) for record in source.read(everything)))
 
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
         self._provide_source()

@@ -29,6 +29,7 @@ LANDING_PAGE = "https://data.mendeley.com/datasets/7j9bv9vwsx/3"
 ARCHIVE_URL = "https://data.mendeley.com/public-api/zip/7j9bv9vwsx/download/3"
 ARCHIVE_NAME = "7j9bv9vwsx-3.zip"
 DATA_DIR_VARIABLE = "MLRSNET_DATA_DIR"
+PUBLISHED_COUNTS = {scene: scene.images for scene in SCENES}
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30
@@ -204,10 +205,11 @@ def _refuse_damage(partial: Path) -> None:
 def _refuse_other_counts(archive: Path) -> None:
     """Refuse an archive with other scenes or other numbers of images than published."""
     counts = Counter(entry.scene for entry in open_release(archive).entries)
-    other = [scene for scene in SCENES if counts[scene] != scene.images]
+    other = [scene for scene, published in PUBLISHED_COUNTS.items() if counts[scene] != published]
     if other:
+        first = other[0]
         raise DownloadError(
-            f"{archive}: {counts[other[0]]:,} images of {other[0].name} where MLRSNet has {other[0].images:,}"
+            f"{archive}: {counts[first]:,} images of {first.name} where MLRSNet has {PUBLISHED_COUNTS[first]:,}"
             + (f" ({len(other)} scenes differ)" if len(other) > 1 else ""),
             "Mendeley's archive may have changed. To use it all the same, pass it as data_dir.",
         )

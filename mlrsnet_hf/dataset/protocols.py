@@ -15,7 +15,8 @@ gives 3,275, 6,550 and 9,825 queries, which are 5, 10 and 15 percent of the 65,4
 leaves over. These protocols follow Table 8: the pool is what ratio40 of the same seed does not train on (its
 validation and test images), the queries are test images of ratio40, and the database is the rest of the pool.
 
-The grouped protocols are ours: as the ratio protocols, but near-duplicates never part; see `near_duplicates`.
+The grouped protocols are ours: sized and nested like the ratio protocols, but near-duplicates never part; see `grouped`
+and `near_duplicates`.
 """
 
 import hashlib
@@ -23,14 +24,18 @@ import operator
 from collections.abc import Mapping, Sequence
 
 from mlrsnet_hf.dataset.allotment import QUERY_PERCENTS, TRAIN_PERCENTS, Allotment, allot_splits
+from mlrsnet_hf.dataset.grouped import grouped_parts
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 
 _RATIO = {f"ratio{percent}": percent for percent in TRAIN_PERCENTS}
 _RETRIEVAL = {f"retrieval{percent:02}": percent for percent in QUERY_PERCENTS}
+_GROUPED = {f"grouped{percent}": percent for percent in TRAIN_PERCENTS}
 
-PROTOCOLS = (*_RATIO, *_RETRIEVAL, "all")
+PROTOCOLS = (*_RATIO, *_RETRIEVAL, *_GROUPED, "all")
 """Names of the protocols, in documented order."""
 DEFAULT_PROTOCOL = "ratio20"
+GROUPED_PROTOCOLS = tuple(_GROUPED)
+"""Those that need groups of near-duplicates."""
 
 
 def split_ids(
@@ -49,7 +54,8 @@ def split_ids(
             and ids enter the draw.
         protocol: One of `PROTOCOLS`.
         seed: Draws another split; any whole number. The paper repeats five times, here 0 to 4.
-        groups: The number of each image's group of near-duplicates, by image id; for the grouped protocols only.
+        groups: The number of each image's group of near-duplicates, by image id; for the grouped protocols only. The
+            numbers do not enter the draw, only who is with whom.
 
     Returns:
         Image ids by split, each split in the order of the scenes given and by id within a scene: `train`, `validation`
@@ -57,7 +63,8 @@ def split_ids(
 
     Raises:
         UnknownNameError: The protocol is not known.
-        ConfigurationError: The seed is not a whole number, or there are too few images for every split to hold one.
+        ConfigurationError: The seed is not a whole number, there are too few images for every split to hold one, or for
+            a grouped protocol groups are missing or too large.
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError(f"protocol {protocol!r} is not known", name_alternatives(protocol, PROTOCOLS))
@@ -66,12 +73,39 @@ def split_ids(
     except TypeError as error:
         raise ConfigurationError(f"seed={seed!r} is not a whole number", "Pass an integer, such as 0.") from error
     allotment = allot_splits([len(ids) for ids in ids_by_scene.values()])
+    if protocol in _GROUPED:
+        splits = _grouped(ids_by_scene, protocol, allotment, seed, groups)
+    else:
+        splits = _drawn(ids_by_scene, protocol, allotment, seed)
+    _refuse_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
+    return {name: tuple(ids) for name, ids in splits.items()}
+
+
+def _grouped(
+    ids_by_scene: Mapping[str, Sequence[str]],
+    protocol: str,
+    allotment: Allotment,
+    seed: int,
+    groups: Mapping[str, int] | None,
+) -> dict[str, list[str]]:
+    if groups is None:
+        raise ConfigurationError(
+            f"protocol {protocol!r} needs the groups of near-duplicates", "Pass groups=near_duplicate_groups(images)."
+        )
+    parts = grouped_parts(ids_by_scene, groups, allotment, _GROUPED[protocol], seed)
+    return {
+        name: [i for ids in ids_by_scene.values() for i in sorted(ids) if i in part] for name, part in parts.items()
+    }
+
+
+def _drawn(
+    ids_by_scene: Mapping[str, Sequence[str]], protocol: str, allotment: Allotment, seed: int
+) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
     for number, (scene, ids) in enumerate(ids_by_scene.items()):
         for name, drawn in _cut(_permuted(ids, scene, seed), protocol, allotment, number).items():
             splits.setdefault(name, []).extend(sorted(drawn))
-    _refuse_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
-    return {name: tuple(ids) for name, ids in splits.items()}
+    return splits
 
 
 def _cut(order: list[str], protocol: str, allotment: Allotment, scene: int) -> dict[str, list[str]]:

@@ -160,6 +160,11 @@ def cache_key(source: Source) -> str:
     return hashlib.sha256(f"{source.fingerprint} {stored}".encode()).hexdigest()[:16]
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in place of ~."""
+    return Path(path).expanduser()
+
+
 def content_hash(path: str | os.PathLike[str]) -> str:
     """Return a hash of a file's content.
 
@@ -167,7 +172,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
         ConfigurationError: The file cannot be read.
     """
     try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(expanded(path).read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})", "Check the path.") from error
 

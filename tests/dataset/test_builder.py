@@ -99,6 +99,37 @@ def test_every_row_of_every_split(make_release: MakeRelease, cache: str, protoco
     assert all(row[-1] and LABEL_NAMES.index("stadium") in row[-2] for row in stadiums)
 
 
+def test_splits_of_ones_own(make_release: MakeRelease, cache: str, tmp_path: Path) -> None:
+    options = {"data_dir": str(make_release({"beach": 6})), "cache_dir": cache}
+    split_file = tmp_path / "splits.csv"
+    split_file.write_text("id,split\nbeach_00003,train\nbeach_00001,train\nbeach_00002,held_out\n")
+    loaded = load_dataset("mlrsnet", split_file=str(split_file), **options)
+    ids = {name: list(split["id"]) for name, split in loaded.items()}
+    assert ids == {"train": ["beach_00001", "beach_00003"], "held_out": ["beach_00002"]}
+    split_file.write_text("id,split\nbeach_00006,train\n")
+    loaded = load_dataset("mlrsnet", "custom", split_file=str(split_file), streaming=True, **options)
+    assert [row["id"] for row in loaded["train"]] == ["beach_00006"]
+    split_file.write_text("id,split\nbeach_00007,train\n")
+    with pytest.raises(ConfigurationError, match="'beach_00007' does not exist"):
+        load_dataset("mlrsnet", split_file=str(split_file), **options)
+
+
+def test_near_duplicates_never_part(make_release: MakeRelease, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_release({"forest": 30})
+    for number in range(30):
+        pixels = np.random.default_rng(number // 3).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        turned = np.rot90(np.kron(pixels, np.ones((4, 4, 1), np.uint8)), number % 3)
+        PillowImage.fromarray(turned).save(root / "Images" / "forest" / f"forest_{number + 1:05d}.jpg", quality=90)
+    options = {"data_dir": str(root), "cache_dir": cache}
+    loaded = load_dataset("mlrsnet", "grouped40", **options)
+    numbers = {name: {(int(i[-5:]) - 1) // 3 for i in split["id"]} for name, split in loaded.items()}
+    assert sum(len(of_split) for of_split in numbers.values()) == 10
+    monkeypatch.setattr("mlrsnet_hf.dataset.cached_groups.near_duplicate_groups", None)
+    assert len(load_dataset("mlrsnet", "grouped40", seed=1, **options)) == 3
+    streamed = load_dataset("mlrsnet", "grouped40", streaming=True, **options)
+    assert [row["id"] for row in streamed["test"]] == list(loaded["test"]["id"])
+
+
 def test_labels_as_published(make_release: MakeRelease, cache: str) -> None:
     root = make_release({"stadium": 5, "beach": 5}, labels=["buildings", "sea"])
     for labels in ("as-published", "verified"):

@@ -1,9 +1,10 @@
 """The download against a server on this machine: whole, cut off, resumed, refused, damaged."""
 
 import io
+import shutil
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,10 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from datasets import load_dataset, load_dataset_builder
 
 from mlrsnet_hf.dataset import download
 from mlrsnet_hf.dataset.download import DownloadError, archive_path, download_archive
-from mlrsnet_hf.taxonomy import SCENES
+from mlrsnet_hf.release import open_release
+from mlrsnet_hf.taxonomy import SCENES, find_scene
 
 
 def zip_bytes(seed: int = 0, members: int = 30) -> bytes:
@@ -155,6 +158,38 @@ def test_other_counts_than_published_are_named(server: Server, tmp_path: Path, m
     monkeypatch.setattr(download, "open_release", lambda archive: SimpleNamespace(entries=entries))
     with pytest.raises(DownloadError, match="1,681 images of park where MLRSNet has 1,682"):
         download_archive(tmp_path)
+
+
+def test_loading_downloads_where_no_copy_is_given(
+    server: Server, make_release: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way, with an archive of archives as Mendeley has it; only the published counts are the fake's."""
+    root = make_release({"beach": 10, "forest": 12})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for scene in ("beach", "forest"):
+            archive.write(root / "Labels" / f"{scene}.csv", f"MLRSNet/Labels/{scene}.csv")
+            packed = shutil.make_archive(str(tmp_path / scene), "zip", root / "Images" / scene)
+            archive.write(packed, f"MLRSNet/Images/{scene}.zip")
+    server.content = buffer.getvalue()
+    monkeypatch.setattr(download, "open_release", open_release)
+    counts = {find_scene("beach"): 10, find_scene("forest"): 12}
+    monkeypatch.setattr(download, "PUBLISHED_COUNTS", counts)
+    monkeypatch.delenv("MLRSNET_DATA_DIR", raising=False)
+    builder = load_dataset_builder("mlrsnet", cache_dir=str(tmp_path / "cache"))
+    assert list(builder.info.features) == ["id", "image", "group", "scene", "labels", "repaired"]
+    assert server.asked == []
+    loaded = load_dataset("mlrsnet", cache_dir=str(tmp_path / "cache"))
+    given = load_dataset("mlrsnet", data_dir=str(root), cache_dir=str(tmp_path / "other"))
+    assert {name: list(split["id"]) for name, split in loaded.items()} == {
+        name: list(split["id"]) for name, split in given.items()
+    }
+    assert loaded["test"][0]["image"].tobytes() == given["test"][0]["image"].tobytes()
+    streamed = load_dataset("mlrsnet", "all", cache_dir=str(tmp_path / "cache"), streaming=True)["train"]
+    assert len([row["id"] for row in streamed]) == 22
+    assert server.asked == [None]
+    load_dataset("mlrsnet", cache_dir=str(tmp_path / "cache"), download_mode="force_redownload")
+    assert server.asked == [None, None]
 
 
 def test_a_refusing_server_is_quoted(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Groups of near-duplicates as a small file, so that they are found once."""
+
+import contextlib
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlrsnet_hf.dataset.near_duplicates import near_duplicate_groups
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.release import Release
+
+GROUPS_VERSION = 1
+"""Raise it whenever other groups are found in the same images."""
+
+
+def release_groups(release: Release, cache_dir: str | Path | None = None, threads: int | None = None) -> dict[str, int]:
+    """Return the groups of a release's near-duplicates, from a file in the cache if they were found before.
+
+    Args:
+        release: The release; a changed image makes a new search.
+        cache_dir: Where the file lies; by default where `datasets` keeps its cache.
+        threads: How many search at once; by default as many as there are cores.
+
+    Raises:
+        ImageError: An image cannot be read or decoded.
+        ConfigurationError: The file cannot be written.
+    """
+    if cache_dir is None:
+        import datasets
+
+        cache_dir = datasets.config.HF_DATASETS_CACHE
+    path = Path(cache_dir) / f"mlrsnet-near-duplicates-{GROUPS_VERSION}-{release.fingerprint()[:32]}.csv"
+    if path.is_file():
+        return read_groups(path)
+    groups = near_duplicate_groups(((record.id, record.image) for record in release.records()), threads)
+    write_groups(groups, path)
+    return groups
+
+
+def write_groups(groups: Mapping[str, int], path: str | Path) -> None:
+    """Write a CSV of id and group; it appears when it is whole.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "group"])
+            writer.writerows(groups.items())
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def read_groups(path: str | Path) -> dict[str, int]:
+    """Read what `write_groups` wrote.
+
+    Raises:
+        ConfigurationError: The file cannot be read or is not such a file.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            return {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ConfigurationError(f"{path}: not a file of groups ({error})", "Remove it and find them anew.") from error
