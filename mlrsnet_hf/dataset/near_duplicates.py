@@ -36,6 +36,7 @@ LEAST_AGREEMENT = 0.8
 LEAST_CORRELATION = 0.72
 """Of aligned textures, to be near-duplicates; among real images, unrelated ones reach 0.6, copies 0.8 to 1."""
 _BATCH = 64
+_PAIRS = 256
 _ROWS = 256
 _COLUMNS = 64
 
@@ -86,8 +87,10 @@ def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | No
     """
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         ids, thumbnails, hashes, own = _hash_all(images, pool)
-        pairs = _accept(_propose(hashes, pool), thumbnails, own, pool)
-    return dict(zip(ids, _connect(len(ids), pairs), strict=True))
+        neighbours = _propose(hashes, pool)
+        placement = _place(neighbours, thumbnails, own, pool)
+        numbers = _group(neighbours, placement, thumbnails, pool)
+    return dict(zip(ids, numbers, strict=True))
 
 
 def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:
@@ -162,7 +165,7 @@ def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
         count: How many hashes there are.
 
     Returns:
-        (numbers, neighbours), -1 where there is none near enough.
+        (numbers, neighbours), nearest first, -1 where there is none near enough.
     """
     rows = np.arange(len(numbers))
     similarity = hashes[numbers.start : numbers.stop] @ hashes.T
@@ -172,6 +175,8 @@ def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
     columns = _best(table.max(1))
     index = (columns[:, None, :] + np.arange(_COLUMNS)[:, None] * table.shape[2]).reshape(len(rows), -1)
     chosen = np.take_along_axis(index, _best(np.take_along_axis(similarity, index, 1)), 1)
+    nearest_first = np.argsort(-np.take_along_axis(similarity, chosen, 1), axis=1, kind="stable")
+    chosen = np.take_along_axis(chosen, nearest_first, 1)
     least = LEAST_SIMILARITY if count > FEW_IMAGES else -1.5
     return np.where(np.take_along_axis(similarity, chosen, 1) < least, -1, chosen)
 
@@ -183,40 +188,70 @@ def _best(values: np.ndarray) -> np.ndarray:
     return np.argpartition(values, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
 
 
-def _accept(neighbours: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
-    """Return the pairs of images that show the same ground: (pairs, 2)."""
-    asking = np.nonzero((neighbours >= 0).any(1))[0]
-    batches = [asking[i : i + _BATCH] for i in range(0, len(asking), _BATCH)]
+def _place(neighbours: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return the best placement for each image and neighbour, -1 where they are not worth aligning."""
+    batches = [np.arange(i, min(i + _BATCH, len(neighbours))) for i in range(0, len(neighbours), _BATCH)]
 
-    def accepted(batch: np.ndarray) -> np.ndarray:
-        answers = _unit(responses(thumbnails[batch]))
-        agreement = answers @ own[neighbours[batch]].transpose(0, 2, 1)
-        placement, greatest = agreement.argmax(1), agreement.max(1)
-        row, column = np.nonzero((neighbours[batch] >= 0) & (greatest >= LEAST_AGREEMENT))
-        image, other = batch[row], neighbours[batch][row, column]
-        maps = placements()[placement[row, column]]
-        correlation = same_ground(thumbnails[other], thumbnails[image], maps)
-        return np.stack([image, other], 1)[correlation >= LEAST_CORRELATION]
+    def placed(batch: np.ndarray) -> np.ndarray:
+        agreement = _unit(responses(thumbnails[batch])) @ own[neighbours[batch]].transpose(0, 2, 1)
+        worth = (neighbours[batch] >= 0) & (agreement.max(1) >= LEAST_AGREEMENT)
+        return np.where(worth, agreement.argmax(1), -1).astype(np.int16)
 
-    bar = tqdm(_in_order(pool, accepted, batches), "aligning pairs", len(batches), unit="batch")
-    return np.concatenate([np.empty((0, 2), np.int64), *bar])
+    bar = tqdm(_in_order(pool, placed, batches), "placing pairs", len(batches), unit="batch")
+    return np.concatenate(list(bar))
 
 
-def _connect(count: int, pairs: np.ndarray) -> list[int]:
-    """Return the number of each element's connected component, numbered by first elements."""
-    root = list(range(count))
+def _group(
+    neighbours: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray, pool: ThreadPoolExecutor
+) -> list[int]:
+    """Return the number of each image's group, nearest neighbours first; what is connected is not compared again."""
+    components = _Components(len(neighbours))
 
-    def find(element: int) -> int:
+    def accepted(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[tuple[int, int]]:
+        images, others, maps = pairs
+        correlation = same_ground(thumbnails[others], thumbnails[images], maps)
+        return [
+            pair
+            for pair, c in zip(zip(images, others, strict=True), correlation, strict=True)
+            if c >= LEAST_CORRELATION
+        ]
+
+    def open_pairs() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for column in tqdm(range(neighbours.shape[1]), "aligning pairs", unit="neighbour"):
+            worth = np.nonzero(placement[:, column] >= 0)[0]
+            for start in range(0, len(worth), _PAIRS):
+                images = worth[start : start + _PAIRS]
+                others = neighbours[images, column]
+                apart = [components.find(i) != components.find(j) for i, j in zip(images, others, strict=True)]
+                yield images[apart], others[apart], placements()[placement[images, column]][apart]
+
+    for pairs in _in_order(pool, accepted, open_pairs()):
+        for first, second in pairs:
+            components.join(first, second)
+    return components.numbers()
+
+
+class _Components:
+    """Connected components of a growing graph (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self._root = list(range(count))
+
+    def find(self, element: int) -> int:
+        root = self._root
         while root[element] != element:
             root[element] = root[root[element]]
             element = root[element]
         return element
 
-    for first, second in pairs.tolist():
-        low, high = sorted((find(first), find(second)))
-        root[high] = low
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(find(element), len(numbers)) for element in range(count)]
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.find(first), self.find(second)))
+        self._root[high] = low
+
+    def numbers(self) -> list[int]:
+        """Return the number of each element's component, numbered from 0 by first elements."""
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(self.find(element), len(numbers)) for element in range(len(self._root))]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
