@@ -114,13 +114,11 @@ def _near_duplicates(options: argparse.Namespace) -> None:
     from mlrsnet_hf.dataset.group_files import release_groups, write_groups
     from mlrsnet_hf.dataset.near_duplicates import report
     from mlrsnet_hf.dataset.protocols import split_ids
+    from mlrsnet_hf.dataset.scene_ids import ids_by_scene
     from mlrsnet_hf.release import open_release
 
     release = open_release(options.source)
-    ids_by_scene: dict[str, list[str]] = {}
-    for entry in release.entries:
-        ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
-    split = split_ids(ids_by_scene, options.protocol, options.seed)
+    split = split_ids(ids_by_scene(release.entries), options.protocol, options.seed)
     groups = release_groups(release)
     if options.output:
         write_groups(groups, options.output)

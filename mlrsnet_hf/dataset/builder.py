@@ -33,12 +33,13 @@ from datasets import (
 )
 from datasets.exceptions import DatasetGenerationError
 
-from mlrsnet_hf.dataset.cached_groups import cached_groups
 from mlrsnet_hf.dataset.download import LANDING_PAGE, archive_path, download_archive
 from mlrsnet_hf.dataset.features import FEATURES, to_example
+from mlrsnet_hf.dataset.group_files import GROUPS_VERSION, cached_groups
 from mlrsnet_hf.dataset.indices import select, write_rows
 from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, split_ids
 from mlrsnet_hf.dataset.registration import NAME
+from mlrsnet_hf.dataset.scene_ids import ids_by_scene
 from mlrsnet_hf.dataset.source import (
     Source,
     cache_key,
@@ -249,18 +250,15 @@ class MLRSNet(GeneratorBasedBuilder):
         """Return the row numbers of every split."""
         entries = self._open().entries
         number = {entry.id: row for row, entry in enumerate(entries)}
-        ids_by_scene: dict[str, list[str]] = {}
-        for entry in entries:
-            ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
-        splits = self._split(ids_by_scene)
-        return {name: [number[image_id] for image_id in ids] for name, ids in splits.items()}
+        splits = self._split(ids_by_scene(entries))
+        return {name: sorted(number[image_id] for image_id in ids) for name, ids in splits.items()}
 
-    def _split(self, ids_by_scene: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    def _split(self, ids: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
         protocol = self.config.drawn_by
         if protocol != CUSTOM:
             groups = self._groups() if protocol in GROUPED_PROTOCOLS else None
-            return split_ids(ids_by_scene, protocol, self.config.seed, groups)
-        custom = read_split_file(expanded(self.config.split_file), ids_by_scene)
+            return split_ids(ids, protocol, self.config.seed, groups)
+        custom = read_split_file(expanded(self.config.split_file), ids)
         if custom.left_out:
             _logger.warning("%s images are in no split of %s", f"{custom.left_out:,}", self.config.split_file)
         return custom.splits
@@ -268,7 +266,7 @@ class MLRSNet(GeneratorBasedBuilder):
     def _groups(self) -> dict[str, int]:
         """Return the groups of near-duplicates; they depend on the images alone, and are searched once for them."""
         source = self._open()
-        file = expanded(self._cache_dir_root) / NAME / f"near-duplicates-{VERSION}-{cache_key(source)}.json"
+        file = expanded(self._cache_dir_root) / NAME / f"near-duplicates-{GROUPS_VERSION}-{cache_key(source)}.csv"
         everything = range(len(source.entries))
         return cached_groups(file, lambda: ((record.id, record.image) for record in source.read(everything)))
 

@@ -3,8 +3,10 @@
 import contextlib
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from filelock import FileLock
 
 from mlrsnet_hf.dataset.near_duplicates import near_duplicate_groups
 from mlrsnet_hf.errors import ConfigurationError
@@ -31,11 +33,28 @@ def release_groups(release: Release, cache_dir: str | Path | None = None, thread
 
         cache_dir = datasets.config.HF_DATASETS_CACHE
     path = Path(cache_dir) / f"mlrsnet-near-duplicates-{GROUPS_VERSION}-{release.fingerprint()[:32]}.csv"
-    if path.is_file():
-        return read_groups(path)
-    groups = near_duplicate_groups(((record.id, record.image) for record in release.records()), threads)
-    write_groups(groups, path)
-    return groups
+    return cached_groups(path, lambda: ((record.id, record.image) for record in release.records()), threads)
+
+
+def cached_groups(
+    path: Path, images: Callable[[], Iterable[tuple[str, bytes]]], threads: int | None = None
+) -> dict[str, int]:
+    """Return the group number of each image, from a file if an earlier call has written it.
+
+    Args:
+        path: Where the groups are kept.
+        images: Gives id and image file of each image; called only where there is no such file.
+        threads: How many search at once; by default as many as there are cores.
+
+    Raises:
+        ImageError: An image cannot be read or decoded.
+        ConfigurationError: The file cannot be written or read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            write_groups(near_duplicate_groups(images(), threads), path)
+    return read_groups(path)
 
 
 def write_groups(groups: Mapping[str, int], path: str | Path) -> None:

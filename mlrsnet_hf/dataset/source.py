@@ -13,8 +13,11 @@ from datasets import config
 
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE, archive_path
 from mlrsnet_hf.dataset.features import FEATURES
+from mlrsnet_hf.dataset.repository_parts import repository_order
+from mlrsnet_hf.dataset.scene_ids import Annotated, ids_by_scene
 from mlrsnet_hf.dataset.synthetic import synthetic_record
 from mlrsnet_hf.errors import ConfigurationError, ReleaseError
+from mlrsnet_hf.release import Entry as ReleaseEntry
 from mlrsnet_hf.release import LabelSource, Record, Release, open_release
 from mlrsnet_hf.release.archives import ARCHIVE_SUFFIXES
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter
@@ -23,16 +26,8 @@ from mlrsnet_hf.taxonomy import SCENES, Scene
 _SUFFIXES = (*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 
 
-class Entry(Protocol):
+class Entry(Annotated, Protocol):
     """What is known of an image before it is read."""
-
-    @property
-    def id(self) -> str:
-        """Published file stem."""
-
-    @property
-    def scene(self) -> Scene:
-        """The image's scene."""
 
     @property
     def repaired(self) -> bool:
@@ -44,7 +39,7 @@ class Source(Protocol):
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """All images, by scene id, then by image id."""
+        """All images, in the order of a repository: see `repository_order`."""
 
     def read(self, positions: Sequence[int]) -> Iterator[Record]:
         """Yield the records at ascending positions in `entries`."""
@@ -66,14 +61,16 @@ class ReleaseSource:
         """The copy, opened and checked."""
         return open_release(self.location, self.labels)
 
-    @property
-    def entries(self) -> Sequence[Entry]:
+    @functools.cached_property
+    def entries(self) -> Sequence[ReleaseEntry]:
         """All images."""
-        return self.release.entries
+        entries = {entry.id: entry for entry in self.release.entries}
+        ordered = repository_order(ids_by_scene(self.release.entries))
+        return [entries[image_id] for ids in ordered.values() for image_id in ids]
 
     def read(self, positions: Sequence[int]) -> Iterator[Record]:
         """Yield the records at ascending positions."""
-        return self.release.records([self.release.entries[position] for position in positions])
+        return self.release.records([self.entries[position] for position in positions])
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -17,6 +17,7 @@ from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL
 from mlrsnet_hf.dataset.repository_files import WrittenFile, write_files
 from mlrsnet_hf.dataset.repository_parts import PlannedFile, cut_parts, plan_files
 from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
+from mlrsnet_hf.dataset.scene_ids import ids_by_scene
 from mlrsnet_hf.dataset.synthetic import contact_sheet
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.publishing.card_pictures import label_distribution
@@ -101,11 +102,9 @@ def prepare(
     target = Path(target).expanduser().absolute()
     refuse_existing(target)
     release = open_release(source, labels)
-    ids_by_scene: dict[str, list[str]] = {}
-    for entry in release.entries:
-        ids_by_scene.setdefault(entry.scene.published, []).append(entry.id)
-    parts = cut_parts(ids_by_scene)
-    planned = plan_files(ids_by_scene, {scene.published: scene.name for scene in SCENES}, parts)
+    ids = ids_by_scene(release.entries)
+    parts = cut_parts(ids)
+    planned = plan_files(ids, {scene.published: scene.name for scene in SCENES}, parts)
     origin = {
         "format": _FORMAT,
         "labels": labels,

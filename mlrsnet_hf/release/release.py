@@ -1,7 +1,9 @@
 """A release that is open: entries in their order, and the images behind them."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,29 +73,26 @@ class Release:
         object.__setattr__(self, "entries", tuple(entry for part in self.parts for entry in part.entries))
 
     def records(
-        self, entries: Collection[Entry] | None = None, on_unreadable: OnUnreadable | None = None
+        self, entries: Sequence[Entry] | None = None, on_unreadable: OnUnreadable | None = None
     ) -> Iterator[Record]:
-        """Yield the records in the order of `entries`, their image files untouched.
+        """Yield records, their image files untouched.
 
         Images are read one at a time. An archive is read from front to back, so that of a scene whose archive has
         another order than the ids, the images that come early are held.
 
         Args:
-            entries: Only the records of these; by default all.
+            entries: Only the records of these, in this order, in which the entries of a scene must stand together; by
+                default all.
             on_unreadable: Is told of an image that cannot be read, which is then left out; by default that is an error.
 
         Raises:
             ImageError: An image cannot be read, is no JPEG, PNG or TIFF, or is cut short.
         """
-        wanted = None if entries is None else {entry.id for entry in entries}
-        for part in self.parts:
-            chosen = [
-                (entry, name)
-                for entry, name in zip(part.entries, part.image_names, strict=True)
-                if wanted is None or entry.id in wanted
-            ]
-            if chosen:
-                yield from _records(part.images, chosen, on_unreadable)
+        parts = {part.entries[0].scene: part for part in self.parts}
+        for scene, chosen in itertools.groupby(self.entries if entries is None else entries, _scene):
+            part = parts[scene]
+            names = {entry.id: name for entry, name in zip(part.entries, part.image_names, strict=True)}
+            yield from _records(part.images, [(entry, names[entry.id]) for entry in chosen], on_unreadable)
 
     def fingerprint(self) -> str:
         """Return a hash of the label files' content and of name, size and modification time of images and archives.
@@ -120,6 +119,9 @@ class Release:
             read = part.label_file
             if read and ReadLabelFile.of(read.file, read.file.content()) != read:
                 raise ReleaseError(f"{read.file.place}: changed while it was in use", "Run again, and leave it be.")
+
+
+_scene = operator.attrgetter("scene")
 
 
 def _records(

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset
+from datasets import Image, load_dataset
 
 from mlrsnet_hf.dataset.features import FEATURES
 from mlrsnet_hf.dataset.protocols import split_ids
 from mlrsnet_hf.dataset.repository_parts import STORED_PROTOCOLS, repository_order
+from mlrsnet_hf.dataset.scene_ids import ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.publishing import prepare as module
 from mlrsnet_hf.publishing.growing_folder import GrowingFolder
@@ -34,21 +35,15 @@ def release(make_release: MakeRelease) -> Path:
     return make_release(IMAGES)
 
 
-def ids_by_scene(release: Path) -> dict[str, list[str]]:
-    ids: dict[str, list[str]] = {}
-    for entry in open_release(release).entries:
-        ids.setdefault(entry.scene.published, []).append(entry.id)
-    return ids
-
-
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_plain_datasets_loads_every_protocol(release: Path, tmp_path: Path) -> None:
+def test_plain_datasets_loads_every_protocol_as_the_builder_gives_it(release: Path, tmp_path: Path) -> None:
+    undecoded = Image(decode=False)
     folder = tmp_path / "mlrsnet"
     prepared = prepare(release, folder)
-    ids = ids_by_scene(release)
+    ids = ids_by_scene(open_release(release).entries)
     rank = {image_id: i for i, image_id in enumerate(i for part in repository_order(ids).values() for i in part)}
     images = {record.id: record.image for record in open_release(release).records()}
     for protocol in STORED_PROTOCOLS:
@@ -58,10 +53,14 @@ def test_plain_datasets_loads_every_protocol(release: Path, tmp_path: Path) -> N
         for split, rows in data.items():
             assert rows.features == FEATURES
             assert rows.n_shards >= 8
-            rows = list(rows.cast_column("image", type(FEATURES["image"])(decode=False)))
+            rows = list(rows.cast_column("image", undecoded))
             assert [row["id"] for row in rows] == sorted(expected[split], key=rank.__getitem__)
             assert all(row["image"]["bytes"] == images[row["id"]] for row in rows)
             assert len(rows) == prepared.card.split_sizes[protocol][split]
+        built = load_dataset("mlrsnet", protocol, data_dir=str(release), cache_dir=str(tmp_path / "cache"))
+        prepared_data = load_dataset(str(folder), protocol, cache_dir=str(tmp_path / "cache"))
+        for split, rows in built.items():
+            assert rows.cast_column("image", undecoded)[:] == prepared_data[split].cast_column("image", undecoded)[:]
     whole = load_dataset(str(folder))
     assert len(whole["train"]) == 72
     assert whole["train"][0]["image"].size == (16, 16)
