@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import subprocess
+import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -84,3 +86,22 @@ def make_release(tmp_path: Path) -> MakeRelease:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def python_with_datasets_3(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment with datasets 3.6 and no torch, which sees nothing of this one.
+
+    MLRSNET_DATASETS_3_PYTHON may name one that is there already.
+    """
+    given = os.environ.get("MLRSNET_DATASETS_3_PYTHON")
+    if given:
+        return given
+    folder = tmp_path_factory.mktemp("datasets-3.6")
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "datasets==3.6.*", "pillow"]
+    made = subprocess.run([str(part) for part in install], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"datasets 3.6 cannot be installed: {made.stderr[-300:]}")
+    return str(python)

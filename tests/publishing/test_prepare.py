@@ -224,21 +224,40 @@ def test_kill_at_any_moment(release: Path, tmp_path: Path) -> None:
     assert content(prepare(release, tmp_path / "out").folder) == expected
 
 
-def test_other_version_of_datasets_reads_it(release: Path, tmp_path: Path) -> None:
-    """MLRSNET_OTHER_PYTHON names an interpreter with another version of `datasets`."""
-    other = os.environ.get("MLRSNET_OTHER_PYTHON")
-    if not other:
-        pytest.skip("needs MLRSNET_OTHER_PYTHON, an interpreter with another version of datasets")
-    folder = prepare(release, tmp_path / "out").folder
-    code = (
-        "import sys; from datasets import load_dataset\n"
-        "for streaming in (False, True):\n"
-        "    data = load_dataset(sys.argv[1], 'ratio20', streaming=streaming)\n"
-        "    print(*[row['id'] for split in data.values() for row in split])\n"
-    )
+READ = """
+import json, sys
+from datasets import load_dataset
+for streaming in (False, True):
+    data = load_dataset(sys.argv[1], "ratio20", streaming=streaming, cache_dir=sys.argv[2])
+    print(json.dumps({name: [[row["id"], row["labels"]] for row in split] for name, split in data.items()}))
+"""
+
+
+@pytest.mark.slow
+def test_datasets_3_and_newer_read_what_either_wrote(
+    python_with_datasets_3: str, release: Path, tmp_path: Path
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    prepare(release, ours)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([python_with_datasets_3, "-c", COMMAND, str(release), str(theirs)], check=True, env=environment)
+    parquet = {path.name: path.read_bytes() for path in (ours / "data").iterdir()}
+    assert parquet == {path.name: path.read_bytes() for path in (theirs / "data").iterdir()}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    run = subprocess.run([other, "-c", code, str(folder)], capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
-    ours = load_dataset(str(folder), "ratio20")
-    ids = " ".join(image_id for split in ours.values() for image_id in split["id"])
-    assert run.stdout.splitlines() == [ids, ids]
+    answers = [
+        subprocess.run(
+            [python, "-c", READ, str(folder), str(tmp_path / f"cache{i}")],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        for i, (python, folder) in enumerate([(python_with_datasets_3, ours), (sys.executable, theirs)])
+    ]
+    for answer in answers:
+        assert answer.returncode == 0, answer.stderr
+    expected = {
+        name: [[row["id"], row["labels"]] for row in split.remove_columns("image")]
+        for name, split in load_dataset(str(ours), "ratio20").items()
+    }
+    assert all(json.loads(line) == expected for answer in answers for line in answer.stdout.splitlines())
+    assert [len(answer.stdout.splitlines()) for answer in answers] == [2, 2]
