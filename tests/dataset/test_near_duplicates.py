@@ -171,10 +171,10 @@ def test_groups_of_a_release_are_found_once(
     with monkeypatch.context() as patch:
         patch.setattr("mlrsnet_hf.dataset.group_files.near_duplicate_groups", None)
         assert release_groups(open_release(root), tmp_path / "cache") == groups
-    (path,) = (tmp_path / "cache").iterdir()
+    (path,) = (tmp_path / "cache").glob("*.csv")
     (root / "Images/beach/beach_00001.jpg").write_bytes(jpeg(np.zeros((16, 16, 3))))
     release_groups(open_release(root), tmp_path / "cache")
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list((tmp_path / "cache").glob("*.csv"))) == 2
     path.write_text("id,group\nx,y\n")
     with pytest.raises(ConfigurationError, match="not a file of groups"):
         read_groups(path)
