@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import mlrsnet_hf
-
 STAGES = [
     "errors",
     "cores",
@@ -28,7 +26,7 @@ STAGES = [
     "cli",
 ]
 HEAVY = ["torch", "timm", "evaluate", "matplotlib", "transformers", "accelerate", "datasets", "sklearn"]
-PACKAGE = Path(mlrsnet_hf.__file__).parent
+PACKAGE = Path(__file__).parents[1] / "mlrsnet_hf"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

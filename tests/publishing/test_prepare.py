@@ -160,7 +160,8 @@ def test_two_runs_at_once(release: Path, tmp_path: Path) -> None:
 
 def test_full_disk_loses_nothing(release: Path, tmp_path: Path) -> None:
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
-    command = [sys.executable, "-c", limit + COMMAND, str(release), str(tmp_path / "out")]
+    # -B, for Python does not notice that the limit cuts its bytecode files short.
+    command = [sys.executable, "-B", "-c", limit + COMMAND, str(release), str(tmp_path / "out")]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
     assert "out: cannot be written" in run.stderr
