@@ -1,6 +1,7 @@
 """The command `mlrsnet`: parse, build, call."""
 
 import argparse
+import io
 import math
 import os
 import sys
@@ -16,6 +17,8 @@ from mlrsnet_hf.parallel import default_processes
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends it with one sentence and exit code 2."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         with exit_on_error():
             options.run(options)
@@ -105,7 +108,7 @@ def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--protocol", choices=("ratio20", "ratio30", "ratio40"), default="ratio20", help="what to judge"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the protocol")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of the protocol")
     parser.add_argument("--output", type=Path, help="a CSV of id and group to write")
     parser.set_defaults(run=_near_duplicates)
 

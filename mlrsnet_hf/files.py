@@ -20,6 +20,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
     Raises:
         ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
     """
+    target = target.expanduser().absolute()
+    if not target.name:
+        raise ConfigurationError(f"{target}: exists already", "Choose another folder.")
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -102,6 +102,7 @@ def python_with_datasets_3(tmp_path_factory: pytest.TempPathFactory) -> str:
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "datasets==3.6.*", "pillow"]
     made = subprocess.run([str(part) for part in install], capture_output=True, text=True)
-    if made.returncode:
+    if made.returncode and "CI" not in os.environ:
         pytest.skip(f"datasets 3.6 cannot be installed: {made.stderr[-300:]}")
+    assert made.returncode == 0, made.stderr
     return str(python)

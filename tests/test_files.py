@@ -71,3 +71,9 @@ def test_second_writer_is_refused_and_the_first_keeps_its_files(tmp_path: Path) 
         (partial / "b").write_text("2")
     assert sorted(path.name for path in target.iterdir()) == ["a", "b"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_is_there_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="exists already"), whole_folder(Path()):
+        pass

@@ -35,7 +35,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from mlrsnet_hf.dataset.download import LANDING_PAGE, archive_path, download_archive
 from mlrsnet_hf.dataset.features import FEATURES, to_example
-from mlrsnet_hf.dataset.group_files import GROUPS_VERSION, cached_groups
+from mlrsnet_hf.dataset.group_files import cached_groups
 from mlrsnet_hf.dataset.indices import select, write_rows
 from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, split_ids
 from mlrsnet_hf.dataset.registration import NAME
@@ -266,9 +266,9 @@ class MLRSNet(GeneratorBasedBuilder):
     def _groups(self) -> dict[str, int]:
         """Return the groups of near-duplicates; they depend on the images alone, and are searched once for them."""
         source = self._open()
-        file = expanded(self._cache_dir_root) / NAME / f"near-duplicates-{GROUPS_VERSION}-{cache_key(source)}.csv"
         everything = range(len(source.entries))
-        return cached_groups(file, lambda: ((record.id, record.image) for record in source.read(everything)))
+        images = ((record.id, record.image) for record in source.read(everything))
+        return cached_groups(expanded(self._cache_dir_root), source.images_fingerprint, lambda: images)
 
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
         self._provide_source()

@@ -71,15 +71,20 @@ def download_archive(downloads: Path, force: bool = False) -> Path:
             "no copy of MLRSNet is given, and HF_DATASETS_OFFLINE or HF_HUB_OFFLINE forbids to fetch one", _by_hand()
         )
     partial = archive.with_name(f"{ARCHIVE_NAME}.partial")
+    unchecked = archive.with_name(f"unchecked-{ARCHIVE_NAME}")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{archive}.lock"):
+            if force:
+                unchecked.unlink(missing_ok=True)
             if force or not archive.exists():
-                _fetch(ARCHIVE_URL, partial)
-                _refuse_damage(partial)
-                partial.rename(archive)
-                _validator_path(partial).unlink(missing_ok=True)
-                _refuse_other_counts(archive)
+                if not unchecked.exists():
+                    _fetch(ARCHIVE_URL, partial)
+                    _refuse_damage(partial)
+                    partial.rename(unchecked)
+                    _validator_path(partial).unlink(missing_ok=True)
+                _refuse_other_counts(unchecked)
+                unchecked.rename(archive)
     except OSError as error:
         raise DownloadError(
             f"{archive}: cannot be written ({error.strerror or error})",
@@ -211,5 +216,6 @@ def _refuse_other_counts(archive: Path) -> None:
         raise DownloadError(
             f"{archive}: {counts[first]:,} images of {first.name} where MLRSNet has {PUBLISHED_COUNTS[first]:,}"
             + (f" ({len(other)} scenes differ)" if len(other) > 1 else ""),
-            "Mendeley's archive may have changed. To use it all the same, pass it as data_dir.",
+            "Mendeley's archive may have changed. Pass it as data_dir to use it all the same, or remove it to fetch it "
+            "anew.",
         )

@@ -32,17 +32,21 @@ def release_groups(release: Release, cache_dir: str | Path | None = None, thread
         import datasets
 
         cache_dir = datasets.config.HF_DATASETS_CACHE
-    path = Path(cache_dir) / f"mlrsnet-near-duplicates-{GROUPS_VERSION}-{release.fingerprint()[:32]}.csv"
-    return cached_groups(path, lambda: ((record.id, record.image) for record in release.records()), threads)
+    images = ((record.id, record.image) for record in release.records())
+    return cached_groups(cache_dir, release.images_fingerprint(), lambda: images, threads)
 
 
 def cached_groups(
-    path: Path, images: Callable[[], Iterable[tuple[str, bytes]]], threads: int | None = None
+    cache_dir: str | Path,
+    fingerprint: str,
+    images: Callable[[], Iterable[tuple[str, bytes]]],
+    threads: int | None = None,
 ) -> dict[str, int]:
-    """Return the group number of each image, from a file if an earlier call has written it.
+    """Return the group number of each image, from a file in the cache if an earlier call has written it.
 
     Args:
-        path: Where the groups are kept.
+        cache_dir: The cache of `datasets`.
+        fingerprint: What tells these images from others; their labels do not matter.
         images: Gives id and image file of each image; called only where there is no such file.
         threads: How many search at once; by default as many as there are cores.
 
@@ -50,10 +54,16 @@ def cached_groups(
         ImageError: An image cannot be read or decoded.
         ConfigurationError: The file cannot be written or read.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            write_groups(near_duplicate_groups(images(), threads), path)
+    path = Path(cache_dir) / "mlrsnet" / f"near-duplicates-{GROUPS_VERSION}-{fingerprint[:16]}.csv"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.is_file():
+                write_groups(near_duplicate_groups(images(), threads), path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be written ({error.strerror or error})", "Choose another cache folder or disk."
+        ) from error
     return read_groups(path)
 
 

@@ -50,7 +50,9 @@ def grouped_parts(
         train += more
     parts = {name: _ids(part) for name, part in (("train", train), ("validation", validation), ("test", rest))}
     total = sum(map(len, parts.values()))
-    for name, target in (("train", sum(allotment.train[percent])), ("validation", sum(allotment.validation))):
+    to_train, to_validation = sum(allotment.train[percent]), sum(allotment.validation)
+    targets = {"train": to_train, "validation": to_validation, "test": total - to_train - to_validation}
+    for name, target in targets.items():
         _refuse_uneven(name, len(parts[name]), target, total, max(Counter(groups.values()).values(), default=0))
     return parts
 

@@ -11,7 +11,6 @@ hashes of each image propose pairs; `alignment` accepts a pair if the aligned te
 into groups.
 """
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 from tqdm.auto import tqdm
 
+from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.dataset.alignment import same_ground
 from mlrsnet_hf.dataset.perceptual_hash import identity_placement, placements, responses, thumbnail
 from mlrsnet_hf.errors import ConfigurationError
@@ -85,7 +85,7 @@ def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | No
         ImageError: An image cannot be decoded.
         ConfigurationError: An id occurs twice, or there are no images.
     """
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
         ids, thumbnails, hashes, own = _hash_all(images, pool)
         neighbours = _propose(hashes, pool)
         placement = _place(neighbours, thumbnails, own, pool)

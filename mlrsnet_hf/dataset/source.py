@@ -39,7 +39,7 @@ class Source(Protocol):
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """All images, in the order of a repository: see `repository_order`."""
+        """All images, scene by scene."""
 
     def read(self, positions: Sequence[int]) -> Iterator[Record]:
         """Yield the records at ascending positions in `entries`."""
@@ -47,6 +47,10 @@ class Source(Protocol):
     @property
     def fingerprint(self) -> str:
         """A hash of what decides the records, taken once."""
+
+    @property
+    def images_fingerprint(self) -> str:
+        """A hash of what decides the images, whatever their labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ class ReleaseSource:
 
     @functools.cached_property
     def entries(self) -> Sequence[ReleaseEntry]:
-        """All images."""
+        """All images, in the order of a repository: see `repository_order`."""
         entries = {entry.id: entry for entry in self.release.entries}
         ordered = repository_order(ids_by_scene(self.release.entries))
         return [entries[image_id] for ids in ordered.values() for image_id in ids]
@@ -89,6 +93,11 @@ class ReleaseSource:
             raise ReleaseError(f"{error.filename}: cannot be read ({error.strerror})", "Check the path.") from error
         return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
 
+    @property
+    def images_fingerprint(self) -> str:
+        """A hash of the images' names, sizes and modification times."""
+        return self.release.images_fingerprint()
+
 
 @dataclasses.dataclass(frozen=True)
 class _SyntheticEntry:
@@ -103,7 +112,7 @@ class _SyntheticEntry:
 
 
 class SyntheticSource:
-    """A few synthetic images of every scene."""
+    """A few synthetic images of every scene, by scene and number."""
 
     IMAGES_PER_SCENE = 20
     SEED = 0
@@ -123,6 +132,11 @@ class SyntheticSource:
     def fingerprint(self) -> str:
         """A hash of how many images there are and of their seed."""
         return hashlib.sha256(f"synthetic {self.IMAGES_PER_SCENE} {self.SEED}".encode()).hexdigest()
+
+    @property
+    def images_fingerprint(self) -> str:
+        """The same, as these images have no other labels."""
+        return self.fingerprint
 
 
 def _stamps(folder: str, below: str = "") -> Iterator[str]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlrsnet_hf.errors import ConfigurationError, name_alternatives
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_id, split_suffix
 
 ID_COLUMNS = ("id", "image", "image_id", "file_name", "filename")
 SPLIT_COLUMNS = ("split", "subset", "partition")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 _FORMAT = "A split file is a CSV or Parquet file with the columns id and split."
 
@@ -32,8 +32,8 @@ class CustomSplit:
 def read_split_file(path: str | Path, ids_by_scene: Mapping[str, Sequence[str]]) -> CustomSplit:
     """Read a split file and match it with the images that there are.
 
-    Names match in any letter case. Images that the file does not list are left out, and counted; listed images that do
-    not exist, and images listed twice, are refused.
+    Names match in any letter case, scenes in canonical and published spelling. Images that the file does not list are
+    left out, and counted; listed images that do not exist, and images listed twice, are refused.
 
     Args:
         path: A `.csv` or `.parquet` file, an id and the name of its split per row.
@@ -44,18 +44,18 @@ def read_split_file(path: str | Path, ids_by_scene: Mapping[str, Sequence[str]])
             twice, or has a split name that `datasets` cannot take. The message names file and row.
     """
     path = Path(path)
-    known = {image_id.casefold(): image_id for ids in ids_by_scene.values() for image_id in ids}
+    known = {one.casefold(): one for ids in ids_by_scene.values() for one in ids}
     split_of: dict[str, str] = {}
     for row, name, split in _rows(path):
-        image_id = known.get(_stem(name).casefold())
-        if image_id is None:
+        listed = known.get(_published_id(name).casefold())
+        if listed is None:
             raise ConfigurationError(
                 f"{path}, row {row}: image {name!r} does not exist",
-                name_alternatives(_stem(name), known.values())
+                name_alternatives(_published_id(name), known.values())
                 if len(known) <= 100
                 else "Remove the row, or add the image.",
             )
-        if image_id in split_of:
+        if listed in split_of:
             raise ConfigurationError(
                 f"{path}, row {row}: image {name!r} is listed twice", "Remove one of the two rows."
             )
@@ -63,14 +63,14 @@ def read_split_file(path: str | Path, ids_by_scene: Mapping[str, Sequence[str]])
             raise ConfigurationError(
                 f"{path}, row {row}: {split!r} cannot name a split", "Use letters, digits and underscores, not 'all'."
             )
-        split_of[image_id] = split
+        split_of[listed] = split
     if not split_of:
         raise ConfigurationError(f"{path}: no rows", _FORMAT)
     splits: dict[str, list[str]] = {split: [] for split in split_of.values()}
     for ids in ids_by_scene.values():
-        for image_id in sorted(ids):
-            if image_id in split_of:
-                splits[split_of[image_id]].append(image_id)
+        for one in sorted(ids):
+            if one in split_of:
+                splits[split_of[one]].append(one)
     return CustomSplit({name: tuple(ids) for name, ids in splits.items()}, len(known) - len(split_of))
 
 
@@ -112,8 +112,8 @@ def _parquet_rows(path: Path) -> Iterable[tuple[int, str, str]]:
     except (OSError, pyarrow.ArrowException) as error:
         raise ConfigurationError(f"{path}: not a Parquet file ({error})", _FORMAT) from error
     ids, splits = (table.column(name).to_pylist() for name in columns)
-    for row, (image_id, split) in enumerate(zip(ids, splits, strict=True), start=1):
-        yield row, str(image_id), str(split)
+    for row, (name, split) in enumerate(zip(ids, splits, strict=True), start=1):
+        yield row, str(name), str(split)
 
 
 def _columns(path: Path, header: Sequence[str]) -> tuple[str, str]:
@@ -128,12 +128,12 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def _stem(name: str) -> str:
-    """Return a file name without folder and image suffix.
+def _published_id(name: str) -> str:
+    """Return the id that a name stands for, with or without folder and image suffix.
 
     Examples:
-        >>> _stem("airplane/airplane_00001.JPG"), _stem("v1.5")
-        ('airplane_00001', 'v1.5')
+        >>> _published_id("airplane/Airplane_00001.JPG"), _published_id("harbor_port_00002"), _published_id("v1.5")
+        ('airplane_00001', 'harbor&port_00002', 'v1.5')
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.stem if path.suffix.casefold() in IMAGE_SUFFIXES else path.name
+    name = PurePosixPath(name.replace("\\", "/")).name
+    return image_id(name if split_suffix(name)[1] in IMAGE_SUFFIXES else f"{name}.jpg")

@@ -109,6 +109,15 @@ class Release:
                 digest.update(f"{scene}/{stamp}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
+    def images_fingerprint(self) -> str:
+        """Return a hash of name, size and modification time of images and archives, whatever their labels."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            scene = part.entries[0].scene.published
+            for stamp in part.images.stamps():
+                digest.update(f"{scene}/{stamp}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
     def refuse_changed_labels(self) -> None:
         """Refuse a release whose label files are no longer what they were when it was opened.
 

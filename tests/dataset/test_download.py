@@ -156,8 +156,13 @@ def test_damage_is_found_and_removed(server: Server, tmp_path: Path) -> None:
 def test_other_counts_than_published_are_named(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [SimpleNamespace(scene=scene) for scene in SCENES for _ in range(scene.images - (scene.name == "park"))]
     monkeypatch.setattr(download, "open_release", lambda archive: SimpleNamespace(entries=entries))
-    with pytest.raises(DownloadError, match="1,681 images of park where MLRSNet has 1,682"):
-        download_archive(tmp_path)
+    for _ in range(2):  # the second call neither takes what the first has refused nor fetches it again
+        with pytest.raises(DownloadError, match="1,681 images of park where MLRSNet has 1,682"):
+            download_archive(tmp_path)
+        assert not archive_path(tmp_path).exists()
+    assert len(server.asked) == 1
+    entries.append(next(entry for entry in entries if entry.scene.name == "park"))
+    assert download_archive(tmp_path).read_bytes() == server.content
 
 
 def test_loading_downloads_where_no_copy_is_given(

@@ -118,3 +118,18 @@ def test_what_cannot_be_grouped_is_named() -> None:
         split_ids(ids, "grouped20", groups=dict.fromkeys(ids["beach"], 0))
     with pytest.raises(ConfigurationError, match="0 images are too few"):
         split_ids({}, "grouped20", groups={})
+
+
+def test_a_test_split_off_by_more_than_a_point_is_refused_too() -> None:
+    """Train and validation may each be off by less, and both to one side."""
+    ids = {"beach": [f"beach_{i:05d}" for i in range(2000)]}
+    groups = {image_id: i // 49 for i, image_id in enumerate(ids["beach"])}
+    refused = []
+    for seed in range(10):
+        try:
+            sizes = [len(part) for part in split_ids(ids, "grouped40", seed, groups).values()]
+        except ConfigurationError as error:
+            refused.append(str(error))
+        else:
+            assert all(abs(size - target) <= 20 for size, target in zip(sizes, (800, 200, 1000), strict=True))
+    assert any("test would hold" in message for message in refused)

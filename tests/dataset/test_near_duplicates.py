@@ -171,10 +171,10 @@ def test_groups_of_a_release_are_found_once(
     with monkeypatch.context() as patch:
         patch.setattr("mlrsnet_hf.dataset.group_files.near_duplicate_groups", None)
         assert release_groups(open_release(root), tmp_path / "cache") == groups
-    (path,) = (tmp_path / "cache").glob("*.csv")
+    (path,) = (tmp_path / "cache").glob("mlrsnet/*.csv")
     (root / "Images/beach/beach_00001.jpg").write_bytes(jpeg(np.zeros((16, 16, 3))))
     release_groups(open_release(root), tmp_path / "cache")
-    assert len(list((tmp_path / "cache").glob("*.csv"))) == 2
+    assert len(list((tmp_path / "cache").glob("mlrsnet/*.csv"))) == 2
     path.write_text("id,group\nx,y\n")
     with pytest.raises(ConfigurationError, match="not a file of groups"):
         read_groups(path)
@@ -193,3 +193,19 @@ def test_command_reports_and_writes_groups(
     main(["near-duplicates", str(root), "--output", str(tmp_path / "groups.csv")])
     assert capsys.readouterr().out.startswith("0 of 12 images are in 0 groups of near-duplicates")
     assert list(read_groups(tmp_path / "groups.csv")) == [f"beach_{i:05d}" for i in range(1, 13)]
+
+
+def test_labels_make_no_new_search(make_release: MakeRelease, tmp_path: Path) -> None:
+    root = make_release({"beach": 3})
+    before = open_release(root)
+    label_file = root / "Labels/beach.csv"
+    label_file.write_text(label_file.read_text().replace("beach_00001.jpg,0", "beach_00001.jpg,1"))
+    after = open_release(root)
+    assert after.fingerprint() != before.fingerprint()
+    assert after.images_fingerprint() == before.images_fingerprint()
+
+
+def test_a_cache_that_cannot_be_written_is_named(make_release: MakeRelease, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"file/cache.*cannot be written"):
+        release_groups(open_release(make_release({"beach": 2})), tmp_path / "file" / "cache")

@@ -38,6 +38,12 @@ def test_spellings(tmp_path: Path, text: str) -> None:
     assert custom.left_out == 3
 
 
+def test_canonical_and_published_spelling(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "id,split\nharbor_port_00001.jpg,train\nharbor&port_00002,test\n")
+    custom = read_split_file(path, {"harbor&port": ["harbor&port_00001", "harbor&port_00002"]})
+    assert custom.splits == {"train": ("harbor&port_00001",), "test": ("harbor&port_00002",)}
+
+
 def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "split.parquet"
     table = {"split": ["test", "train"], "image_id": ["river_00001.jpg", "beach_00001"], "score": [1.0, 2.0]}
