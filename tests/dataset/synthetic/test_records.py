@@ -58,4 +58,4 @@ def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
     script.write_text("from mlrsnet_hf.dataset.synthetic import synthetic_records as draw\nlist(draw(1, processes=2))")
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=100)
     assert run.returncode == 1
-    assert 'guard its main part with `if __name__ == "__main__":`' in run.stderr.splitlines()[-1]
+    assert 'guard its main part with `if __name__ == "__main__":`' in run.stderr
