@@ -152,8 +152,9 @@ def _write_data(
     """Write the files that an earlier run has not, and return all in the order planned."""
     data = folder.path / DATA
     data.mkdir(exist_ok=True)
-    done = {file.name: file for file in map(_from_note, folder.noted) if skip_unreadable or not file.unreadable}
-    done = {name: file for name, file in done.items() if file.is_whole(data)}
+    plan = {file.name: file for file in planned}
+    noted = {file.name: file for file in map(_from_note, folder.noted) if skip_unreadable or not file.unreadable}
+    done = {name: file for name, file in noted.items() if name in plan and file.is_whole(plan[name], data)}
     for path in data.iterdir():
         if path.name not in done:
             path.unlink()
@@ -171,7 +172,13 @@ def _write_data(
         except ImageError as error:
             remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
             raise ImageError(error.found, remedy) from error
-    return [done[file.name] for file in planned], taken_up
+    files = [done[file.name] for file in planned]
+    rows, expected = sum(file.rows for file in files), sum(1 for _ in _readable(release.entries, files))
+    if rows != expected:
+        raise ConfigurationError(
+            f"{folder.path}: {rows:,} images were written where there are {expected:,}", "Remove the folder, run again."
+        )
+    return files, taken_up
 
 
 def _from_note(note: Mapping[str, object]) -> WrittenFile:

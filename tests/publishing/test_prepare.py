@@ -1,6 +1,9 @@
 """A copy of the release to a repository that plain `datasets` loads, whatever happens on the way."""
 
+import errno
 import fcntl
+import hashlib
+import itertools
 import json
 import os
 import random
@@ -158,16 +161,56 @@ def test_two_runs_at_once(release: Path, tmp_path: Path) -> None:
     assert not partial.exists()
 
 
-def test_full_disk_loses_nothing(release: Path, tmp_path: Path) -> None:
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+@pytest.mark.parametrize("limit", [20_000, 40_000, 60_000])
+def test_full_disk_loses_nothing(release: Path, tmp_path: Path, limit: int) -> None:
+    expected = content(prepare(release, tmp_path / "whole").folder)
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));" + COMMAND
     # -B, for Python does not notice that the limit cuts its bytecode files short.
-    command = [sys.executable, "-B", "-c", limit + COMMAND, str(release), str(tmp_path / "out")]
+    command = [sys.executable, "-B", "-c", code, str(release), str(tmp_path / "out")]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
     assert "out: cannot be written" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "out").exists()
-    assert prepare(release, tmp_path / "out").card.total == 360
+    assert content(prepare(release, tmp_path / "out").folder) == expected
+
+
+@pytest.mark.parametrize("group", [1, 5, 13])
+@pytest.mark.parametrize("step", ["write_table", "close"])
+def test_full_disk_at_one_row_group(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, step: str
+) -> None:
+    expected = content(prepare(release, tmp_path / "whole").folder)
+    calls = itertools.count(1)
+    work = getattr(pq.ParquetWriter, step)
+
+    def full(writer: pq.ParquetWriter, *arguments: object, **options: object) -> None:
+        if next(calls) == group:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        work(writer, *arguments, **options)
+
+    monkeypatch.setattr(pq.ParquetWriter, step, full)
+    with pytest.raises(ConfigurationError, match="No space left on device"):
+        prepare(release, tmp_path / "out")
+    monkeypatch.undo()
+    assert content(prepare(release, tmp_path / "out").folder) == expected
+
+
+def test_note_that_does_not_fit_the_plan_counts_for_nothing(release: Path, tmp_path: Path) -> None:
+    """Neither a file without rows, nor a torn one with the right hash."""
+    expected = content(prepare(release, tmp_path / "out").folder)
+    partial = tmp_path / ".out.partial"
+    (tmp_path / "out").rename(partial)
+    manifest = json.loads((partial / "manifest.json").read_text())
+    files = manifest.pop("parquet")
+    files[0] |= {"rows": 0, "file_bytes": 0, "sha256": ""}
+    torn = partial / "data" / files[1]["name"]
+    torn.write_bytes(torn.read_bytes()[:-20])
+    files[1] |= {"file_bytes": torn.stat().st_size, "sha256": hashlib.sha256(torn.read_bytes()).hexdigest()}
+    (partial / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in (manifest, *files)))
+    prepared = prepare(release, tmp_path / "out")
+    assert prepared.taken_up == sum(file["rows"] for file in files[2:])
+    assert content(prepared.folder) == expected
 
 
 def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
