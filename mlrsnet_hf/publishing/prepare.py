@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from PIL import Image
@@ -112,7 +113,7 @@ def prepare(
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
     }
-    with growing_folder(target, origin) as folder:
+    with growing_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
         _refuse_changes(release, str(origin["source"]))
         copy = Copy(
@@ -179,6 +180,16 @@ def _write_data(
             f"{folder.path}: {rows:,} images were written where there are {expected:,}", "Remove the folder, run again."
         )
     return files, taken_up
+
+
+def _from_manifest(folder: Path) -> list[dict[str, Any]]:
+    """Return what a whole repository was made from, and what is known of its files."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = manifest.pop("parquet")
+    except (OSError, ValueError, KeyError):
+        return []
+    return [manifest, *files]
 
 
 def _from_note(note: Mapping[str, object]) -> WrittenFile:

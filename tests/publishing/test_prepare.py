@@ -1,7 +1,6 @@
 """A copy of the release to a repository that plain `datasets` loads, whatever happens on the way."""
 
 import errno
-import fcntl
 import hashlib
 import itertools
 import json
@@ -17,6 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from datasets import Image, load_dataset
+from filelock import FileLock
 
 from mlrsnet_hf.dataset.features import FEATURES
 from mlrsnet_hf.dataset.protocols import split_ids
@@ -150,15 +150,13 @@ def test_source_that_changes_meanwhile_is_refused(
 
 
 def test_two_runs_at_once(release: Path, tmp_path: Path) -> None:
-    partial = tmp_path / ".out.partial"
-    partial.mkdir()
-    handle = os.open(partial, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(ConfigurationError, match="out: another run is writing it"):
+    with (
+        FileLock(tmp_path / ".out.lock"),
+        pytest.raises(ConfigurationError, match="out: another run is writing it"),
+    ):
         prepare(release, tmp_path / "out")
-    os.close(handle)
     prepare(release, tmp_path / "out")
-    assert not partial.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"release", "out"}
 
 
 @pytest.mark.parametrize("limit", [20_000, 40_000, 60_000])
@@ -248,6 +246,50 @@ def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> N
     prepared = prepare(release, tmp_path / "out")
     assert prepared.taken_up == sum(file["rows"] for file in noted[1:])
     assert content(prepared.folder) == content(prepare(release, tmp_path / "again").folder)
+
+
+@pytest.mark.parametrize("step", ["_sync", "unlink", "rename"])
+def test_killed_at_the_very_end(release: Path, tmp_path: Path, step: str) -> None:
+    """While the files settle, before the journal goes, and after it."""
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom mlrsnet_hf.publishing import growing_folder as module\n"
+        "def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "finish = module.GrowingFolder.finish\n"
+        f"def arm(*arguments):\n    setattr({'module' if step == '_sync' else 'Path'}, '{step}', kill)\n"
+        "    finish(*arguments)\n"
+        "module.GrowingFolder.finish = arm\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code + COMMAND, str(release), str(tmp_path / "out")], stderr=subprocess.DEVNULL
+    )
+    assert run.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    prepared = prepare(release, tmp_path / "out")
+    assert prepared.taken_up == 360
+    assert content(prepared.folder) == content(prepare(release, tmp_path / "again").folder)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_target_that_appears_meanwhile(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    """Before the folder is about to take its name, or in the last instant."""
+
+    def appear() -> object:
+        return (tmp_path / "out").write_bytes(b"another's")
+
+    if early:
+        render = module.DatasetCard.render
+        monkeypatch.setattr(module.DatasetCard, "render", lambda card: (appear(), render(card))[1])
+    else:
+        rename = Path.rename
+        monkeypatch.setattr(Path, "rename", lambda path, target: (appear(), rename(path, target))[1])
+    with pytest.raises(ConfigurationError, match="exists already" if early else "What is finished is kept"):
+        prepare(release, tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out").read_bytes() == b"another's"
+    (tmp_path / "out").unlink()
+    assert prepare(release, tmp_path / "out").taken_up == 360
 
 
 @pytest.mark.slow
