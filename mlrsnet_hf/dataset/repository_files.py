@@ -18,11 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlrsnet_hf.dataset.image_size import image_size
 from mlrsnet_hf.dataset.repository_parts import PlannedFile
 from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.release import Entry, Record, Release
+from mlrsnet_hf.release.image_structure import image_size
 
 ROW_GROUP = 100
 """Rows in a group, about: small enough that the first row comes at once, also over a network."""
@@ -266,7 +266,7 @@ def to_table(records: Sequence[Record]) -> pa.Table:
 def _settle(path: Path) -> str:
     """Wait until a file has reached the disk, and return its hash."""
     digest = _sha256(path)
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
     return digest
 
