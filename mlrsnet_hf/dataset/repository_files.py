@@ -7,6 +7,7 @@ memory does not grow with the number of images.
 import contextlib
 import hashlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,7 +46,7 @@ class WrittenFile:
     unusual_sizes: dict[str, list[int]] = field(default_factory=dict)
     """Width and height of images that are not 256x256, by id."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Images that were left out, by id, and why."""
+    """Images that were left out, by id, and why: `<scene>/<file>: <fault>`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -98,12 +99,19 @@ def write_files(
             abandoned.callback(file.abandon)
 
         def leave_out(entry: Entry, error: ImageError) -> None:
-            file_of.pop(entry.id).leave_out(entry.id, str(error), stages)
+            file_of.pop(entry.id).leave_out(entry.id, _reason(entry, error, release.root), stages)
             on_image()
 
         for record in release.records(entries, on_unreadable=leave_out if skip_unreadable else None):
             file_of.pop(record.id).add(record, stages)
             on_image()
+
+
+def _reason(entry: Entry, error: ImageError, root: Path) -> str:
+    """Return why an image is left out, without where the source lies: that goes into what is published."""
+    name = re.search(rf"[/\\]{re.escape(Path(entry.file_name).stem)}\.\w+: ", error.found, re.IGNORECASE)
+    fault = error.found[name.end() :] if name else error.found
+    return f"{entry.scene.published}/{entry.file_name}: {fault.replace(str(root), root.name)}"
 
 
 class _Stages:

@@ -1,7 +1,6 @@
 """Any copy of the release to a dataset repository: Parquet files with the images in them, and their card."""
 
 import hashlib
-import io
 import itertools
 import json
 from collections import Counter
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from PIL import Image
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL
@@ -25,6 +23,7 @@ from mlrsnet_hf.publishing.card_pictures import label_distribution
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit
 from mlrsnet_hf.publishing.growing_folder import GrowingFolder, growing_folder, refuse_existing
 from mlrsnet_hf.release import Entry, LabelSource, Record, Release, open_release
+from mlrsnet_hf.release.pixels import decode_image
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 CARD = "README.md"
@@ -34,7 +33,7 @@ MANIFEST = "manifest.json"
 SCENES_PICTURE = "scenes.jpg"
 LABELS_PICTURE = "labels.png"
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it whenever the same source gives other files."""
 
 
@@ -116,12 +115,13 @@ def prepare(
     with growing_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
         _refuse_changes(release, str(origin["source"]))
+        splits = _stored_splits(files, planned, parts.splits)
         copy = Copy(
-            splits=_stored_splits(files, planned, parts.splits),
+            splits={name: stored for name, stored in splits.items() if not _emptied(stored)},
             labels=labels,
             unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
             unreadable={key: reason for file in files for key, reason in file.unreadable.items()},
-            left_out=parts.left_out,
+            left_out=parts.left_out | _unreadable_protocols(splits),
             scenes_picture=SCENES_PICTURE,
             labels_picture=LABELS_PICTURE,
             **_counts(release.entries, files),
@@ -199,7 +199,7 @@ def _from_note(note: Mapping[str, object]) -> WrittenFile:
 def _stored_splits(
     files: Sequence[WrittenFile], planned: Sequence[PlannedFile], splits: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, StoredSplit]]:
-    """Return the protocols of which every split has an image."""
+    """Return what is stored of every split of every protocol."""
 
     def stored(letters: str) -> StoredSplit:
         chosen = [file for file, plan in zip(files, planned, strict=True) if plan.letter in letters and file.rows]
@@ -211,11 +211,26 @@ def _stored_splits(
             file_bytes=sum(file.file_bytes for file in chosen),
         )
 
-    found = {name: {split: stored(letters) for split, letters in parts.items()} for name, parts in splits.items()}
-    whole = {name: parts for name, parts in found.items() if all(split.rows for split in parts.values())}
-    if not whole:
+    return {name: {split: stored(letters) for split, letters in parts.items()} for name, parts in splits.items()}
+
+
+def _emptied(splits: Mapping[str, StoredSplit]) -> list[str]:
+    """Return the splits of which no image can be read."""
+    return [name for name, stored in splits.items() if not stored.rows]
+
+
+def _unreadable_protocols(splits: Mapping[str, Mapping[str, StoredSplit]]) -> dict[str, str]:
+    """Return the protocols that lack a split, and why.
+
+    Raises:
+        ConfigurationError: All do.
+    """
+    found = {name: emptied for name, stored in splits.items() if (emptied := _emptied(stored))}
+    if len(found) == len(splits):
         raise ConfigurationError("none of the images can be read", "Fetch the images again.")
-    return whole
+    return {
+        name: f"no image of split {emptied[0]!r} of protocol {name!r} can be read" for name, emptied in found.items()
+    }
 
 
 def _counts(entries: Sequence[Entry], files: Sequence[WrittenFile]) -> dict[str, int]:
@@ -259,9 +274,8 @@ def _sample(path: Path) -> Record | None:
     """Return the first record of a file that can be decoded."""
     for row in pq.ParquetFile(path).read_row_group(0).to_pylist():
         try:
-            with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
-                image.load()
-        except (OSError, SyntaxError, ValueError):
+            decode_image(row["image"]["bytes"], row["id"])
+        except ImageError:
             continue
         return Record(
             id=row["id"],

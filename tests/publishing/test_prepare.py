@@ -6,10 +6,15 @@ import itertools
 import json
 import os
 import random
+import re
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,13 +125,76 @@ def test_unreadable_image_is_named_or_left_out(release: Path, tmp_path: Path) ->
     prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
     assert prepared.taken_up >= 120  # beach was finished
     assert prepared.card.total == 359
-    assert list(prepared.copy.unreadable) == ["harbor&port_00050"]
+    assert prepared.copy.unreadable == {
+        "harbor&port_00050": "harbor&port/harbor&port_00050.jpg: truncated JPEG file (no end marker)"
+    }
+    assert str(tmp_path) not in (prepared.folder / "manifest.json").read_text()
     assert "left out: " in prepared.summary()
     found = content(prepared.folder / "data")
     assert [name for name in expected if found[name] != expected[name]] == [
         file.name for file in prepared.files if file.unreadable
     ]
     assert load_dataset(str(prepared.folder), "all")["train"].num_rows == 359
+
+
+@pytest.mark.parametrize("folder", ["Harbor&port", "harbor&port.zip"])
+def test_unreadable_image_is_named_without_the_place_of_the_source(release: Path, tmp_path: Path, folder: str) -> None:
+    scene = release / "Images/harbor&port"
+    (scene / "harbor&port_00050.jpg").rename(scene / "HARBOR&PORT_00050.JPG")
+    if folder.endswith(".zip"):
+        with zipfile.ZipFile(scene.with_name(folder), "w") as archive:
+            for path in scene.iterdir():
+                archive.write(path, path.name)
+        shutil.rmtree(scene)
+        whole = scene.with_name(folder).read_bytes()
+        at = whole.index(b"HARBOR&PORT_00050.JPG") + 60
+        scene.with_name(folder).write_bytes(whole[:at] + b"????" + whole[at + 4 :])
+    else:
+        (scene / "HARBOR&PORT_00050.JPG").write_bytes(b"")
+        scene.rename(scene.with_name(folder))
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    (reason,) = prepared.copy.unreadable.values()
+    assert re.fullmatch(r"harbor&port/harbor&port_00050\.JPG: (empty file|cannot be read .*)", reason, re.IGNORECASE)
+    assert str(tmp_path) not in (prepared.folder / "manifest.json").read_text()
+
+
+def spoiled_png(width: int, crc: int) -> bytes:
+    header = b"IHDR" + struct.pack(">II", width, width) + b"\x08\x02\0\0\0"
+    checksum = struct.pack(">I", zlib.crc32(header) ^ crc)
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + checksum + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda image: image[:3] + b"\x20" + image[4:], "damaged JPEG file (broken header)"),
+        (lambda _: spoiled_png(256, crc=1), "damaged PNG file (wrong checksum of its header)"),
+        (lambda _: spoiled_png(60_000, crc=0), "absurd size (60000x60000 pixels)"),
+    ],
+)
+def test_image_without_a_size_is_named_or_left_out(
+    make_release: MakeRelease, tmp_path: Path, spoil: Callable[[bytes], bytes], fault: str
+) -> None:
+    release = make_release({"beach": 50})
+    image = release / "Images/beach/beach_00007.jpg"
+    image.write_bytes(spoil(image.read_bytes()))
+    with pytest.raises(ImageError, match=re.escape(f"beach_00007.jpg: {fault}")):
+        prepare(release, tmp_path / "out")
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    assert prepared.copy.unreadable == {"beach_00007": f"beach/beach_00007.jpg: {fault}"}
+
+
+def test_protocol_that_loses_a_split_is_named(make_release: MakeRelease, tmp_path: Path) -> None:
+    release = make_release({"beach": 20})
+    queries = split_ids(ids_by_scene(open_release(release).entries), "retrieval10")["query"]
+    for image_id in queries:
+        (release / f"Images/beach/{image_id}.jpg").write_bytes(b"")
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    reason = "no image of split 'query' of protocol 'retrieval10' can be read"
+    assert prepared.copy.left_out["retrieval10"] == reason
+    assert "retrieval10" not in prepared.copy.splits
+    assert f"protocol left out: {reason}" in prepared.summary()
+    assert f"Not stored: `retrieval10`, because {reason}." in (prepared.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("changed", ["Labels/beach.csv", "Images/beach/beach_00007.jpg"])
