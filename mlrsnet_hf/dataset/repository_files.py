@@ -4,8 +4,10 @@ One thread reads, one writes, one hashes and waits for the disk. At most `_AHEAD
 memory does not grow with the number of images.
 """
 
+import contextlib
 import hashlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,11 +19,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlrsnet_hf.dataset.image_size import image_size
 from mlrsnet_hf.dataset.repository_parts import PlannedFile
 from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.release import Entry, Record, Release
+from mlrsnet_hf.release.image_structure import image_size
 
 ROW_GROUP = 100
 """Rows in a group, about: small enough that the first row comes at once, also over a network."""
@@ -44,20 +46,26 @@ class WrittenFile:
     unusual_sizes: dict[str, list[int]] = field(default_factory=dict)
     """Width and height of images that are not 256x256, by id."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Images that were left out, by id, and why."""
+    """Images that were left out, by id, and why: `<scene>/<file>: <fault>`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
         return asdict(self)
 
-    def is_whole(self, folder: Path) -> bool:
-        """Say whether the file still is what was written."""
+    def is_whole(self, planned: PlannedFile, folder: Path) -> bool:
+        """Say whether the file holds all that was planned, and still is what was written."""
+        if self.rows + len(self.unreadable) != len(planned.ids) or not self.unreadable.keys() <= set(planned.ids):
+            return False
         if not self.rows:
             return True
         path = folder / self.name
         try:
-            return path.stat().st_size == self.file_bytes and _sha256(path) == self.sha256
-        except OSError:
+            return (
+                path.stat().st_size == self.file_bytes
+                and _sha256(path) == self.sha256
+                and pq.read_metadata(path).num_rows == self.rows
+            )
+        except (OSError, pa.ArrowException):
             return False
 
 
@@ -83,13 +91,15 @@ def write_files(
         ImageError: An image cannot be read; the message names it.
         OSError: The folder cannot be written.
     """
-    opened = (_OpenFile(planned, folder) for planned in files)
+    opened = [_OpenFile(planned, folder) for planned in files]
     file_of = {image_id: file for file, planned in zip(opened, files, strict=True) for image_id in planned.ids}
     entries = [entry for entry in release.entries if entry.id in file_of]
-    with _Stages(on_written) as stages:
+    with contextlib.ExitStack() as abandoned, _Stages(on_written) as stages:
+        for file in opened:
+            abandoned.callback(file.abandon)
 
         def leave_out(entry: Entry, error: ImageError) -> None:
-            file_of.pop(entry.id).leave_out(entry.id, str(error), stages)
+            file_of.pop(entry.id).leave_out(entry.id, _reason(entry, error, release.root), stages)
             on_image()
 
         for record in release.records(entries, on_unreadable=leave_out if skip_unreadable else None):
@@ -97,14 +107,25 @@ def write_files(
             on_image()
 
 
+def _reason(entry: Entry, error: ImageError, root: Path) -> str:
+    """Return why an image is left out, without where the source lies: that goes into what is published."""
+    name = re.search(rf"[/\\]{re.escape(Path(entry.file_name).stem)}\.\w+: ", error.found, re.IGNORECASE)
+    fault = error.found[name.end() :] if name else error.found
+    return f"{entry.scene.published}/{entry.file_name}: {fault.replace(str(root), root.name)}"
+
+
 class _Stages:
-    """The threads that write files and that finish them, each in the order of the calls; errors come out here."""
+    """The threads that write files and that finish them, each in the order of the calls; errors come out here.
+
+    After an error in either thread nothing more is written, closed or told of: what is torn must not pass for whole.
+    """
 
     def __init__(self, on_written: Callable[[WrittenFile], object]) -> None:
         self._on_written = on_written
         self._writing, self._finishing = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._pending: deque[Future[None]] = deque()
         self._last: deque[Future[None]] = deque()
+        self._failed = False
 
     def __enter__(self) -> "_Stages":
         return self
@@ -118,18 +139,28 @@ class _Stages:
 
     def write(self, task: Callable[[], None]) -> None:
         """Have the writing thread do a task; wait if it is far behind."""
-        self._pending.append(self._writing.submit(task))
+        self._pending.append(self._writing.submit(self._unless_failed, task))
         while len(self._pending) > _AHEAD:
             self._pending.popleft().result()
 
     def finish(self, file: "_OpenFile") -> None:
         """Have a file closed, then hashed and on the disk."""
-        self.write(lambda: self._last.append(self._finishing.submit(self._tell, file.close())))
+        self.write(partial(self._close, file))
         while self._last and self._last[0].done():
             self._last.popleft().result()
 
-    def _tell(self, written: Callable[[], WrittenFile]) -> None:
-        self._on_written(written())
+    def _close(self, file: "_OpenFile") -> None:
+        file.close()
+        self._last.append(self._finishing.submit(self._unless_failed, lambda: self._on_written(file.settle())))
+
+    def _unless_failed(self, task: Callable[[], object]) -> None:
+        if self._failed:
+            return
+        try:
+            task()
+        except BaseException:
+            self._failed = True
+            raise
 
 
 class _OpenFile:
@@ -138,7 +169,7 @@ class _OpenFile:
     def __init__(self, planned: PlannedFile, folder: Path) -> None:
         self._name = planned.name
         self._path = folder / planned.name
-        self._awaited = len(planned.ids)
+        self._planned = self._awaited = len(planned.ids)
         self._group = -(-len(planned.ids) // max(round(len(planned.ids) / ROW_GROUP), 1))
         self._records: list[Record] = []
         self._writer: pq.ParquetWriter | None = None
@@ -177,14 +208,29 @@ class _OpenFile:
             if size != USUAL_SIZE:
                 self._unusual_sizes[record.id] = list(size)
 
-    def close(self) -> Callable[[], WrittenFile]:
-        """Close the file, in the writing thread; the rest is for the finishing one."""
+    def close(self) -> None:
+        """Close the file; in the writing thread."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        return self._finish
 
-    def _finish(self) -> WrittenFile:
+    def abandon(self) -> None:
+        """Let go of a file that did not come to its end; what there is of it is not looked at again."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            # On a full disk this fails too, and would fail loudly when the writer is collected.
+            with contextlib.suppress(OSError, pa.ArrowException):
+                writer.close()
+            writer.is_open = False
+
+    def settle(self) -> WrittenFile:
+        """Wait until the closed file has reached the disk; in the finishing thread.
+
+        Raises:
+            OSError: It has not, or rows are missing.
+        """
+        if self._rows + len(self._unreadable) != self._planned:
+            raise OSError(f"{self._name}: {self._rows} of {self._planned - len(self._unreadable)} rows were written")
         return WrittenFile(
             name=self._name,
             rows=self._rows,
@@ -228,7 +274,7 @@ def to_table(records: Sequence[Record]) -> pa.Table:
 def _settle(path: Path) -> str:
     """Wait until a file has reached the disk, and return its hash."""
     digest = _sha256(path)
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
     return digest
 

@@ -224,7 +224,10 @@ def _repair(copy: Copy | None) -> str:
         return "`mlrsnet_hf` repairs them, which gives exactly the labels of 2020, and marks the rows as `repaired`."
     if copy.labels == "as-published":
         return "This copy has the labels as its label files have them, faults included."
-    return f"This copy has the labels of 2020; {_rows(copy.repaired)} repaired, and marked as such."
+    return (
+        "To this copy the rules were applied that turn the labels of 2021 into those of 2020; "
+        f"{_rows(copy.repaired)} repaired, and marked as such."
+    )
 
 
 def _rows(count: int) -> str:

@@ -7,12 +7,16 @@ it is made of, then one for every part that is done. A line that was cut short c
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from mlrsnet_hf.errors import ConfigurationError
+
+Recover = Callable[[Path], list[dict[str, Any]]]
 
 _JOURNAL = "journal.jsonl"
 
@@ -20,12 +24,12 @@ _JOURNAL = "journal.jsonl"
 class GrowingFolder:
     """The folder while it grows; made by `growing_folder`."""
 
-    def __init__(self, path: Path, origin: dict[str, Any]) -> None:
+    def __init__(self, path: Path, origin: dict[str, Any], recover: Recover) -> None:
         self.path = path
         self.origin = origin
         self.noted: list[dict[str, Any]] = []
         """What earlier runs noted, if the origin is the same."""
-        lines = _lines(path / _JOURNAL)
+        lines = _lines(path / _JOURNAL) if (path / _JOURNAL).exists() else recover(path)
         if lines and lines[0] == origin:
             self.noted = lines[1:]
         else:
@@ -57,17 +61,18 @@ class GrowingFolder:
             self._journal.close()
 
     def finish(self, target: Path) -> None:
-        """Take the final name."""
+        """Take the final name; the journal goes last, for until then the next run needs it."""
         self.close()
-        (self.path / _JOURNAL).unlink()
-        for path in (*(path for path in self.path.rglob("*") if path.is_file()), self.path):
+        for path in (*(path for path in self.path.rglob("*") if path != self.path / _JOURNAL), self.path):
             _sync(path)
+        refuse_existing(target)
+        (self.path / _JOURNAL).unlink()
         self.path.rename(target)
         _sync(target.parent)
 
 
 @contextmanager
-def growing_folder(target: Path, origin: dict[str, Any]) -> Iterator[GrowingFolder]:
+def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> Iterator[GrowingFolder]:
     """Yield a folder beside `target` that takes its name when the block ends without an error.
 
     What is there when the block fails, or the process is killed, is there for the next run with the same origin.
@@ -75,6 +80,8 @@ def growing_folder(target: Path, origin: dict[str, Any]) -> Iterator[GrowingFold
     Args:
         target: The folder to create.
         origin: What the folder is made of, as JSON; what another origin left is removed.
+        recover: Returns origin and notes of a folder that was whole, so that its journal is gone, but did not get its
+            name; nothing for any other folder.
 
     Raises:
         ConfigurationError: The target exists, another run is at it, or the folder cannot be written.
@@ -82,9 +89,10 @@ def growing_folder(target: Path, origin: dict[str, Any]) -> Iterator[GrowingFold
     refuse_existing(target)
     partial = target.with_name(f".{target.name}.partial")
     try:
-        partial.mkdir(parents=True, exist_ok=True)
-        with _locked(partial, target):
-            folder = GrowingFolder(partial, origin)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _only_writer(target):
+            partial.mkdir(exist_ok=True)
+            folder = GrowingFolder(partial, origin, recover)
             try:
                 yield folder
                 folder.finish(target)
@@ -108,37 +116,28 @@ def refuse_existing(target: Path) -> None:
 
 
 @contextmanager
-def _locked(partial: Path, target: Path) -> Iterator[None]:
-    """Hold the folder against other runs; the lock ends with the process, however that ends."""
+def _only_writer(target: Path) -> Iterator[None]:
+    """Hold the target's lock against other runs; the system frees it if the process dies."""
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
     try:
-        import fcntl
-    except ImportError:  # pragma: no cover - Windows, where two runs at once go unnoticed
-        yield
-        return
-    handle = os.open(partial, os.O_RDONLY)
+        lock.acquire()
+    except Timeout:
+        raise ConfigurationError(f"{target}: another run is writing it", "Wait until it has ended.") from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The other run may have given the folder its final name just before.
-            free = os.path.samestat(os.fstat(handle), partial.stat())
-        except (BlockingIOError, FileNotFoundError):
-            free = False
-        refuse_existing(target)
-        if not free:
-            raise ConfigurationError(f"{target}: another run is writing it", "Wait until it has ended.")
+        refuse_existing(target)  # the other run may have given it its name just before
         yield
     finally:
-        os.close(handle)
+        lock.release()
+    # Only now that the target is there: whoever still waits for this file finds that out, instead of sharing the folder
+    # with somebody who made the file anew.
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """Return the whole lines of a journal."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
     lines = []
-    for line in text.splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             lines.append(json.loads(line))
         except ValueError:
@@ -147,7 +146,9 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():  # pragma: no cover - Windows does not open folders
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

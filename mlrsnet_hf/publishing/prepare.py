@@ -1,16 +1,15 @@
 """Any copy of the release to a dataset repository: Parquet files with the images in them, and their card."""
 
 import hashlib
-import io
 import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
-from PIL import Image
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL
@@ -24,6 +23,7 @@ from mlrsnet_hf.publishing.card_pictures import label_distribution
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit
 from mlrsnet_hf.publishing.growing_folder import GrowingFolder, growing_folder, refuse_existing
 from mlrsnet_hf.release import Entry, LabelSource, Record, Release, open_release
+from mlrsnet_hf.release.pixels import decode_image
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 CARD = "README.md"
@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 SCENES_PICTURE = "scenes.jpg"
 LABELS_PICTURE = "labels.png"
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it whenever the same source gives other files."""
 
 
@@ -112,15 +112,16 @@ def prepare(
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
     }
-    with growing_folder(target, origin) as folder:
+    with growing_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
         _refuse_changes(release, str(origin["source"]))
+        splits = _stored_splits(files, planned, parts.splits)
         copy = Copy(
-            splits=_stored_splits(files, planned, parts.splits),
+            splits={name: stored for name, stored in splits.items() if not _emptied(stored)},
             labels=labels,
             unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
             unreadable={key: reason for file in files for key, reason in file.unreadable.items()},
-            left_out=parts.left_out,
+            left_out=parts.left_out | _unreadable_protocols(splits),
             scenes_picture=SCENES_PICTURE,
             labels_picture=LABELS_PICTURE,
             **_counts(release.entries, files),
@@ -152,8 +153,9 @@ def _write_data(
     """Write the files that an earlier run has not, and return all in the order planned."""
     data = folder.path / DATA
     data.mkdir(exist_ok=True)
-    done = {file.name: file for file in map(_from_note, folder.noted) if skip_unreadable or not file.unreadable}
-    done = {name: file for name, file in done.items() if file.is_whole(data)}
+    plan = {file.name: file for file in planned}
+    noted = {file.name: file for file in map(_from_note, folder.noted) if skip_unreadable or not file.unreadable}
+    done = {name: file for name, file in noted.items() if name in plan and file.is_whole(plan[name], data)}
     for path in data.iterdir():
         if path.name not in done:
             path.unlink()
@@ -171,7 +173,23 @@ def _write_data(
         except ImageError as error:
             remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
             raise ImageError(error.found, remedy) from error
-    return [done[file.name] for file in planned], taken_up
+    files = [done[file.name] for file in planned]
+    rows, expected = sum(file.rows for file in files), sum(1 for _ in _readable(release.entries, files))
+    if rows != expected:
+        raise ConfigurationError(
+            f"{folder.path}: {rows:,} images were written where there are {expected:,}", "Remove the folder, run again."
+        )
+    return files, taken_up
+
+
+def _from_manifest(folder: Path) -> list[dict[str, Any]]:
+    """Return what a whole repository was made from, and what is known of its files."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = manifest.pop("parquet")
+    except (OSError, ValueError, KeyError):
+        return []
+    return [manifest, *files]
 
 
 def _from_note(note: Mapping[str, object]) -> WrittenFile:
@@ -181,7 +199,7 @@ def _from_note(note: Mapping[str, object]) -> WrittenFile:
 def _stored_splits(
     files: Sequence[WrittenFile], planned: Sequence[PlannedFile], splits: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, StoredSplit]]:
-    """Return the protocols of which every split has an image."""
+    """Return what is stored of every split of every protocol."""
 
     def stored(letters: str) -> StoredSplit:
         chosen = [file for file, plan in zip(files, planned, strict=True) if plan.letter in letters and file.rows]
@@ -193,11 +211,26 @@ def _stored_splits(
             file_bytes=sum(file.file_bytes for file in chosen),
         )
 
-    found = {name: {split: stored(letters) for split, letters in parts.items()} for name, parts in splits.items()}
-    whole = {name: parts for name, parts in found.items() if all(split.rows for split in parts.values())}
-    if not whole:
+    return {name: {split: stored(letters) for split, letters in parts.items()} for name, parts in splits.items()}
+
+
+def _emptied(splits: Mapping[str, StoredSplit]) -> list[str]:
+    """Return the splits of which no image can be read."""
+    return [name for name, stored in splits.items() if not stored.rows]
+
+
+def _unreadable_protocols(splits: Mapping[str, Mapping[str, StoredSplit]]) -> dict[str, str]:
+    """Return the protocols that lack a split, and why.
+
+    Raises:
+        ConfigurationError: All do.
+    """
+    found = {name: emptied for name, stored in splits.items() if (emptied := _emptied(stored))}
+    if len(found) == len(splits):
         raise ConfigurationError("none of the images can be read", "Fetch the images again.")
-    return whole
+    return {
+        name: f"no image of split {emptied[0]!r} of protocol {name!r} can be read" for name, emptied in found.items()
+    }
 
 
 def _counts(entries: Sequence[Entry], files: Sequence[WrittenFile]) -> dict[str, int]:
@@ -241,9 +274,8 @@ def _sample(path: Path) -> Record | None:
     """Return the first record of a file that can be decoded."""
     for row in pq.ParquetFile(path).read_row_group(0).to_pylist():
         try:
-            with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
-                image.load()
-        except (OSError, SyntaxError, ValueError):
+            decode_image(row["image"]["bytes"], row["id"])
+        except ImageError:
             continue
         return Record(
             id=row["id"],

@@ -48,7 +48,9 @@ def test_card_of_a_copy_says_what_is_particular_to_it() -> None:
     assert (info["config_name"], info["download_size"], info["dataset_size"]) == ("all", 60, 70)
     for sentence in (
         "This copy holds 5 of the release's 109,161 images.",
-        "1 row was repaired, and marked as such.",
+        "To this copy the rules were applied that turn the labels of 2021 into those of 2020; 1 row was repaired, and "
+        "marked as such.",
+        "In the release, ten images carry no label",
         "- In this copy 2 of the images carry no label.",
         "- Images that are not 256x256, 1 in all: beach_00001 (600x400).",
         "- Left out as unreadable, 1 in all: beach_00002.",

@@ -1,19 +1,27 @@
 """A copy of the release to a repository that plain `datasets` loads, whatever happens on the way."""
 
-import fcntl
+import errno
+import hashlib
+import itertools
 import json
 import os
 import random
+import re
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from datasets import Image, load_dataset
+from filelock import FileLock
 
 from mlrsnet_hf.dataset.features import FEATURES
 from mlrsnet_hf.dataset.protocols import split_ids
@@ -117,13 +125,76 @@ def test_unreadable_image_is_named_or_left_out(release: Path, tmp_path: Path) ->
     prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
     assert prepared.taken_up >= 120  # beach was finished
     assert prepared.card.total == 359
-    assert list(prepared.copy.unreadable) == ["harbor&port_00050"]
+    assert prepared.copy.unreadable == {
+        "harbor&port_00050": "harbor&port/harbor&port_00050.jpg: truncated JPEG file (no end marker)"
+    }
+    assert str(tmp_path) not in (prepared.folder / "manifest.json").read_text()
     assert "left out: " in prepared.summary()
     found = content(prepared.folder / "data")
     assert [name for name in expected if found[name] != expected[name]] == [
         file.name for file in prepared.files if file.unreadable
     ]
     assert load_dataset(str(prepared.folder), "all")["train"].num_rows == 359
+
+
+@pytest.mark.parametrize("folder", ["Harbor&port", "harbor&port.zip"])
+def test_unreadable_image_is_named_without_the_place_of_the_source(release: Path, tmp_path: Path, folder: str) -> None:
+    scene = release / "Images/harbor&port"
+    (scene / "harbor&port_00050.jpg").rename(scene / "HARBOR&PORT_00050.JPG")
+    if folder.endswith(".zip"):
+        with zipfile.ZipFile(scene.with_name(folder), "w") as archive:
+            for path in scene.iterdir():
+                archive.write(path, path.name)
+        shutil.rmtree(scene)
+        whole = scene.with_name(folder).read_bytes()
+        at = whole.index(b"HARBOR&PORT_00050.JPG") + 60
+        scene.with_name(folder).write_bytes(whole[:at] + b"????" + whole[at + 4 :])
+    else:
+        (scene / "HARBOR&PORT_00050.JPG").write_bytes(b"")
+        scene.rename(scene.with_name(folder))
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    (reason,) = prepared.copy.unreadable.values()
+    assert re.fullmatch(r"harbor&port/harbor&port_00050\.JPG: (empty file|cannot be read .*)", reason, re.IGNORECASE)
+    assert str(tmp_path) not in (prepared.folder / "manifest.json").read_text()
+
+
+def spoiled_png(width: int, crc: int) -> bytes:
+    header = b"IHDR" + struct.pack(">II", width, width) + b"\x08\x02\0\0\0"
+    checksum = struct.pack(">I", zlib.crc32(header) ^ crc)
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + checksum + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda image: image[:3] + b"\x20" + image[4:], "damaged JPEG file (broken header)"),
+        (lambda _: spoiled_png(256, crc=1), "damaged PNG file (wrong checksum of its header)"),
+        (lambda _: spoiled_png(60_000, crc=0), "absurd size (60000x60000 pixels)"),
+    ],
+)
+def test_image_without_a_size_is_named_or_left_out(
+    make_release: MakeRelease, tmp_path: Path, spoil: Callable[[bytes], bytes], fault: str
+) -> None:
+    release = make_release({"beach": 50})
+    image = release / "Images/beach/beach_00007.jpg"
+    image.write_bytes(spoil(image.read_bytes()))
+    with pytest.raises(ImageError, match=re.escape(f"beach_00007.jpg: {fault}")):
+        prepare(release, tmp_path / "out")
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    assert prepared.copy.unreadable == {"beach_00007": f"beach/beach_00007.jpg: {fault}"}
+
+
+def test_protocol_that_loses_a_split_is_named(make_release: MakeRelease, tmp_path: Path) -> None:
+    release = make_release({"beach": 20})
+    queries = split_ids(ids_by_scene(open_release(release).entries), "retrieval10")["query"]
+    for image_id in queries:
+        (release / f"Images/beach/{image_id}.jpg").write_bytes(b"")
+    prepared = prepare(release, tmp_path / "out", skip_unreadable=True)
+    reason = "no image of split 'query' of protocol 'retrieval10' can be read"
+    assert prepared.copy.left_out["retrieval10"] == reason
+    assert "retrieval10" not in prepared.copy.splits
+    assert f"protocol left out: {reason}" in prepared.summary()
+    assert f"Not stored: `retrieval10`, because {reason}." in (prepared.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("changed", ["Labels/beach.csv", "Images/beach/beach_00007.jpg"])
@@ -147,27 +218,65 @@ def test_source_that_changes_meanwhile_is_refused(
 
 
 def test_two_runs_at_once(release: Path, tmp_path: Path) -> None:
-    partial = tmp_path / ".out.partial"
-    partial.mkdir()
-    handle = os.open(partial, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(ConfigurationError, match="out: another run is writing it"):
+    with (
+        FileLock(tmp_path / ".out.lock"),
+        pytest.raises(ConfigurationError, match="out: another run is writing it"),
+    ):
         prepare(release, tmp_path / "out")
-    os.close(handle)
     prepare(release, tmp_path / "out")
-    assert not partial.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"release", "out"}
 
 
-def test_full_disk_loses_nothing(release: Path, tmp_path: Path) -> None:
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+@pytest.mark.parametrize("limit", [20_000, 40_000, 60_000])
+def test_full_disk_loses_nothing(release: Path, tmp_path: Path, limit: int) -> None:
+    expected = content(prepare(release, tmp_path / "whole").folder)
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));" + COMMAND
     # -B, for Python does not notice that the limit cuts its bytecode files short.
-    command = [sys.executable, "-B", "-c", limit + COMMAND, str(release), str(tmp_path / "out")]
+    command = [sys.executable, "-B", "-c", code, str(release), str(tmp_path / "out")]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
     assert "out: cannot be written" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "out").exists()
-    assert prepare(release, tmp_path / "out").card.total == 360
+    assert content(prepare(release, tmp_path / "out").folder) == expected
+
+
+@pytest.mark.parametrize("group", [1, 5, 13])
+@pytest.mark.parametrize("step", ["write_table", "close"])
+def test_full_disk_at_one_row_group(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, step: str
+) -> None:
+    expected = content(prepare(release, tmp_path / "whole").folder)
+    calls = itertools.count(1)
+    work = getattr(pq.ParquetWriter, step)
+
+    def full(writer: pq.ParquetWriter, *arguments: object, **options: object) -> None:
+        if next(calls) == group:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        work(writer, *arguments, **options)
+
+    monkeypatch.setattr(pq.ParquetWriter, step, full)
+    with pytest.raises(ConfigurationError, match="No space left on device"):
+        prepare(release, tmp_path / "out")
+    monkeypatch.undo()
+    assert content(prepare(release, tmp_path / "out").folder) == expected
+
+
+def test_note_that_does_not_fit_the_plan_counts_for_nothing(release: Path, tmp_path: Path) -> None:
+    """Neither a file without rows, nor a torn one with the right hash."""
+    expected = content(prepare(release, tmp_path / "out").folder)
+    partial = tmp_path / ".out.partial"
+    (tmp_path / "out").rename(partial)
+    manifest = json.loads((partial / "manifest.json").read_text())
+    files = manifest.pop("parquet")
+    files[0] |= {"rows": 0, "file_bytes": 0, "sha256": ""}
+    torn = partial / "data" / files[1]["name"]
+    torn.write_bytes(torn.read_bytes()[:-20])
+    files[1] |= {"file_bytes": torn.stat().st_size, "sha256": hashlib.sha256(torn.read_bytes()).hexdigest()}
+    (partial / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in (manifest, *files)))
+    prepared = prepare(release, tmp_path / "out")
+    assert prepared.taken_up == sum(file["rows"] for file in files[2:])
+    assert content(prepared.folder) == expected
 
 
 def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +314,50 @@ def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> N
     prepared = prepare(release, tmp_path / "out")
     assert prepared.taken_up == sum(file["rows"] for file in noted[1:])
     assert content(prepared.folder) == content(prepare(release, tmp_path / "again").folder)
+
+
+@pytest.mark.parametrize("step", ["_sync", "unlink", "rename"])
+def test_killed_at_the_very_end(release: Path, tmp_path: Path, step: str) -> None:
+    """While the files settle, before the journal goes, and after it."""
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom mlrsnet_hf.publishing import growing_folder as module\n"
+        "def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "finish = module.GrowingFolder.finish\n"
+        f"def arm(*arguments):\n    setattr({'module' if step == '_sync' else 'Path'}, '{step}', kill)\n"
+        "    finish(*arguments)\n"
+        "module.GrowingFolder.finish = arm\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code + COMMAND, str(release), str(tmp_path / "out")], stderr=subprocess.DEVNULL
+    )
+    assert run.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    prepared = prepare(release, tmp_path / "out")
+    assert prepared.taken_up == 360
+    assert content(prepared.folder) == content(prepare(release, tmp_path / "again").folder)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_target_that_appears_meanwhile(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    """Before the folder is about to take its name, or in the last instant."""
+
+    def appear() -> object:
+        return (tmp_path / "out").write_bytes(b"another's")
+
+    if early:
+        render = module.DatasetCard.render
+        monkeypatch.setattr(module.DatasetCard, "render", lambda card: (appear(), render(card))[1])
+    else:
+        rename = Path.rename
+        monkeypatch.setattr(Path, "rename", lambda path, target: (appear(), rename(path, target))[1])
+    with pytest.raises(ConfigurationError, match="exists already" if early else "What is finished is kept"):
+        prepare(release, tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out").read_bytes() == b"another's"
+    (tmp_path / "out").unlink()
+    assert prepare(release, tmp_path / "out").taken_up == 360
 
 
 @pytest.mark.slow

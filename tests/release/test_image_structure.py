@@ -1,12 +1,15 @@
 import io
 import random
+import re
+import struct
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlrsnet_hf.release.image_structure import image_fault
+from mlrsnet_hf.release.image_structure import MAX_PIXELS, image_fault, image_size
 
 PICTURE = Image.effect_noise((60, 50), 90).convert("RGB")
 FORMS = {
@@ -28,10 +31,19 @@ def saved(kind: str, options: dict[str, object], picture: Image.Image = PICTURE)
     return buffer.getvalue()
 
 
+SAVED = saved("JPEG", {})
+FRAME = b"\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0"
+SCAN = b"\xff\xda\0\2\xff\xd9"
+TIFF = saved("TIFF", {})
+WIDTH = struct.pack("<HHII", 256, 4, 1, 60)
+
+
 @pytest.mark.parametrize(("kind", "options"), CASES)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_whole_files_pass(kind: str, options: dict[str, object], mode: str) -> None:
-    assert image_fault(saved(kind, options, PICTURE.convert(mode))) is None
+    data = saved(kind, options, PICTURE.convert(mode))
+    assert image_fault(data) is None
+    assert image_size(data) == PICTURE.size
 
 
 @pytest.mark.parametrize(("kind", "options"), CASES)
@@ -84,4 +96,41 @@ def test_damage_never_raises(seed: int, case: tuple[str, dict[str, object]]) -> 
     dice = random.Random(seed)
     for _ in range(3):
         data[dice.randrange(min(len(data), 700))] = dice.randrange(256)
-    image_fault(bytes(data))
+    fault = image_fault(bytes(data))
+    if fault is None:
+        width, height = image_size(bytes(data))
+        assert 0 < width * height <= MAX_PIXELS
+    else:
+        with pytest.raises(ValueError, match=re.escape(fault)):
+            image_size(bytes(data))
+
+
+def png(width: int, height: int, crc: int = 0) -> bytes:
+    """A PNG file whose header claims a size; `crc` spoils its checksum."""
+    header = b"IHDR" + struct.pack(">II", width, height) + b"\x08\x02\0\0\0"
+    checksum = struct.pack(">I", zlib.crc32(header) ^ crc)
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + checksum + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (SAVED[:3] + b"\x20" + SAVED[4:], "damaged JPEG file (broken header)"),
+        (SAVED[:3] + b"\xd9" + SAVED[4:], "damaged JPEG file (broken header)"),
+        (SAVED[:4] + b"\0\0" + SAVED[6:], "damaged JPEG file (broken header)"),
+        (SAVED[:2] + FRAME + SAVED[2:], "damaged JPEG file (two sizes in its header)"),
+        (b"\xff\xd8" + FRAME.replace(b"\0\1", b"\xf0\0") + SCAN, "absurd size (61440x61440 pixels)"),
+        (png(5, 5, crc=1), "damaged PNG file (wrong checksum of its header)"),
+        (png(60_000, 60_000), "absurd size (60000x60000 pixels)"),
+        (png(5, 5).replace(b"\0\0\0\r", b"\0\0\0\x0e"), "damaged PNG file (no size in its header)"),
+        (TIFF.replace(WIDTH, b"\xfe" + WIDTH[1:]), "damaged TIFF file (no size in its header)"),
+        (TIFF.replace(WIDTH, WIDTH[:-4] + b"\0" * 4), "damaged TIFF file (no size in its header)"),
+    ],
+)
+def test_headers_that_no_decoder_takes(data: bytes, message: str) -> None:
+    assert image_fault(data) == message
+
+
+def test_frame_alone_is_a_size() -> None:
+    assert image_size(b"\xff\xd8" + FRAME + SCAN) == (1, 1)
+    assert image_size(png(300, 17)) == (300, 17)
