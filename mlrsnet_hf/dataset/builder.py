@@ -16,7 +16,7 @@ import logging
 import numbers
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from datasets import (
     BuilderConfig,
@@ -52,6 +52,7 @@ from mlrsnet_hf.dataset.source import (
 from mlrsnet_hf.dataset.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError, UnknownNameError, name_alternatives
 from mlrsnet_hf.release import LabelSource
+from mlrsnet_hf.release.repair import require_label_source
 
 VERSION = Version("1.0.0")
 """Raised whenever the rows built from one source change, so that no stale cache is used."""
@@ -101,10 +102,7 @@ class MLRSNetConfig(BuilderConfig):
         return str(super().create_config_id(options, custom_features))
 
     def _check(self) -> None:
-        if self.labels not in get_args(LabelSource):
-            raise UnknownNameError(
-                f"labels={self.labels!r} is not known", name_alternatives(str(self.labels), get_args(LabelSource))
-            )
+        require_label_source(self.labels)
         if self.drawn_by not in (*PROTOCOLS, CUSTOM):
             raise UnknownNameError(
                 f"protocol {self.drawn_by!r} is not known", name_alternatives(self.drawn_by, PROTOCOLS)

@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 from mlrsnet_hf.dataset.repository_parts import PlannedFile
 from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.release import Entry, Record, Release
 from mlrsnet_hf.release.image_structure import image_size
 
 ROW_GROUP = 100
 """Rows in a group, about: small enough that the first row comes at once, also over a network."""
-USUAL_SIZE = (256, 256)
 
 _AHEAD = 16
 
@@ -205,7 +205,7 @@ class _OpenFile:
         self._data_bytes += table.nbytes
         for record in records:
             size = image_size(record.image)
-            if size != USUAL_SIZE:
+            if size != IMAGE_SIZE:
                 self._unusual_sizes[record.id] = list(size)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.parallel import in_processes
+from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.release import audit_findings as checks
 from mlrsnet_hf.release.audit_findings import Finding
 from mlrsnet_hf.release.audit_rows import place
@@ -14,8 +15,6 @@ from mlrsnet_hf.release.audit_source import ImageFile
 from mlrsnet_hf.release.image_structure import image_fault
 from mlrsnet_hf.release.pixels import decode_image
 
-SIZE = (256, 256)
-"""Published width and height, in pixels."""
 MODE = "RGB"
 
 
@@ -28,7 +27,7 @@ class ImageFacts:
     """SHA-256 of the file."""
     fault: str | None = None
     """Why the image cannot be read, if so."""
-    size: tuple[int, int] = SIZE
+    size: tuple[int, int] = IMAGE_SIZE
     mode: str = MODE
 
 
@@ -58,7 +57,7 @@ def image_findings(files: Iterable[ImageFile], processes: int = 1) -> Iterator[F
             yield Finding(checks.UNREADABLE_IMAGE, facts.place, facts.fault)
             continue
         places_by_digest[facts.digest].append(facts.place)
-        if facts.size != SIZE:
+        if facts.size != IMAGE_SIZE:
             yield Finding(checks.IMAGE_SIZE, facts.place, "{}x{}".format(*facts.size))
         if facts.mode != MODE:
             yield Finding(checks.IMAGE_MODE, facts.place, facts.mode)

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
 
-from mlrsnet_hf.errors import ReleaseError, UnknownNameError, name_alternatives
+from mlrsnet_hf.errors import ReleaseError
 from mlrsnet_hf.release.image_stores import ImageStore
 from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
 from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
@@ -12,7 +11,7 @@ from mlrsnet_hf.release.names import image_id, split_suffix
 from mlrsnet_hf.release.pairing import pair, refuse_left_over
 from mlrsnet_hf.release.parquet import open_parquet, parquet_files
 from mlrsnet_hf.release.release import Entry, ReadLabelFile, Release, ScenePart
-from mlrsnet_hf.release.repair import LabelSource, verified_labels
+from mlrsnet_hf.release.repair import LabelSource, require_label_source, verified_labels
 from mlrsnet_hf.release.tree import DiskFolder, File
 from mlrsnet_hf.taxonomy import Scene
 
@@ -44,7 +43,7 @@ def open_release(source: str | Path, labels: LabelSource = "verified") -> Releas
             image or an image no row; a label file is faulty; an archive is damaged, or holds what is refused: paths
             that lead out of it, links, absurd sizes; a Parquet file does not name its images.
     """
-    _check(labels)
+    require_label_source(labels)
     source = Path(source)
     files = find_parquet(source)
     if files:
@@ -74,7 +73,7 @@ def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[E
         UnknownNameError: `labels` is neither.
         ReleaseError: There are no label files, or one is faulty.
     """
-    _check(labels)
+    require_label_source(labels)
     source = Path(source)
     files = find_parquet(source)
     if files:
@@ -95,11 +94,6 @@ def holds_images(source: str | Path) -> bool:
     """
     source = Path(source)
     return bool(find_parquet(source)) or has_part(source_folder(source), IMAGES)
-
-
-def _check(labels: str) -> None:
-    if labels not in get_args(LabelSource):
-        raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(labels, get_args(LabelSource)))
 
 
 def find_parquet(source: Path) -> list[Path]:

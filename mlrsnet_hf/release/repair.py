@@ -6,8 +6,9 @@ nine scenes. The rules below turn the 2021 labels into the 2020 labels, row for 
 are.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
+from mlrsnet_hf.errors import UnknownNameError, name_alternatives
 from mlrsnet_hf.taxonomy import Scene, find_label, find_scene
 
 LabelSource = Literal["verified", "as-published"]
@@ -19,6 +20,17 @@ _CARRIED_BY_ALL = {
 }
 _SPURIOUS_BY_IMAGE = {"airplane_01550": frozenset({find_label("airport").id})}
 """Spurious although the scene's vocabulary has the label."""
+
+
+def require_label_source(labels: str) -> None:
+    """Refuse what is no `LabelSource`.
+
+    Raises:
+        UnknownNameError: It is neither of the two.
+    """
+    known = get_args(LabelSource)
+    if labels not in known:
+        raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(str(labels), known))
 
 
 def verified_labels(scene: Scene, image_id: str, labels: tuple[int, ...]) -> tuple[int, ...]:
