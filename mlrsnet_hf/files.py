@@ -27,8 +27,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _only_writer(target):
-            if os.path.lexists(target):
-                raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
+            refuse_existing(target)
             shutil.rmtree(partial, ignore_errors=True)
             try:
                 partial.mkdir()
@@ -41,6 +40,16 @@ def whole_folder(target: Path) -> Iterator[Path]:
             f"{target}: cannot be written ({error.strerror or error})",
             "Nothing was kept; choose another folder or disk.",
         ) from error
+
+
+def refuse_existing(target: Path) -> None:
+    """Refuse a target that exists.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    if os.path.lexists(target):
+        raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
 
 
 @contextmanager

@@ -266,7 +266,7 @@ class MLRSNet(GeneratorBasedBuilder):
         source = self._open()
         everything = range(len(source.entries))
         images = ((record.id, record.image) for record in source.read(everything))
-        return cached_groups(expanded(self._cache_dir_root), source.images_fingerprint, lambda: images)
+        return cached_groups(expanded(self._cache_dir_root), source.images_fingerprint, images)
 
     def _split_generators(self, dl_manager: Any) -> list[SplitGenerator]:
         self._provide_source()

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -33,13 +33,13 @@ def release_groups(release: Release, cache_dir: str | Path | None = None, thread
 
         cache_dir = datasets.config.HF_DATASETS_CACHE
     images = ((record.id, record.image) for record in release.records())
-    return cached_groups(cache_dir, release.images_fingerprint(), lambda: images, threads)
+    return cached_groups(cache_dir, release.images_fingerprint(), images, threads)
 
 
 def cached_groups(
     cache_dir: str | Path,
     fingerprint: str,
-    images: Callable[[], Iterable[tuple[str, bytes]]],
+    images: Iterable[tuple[str, bytes]],
     threads: int | None = None,
 ) -> dict[str, int]:
     """Return the group number of each image, from a file in the cache if an earlier call has written it.
@@ -47,7 +47,7 @@ def cached_groups(
     Args:
         cache_dir: The cache of `datasets`.
         fingerprint: What tells these images from others; their labels do not matter.
-        images: Gives id and image file of each image; called only where there is no such file.
+        images: Id and image file of each image; read only where there is no such file.
         threads: How many search at once; by default as many as there are cores.
 
     Raises:
@@ -59,7 +59,7 @@ def cached_groups(
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_file():
-                write_groups(near_duplicate_groups(images(), threads), path)
+                write_groups(near_duplicate_groups(images, threads), path)
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be written ({error.strerror or error})", "Choose another cache folder or disk."

@@ -15,6 +15,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import refuse_existing
 
 Recover = Callable[[Path], list[dict[str, Any]]]
 
@@ -103,16 +104,6 @@ def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> It
             f"{target}: cannot be written ({error.strerror or error})",
             f"What is finished is kept in {partial}; make room or mend what is wrong, and run again to go on.",
         ) from error
-
-
-def refuse_existing(target: Path) -> None:
-    """Refuse a target that exists.
-
-    Raises:
-        ConfigurationError: It does.
-    """
-    if os.path.lexists(target):
-        raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
 
 
 @contextmanager
