@@ -18,7 +18,7 @@ STORED_PROTOCOLS = tuple(name for name in PROTOCOLS if name.startswith(("ratio",
 STORED_SEED = 0
 
 MIN_FILES = 8
-"""Files that every split has if it has as many images, so that eight workers find something to read."""
+"""Files that every split has if each scene has images for its share of them, so that eight workers find work."""
 
 
 @dataclass(frozen=True, slots=True)
