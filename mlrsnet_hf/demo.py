@@ -27,7 +27,7 @@ def run_demo(
     Raises:
         MLRSNetError: The output folder cannot be written.
     """
-    config = recipes.demo(output_dir / "run", seed=seed)
+    config = recipes.demo(output_dir=output_dir / "run", overwrite=True, seed=seed)
     scenes = output_dir / f"synthetic_scenes_seed{seed}"
     if not scenes.exists():
         write_synthetic_release(scenes, images_per_scene, seed)
