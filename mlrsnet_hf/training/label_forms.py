@@ -54,7 +54,7 @@ def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
     if isinstance(kind, ClassLabel):
         _refuse_rows(rows, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
         return IdColumn(tuple(kind.names), rows, "lists of classes", stored=True)
-    if kind == Value("bool") or _is_float(kind) or _is_multi_hot(rows):
+    if kind == Value("bool") or _is_float(kind) or (_is_integer(kind) and _is_multi_hot(rows)):
         return _multi_hot(rows, column)
     if _is_text(kind):
         _refuse_rows(rows, column, lambda row: "" in row, "an empty name")
@@ -91,9 +91,10 @@ def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:
     if isinstance(kind, ClassLabel):
         _refuse_rows(rows, column, lambda row: not 0 <= row < kind.num_classes, _range(kind))
         return IdColumn(tuple(kind.names), rows, "classes", stored=True)
-    _refuse_rows(
-        rows, column, lambda row: row == "" or (row != str(row) and row < 0), "an empty name or a negative number"
-    )
+    if _is_text(kind):
+        _refuse_rows(rows, column, lambda row: not row, "an empty name")
+    else:
+        _refuse_rows(rows, column, lambda row: row < 0, "a negative number")
     vocabulary = _vocabulary(rows)
     ids = {name: [vocabulary[entry] for entry in entries] for name, entries in rows.items()}
     return IdColumn(tuple(str(entry) for entry in vocabulary), ids, "names" if _is_text(kind) else "numbers", False)
