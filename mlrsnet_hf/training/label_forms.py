@@ -50,7 +50,6 @@ def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
         )
     rows = {name: split[column][:] for name, split in splits.items()}
     _refuse_missing(rows, column, lists=True)
-    entries = {name: [entry for row in lists for entry in row] for name, lists in rows.items()}
     if isinstance(kind, ClassLabel):
         _refuse_rows(rows, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
         return IdColumn(tuple(kind.names), rows, "lists of classes", stored=True)
@@ -64,6 +63,7 @@ def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
         raise ConfigurationError(
             f"column {column!r} holds lists of {kind}", "Labels are classes, names, whole numbers, or one 0 or 1 each."
         )
+    entries = {name: [entry for row in lists for entry in row] for name, lists in rows.items()}
     vocabulary = _vocabulary(entries)
     ids = {name: [[vocabulary[entry] for entry in row] for row in lists] for name, lists in rows.items()}
     form = "lists of names" if _is_text(kind) else "lists of numbers"
