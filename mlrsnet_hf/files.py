@@ -42,6 +42,29 @@ def whole_folder(target: Path) -> Iterator[Path]:
         ) from error
 
 
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` that takes its name, and its place, when the block ends without an error.
+
+    Whoever reads `target` at any moment, after a power cut too, finds the old file or the new one, whole.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        yield partial
+        with partial.open("r+b") as file:  # Windows syncs only what may be written
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def refuse_existing(target: Path) -> None:
     """Refuse a target that exists.
 

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, broadcast, set_seed
 from datasets import Dataset, DatasetDict
-from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.cores import available_cores
@@ -15,15 +15,35 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.evaluators import Predictions, evaluate, evaluation_loader, label_precisions, predict
+from mlrsnet_hf.training.curves import CURVES_FILE, draw_curves
+from mlrsnet_hf.training.evaluators import (
+    Predictions,
+    evaluate,
+    evaluation_loader,
+    is_better,
+    label_scores,
+    predict,
+)
+from mlrsnet_hf.training.history import write_history
 from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader, read_batches
-from mlrsnet_hf.training.models import build_model
+from mlrsnet_hf.training.losses import make_loss
+from mlrsnet_hf.training.models import build_model, timm_settings
 from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule
 from mlrsnet_hf.training.preprocessing import model_preprocessing, normalise
-from mlrsnet_hf.training.results import Epoch, TrainingResult
+from mlrsnet_hf.training.results import (
+    DataSummary,
+    Epoch,
+    ModelSummary,
+    RunSummary,
+    SplitScores,
+    TrainingResult,
+    TunedScores,
+)
 from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.running_loss import RunningLoss
 from mlrsnet_hf.training.saved_model import load_model, save_model
+from mlrsnet_hf.training.task import Task
+from mlrsnet_hf.training.thresholds import thresholds_by_label, tune_thresholds, untuned_labels
 
 SPLITS = ("train", "validation", "test")
 
@@ -80,6 +100,8 @@ class Trainer:
     def _set_up_model(self, data: DatasetDict) -> None:
         self.label_names = tuple(data["train"].features["labels"].feature.names)
         config = self.config
+        self.task = Task(kind="labels", label_names=self.label_names)
+        self.loss = make_loss(config, self.task)
         model = build_model(config.model, len(self.label_names), config.weights, config.image_size, say=self.say)
         self.preprocessing = model_preprocessing(model, config.image_size, config.crop_pct)
         self.model = model.to(memory_format=torch.channels_last)
@@ -111,7 +133,7 @@ class Trainer:
     def _set_up_optimiser(self) -> None:
         self.steps = len(self.batches) * self.config.epochs
         optimiser = make_optimiser(self.model, self.config)
-        self.schedule = make_schedule(optimiser, self.steps, self.config.warmup)
+        self.schedule = make_schedule(optimiser, self.steps, self.config)
         self.model, self.optimiser = self.accelerator.prepare(self.model, optimiser)
 
     def run(self) -> TrainingResult:
@@ -123,6 +145,8 @@ class Trainer:
         with tqdm(total=self.steps, unit="step", disable=not self.accelerator.is_main_process) as bar:
             for number in range(1, self.config.epochs + 1):
                 history.append(self._run_epoch(number, bar))
+                if self.accelerator.is_main_process:
+                    write_history(history, self.folder.root)
                 if best is None or self._is_better(history[-1], best):
                     best = history[-1]
                     self._save_model()
@@ -130,6 +154,7 @@ class Trainer:
         result = self._test(history, best, started)
         if self.accelerator.is_main_process:
             result.save(self.folder.results)
+            draw_curves(history, self.folder.root / CURVES_FILE, best.epoch)
         self.accelerator.end_training()
         self.say(result.report())
         return result
@@ -143,11 +168,11 @@ class Trainer:
 
     def _run_epoch(self, number: int, bar: tqdm) -> Epoch:
         """Train for one epoch and evaluate on the validation split."""
-        started = time.perf_counter()
         bar.set_description(f"epoch {number}/{self.config.epochs}")
         loss = self._train_epoch(number, bar)
-        validation = dict(evaluate(self._validate()))
-        epoch = Epoch(epoch=number, loss=loss, validation=validation, seconds=time.perf_counter() - started)
+        validation = evaluate(self._validate(), self.task)
+        rate = float(max(self.schedule.get_last_lr()))
+        epoch = Epoch(epoch=number, step=bar.n, loss=loss, learning_rate=rate, validation=validation)
         shown = ", ".join(
             f"{METRICS[name].title} {value:.4f}" for name, value in validation.items() if METRICS[name].headline
         )
@@ -164,7 +189,7 @@ class Trainer:
         for count, batch in enumerate(read_batches(self.training_loader), start=1):
             pixels = batch.pixels.to(self.accelerator.device, non_blocking=True)
             targets = batch.targets.to(self.accelerator.device, non_blocking=True)
-            loss = binary_cross_entropy_with_logits(self.model(normalise(pixels, self.preprocessing)), targets)
+            loss = self.loss(self.model(normalise(pixels, self.preprocessing)), replace(batch, targets=targets))
             self.accelerator.backward(loss)
             self.optimiser.step()
             self.schedule.step()
@@ -191,8 +216,7 @@ class Trainer:
 
     def _is_better(self, epoch: Epoch, best: Epoch) -> bool:
         name = self.config.best_metric
-        gain = epoch.validation[name] - best.validation[name]
-        return gain > 0 if METRICS[name].higher_is_better else gain < 0
+        return is_better(name, epoch.validation[name], best.validation[name])
 
     def _save_model(self) -> None:
         if self.accelerator.is_main_process:
@@ -204,17 +228,43 @@ class Trainer:
         """Measure the saved model, read back from its folder, so that the figures are those of the files."""
         saved = load_model(self.folder.model)
         model = saved.model.to(self.accelerator.device).to(memory_format=torch.channels_last)
-        predictions = predict(model, self.test_loader, saved.preprocessing, self.accelerator, "test")
+        symmetries = self.config.eval_symmetries
+        validation, test = (
+            predict(model, loader, saved.preprocessing, self.accelerator, name, symmetries)
+            for name, loader in (("validation", self.validation_loader), ("test", self.test_loader))
+        )
+        thresholds = tune_thresholds(validation)
         return TrainingResult(
+            recipe=None,
             config=self.config,
+            data=DataSummary(source={}, label_names=self.label_names, scene_names=(), images=self.images),
+            model=ModelSummary(
+                name=self.config.model,
+                architecture=timm_settings(model)["architecture"],
+                parameters=sum(parameter.numel() for parameter in model.parameters()),
+                weights=self.config.weights,
+                image_size=saved.preprocessing.image_size,
+            ),
+            task=self.task.kind,
             history=tuple(history),
-            best_epoch=best.epoch,
-            test=dict(evaluate(predictions)),
-            test_average_precision=label_precisions(predictions, self.label_names),
-            images=self.images,
-            processes=self.accelerator.num_processes,
-            precision=self.accelerator.mixed_precision,
-            seconds=time.perf_counter() - started,
+            scored_epoch=best.epoch,
+            scores=SplitScores(validation=evaluate(validation, self.task), test=evaluate(test, self.task)),
+            tuned=TunedScores(
+                thresholds=thresholds_by_label(thresholds, self.task),
+                untuned=untuned_labels(validation, self.task),
+                validation=evaluate(validation, self.task, thresholds),
+                test=evaluate(test, self.task, thresholds),
+            ),
+            eval_symmetries=symmetries,
+            labels=label_scores(test, self.task, thresholds),
+            run=RunSummary(
+                processes=self.accelerator.num_processes,
+                precision=self.accelerator.mixed_precision,
+                device=str(self.accelerator.device),
+                batch={"global": self.config.batch_size, "per_process": self.config.batch_size, "accumulation": 1},
+                seconds=time.perf_counter() - started,
+                resumed=False,
+            ),
         )
 
 
