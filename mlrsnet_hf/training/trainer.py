@@ -44,6 +44,7 @@ from mlrsnet_hf.training.running_loss import RunningLoss
 from mlrsnet_hf.training.saved_model import load_model, save_model
 from mlrsnet_hf.training.task import Task
 from mlrsnet_hf.training.thresholds import thresholds_by_label, tune_thresholds, untuned_labels
+from mlrsnet_hf.training.trackers import tracked_settings
 
 SPLITS = ("train", "validation", "test")
 
@@ -164,7 +165,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.folder.create()
         self.accelerator.wait_for_everyone()
-        self.accelerator.init_trackers(self.folder.logs.name, self.config.to_dict())
+        self.accelerator.init_trackers(self.folder.logs.name, tracked_settings(self.config.to_dict()))
 
     def _run_epoch(self, number: int, bar: tqdm) -> Epoch:
         """Train for one epoch and evaluate on the validation split."""
