@@ -15,15 +15,14 @@ from tqdm.auto import tqdm
 
 from mlrsnet_hf.metrics import METRICS, classification_report, mean_average_precision, training_values
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
-from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.inputs import SplitImages, make_loader, ordered_batches, read_batches
 from mlrsnet_hf.training.preprocessing import Preprocessing, normalise
 from mlrsnet_hf.training.task import Task
 
 Scores = npt.NDArray[np.float64]
 
-SCENE_METRICS = {"scene_accuracy": "scene accuracy", "scene_macro_f1": "scene macro-F1"}
-"""Titles of the metrics of scenes by name; for all of them higher is better."""
+SCENE_ACCURACY = "scene_accuracy"
+"""Name of the share of images whose highest scene score is the right one; higher is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ def evaluate(predictions: Predictions, task: Task, thresholds: Scores | None = N
     """Return the metrics of a task by name, as fractions; NaN where one is not defined.
 
     Of labels every metric that the registry wants evaluated in training; of scenes the share of images whose highest
-    score is the right one, and the mean F1 of the scenes that occur.
+    score is the right one, and where scenes alone are learnt the macro-F1 over those that occur.
 
     Args:
         predictions: Of a split.
@@ -180,13 +179,11 @@ def evaluate(predictions: Predictions, task: Task, thresholds: Scores | None = N
         threshold = PAPER_THRESHOLD if thresholds is None else thresholds
         values |= training_values(predictions.targets, predictions.scores, threshold)
     if task.scene_outputs:
-        values |= _scene_values(predictions)
+        report = classification_report(*_scene_decisions(predictions))
+        values[SCENE_ACCURACY] = float(report.subset_accuracy)
+        if task.kind == "scene":
+            values["macro_f1"] = float(report.macro_f1_of_occurring)
     return values
-
-
-def _scene_values(predictions: Predictions) -> dict[str, float]:
-    report = classification_report(*_scene_decisions(predictions))
-    return dict(zip(SCENE_METRICS, (float(report.subset_accuracy), float(report.macro_f1_of_occurring)), strict=True))
 
 
 def _scene_decisions(predictions: Predictions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -223,15 +220,7 @@ def label_scores(predictions: Predictions, task: Task, thresholds: Scores | None
 
 def metric_title(name: str) -> str:
     """Return how a report calls a metric that `evaluate` gives."""
-    return SCENE_METRICS.get(name) or METRICS[name].title
-
-
-def deciding_metric(config: TrainingConfig, task: Task) -> str:
-    """Return the name of the validation metric that picks the best epoch.
-
-    That is `config.best_metric`, a metric of labels; where scenes alone are learnt, their accuracy.
-    """
-    return "scene_accuracy" if task.kind == "scene" else config.best_metric
+    return "scene accuracy" if name == SCENE_ACCURACY else METRICS[name].title
 
 
 def is_better(name: str, value: float, best: float) -> bool:
@@ -243,5 +232,5 @@ def is_better(name: str, value: float, best: float) -> bool:
     """
     if math.isnan(best):
         return not math.isnan(value)
-    higher_is_better = name in SCENE_METRICS or METRICS[name].higher_is_better
+    higher_is_better = name == SCENE_ACCURACY or METRICS[name].higher_is_better
     return value > best if higher_is_better else value < best
