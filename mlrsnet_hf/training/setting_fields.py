@@ -1,7 +1,6 @@
 """Settings as fields of dataclasses: help text, type, and the way from a command line's or a YAML file's value."""
 
 import dataclasses
-import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -31,7 +30,6 @@ def setting(default: Any, text: str, section: str = "") -> Any:  # noqa: ANN401 
     return dataclasses.field(default=default, metadata={"help": text, "section": section})
 
 
-@functools.cache
 def setting_types(config: type) -> Mapping[str, Any]:
     """Return the annotated type of every setting of a dataclass, by name."""
     hints = typing.get_type_hints(config)

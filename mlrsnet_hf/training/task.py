@@ -37,6 +37,11 @@ class Task:
         """Number of all outputs."""
         return self.label_outputs + self.scene_outputs
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each output stands for."""
+        return self.label_names[: self.label_outputs] + self.scene_names[: self.scene_outputs]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
