@@ -12,8 +12,8 @@ from accelerate.utils import (
     DistributedType,
     ProjectConfiguration,
     set_seed,
-    should_reduce_batch_size,
 )
+from accelerate.utils.memory import should_reduce_batch_size
 
 from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import ConfigurationError, OutOfMemoryError
@@ -44,15 +44,21 @@ class BatchSplit:
 
     def __str__(self) -> str:
         """Return the product that a person can check."""
-        return f"{self.images} = {self.processes} processes x {self.accumulation} parts x {self.part} images"
+        factors = ((self.processes, "process"), (self.accumulation, "part"), (self.part, "image"))
+        return f"of {self.images} = {' x '.join(_counted(number, noun) for number, noun in factors)}"
 
 
-def make_accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
+def _counted(number: int, noun: str) -> str:
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
+
+
+def make_accelerator(config: TrainingConfig, logs: Path) -> Accelerator:
     """Return Accelerate's view of the devices, with this process's threads and seed set.
 
     Args:
         config: The settings.
-        folder: Where trackers write.
+        logs: Where trackers write.
 
     Raises:
         ConfigurationError: The device cannot compute in the precision, Accelerate would split the model or the batch
@@ -60,7 +66,7 @@ def make_accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
     """
     # Rank 0's batch statistics are those that are evaluated and saved; sending them at every step gains nothing.
     buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
-    folders = ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder))
+    folders = ProjectConfiguration(project_dir=str(logs), logging_dir=str(logs))
     try:
         accelerator = Accelerator(
             mixed_precision=config.precision,
@@ -108,7 +114,7 @@ def _set_threads(accelerator: Accelerator, config: TrainingConfig) -> None:
 def describe(accelerator: Accelerator, split: BatchSplit) -> str:
     """Return the line that says what a run truly computes with."""
     device = accelerator.device
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else _counted(torch.get_num_threads(), "thread")
     precision = accelerator.mixed_precision
     arithmetic = "float32" if precision == "no" else f"{precision} with float32 weights"
     return f"device {device} ({kind}), precision {precision} ({arithmetic}), batch {split}"

@@ -95,14 +95,6 @@ def dropout_seed(seed: int, step: int, part: int, process: int) -> int:
     return int(np.random.SeedSequence((seed, _DROPOUT, step, part, process)).generate_state(1, np.uint64)[0])
 
 
-def set_training_mode(model: nn.Module) -> None:
-    """Put the model in training mode, but for normalisation layers that are frozen: their statistics stay."""
-    model.train()
-    for module in model.modules():
-        if isinstance(module, _BatchNorm) and not any(parameter.requires_grad for parameter in module.parameters()):
-            module.eval()
-
-
 def uses_batch_statistics(model: nn.Module) -> bool:
     """Return whether a layer in training mode normalises by the statistics of the images that it sees at once."""
     return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())

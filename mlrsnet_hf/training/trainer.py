@@ -21,11 +21,12 @@ from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.curves import draw_curves
 from mlrsnet_hf.training.device import BatchSplit, describe, explain_memory, make_accelerator
 from mlrsnet_hf.training.evaluators import Predictions, evaluate, label_scores, metric_title, predict
+from mlrsnet_hf.training.frozen_backbone import hold_backbone
 from mlrsnet_hf.training.history import Epoch, write_history
 from mlrsnet_hf.training.inputs import Batch, read_batches
 from mlrsnet_hf.training.interruption import Interruption
 from mlrsnet_hf.training.losses import make_loss
-from mlrsnet_hf.training.models import build_model, timm_settings
+from mlrsnet_hf.training.models import make_model
 from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule, rate_factor
 from mlrsnet_hf.training.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.training.progress import ProgressBar
@@ -39,8 +40,9 @@ from mlrsnet_hf.training.saved_model import load_model, save_model
 from mlrsnet_hf.training.scoring import kept_epoch, score, tuned_scores
 from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.thresholds import tune_thresholds
-from mlrsnet_hf.training.trackers import PROJECT, plain_settings, require_trackers, tracker_options
-from mlrsnet_hf.training.train_step import TrainStep, set_training_mode, uses_batch_statistics
+from mlrsnet_hf.training.timm_settings import timm_settings
+from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
+from mlrsnet_hf.training.train_step import TrainStep, uses_batch_statistics
 
 
 def train(config: TrainingConfig, data: TrainingData, recipe: str | None = None) -> TrainingResult:
@@ -75,7 +77,7 @@ class Trainer:
         require_trackers(config.trackers)
         self.task = make_task(config, data)
         self.folder = RunFolder(config.output_dir)
-        self.accelerator = make_accelerator(config, self.folder.root)
+        self.accelerator = make_accelerator(config, self.folder.logs)
         self.agreement = Agreement(self.accelerator)
         self.say = self.accelerator.print
         self.agreement.from_main(lambda: self.folder.check(config.overwrite, config.resume))
@@ -97,7 +99,7 @@ class Trainer:
 
     def _set_up_model(self) -> None:
         config = self.config
-        self.network = build_model(config.model, self.task.outputs, config.weights, config.image_size, say=self.say)
+        self.network = make_model(config, self.task, self.say)
         self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
         self._place(self.network)
 
@@ -122,7 +124,6 @@ class Trainer:
         model, optimiser = self.accelerator.prepare(self.network, plain_optimiser)
         if config.compile:
             self.network.compile()
-        set_training_mode(model)
         self.model = model
         self.state = RunState(self.network, average, plain_optimiser, schedule, self.accelerator.scaler)
         loss = make_loss(config, self.task)
@@ -138,7 +139,13 @@ class Trainer:
             config.seed,
         )
 
+    def _set_training_mode(self) -> None:
+        self.model.train()
+        if self.config.freeze_backbone:
+            hold_backbone(self.network)
+
     def _announce(self) -> None:
+        self._set_training_mode()
         self.say(describe(self.accelerator, self.split))
         if uses_batch_statistics(self.model) and self.split.part < self.split.images:
             self.say(
@@ -180,7 +187,7 @@ class Trainer:
         self.clock = CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes)
         self.accelerator.init_trackers(
             PROJECT,
-            None if self.resumed else plain_settings(config.to_dict()),
+            None if self.resumed else tracked_settings(config.to_dict()),
             tracker_options(self.folder.root, self.about["run_id"], self.done),
         )
 
@@ -216,8 +223,8 @@ class Trainer:
                 self.bar.begin_epoch(f"epoch {number}/{self.config.epochs}")
                 self._train_epoch(number)
                 self._evaluate_epoch(number)
-                self._save_checkpoint()
                 self.losses = self._new_losses(Position())
+                self._save_checkpoint()
 
     def _new_losses(self, position: Position) -> RunningLoss:
         epoch = len(self.history) + 1
@@ -231,7 +238,7 @@ class Trainer:
 
     def _train_epoch(self, number: int) -> None:
         """Take the optimiser steps that are left of the epoch."""
-        set_training_mode(self.model)
+        self._set_training_mode()
         batches = self.inputs.batches
         batches.epoch, batches.first_step = number, self.done - (number - 1) * self.steps_per_epoch
         reader = read_batches(self.inputs.training)
