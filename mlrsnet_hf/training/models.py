@@ -1,6 +1,5 @@
 """timm models with a classifier of a task's outputs, and the weights that they start from."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -81,17 +80,15 @@ def build_model(
     require_known_model(name)
     count = outputs if isinstance(outputs, int) else len(outputs)
     saved = _saved_source(weights)
-    create = functools.partial(_create, saved or name, weights == PRETRAINED or saved is not None, count)
-    model = create(options)
-    if train_size not in (None, image_size) and timm_settings(model).get("fixed_input_size"):
-        model = create({**options, "dynamic_img_size": True})
+    source, pretrained = saved or name, saved is not None or weights == PRETRAINED
+    model = _create(source, pretrained, count, options)
     if saved:
         _require_architecture(model, name, weights)
-    if weights == PRETRAINED or saved:
-        _report_classifier(model, saved or name, outputs, say)
+    if pretrained:
+        _report_classifier(model, source, outputs, say)
     elif weights != RANDOM:
         load_weights(model, Path(weights), say)
-    _set_input_size(model, image_size)
+    model = _with_input_size(model, source, image_size, train_size, options)
     for side in {image_size, train_size} - {None}:
         _try_size(model, cast(int, side))
     return model
@@ -135,11 +132,8 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
     except TypeError as error:
-        # timm's networks name the argument that they do not have.
-        refused = next((option for option in options if f"'{option}'" in str(error)), None)
-        if refused is None:
-            raise
-        raise _refusal(name, refused) from error
+        _refuse_option(name, options, error)
+        raise
     # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
     except (OSError, RuntimeError, SafetensorError, KeyError) as error:
         if not pretrained:
@@ -151,10 +145,13 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
         ) from error
 
 
-def _refusal(name: str, option: str) -> ConfigurationError:
-    if option == "dynamic_img_size":
-        return ConfigurationError(f"{name} takes images of one size alone", "Leave train_size unset.")
-    return ConfigurationError(f"{name} has no {option}", f"Leave {option} at 0, or choose another model.")
+def _refuse_option(name: str, options: Mapping[str, Any], error: TypeError) -> None:
+    """Raise the error that names the option which the network does not have."""
+    for option in options:
+        if f"'{option}'" in str(error):
+            raise ConfigurationError(
+                f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
+            ) from error
 
 
 def _require_architecture(model: nn.Module, name: str, weights: str) -> None:
@@ -181,17 +178,32 @@ def _report_classifier(model: nn.Module, source: str, outputs: int | Sequence[st
             )
 
 
-def _set_input_size(model: nn.Module, image_size: int | None) -> None:
+def _with_input_size(
+    model: nn.Module, name: str, image_size: int | None, train_size: int | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """Return a model of a fixed input size built anew for other sizes, with the weights interpolated by timm.
+
+    timm's `set_input_size` would leave windows of a size that cannot be stored with the model.
+    """
     config = timm_settings(model)
-    if image_size is None or not config.get("fixed_input_size") or config["input_size"][1:] == (image_size, image_size):
-        return
+    own = config["input_size"][1]
+    size = image_size or own
+    if not config.get("fixed_input_size") or size == own == (train_size or own):
+        return model
+    sizes = {"img_size": size} | ({"dynamic_img_size": True} if train_size not in (None, size) else {})
+    outputs = cast(int, model.num_classes)
+    state = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
     try:
-        cast(Any, model).set_input_size(img_size=(image_size, image_size))
-    except (AttributeError, AssertionError, ValueError) as error:
+        resized = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options, **sizes
+        )
+    # The network has no such argument, or tensors that depend on the size.
+    except (TypeError, RuntimeError, AssertionError, ValueError) as error:
         raise ConfigurationError(
-            f"{config['architecture']} takes images of {config['input_size'][1]} pixels only, not {image_size}",
-            "Leave image_size unset, or choose another model.",
+            f"{config['architecture']} takes images of {own} pixels only", "Leave image_size and train_size unset."
         ) from error
+    cast(Any, resized).pretrained_cfg = config
+    return resized
 
 
 def _try_size(model: nn.Module, side: int) -> None:
