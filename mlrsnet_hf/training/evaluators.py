@@ -223,6 +223,16 @@ def metric_title(name: str) -> str:
     return "scene accuracy" if name == SCENE_ACCURACY else METRICS[name].title
 
 
+def metric_text(name: str, value: float) -> str:
+    """Return a metric and its value as a report gives them.
+
+    Examples:
+        >>> metric_text("map", 0.97154), metric_text("map", float("nan"))
+        ('mAP 0.9715', 'mAP not defined')
+    """
+    return f"{metric_title(name)} {'not defined' if math.isnan(value) else f'{value:.4f}'}"
+
+
 def is_better(name: str, value: float, best: float) -> bool:
     """Tell whether a metric's value is better than the best so far; any value is better than one that is not defined.
 
