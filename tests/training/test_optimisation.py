@@ -55,7 +55,7 @@ def test_layer_decay_of_a_transformer() -> None:
         assert found[f"blocks.{block}.attn.qkv.weight"] == 0.5 ** (blocks - 1 - block)
         assert found[f"blocks.{block}.norm1.weight"] == found[f"blocks.{block}.attn.qkv.weight"]
     assert found["patch_embed.proj.weight"] == found["pos_embed"] == 0.5**blocks
-    assert found["norm.weight"] == 1.0
+    assert found["fc_norm.weight"] == 1.0
     assert found["head.weight"] == found["head.bias"] == 2.0
 
 
