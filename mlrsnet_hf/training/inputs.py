@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.training.augmentation import Augmentation
-from mlrsnet_hf.training.preprocessing import Pixels, PixelTransform, decode_image
+from mlrsnet_hf.training.task import Task
+from mlrsnet_hf.training.preprocessing import Pixels, PixelTransform, Preprocessing, decode_image, normalise
 
 Draw = tuple[int, int]
 """(epoch, row): which image, and with the draws of which epoch."""
@@ -38,6 +39,12 @@ class Batch:
     """(N, S, S, 3) uint8."""
     targets: torch.Tensor
     """(N, L) float32, 0 or 1."""
+    scenes: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        scenes = None if self.scenes is None else self.scenes.to(device, non_blocking=True)
+        return Batch(*(t.to(device, non_blocking=True) for t in (self.rows, self.pixels, self.targets)), scenes)
 
 
 class SplitImages(TorchDataset):
@@ -54,13 +61,15 @@ class SplitImages(TorchDataset):
     def __init__(
         self,
         split: datasets.Dataset,
-        label_names: Sequence[str],
+        task: Task,
         transform: PixelTransform,
         augment: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
         self.images = split.cast_column("image", datasets.Image(decode=False))
-        self.targets = multi_hot(split["labels"][:], len(label_names))
+        self.targets = multi_hot(split["labels"][:], task.label_outputs)
+        self.ids = list(split['id'])
+        self.scenes = None
         self.transform = transform
         self.augment = augment
         self.seed = seed
@@ -111,7 +120,9 @@ class ShuffledBatches(Sampler[list[Draw]]):
         ConfigurationError: The processes cannot share the batch.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int, process: int = 0, processes: int = 1) -> None:
+    def __init__(
+        self, rows: int, batch_size: int, seed: int, process: int = 0, processes: int = 1, accumulation: int = 1
+    ) -> None:
         if batch_size % processes:
             raise ConfigurationError(
                 f"batch_size={batch_size} cannot be split over {processes} processes",
@@ -127,15 +138,28 @@ class ShuffledBatches(Sampler[list[Draw]]):
         self.process = process
         self.processes = processes
         self.epoch = 0
+        self.first_step = 0
+        self.accumulation = accumulation
 
     def __len__(self) -> int:
         return self.rows // self.batch_size
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        order = np.random.default_rng((self.seed, _ORDER, self.epoch)).permutation(self.rows).tolist()
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = order[start : start + self.batch_size]
-            yield [(self.epoch, row) for row in batch[self.process :: self.processes]]
+        for step in range(self.first_step, len(self)):
+            batch = self.step_rows(self.epoch, step)
+            own = batch[self.process :: self.processes]
+            for part in range(self.accumulation):
+                yield [(self.epoch, row) for row in own[part :: self.accumulation]]
+
+    def step_rows(self, epoch: int, step: int) -> list[int]:
+        """Return the rows of a step."""
+        order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(self.rows).tolist()
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
+    """Return the normalised pixels."""
+    return normalise(batch.pixels, preprocessing)
 
 
 def ordered_batches(rows: int, batch_size: int, process: int = 0, processes: int = 1) -> list[list[Draw]]:

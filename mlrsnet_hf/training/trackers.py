@@ -1,23 +1,50 @@
-"""Experiment trackers through Accelerate: those of the settings that are installed here."""
+"""Experiment trackers through Accelerate: which are there, and how each goes on with a resumed run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from accelerate.tracking import get_available_trackers
 
+from mlrsnet_hf.errors import ConfigurationError
 
-def installed_trackers(names: Sequence[str], say: Callable[[str], None] = print) -> list[str]:
-    """Return the trackers that Accelerate can start here.
+PROJECT = "mlrsnet-hf"
+
+_PACKAGES = {"comet_ml": "comet-ml"}
+"""Where a tracker's package has another name."""
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that are not installed; Accelerate would leave them out without a word.
 
     Args:
         names: Accelerate's names, such as `tensorboard`, `trackio`, `wandb` and `mlflow`.
-        say: Is told of each that is not installed; Accelerate would leave it out without a word.
+
+    Raises:
+        ConfigurationError: A tracker is not installed.
     """
     available = {str(tracker) for tracker in get_available_trackers()}
     for name in names:
         if name not in available:
-            say(f"tracker {name} is left out: it is not installed (pip install {name})")
-    return [name for name in names if name in available]
+            raise ConfigurationError(
+                f"tracker {name} is not installed",
+                f"Run: pip install {_PACKAGES.get(name, name)}, or leave it out of trackers.",
+            )
+
+
+def tracker_options(folder: Path, run_id: str, step: int) -> dict[str, dict[str, Any]]:
+    """Return what each tracker is told when it starts, by its name.
+
+    Args:
+        folder: The run folder.
+        run_id: The same for all parts of a resumed run.
+        step: Steps taken before a resumption; TensorBoard then hides what was written for later ones.
+    """
+    return {
+        "tensorboard": {"purge_step": step + 1} if step else {},
+        "wandb": {"dir": str(folder), "name": folder.name, "id": run_id, "resume": "allow"},
+        "trackio": {"name": f"{folder.name}-{run_id}", "resume": "allow"},
+    }
 
 
 def tracked_settings(settings: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
