@@ -9,11 +9,10 @@ import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.metrics import mean_average_precision, training_values
-from mlrsnet_hf.training.inputs import SplitImages, make_loader, ordered_batches, read_batches
+from mlrsnet_hf.training.inputs import Loader, SplitImages, make_loader, ordered_batches, read_batches
 from mlrsnet_hf.training.preprocessing import Preprocessing, normalise
 
 
@@ -32,7 +31,7 @@ class Predictions:
         return 1.0 / (1.0 + np.exp(-self.logits.astype(np.float64)))
 
 
-def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> DataLoader:
+def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> Loader:
     """Return the loader of this process's share of a split."""
     batches = ordered_batches(len(images), batch_size, accelerator.process_index, accelerator.num_processes)
     return make_loader(images, batches, workers)
@@ -40,7 +39,7 @@ def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accele
 
 def predict(
     model: nn.Module,
-    loader: DataLoader,
+    loader: Loader,
     preprocessing: Preprocessing,
     accelerator: Accelerator,
     title: str = "evaluating",

@@ -19,11 +19,12 @@ from mlrsnet_hf.training.evaluators import Predictions, evaluate, evaluation_loa
 from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader, read_batches
 from mlrsnet_hf.training.models import build_model
 from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule
-from mlrsnet_hf.training.preprocessing import model_preprocessing, normalise
+from mlrsnet_hf.training.preprocessing import model_input, model_preprocessing
 from mlrsnet_hf.training.results import Epoch, TrainingResult
 from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.running_loss import RunningLoss
 from mlrsnet_hf.training.saved_model import load_model, save_model
+from mlrsnet_hf.training.task import Task
 
 SPLITS = ("train", "validation", "test")
 
@@ -88,13 +89,15 @@ class Trainer:
         config, accelerator = self.config, self.accelerator
         self.images = {name: len(data[name]) for name in SPLITS}
 
-        augment = Augmentation(self.preprocessing.image_size, config.crop_scale)
-        training = SplitImages(
-            data["train"], self.label_names, StoredTransform(self.preprocessing.image_size), augment, config.seed
-        )
+        side = config.train_size or self.preprocessing.image_size
+        augment = Augmentation(side, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
+        self.task = Task(kind="labels", label_names=self.label_names)
+        training = SplitImages(data["train"], self.task, StoredTransform(side), augment, config.seed)
         validation = self._evaluation_images(data["validation"])
         for images in (training, validation):
-            images.cache(config.cache_megabytes, progress=accelerator.is_main_process)
+            images.cache(
+                config.cache, config.cache_megabytes, self.folder.root / "decoded", accelerator.is_main_process
+            )
         self.batches = ShuffledBatches(
             len(training), config.batch_size, config.seed, accelerator.process_index, accelerator.num_processes
         )
@@ -106,7 +109,7 @@ class Trainer:
         )
 
     def _evaluation_images(self, split: Dataset) -> SplitImages:
-        return SplitImages(split, self.label_names, self.preprocessing.evaluation_transform())
+        return SplitImages(split, self.task, self.preprocessing.evaluation_transform())
 
     def _set_up_optimiser(self) -> None:
         self.steps = len(self.batches) * self.config.epochs
@@ -161,10 +164,10 @@ class Trainer:
         self.model.train()
         self.batches.epoch = number
         running = RunningLoss(first_step=(number - 1) * len(self.batches) + 1)
-        for count, batch in enumerate(read_batches(self.training_loader), start=1):
-            pixels = batch.pixels.to(self.accelerator.device, non_blocking=True)
-            targets = batch.targets.to(self.accelerator.device, non_blocking=True)
-            loss = binary_cross_entropy_with_logits(self.model(normalise(pixels, self.preprocessing)), targets)
+        for count, host_batch in enumerate(read_batches(self.training_loader), start=1):
+            batch = host_batch.to(self.accelerator.device)
+            logits = self.model(model_input(batch, self.preprocessing))
+            loss = binary_cross_entropy_with_logits(logits, batch.targets)
             self.accelerator.backward(loss)
             self.optimiser.step()
             self.schedule.step()

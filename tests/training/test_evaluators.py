@@ -10,11 +10,16 @@ from mlrsnet_hf.training.evaluators import Predictions, evaluate, evaluation_loa
 from mlrsnet_hf.training.inputs import SplitImages
 from mlrsnet_hf.training.preprocessing import decode_image, normalise
 from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.task import Task
 
 
 def saved_predictions(run: TrainingResult, data: DatasetDict, batch_size: int) -> Predictions:
     saved = load_model(RunFolder(run.config.output_dir).model)
-    images = SplitImages(data["test"], saved.label_names, saved.preprocessing.evaluation_transform())
+    images = SplitImages(
+        data["test"],
+        Task(kind="labels", label_names=tuple(saved.label_names)),
+        saved.preprocessing.evaluation_transform(),
+    )
     accelerator = Accelerator()
     loader = evaluation_loader(images, batch_size, 0, accelerator)
     return predict(saved.model, loader, saved.preprocessing, accelerator)
