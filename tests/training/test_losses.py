@@ -1,5 +1,4 @@
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mlrsnet_hf.training import TrainingConfig
+from mlrsnet_hf.training.inputs import Batch
 from mlrsnet_hf.training.losses import asymmetric_loss, make_loss
 from mlrsnet_hf.training.task import Task
 
@@ -18,20 +18,16 @@ TASKS = {
 }
 
 
-@dataclass
-class Truth:
-    targets: torch.Tensor
-    scenes: torch.Tensor | None = None
-
-    def part(self, rows: slice) -> "Truth":
-        return Truth(self.targets[rows], None if self.scenes is None else self.scenes[rows])
+def truth_of(targets: torch.Tensor, scenes: torch.Tensor | None = None) -> Batch:
+    """Return a batch without pictures."""
+    return Batch(torch.arange(len(targets)), torch.empty(0, dtype=torch.uint8), targets, scenes)
 
 
-def draw(task: Task, images: int = 12) -> tuple[torch.Tensor, Truth]:
+def draw(task: Task, images: int = 12) -> tuple[torch.Tensor, Batch]:
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(images, task.outputs, generator=generator)
     targets = (torch.rand(images, task.label_outputs, generator=generator) < 0.4).float()
-    return logits, Truth(targets, torch.randint(2, (images,), generator=generator))
+    return logits, truth_of(targets, torch.randint(2, (images,), generator=generator))
 
 
 def asymmetric_by_hand(logit: float, target: float, gamma_neg: float, gamma_pos: float, clip: float) -> float:
@@ -45,7 +41,7 @@ def asymmetric_by_hand(logit: float, target: float, gamma_neg: float, gamma_pos:
 def test_binary_cross_entropy_by_hand() -> None:
     # p = 1/2 costs ln 2 whatever the label; p = 3/4 (logit ln 3) costs ln 4/3 if right and ln 4 if wrong.
     logits = torch.tensor([[0.0, math.log(3.0), math.log(3.0)]])
-    truth = Truth(torch.tensor([[1.0, 1.0, 0.0]]))
+    truth = truth_of(torch.tensor([[1.0, 1.0, 0.0]]))
     expected = (math.log(2) + math.log(4 / 3) + math.log(4)) / 3
     assert make_loss(TrainingConfig(), TASKS["labels"])(logits, truth).item() == pytest.approx(expected)
 
@@ -56,7 +52,7 @@ def test_smoothing_moves_targets_towards_one_half() -> None:
     logits = torch.full((1, 3), math.log(3.0))
     right, wrong = math.log(4 / 3), math.log(4)
     expected = (2 * (0.9 * right + 0.1 * wrong) + (0.1 * right + 0.9 * wrong)) / 3
-    assert loss(logits, Truth(torch.tensor([[1.0, 1.0, 0.0]]))).item() == pytest.approx(expected)
+    assert loss(logits, truth_of(torch.tensor([[1.0, 1.0, 0.0]]))).item() == pytest.approx(expected)
 
 
 @given(
@@ -117,7 +113,7 @@ def test_a_scene_alone_by_hand() -> None:
     # Odds of 3 to 1: right costs ln 4/3, wrong ln 4; the scene's weight plays no part.
     loss = make_loss(TrainingConfig(single_label=True, scene_weight=0.3), TASKS["scene"])
     logits = torch.tensor([[math.log(3.0), 0.0], [math.log(3.0), 0.0]])
-    truth = Truth(torch.zeros(2, 0), torch.tensor([0, 1]))
+    truth = truth_of(torch.zeros(2, 0), torch.tensor([0, 1]))
     assert loss(logits, truth).item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
@@ -126,7 +122,11 @@ def test_a_scene_alone_by_hand() -> None:
 def test_equal_parts_average_to_the_whole(task: Task, name: str) -> None:
     loss = make_loss(TrainingConfig(loss=name), task)
     logits, truth = draw(task)
-    parts = [loss(logits[rows], truth.part(rows)).item() for rows in (slice(0, 4), slice(4, 8), slice(8, 12))]
+    assert truth.scenes is not None
+    parts = [
+        loss(logits[rows], truth_of(truth.targets[rows], truth.scenes[rows])).item()
+        for rows in (slice(0, 4), slice(4, 8), slice(8, 12))
+    ]
     assert np.mean(parts) == pytest.approx(loss(logits, truth).item(), rel=1e-6)
 
 

@@ -1,11 +1,14 @@
+import pytest
+
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training import TrainingConfig
-from mlrsnet_hf.training.trackers import installed_trackers, tracked_settings
+from mlrsnet_hf.training.trackers import require_trackers, tracked_settings
 
 
-def test_what_is_not_installed_is_said() -> None:
-    told: list[str] = []
-    assert installed_trackers(["no_such_tracker", "tensorboard"], told.append) == ["tensorboard"]
-    assert told == ["tracker no_such_tracker is left out: it is not installed (pip install no_such_tracker)"]
+def test_what_is_not_installed_is_refused() -> None:
+    require_trackers(["tensorboard"])
+    with pytest.raises(ConfigurationError, match=r"tracker no_such is not installed\. Run: pip install no_such"):
+        require_trackers(["tensorboard", "no_such"])
 
 
 def test_every_setting_becomes_a_value_that_trackers_take() -> None:
