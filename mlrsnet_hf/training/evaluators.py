@@ -1,7 +1,6 @@
 """Predictions of a whole split, and the metrics on them."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,13 +9,13 @@ import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.metrics import METRICS, classification_report, mean_average_precision, training_values
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
-from mlrsnet_hf.training.inputs import SplitImages, make_loader, ordered_batches, read_batches
-from mlrsnet_hf.training.preprocessing import Preprocessing, normalise
+from mlrsnet_hf.training.augmentation import symmetry_views
+from mlrsnet_hf.training.inputs import Loader, SplitImages, make_loader, ordered_batches, read_batches
+from mlrsnet_hf.training.preprocessing import Preprocessing, model_input
 from mlrsnet_hf.training.task import Task
 
 Scores = npt.NDArray[np.float64]
@@ -68,7 +67,7 @@ class LabelScore:
     """Scores above it predict the label; None for a scene."""
 
 
-def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> DataLoader:
+def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> Loader:
     """Return the loader of this process's share of a split."""
     batches = ordered_batches(len(images), batch_size, accelerator.process_index, accelerator.num_processes)
     return make_loader(images, batches, workers)
@@ -76,7 +75,7 @@ def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accele
 
 def predict(
     model: nn.Module,
-    loader: DataLoader,
+    loader: Loader,
     preprocessing: Preprocessing,
     accelerator: Accelerator,
     title: str = "evaluating",
@@ -94,7 +93,7 @@ def predict(
         preprocessing: The model's.
         accelerator: Knows the device, the precision and the other processes.
         title: Of the progress bar.
-        symmetries: Views of each image whose logits are averaged, see `symmetric_views`.
+        symmetries: Views of each image whose logits are averaged: 1, 2, 4 or 8, see `symmetry_views`.
 
     Returns:
         The predictions of the whole split, on every process.
@@ -109,36 +108,19 @@ def predict(
     hidden = not accelerator.is_main_process
     with torch.inference_mode(), accelerator.autocast():
         for batch in tqdm(read_batches(loader), title, len(loader), leave=False, disable=hidden):
-            pixels = normalise(batch.pixels.to(device, non_blocking=True), preprocessing)
-            rows.append(batch.rows.to(device, non_blocking=True))
-            logits.append(_mean_logits(model, pixels, symmetries))
+            batch = batch.to(device)
+            rows.append(batch.rows)
+            logits.append(_mean_logits(model, model_input(batch, preprocessing), symmetries))
     # A process without images does not know how many outputs there are; padding tells it.
     own = torch.cat(logits) if logits else torch.empty(0, 0, device=device)
     outputs = accelerator.pad_across_processes(own, dim=1)
     return _place(torch.cat(rows), outputs, cast(SplitImages, loader.dataset), accelerator)
 
 
-def symmetric_views(pixels: torch.Tensor, symmetries: int) -> Iterator[torch.Tensor]:
-    """Yield the first symmetries of the square.
-
-    Args:
-        pixels: (N, C, S, S).
-        symmetries: 1 the images alone, 2 mirrored left to right too, 4 top to bottom and both ways too, 8 these four
-            and their transposes, so all turned and mirrored views.
-
-    Yields:
-        (N, C, S, S), the channels last in memory as they are in training.
-    """
-    views = [(), (3,), (2,), (2, 3)]
-    for number in range(symmetries):
-        turned = pixels if number < 4 else pixels.transpose(2, 3)
-        yield turned.flip(views[number % 4]).contiguous(memory_format=torch.channels_last)
-
-
 def _mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torch.Tensor:
     """Return the (N, outputs) float32 mean over the views, one view at a time to need no more memory than one."""
     total = torch.zeros((), device=pixels.device)
-    for view in symmetric_views(pixels, symmetries):
+    for view in symmetry_views(pixels, symmetries):
         total = total + model(view).float()
     return total / symmetries
 
@@ -153,13 +135,11 @@ def _place(rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accele
     assert torch.equal(rows.sort().values, torch.arange(len(images))), "an image was lost or counted twice"
     ordered = logits[rows.argsort()].numpy()
     labels = images.targets.shape[1]
-    if ordered.shape[1] == labels:
-        return Predictions(targets=images.targets.numpy(), logits=ordered)
     return Predictions(
         targets=images.targets.numpy(),
         logits=ordered[:, :labels],
-        scenes=images.scenes.numpy(),
-        scene_logits=ordered[:, labels:],
+        scenes=None if images.scenes is None else images.scenes.numpy(),
+        scene_logits=None if images.scenes is None else ordered[:, labels:],
     )
 
 
@@ -221,6 +201,16 @@ def label_scores(predictions: Predictions, task: Task, thresholds: Scores | None
 def metric_title(name: str) -> str:
     """Return how a report calls a metric that `evaluate` gives."""
     return "scene accuracy" if name == SCENE_ACCURACY else METRICS[name].title
+
+
+def metric_text(name: str, value: float) -> str:
+    """Return a metric and its value as a report gives them.
+
+    Examples:
+        >>> metric_text("map", 0.97154), metric_text("map", float("nan"))
+        ('mAP 0.9715', 'mAP not defined')
+    """
+    return f"{metric_title(name)} {'not defined' if math.isnan(value) else f'{value:.4f}'}"
 
 
 def is_better(name: str, value: float, best: float) -> bool:

@@ -5,30 +5,18 @@ accumulated or on several processes, average to the loss of the whole batch.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.inputs import Batch
 from mlrsnet_hf.training.task import Task
-
-
-class Truth(Protocol):
-    """What a loss reads of a batch, on the device of the logits."""
-
-    @property
-    def targets(self) -> torch.Tensor:
-        """(N, L) float32, 0 or 1."""
-
-    @property
-    def scenes(self) -> torch.Tensor | None:
-        """(N,) int64 scene ids; None where no scene is learnt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The loss of a task; called with the logits of a batch and its truth."""
+    """The loss of a task; called with the logits of a batch."""
 
     task: Task
     name: str
@@ -38,12 +26,12 @@ class Loss:
     scene_weight: float
     """Of the scene's loss beside that of the labels; a scene learnt alone has weight 1."""
 
-    def __call__(self, logits: torch.Tensor, batch: Truth) -> torch.Tensor:
+    def __call__(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the scalar loss.
 
         Args:
             logits: (N, task.outputs): the labels', then the scenes'.
-            batch: The truth of the same N images.
+            batch: The same N images, of which it reads targets and scenes.
         """
         labels, scenes = logits.float().split((self.task.label_outputs, self.task.scene_outputs), dim=1)
         if self.task.kind == "scene":
@@ -55,7 +43,7 @@ class Loss:
         smooth = smoothed(targets, self.smoothing) if self.smoothing else targets
         return (binary_cross_entropy_with_logits if self.name == "bce" else asymmetric_loss)(logits, smooth)
 
-    def _of_scenes(self, logits: torch.Tensor, batch: Truth) -> torch.Tensor:
+    def _of_scenes(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         assert batch.scenes is not None, "a task with scenes has their ids in every batch"
         return cross_entropy(logits, batch.scenes, label_smoothing=self.smoothing)
 

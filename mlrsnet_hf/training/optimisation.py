@@ -35,10 +35,11 @@ def make_optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
 def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
     """Return the trainable parameters in groups of one rate and one weight decay, each parameter once.
 
-    timm's own grouping says to which block a parameter belongs. The rate of the last block is `learning_rate`; that of
-    each block before it is `layer_decay` times the next one's, down to the stem; the classifier's is `head_rate` times
-    `learning_rate` and knows no decay. No weight decay holds for tensors of one dimension (biases, normalisation) and
-    for those that the model exempts, such as position embeddings.
+    timm's own grouping says which layer a parameter belongs to. The rate of the backbone's last layer, and of a
+    normalisation behind it, is `learning_rate`; that of each layer before is `layer_decay` times the next one's, down
+    to the stem; the classifier's is `head_rate` times `learning_rate` whatever `layer_decay` is. Tensors of one
+    dimension (biases, normalisation) and those that the model exempts, such as position embeddings, have no weight
+    decay.
 
     Args:
         model: A timm model.
@@ -53,10 +54,15 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
     blocks = param_groups_layer_decay(
         model, config.weight_decay, no_weight_decay_list=exempt, layer_decay=config.layer_decay
     )
+    # timm counts the classifier, and often the normalisation before it, as layers of their own above the last block.
+    below = (
+        block["lr_scale"] for block in blocks for part in block["params"] if id(part) not in head and part.ndim > 1
+    )
+    top = max(below, default=1.0)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for block in blocks:
         for parameter in block["params"]:
-            factor = config.head_rate if id(parameter) in head else block["lr_scale"]
+            factor = config.head_rate if id(parameter) in head else min(1.0, block["lr_scale"] / top)
             groups.setdefault((config.learning_rate * factor, block["weight_decay"]), []).append(parameter)
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
 

@@ -12,7 +12,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.curves import CURVES_FILE
-from mlrsnet_hf.training.evaluators import LabelScore, metric_title
+from mlrsnet_hf.training.evaluators import LabelScore, metric_text
 from mlrsnet_hf.training.history import CSV_FILE, JSON_FILE, Epoch, nan_for_nulls, nulls_for_nan
 from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.task import TaskKind
@@ -214,9 +214,10 @@ class TrainingResult:
             lines.append(f"  logits averaged over {self.eval_symmetries} symmetries of each image")
         lines += self._metric_lines()
         if self.labels_left_out:
+            what = "scenes" if self.task == "scene" else "labels"
             lines.append(
-                f"  {self.labels_left_out} of {len(self.labels)} labels do not occur there and count in no mean over "
-                "labels"
+                f"  {self.labels_left_out} of {len(self.labels)} {what} do not occur there and count in no mean over "
+                f"{what}"
             )
         if self.tuned is not None and self.tuned.untuned:
             lines.append(f"  no validation image has {', '.join(self.tuned.untuned)}: threshold 0.5 kept")
@@ -232,7 +233,7 @@ class TrainingResult:
             other = tuned.get(name, value)
             # A value that is not defined differs from itself, but tells no more the second time.
             shown = f", {other:.4f} with tuned thresholds" if other != value and other == other else ""
-            lines.append(f"  {metric_title(name)} {value:.4f}{shown}")
+            lines.append(f"  {metric_text(name, value)}{shown}")
         return lines
 
     def _place_lines(self) -> list[str]:

@@ -11,9 +11,9 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mlrsnet_hf.training.inputs import Batch, model_input
+from mlrsnet_hf.training.inputs import Batch
 from mlrsnet_hf.training.losses import Loss
-from mlrsnet_hf.training.preprocessing import Preprocessing
+from mlrsnet_hf.training.preprocessing import Preprocessing, model_input
 
 # Separates dropout's random stream from those of the inputs under one seed.
 _DROPOUT = 3

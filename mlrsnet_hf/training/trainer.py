@@ -337,9 +337,7 @@ class Trainer:
                 buffer.copy_(broadcast(buffer))
         return self.state.scored
 
-    def _predict(
-        self, split: str, model: nn.Module, preprocessing: Preprocessing, symmetries: int = 1
-    ) -> Predictions:
+    def _predict(self, split: str, model: nn.Module, preprocessing: Preprocessing, symmetries: int = 1) -> Predictions:
         loader = self.inputs.evaluation[split]
         share = math.ceil(self.inputs.images[split] / self.accelerator.num_processes)
         rounds = math.ceil(share / self.config.eval_batch_size)
