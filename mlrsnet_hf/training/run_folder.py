@@ -52,6 +52,11 @@ class RunFolder:
         return self.root / "curves.png"
 
     @property
+    def decoded(self) -> Path:
+        """Decoded images, where the cache is on the disk."""
+        return self.root / "decoded"
+
+    @property
     def logs(self) -> Path:
         """TensorBoard's event files."""
         return self.root / "tensorboard"

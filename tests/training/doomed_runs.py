@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.backends.backend_agg  # noqa: F401 - as the runs would import after the fork, each for itself
 from datasets import load_from_disk
 
 from mlrsnet_hf.errors import exit_on_error
@@ -73,7 +74,8 @@ def start(run: dict) -> list[int]:
             children.append(child)
             continue
         if processes > 1:
-            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
         code = 1
         try:

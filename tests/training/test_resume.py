@@ -52,7 +52,10 @@ def outcome(run: Path) -> dict[str, bytes | dict]:
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["1 process", "2 processes"])
 def aftermath(
-    request: pytest.FixtureRequest, saved_data: Path, run_processes: RunProcesses, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    saved_data: Path,
+    run_processes: RunProcesses,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, tuple[list[int], dict, dict]]:
     """By fate: the exit codes of the first part of the run, its outcome in the end, and that of a run in peace."""
     root, fates = tmp_path_factory.mktemp("runs"), FATES[request.param]
