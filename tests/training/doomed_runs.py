@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib.backends.backend_agg  # noqa: F401 - as the runs would import after the fork, each for itself
 from datasets import load_from_disk
 
 from mlrsnet_hf.errors import exit_on_error
@@ -57,6 +56,7 @@ def load(folder: Path) -> TrainingData:
 def live(run: dict) -> None:
     if run.get("fate"):
         strike(*run["fate"].split())
+    trainer.draw_curves = lambda *_: None  # takes as long as all the rest
     with exit_on_error():
         train(TrainingConfig(**run["settings"]), load(Path(run["data"])))
 
