@@ -166,6 +166,15 @@ def test_a_part_that_is_foreign_is_named(part: str) -> None:
         TrainingResult.from_dict({**values, part: {**values[part], "colour": "red"}})
 
 
+def test_a_setting_that_cannot_be_used_is_named_with_the_file(tmp_path: Path) -> None:
+    values = RESULT.to_dict()
+    values["config"]["loss"] = "hinge"
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ConfigurationError, match=r"results\.json: loss='hinge' is not known"):
+        TrainingResult.load(path)
+
+
 def test_the_report_of_a_run() -> None:
     assert RESULT.report() == (
         "Test split, 4 images, model of epoch 1:\n"
@@ -176,7 +185,7 @@ def test_the_report_of_a_run() -> None:
         "  no validation image has never: threshold 0.5 kept\n"
         "model:   runs/a/model (for timm and transformers)\n"
         "results: runs/a/results.json\n"
-        "history: runs/a/history.json, history.csv\n"
+        "history: runs/a/history.json, runs/a/history.csv\n"
         "curves:  runs/a/curves.png\n"
         "publish: mlrsnet publish runs/a USER/NAME"
     )
