@@ -102,6 +102,6 @@ def test_an_error_leaves_the_earlier_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_not_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"a\.json: cannot be written \(No such file"):
-        with whole_file(tmp_path / "a.json"):
-            pass
+    missing = pytest.raises(ConfigurationError, match=r"a\.json: cannot be written \(No such file")
+    with missing, whole_file(tmp_path / "a.json"):
+        pass

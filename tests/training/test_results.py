@@ -8,8 +8,9 @@ import pytest
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training import TrainingConfig, TrainingResult
 from mlrsnet_hf.training.evaluators import LabelScore
-from mlrsnet_hf.training.history import Epoch
+from mlrsnet_hf.training.history import Epoch, read_history
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, SplitScores, TunedScores
+from mlrsnet_hf.training.run_folder import RunFolder
 
 VALIDATION = {"sample_f1": 0.8, "map": 0.9}
 TEST = {"sample_f1": 0.7, "map": math.nan}
@@ -131,6 +132,13 @@ def test_what_is_saved_is_read_back(tmp_path: Path, result: TrainingResult) -> N
     assert math.isnan(found.labels[2].f1)
     assert found.data == result.data
     assert found.report() == result.report()
+
+
+def test_the_file_of_a_run_is_read_back(run: TrainingResult) -> None:
+    found = TrainingResult.load(RunFolder(run.config.output_dir).results)
+    assert found.to_dict() == run.to_dict()
+    assert found.config == run.config
+    assert read_history(RunFolder(run.config.output_dir).history[0]) == found.history == run.history
 
 
 @pytest.mark.parametrize(
