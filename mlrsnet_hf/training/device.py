@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import (
-    DistributedDataParallelKwargs,
     DistributedType,
     ProjectConfiguration,
     set_seed,
@@ -64,15 +63,12 @@ def make_accelerator(config: TrainingConfig, logs: Path) -> Accelerator:
         ConfigurationError: The device cannot compute in the precision, Accelerate would split the model or the batch
             in its own way, or a tracker is not known.
     """
-    # Rank 0's batch statistics are those that are evaluated and saved; sending them at every step gains nothing.
-    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
     folders = ProjectConfiguration(project_dir=str(logs), logging_dir=str(logs))
     try:
         accelerator = Accelerator(
             mixed_precision=config.precision,
-            log_with=list(config.trackers),
+            log_with=list(config.trackers) or None,
             project_config=folders,
-            kwargs_handlers=[buffers],
         )
     except ValueError as error:
         raise ConfigurationError(

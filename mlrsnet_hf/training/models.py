@@ -190,9 +190,9 @@ def _with_input_size(
     size = image_size or own
     if not config.get("fixed_input_size") or size == own == (train_size or own):
         return model
-    sizes = {"img_size": size} | ({"dynamic_img_size": True} if train_size not in (None, size) else {})
+    sizes: dict[str, Any] = {"img_size": size} | ({"dynamic_img_size": True} if train_size not in (None, size) else {})
     outputs = cast(int, model.num_classes)
-    state = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
+    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
     try:
         resized = timm.create_model(
             name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options, **sizes

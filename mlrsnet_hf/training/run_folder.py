@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
-from mlrsnet_hf.training.saved_model import CONFIG_FILE, WEIGHTS_FILE
+from mlrsnet_hf.training.saved_model import MODEL_FILES
 
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed notice it within five, and hold its lock until then."""
@@ -83,7 +83,7 @@ class RunFolder:
 
     def _refuse_foreign_files(self) -> None:
         """Refuse to clear away what no run wrote."""
-        foreign = sorted({path.name for path in self.model.glob("*")} - {CONFIG_FILE, WEIGHTS_FILE})
+        foreign = sorted({path.name for path in self.model.glob("*")} - set(MODEL_FILES))
         if foreign:
             raise ConfigurationError(
                 f"{self.model} holds {foreign[0]}, which no run wrote", "Move it away, or choose another output_dir."

@@ -36,7 +36,7 @@ from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.run_inputs import make_inputs
 from mlrsnet_hf.training.run_state import RunState
 from mlrsnet_hf.training.running_loss import RunningLoss
-from mlrsnet_hf.training.saved_model import load_model, save_model
+from mlrsnet_hf.training.saved_model import load_model, save_model, store_thresholds
 from mlrsnet_hf.training.scoring import kept_epoch, score, tuned_scores
 from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.thresholds import tune_thresholds
@@ -327,7 +327,7 @@ class Trainer:
 
     def _write_epoch(self) -> None:
         if kept_epoch(self.history, self.config) is self.history[-1]:
-            save_model(self.state.scored, self.folder.model, self.preprocessing, self.task.label_names)
+            save_model(self.state.scored, self.folder.model, self.preprocessing, self.task)
         write_history(self.history, self.folder.root)
 
     def _scored_network(self) -> nn.Module:
@@ -412,6 +412,8 @@ class Trainer:
         )
 
     def _write_results(self, result: TrainingResult) -> None:
+        if result.tuned is not None:
+            store_thresholds(self.folder.model, result.tuned.thresholds)
         draw_curves(self.history, self.folder.curves, result.scored_epoch)
         # Last of all: this file tells that the run has ended.
         result.save(self.folder.results)

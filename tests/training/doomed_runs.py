@@ -1,9 +1,10 @@
-"""Runs of the trainer in processes of their own, some of which die: `python doomed_runs.py DATA < runs.json`.
+"""Runs of the trainer in processes of their own, some of which die: `python doomed_runs.py < runs.json > codes.json`.
 
-DATA is a folder with one saved dataset per split. Standard input holds a list of runs, done one after the other: the
-`settings`, the number of `processes`, and the `fate`, a moment ("step 3", "checkpoint 2", "evaluation 1", "kept 1") and
-a signal that all its processes are sent then. Prints the exit codes of each run's processes as JSON. The processes are
-forks of this one, because to import torch takes longer than to train a network this small.
+Standard input holds a list of runs, done one after the other: the `settings`, the `data` (a folder with one saved
+dataset per split), the number of `processes`, and the `fate`: a moment ("step 3", "checkpoint 2", "evaluation 1",
+"kept 1") and a signal that its processes are sent then. Prints the exit codes of each run's processes as JSON; what the
+runs say goes to standard error. The processes are forks of this one, because to import torch takes longer than to train
+a network this small. With arguments in place of standard input, `doomed_runs.py RUN`, it does one run in this process.
 """
 
 import json
@@ -46,14 +47,20 @@ def strike(moment: str, number: str, signal_name: str) -> None:
     setattr(owner, name, struck)
 
 
-def live(run: dict, data: TrainingData) -> None:
+def load(folder: Path) -> TrainingData:
+    splits = {split.name: load_from_disk(str(split)) for split in folder.iterdir()}
+    names = tuple(splits["train"].features["labels"].feature.names)
+    return TrainingData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": folder.name})
+
+
+def live(run: dict) -> None:
     if run.get("fate"):
         strike(*run["fate"].split())
     with exit_on_error():
-        train(TrainingConfig(**run["settings"]), data)
+        train(TrainingConfig(**run["settings"]), load(Path(run["data"])))
 
 
-def start(run: dict, data: TrainingData) -> list[int]:
+def start(run: dict) -> list[int]:
     """Fork the processes of a run, with the variables that `accelerate launch` would set."""
     processes = run.get("processes", 1)
     with socket.socket() as probe:
@@ -70,7 +77,8 @@ def start(run: dict, data: TrainingData) -> list[int]:
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
         code = 1
         try:
-            live(run, data)
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+            live(run)
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
@@ -94,11 +102,10 @@ def wait(children: list[int]) -> list[int]:
 
 
 def main() -> None:
-    splits = {folder.name: load_from_disk(str(folder)) for folder in Path(sys.argv[1]).iterdir()}
-    names = tuple(splits["train"].features["labels"].feature.names)
-    data = TrainingData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": "the same"})
-    codes = [wait(start(run, data)) for run in json.load(sys.stdin)]
-    print(json.dumps(codes))
+    if len(sys.argv) > 1:
+        live(json.loads(sys.argv[1]))
+    else:
+        print(json.dumps([wait(start(run)) for run in json.load(sys.stdin)]))
 
 
 if __name__ == "__main__":
