@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 SERVER = Path(__file__).with_name("hub_server.py")
-WRITE_TOKEN, READ_TOKEN = "hf_write", "hf_read"
+WRITE_TOKEN, READ_TOKEN = "hf_JanesOwnTokenThatWrites", "hf_JanesOwnTokenThatReads"
 
 
 class LocalHub:
     """The server's process, and what tests ask of it."""
+
+    write_token, read_token = WRITE_TOKEN, READ_TOKEN
 
     def __init__(self, port: int, home: Path) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
@@ -35,15 +37,20 @@ class LocalHub:
         assert run.returncode == 0, run.stderr
         return run.stdout
 
-    def publish(self, *arguments: object, token: str | None = WRITE_TOKEN) -> subprocess.CompletedProcess[str]:
-        """Run `mlrsnet publish`."""
-        code = "from mlrsnet_hf.cli import main; main()"
-        return self.process([sys.executable, "-c", code, "publish", *map(str, arguments)], token)
+    def publish(
+        self, *arguments: object, token: str | None = WRITE_TOKEN, before: str = "", debug: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `mlrsnet publish`, with its client telling all that it does if wanted."""
+        code = f"{before}from mlrsnet_hf.cli import main; main()"
+        # -B, for Python does not notice that a limit of the disk cuts its bytecode files short.
+        command = [sys.executable, "-B", "-c", code, "publish", *map(str, arguments)]
+        return self.process(command, token, debug=debug)
 
     def process(
-        self, command: list[str], token: str | None, cwd: Path | None = None
+        self, command: list[str], token: str | None, cwd: Path | None = None, debug: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env=self.environment(token), cwd=cwd, capture_output=True, text=True)
+        environment = self.environment(token) | ({"HF_DEBUG": "1"} if debug else {})
+        return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
 
     def ask(self, what: str, content: object = None) -> Any:  # noqa: ANN401
         """Ask the server for its requests or repositories, or tell it what to do."""
@@ -174,6 +181,25 @@ def results() -> dict[str, Any]:
     }
 
 
+def write_run(run: Path, results: dict[str, Any]) -> Path:
+    """Write all of a run folder but its model."""
+    (run / "model").mkdir(parents=True)
+    (run / "results.json").write_text(json.dumps(results, indent=2))
+    (run / "settings.yaml").write_text("model: test_resnet\noutput_dir: /home/jane/secret/runs/train\n")
+    (run / "history.csv").write_text("epoch,loss\n1,0.2\n")
+    (run / "curves.png").write_bytes(b"\x89PNG")
+    return run
+
+
+@pytest.fixture
+def light_run(tmp_path: Path, results: dict[str, Any]) -> Path:
+    """A run folder whose weights are no weights."""
+    run = write_run(tmp_path / "run", results)
+    (run / "model/config.json").write_text("{}\n")
+    (run / "model/model.safetensors").write_bytes(bytes(range(256)) * 100)
+    return run
+
+
 @pytest.fixture
 def finished_run(tmp_path: Path, results: dict[str, Any]) -> Path:
     """A run folder with an untrained network in it."""
@@ -185,18 +211,12 @@ def finished_run(tmp_path: Path, results: dict[str, Any]) -> Path:
     from mlrsnet_hf.training.saved_model import save_model
 
     torch.manual_seed(0)
-    run = tmp_path / "run"
+    run = write_run(tmp_path / "run", results)
+    (run / "model").rmdir()
     labels = results["data"]["label_names"]
     model = timm.create_model("test_resnet", num_classes=len(labels)).eval()
     save_model(model, run / "model", model_preprocessing(model, None, 1.0), labels)
-    (run / "results.json").write_text(json.dumps(results, indent=2))
-    (run / "settings.yaml").write_text("model: test_resnet\noutput_dir: /home/jane/secret/runs/train\n")
-    (run / "history.csv").write_text("epoch,loss\n1,0.2\n")
-    (run / "curves.png").write_bytes(b"\x89PNG")
     return run
-
-
-MakePrepared = Callable[[], Path]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ It prints its port. What it holds lies in memory. Beside the Hub's API it has, f
     GET  /_/requests  [[method, path], ...] since the last reset
     GET  /_/repos     {"models/jane/scenes": {"private", "branches": {name: [{"oid", "message", "files": {...}}]}}}
 
-Tokens: `hf_write` and `hf_read`, of jane, who is in the organisation earthlab.
+It knows two tokens of jane, who is in the organisation earthlab.
 """
 
 import base64
@@ -30,7 +30,7 @@ Answer = Any
 """A body, or status, body and headers."""
 Route = TypeVar("Route", bound=Callable[..., Any])
 
-TOKENS = {"hf_write": "write", "hf_read": "read"}
+TOKENS = {"hf_JanesOwnTokenThatWrites": "write", "hf_JanesOwnTokenThatReads": "read"}
 NAMESPACES = ("jane", "earthlab")
 LFS_FROM = 10_000_000
 """Files of this size go to large file storage, and so do these: the Hub's own .gitattributes names them."""

@@ -1,47 +1,26 @@
-"""Pushed to a Hub of this machine by the real client, and loaded back by the real libraries, each in its own process."""
+"""What a push sends, keeps, removes and leaves alone."""
 
 import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+import yaml
+from huggingface_hub import HfApi, parse_eval_result_entries
 
-HubT = Any
+from mlrsnet_hf import metric_path
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.publishing.hub_errors import HubError
+from mlrsnet_hf.publishing.publish import Built, publish, publish_run
 
-
-def code_blocks(card: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-
-
-LOAD_BACK = """
-import json, sys
-import timm, torch
-from transformers import AutoModelForImageClassification
-from mlrsnet_hf.training.saved_model import load_model
-
-pixels = torch.rand(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
-with torch.inference_mode():
-    expected = load_model(__import__("pathlib").Path(sys.argv[1])).model(pixels)
-    by_timm = timm.create_model("hf-hub:jane/scenes", pretrained=True).eval()(pixels)
-    by_transformers = AutoModelForImageClassification.from_pretrained("jane/scenes").eval()(pixels).logits
-for logits in (by_timm, by_transformers):
-    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
-for code in json.loads(sys.argv[2]):
-    exec(code)
-"""
+Hub = Any
 
 
-@pytest.mark.slow
-def test_a_run_becomes_a_model_that_timm_and_transformers_load(hub: HubT, finished_run: Path, tmp_path: Path) -> None:
-    published = hub.publish(finished_run, "jane/scenes", "--dataset-id", "jane/mlrsnet")
-    assert published.returncode == 0, published.stderr
-    (commit,) = hub.commits("models/jane/scenes")
+def test_a_run_becomes_a_model_in_one_commit(hub_in_process: Hub, light_run: Path) -> None:
+    pushed = publish_run(light_run, "jane/scenes")
+    (commit,) = hub_in_process.commits("models/jane/scenes")
     assert set(commit["files"]) == {
         ".gitattributes",
-        ".eval_results/mlrsnet.yaml",
         "README.md",
         "config.json",
         "curves.png",
@@ -50,74 +29,141 @@ def test_a_run_becomes_a_model_that_timm_and_transformers_load(hub: HubT, finish
         "results.json",
         "settings.yaml",
     }
-    assert f"{hub.endpoint}/jane/scenes at {commit['oid']}" in published.stdout
-    assert published.stderr == ""  # no progress bars where nobody watches
-    Image.new("RGB", (160, 160), "green").save(tmp_path / "scene.jpg")
-    card = hub.python("from huggingface_hub import ModelCard; print(ModelCard.load('jane/scenes').content)")
-    blocks = code_blocks(card)
-    assert len(blocks) == 2
-    printed = hub.python(LOAD_BACK, finished_run / "model", json.dumps(blocks), cwd=tmp_path)
-    by_timm, by_transformers = map(eval, printed.splitlines())
-    assert by_timm.keys() == by_transformers.keys() != set()
-    for name in ("results.json", "settings.yaml"):
-        text = hub.python(
-            f"from huggingface_hub import hf_hub_download as d; print(open(d('jane/scenes', '{name}')).read())"
-        )
-        assert "train" in text
-        assert "/home/jane" not in text
+    assert (pushed.url, pushed.commit) == (f"{hub_in_process.endpoint}/jane/scenes", commit["oid"])
+    assert (pushed.changed, pushed.files) == (True, 7)
+    assert hub_in_process.repo("models/jane/scenes")["private"] is False
 
 
-DATASET = """
-import json, sys
-from datasets import load_dataset
-
-for streaming in (False, True):
-    data = load_dataset("jane/mlrsnet", "ratio20", streaming=streaming)
-    print(json.dumps({name: [row["id"] for row in split] for name, split in data.items()}))
-    print(next(iter(data["train"]))["image"].size)
-"""
-
-
-def test_a_prepared_dataset_is_loaded_by_plain_datasets(hub: HubT, prepared: Path) -> None:
-    from datasets import load_dataset
-
-    published = hub.publish(prepared, "jane/mlrsnet", "--private")
-    assert published.returncode == 0, published.stderr
-    assert hub.repo("datasets/jane/mlrsnet")["private"] is True
-    (commit,) = hub.commits("datasets/jane/mlrsnet")
-    here = {path.relative_to(prepared).as_posix() for path in prepared.rglob("*") if path.is_file()}
-    assert set(commit["files"]) == {".gitattributes", *here}
-    loaded, size, streamed, streamed_size = hub.python(DATASET).splitlines()
-    expected = {name: split["id"] for name, split in load_dataset(str(prepared), "ratio20").items()}
-    assert json.loads(loaded) == json.loads(streamed) == expected
-    assert size == streamed_size == "(16, 16)"
+def test_a_second_push_sends_only_what_has_changed(hub_in_process: Hub, light_run: Path) -> None:
+    first = publish(light_run, "jane/scenes")
+    again = publish(light_run, "jane/scenes")
+    assert (again.changed, again.commit) == (False, first.commit)
+    assert "nothing has changed" in again.summary()
+    sent = len(hub_in_process.requests("PUT"))
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    assert publish(light_run, "jane/scenes").changed
+    assert len(hub_in_process.requests("PUT")) == sent, "the weights were there"
+    assert len(hub_in_process.commits("models/jane/scenes")) == 2
 
 
-def test_a_metric_becomes_a_space_that_evaluate_loads(hub: HubT) -> None:
-    from mlrsnet_hf import metric_path
-
-    published = hub.publish(metric_path("sample_f1"), "jane/sample_f1")
-    assert published.returncode == 0, published.stderr
-    assert hub.repo("spaces/jane/sample_f1")["sdk"] == "gradio"
-    value = hub.python(
-        "import evaluate; m = evaluate.load('jane/sample_f1');"
-        "print(m.compute(predictions=[[1, 1, 0]], references=[[1, 0, 0]])['sample_f1'])",
-        token=None,
-    )
-    assert float(value) == pytest.approx(2 / 3)
+def test_what_another_push_left_is_removed_and_nothing_else(hub_in_process: Hub, prepared: Path) -> None:
+    publish(prepared, "jane/mlrsnet")
+    api = HfApi()
+    for name in ("data/pier-a-00000.parquet", "notes.md"):
+        api.upload_file(path_or_fileobj=b"1", path_in_repo=name, repo_id="jane/mlrsnet", repo_type="dataset")
+    publish(prepared, "jane/mlrsnet")
+    files = hub_in_process.commits("datasets/jane/mlrsnet")[-1]["files"]
+    assert "notes.md" in files
+    assert "data/pier-a-00000.parquet" not in files
 
 
-def test_embeddings_become_a_dataset(hub_in_process: HubT, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from mlrsnet_hf.publishing.publish import publish
-
-    folder = tmp_path / "embeddings"
-    (folder / "data").mkdir(parents=True)
-    pq.write_table(pa.table({"id": ["a"], "embedding": [[1.0]]}), folder / "data/part-0.parquet")
-    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Embeddings\n")
-    (folder / "embeddings.json").write_text("{}")
-    publish(folder, "earthlab/embeddings")
+def test_embeddings_become_a_dataset(hub_in_process: Hub, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/part-0.parquet").write_bytes(b"PAR1")
+    (tmp_path / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Embeddings\n")
+    (tmp_path / "embeddings.json").write_text("{}")
+    (tmp_path / ".embeddings.lock").write_text("")
+    publish(tmp_path, "earthlab/embeddings")
     (commit,) = hub_in_process.commits("datasets/earthlab/embeddings")
-    assert "data/part-0.parquet" in commit["files"]
+    assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
+
+
+def test_large_files_go_in_parts(hub_in_process: Hub, light_run: Path) -> None:
+    (light_run / "model/model.safetensors").write_bytes(bytes(range(250)) * 10_000)
+    publish(light_run, "jane/scenes")
+    assert sum("/part/" in path for path in hub_in_process.requests("PUT")) == 3
+
+
+def test_a_branch_is_made_and_main_left_alone(hub_in_process: Hub, light_run: Path) -> None:
+    for _ in range(2):
+        pushed = publish(light_run, "jane/scenes", revision="v2")
+    assert not pushed.changed
+    assert len(hub_in_process.commits("models/jane/scenes", "v2")) == 1
+    assert hub_in_process.commits("models/jane/scenes") == []
+
+
+def test_a_branch_that_cannot_be_is_named(hub_in_process: Hub, light_run: Path) -> None:
+    with pytest.raises(HubError, match="Invalid reference for a branch: a b"):
+        publish(light_run, "jane/scenes", revision="a b")
+
+
+def test_a_collection_is_joined_once(hub_in_process: Hub, light_run: Path) -> None:
+    slug = "jane/scenes-0123456789abcdef01234567"
+    for _ in range(2):
+        publish(light_run, "jane/scenes", collection=slug)
+    assert hub_in_process.ask("repos")["collections"][slug] == [["jane/scenes", "model"]]
+
+
+def test_an_unknown_collection_is_found_out_before_anything_is_made(hub_in_process: Hub, light_run: Path) -> None:
+    with pytest.raises(HubError, match=r"collection jane/no-such: not found"):
+        publish(light_run, "jane/scenes", collection="jane/no-such")
+    assert "models/jane/scenes" not in hub_in_process.ask("repos")
+
+
+def test_private(hub_in_process: Hub, light_run: Path) -> None:
+    publish(light_run, "jane/hidden", private=True)
+    assert hub_in_process.repo("models/jane/hidden")["private"] is True
+    publish(light_run, "jane/scenes")
+    with pytest.raises(HubError, match="there already, and public"):
+        publish(light_run, "jane/scenes", private=True)
+
+
+def test_a_dry_run_leaves_a_folder_and_asks_nobody(hub_in_process: Hub, light_run: Path) -> None:
+    built = publish(light_run, "jane/scenes", dry_run=True, dataset_id="jane/mlrsnet")
+    assert isinstance(built, Built)
+    folder = built.repository.folder
+    assert (folder / "model.safetensors").read_bytes() == (light_run / "model/model.safetensors").read_bytes()
+    assert str(folder) in built.summary()
+    assert hub_in_process.ask("requests") == []
+    entries = parse_eval_result_entries(yaml.safe_load((folder / ".eval_results/mlrsnet.yaml").read_text()))
+    assert {(entry.dataset_id, entry.task_id, entry.value) for entry in entries} == {
+        ("jane/mlrsnet", "ratio20_sample_f1", 0.7),
+        ("jane/mlrsnet", "ratio20_f1_of_means", 0.71),
+        ("jane/mlrsnet", "ratio20_map", 0.72),
+        ("jane/mlrsnet", "ratio20_micro_f1", 0.73),
+        ("jane/mlrsnet", "ratio20_macro_f1", 0.74),
+    }
+
+
+def test_no_place_of_this_machine_is_published(light_run: Path) -> None:
+    built = publish(light_run, "jane/scenes", dry_run=True)
+    assert isinstance(built, Built)
+    texts = [path.read_text() for path in built.repository.files.values() if path.suffix in (".json", ".yaml", ".md")]
+    assert not any("/home/jane" in text for text in texts)
+    assert json.loads((built.repository.folder / "results.json").read_text())["config"]["output_dir"] == "train"
+
+
+@pytest.mark.parametrize("name", ["scenes", "jane/a b", "jane/a/b", "jane/--", ""])
+def test_what_is_no_name_is_refused(light_run: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"Give USER/NAME\.$"):
+        publish(light_run, name)
+
+
+@pytest.mark.parametrize("what", ["empty", "missing"])
+def test_what_cannot_be_published_is_told_what_can(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / what
+    if what == "empty":
+        folder.mkdir()
+    with pytest.raises(ConfigurationError, match=rf"{what}: .*finished run .*prepared dataset .*embeddings .*metric"):
+        publish(folder, "jane/scenes")
+    with pytest.raises(ConfigurationError, match="not a finished run"):
+        publish_run(folder, "jane/scenes")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"format": 2}'])
+def test_results_of_another_form_are_refused(light_run: Path, content: str) -> None:
+    (light_run / "results.json").write_text(content)
+    with pytest.raises(
+        ConfigurationError, match=r"results\.json: (cannot be read|not results of format 2|lacks config)"
+    ):
+        publish(light_run, "jane/scenes")
+
+
+def test_options_of_runs_are_refused_for_others(prepared: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--dataset-id is for runs"):
+        publish(prepared, "jane/mlrsnet", dataset_id="jane/mlrsnet")
+
+
+def test_a_space_has_the_name_that_evaluate_looks_for() -> None:
+    with pytest.raises(ConfigurationError, match=r"Name the Space jane/anmrr\.$"):
+        publish(metric_path("anmrr"), "jane/rank")
