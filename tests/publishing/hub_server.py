@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def fail(self, fault: dict[str, Any]) -> None:
         if "cut" in fault:
-            self.rfile.read(fault["cut"])
+            self.rfile.read1(fault["cut"])
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return

@@ -70,7 +70,7 @@ def test_a_space_has_all_that_its_page_imports(hub: Any, tmp_path: Path) -> None
     code = (
         "import sys; sys.path.insert(0, '.');"
         "from mlrsnet_hf.metrics.modules.page import compute_from_text as c; from pathlib import Path;"
-        "import mlrsnet_hf; assert Path(mlrsnet_hf.__file__).parent == Path('mlrsnet_hf').absolute(), mlrsnet_hf.__file__;"
+        "import mlrsnet_hf; assert Path(mlrsnet_hf.__file__).parent == Path('mlrsnet_hf').absolute();"
         "print(c(Path('anmrr.py').absolute(), 'ranks', '[[1, 2]]', '[2]', '{}'))"
     )
     assert "'anmrr': 0.0" in hub.python(code, cwd=Path(folder))
