@@ -1,5 +1,6 @@
 """The card of a model, rendered from what its run says of itself."""
 
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
@@ -44,7 +45,7 @@ class ModelCard:
         template = Template((files("mlrsnet_hf.publishing") / "templates" / _TEMPLATE).read_text(encoding="utf-8"))
         results = self.results
         thresholds = bool(results.tuned) and results.task != "scene"
-        return template.substitute(
+        text = template.substitute(
             front_matter=self._header().to_yaml(),
             title=self.name,
             architecture=results.model["architecture"],
@@ -68,6 +69,7 @@ class ModelCard:
             licence=_licence(self.licence, self.base_model, results),
             citation=f"\n```bibtex\n{PAPER}\n```" if results.is_mlrsnet else "",
         )
+        return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"  # of parts that are left out
 
     def _header(self) -> ModelCardData:
         results = self.results
@@ -147,7 +149,7 @@ def _data(results: RunResults, dataset_id: str | None) -> str:
     sizes = ", ".join(f"{name} {count:,}" for name, count in results.images.items() if count)
     drawn = f", protocol `{source['protocol']}`" if source.get("protocol") else ""
     seed = f", seed {source['split_seed']}" if source.get("split_seed") is not None else ""
-    text = f"The data is {results.dataset_name}{link}{drawn}{seed}: {sizes} images.\n"
+    text = f"The data is {results.dataset_name}{link}{drawn}{seed}: {sizes} images.\n{_protocol(results)}"
     if results.is_synthetic:
         return text + "The images are drawn: scores on them say that the software works, nothing about real images.\n"
     if not results.is_mlrsnet:
@@ -164,6 +166,16 @@ def _data(results: RunResults, dataset_id: str | None) -> str:
         "The labels are the verified ones, those of the first publication in 2020; "
         f"{repaired:,} of these rows were repaired, because the files published since 2021 are faulty.\n"
     )
+
+
+def _protocol(results: RunResults) -> str:
+    """Return how MLRSNet's images were divided."""
+    match = re.fullmatch(r"(ratio|grouped)(\d+)", str(results.data.get("protocol")))
+    if not results.is_mlrsnet or not match:
+        return ""
+    way = {"ratio": "drawn at random", "grouped": "drawn so that near-duplicates that were found never part"}[match[1]]
+    share = int(match[2])
+    return f"Of each scene {share} percent train, 10 validate and {90 - share} test, {way}.\n"
 
 
 def _results_note(results: RunResults) -> str:
@@ -213,7 +225,7 @@ def _recipe_note(results: RunResults) -> str:
     where = f"on {run['device']}" if run.get("device") else ""
     took = f" It took {seconds / 60:,.1f} minutes {where}".rstrip() + "." if seconds else ""
     return (
-        f"{recipe} [mlrsnet-hf](https://pypi.org/project/mlrsnet-hf/).{took} `settings.yaml` holds every setting and "
+        f"{recipe} `mlrsnet-hf`.{took} `settings.yaml` holds every setting and "
         "can be given back as `--config`; `history.csv` has a line per epoch.\n"
     )
 
@@ -222,7 +234,7 @@ def _label_note(results: RunResults) -> str:
     absent = sum(not row["images"] for row in results.labels)
     text = f"On the {results.split} split: images with the label, average precision, F1"
     text += " and threshold, tuned on validation" if results.tuned else " at threshold 0.5"
-    return text + (f". {absent} labels do not occur there and have no score." if absent else ".")
+    return text + (f". Labels that do not occur there have no score: {absent}." if absent else ".")
 
 
 def _limits(results: RunResults) -> str:
@@ -256,4 +268,6 @@ def _licence(licence: str, base_model: str | None, results: RunResults) -> str:
             " MLRSNet is the work of its authors, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); "
             "name and cite them when you use a model trained on it."
         )
+    elif not results.is_synthetic:
+        text += f" {results.dataset_name} has terms of its own, which its publishers state."
     return text + "\n"

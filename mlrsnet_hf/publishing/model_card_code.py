@@ -3,8 +3,8 @@
 _TIMM = """\
 import timm
 import torch
-from PIL import Image
-{imports}
+{imports}from PIL import Image
+
 model = timm.create_model("hf-hub:{repo_id}", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_data_config({{}}, model=model))
 names = model.pretrained_cfg["label_names"]
@@ -15,9 +15,9 @@ with torch.inference_mode():
 
 _TRANSFORMERS = """\
 import torch
-from PIL import Image
+{imports}from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
-{imports}
+
 processor = AutoImageProcessor.from_pretrained("{repo_id}")
 model = AutoModelForImageClassification.from_pretrained("{repo_id}").eval()
 names = [model.config.id2label[i] for i in range(model.config.num_labels)]

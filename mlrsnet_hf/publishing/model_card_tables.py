@@ -86,7 +86,7 @@ def recipe_table(results: RunResults) -> str:
         ["processes", _shown(run.get("processes"))],
         ["precision", _shown(run.get("precision"))],
     ]
-    return table(["setting", "value"], rows)
+    return table(["setting", "value"], rows, left=2)
 
 
 def comparison(results: RunResults) -> str:
@@ -108,10 +108,10 @@ def comparison(results: RunResults) -> str:
         ]
         for name in shown
     ]
-    which = "the row of the same network" if network else "they have no row for this network"
-    also = "" if network == best else f"; {best} has the best mAP there"
+    which = "the row is that of the same network" if network else "they have no row for this network"
+    also = "" if network == best else f", and {best} has the best mAP there"
     return (
-        f"\n### Beside the paper\n\nQi et al. (2020), Tables 6 and 7, {ratio} percent training: {which}{also}.\n\n"
+        f"\n### Beside the paper\n\nQi et al. (2020), Tables 6 and 7, {ratio} percent training; {which}{also}.\n\n"
         f"{table(['', 'mAP in percent', 'sample-F1', 'F1 of means'], rows)}\n\n"
         "The paper trained Keras models for 10 epochs at threshold 0.5, publishes no lists of images, and does not say "
         "which of the two F1 its Table 7 shows; its number stands in both columns. Its values are "
