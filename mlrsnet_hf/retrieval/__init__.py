@@ -1,0 +1,1 @@
+"""Embeddings, exact search and a persistent index."""
