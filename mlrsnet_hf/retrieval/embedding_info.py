@@ -113,7 +113,9 @@ def info_from_json(content: Mapping[str, Any], source: str) -> EmbeddingInfo:
         )
     known = {field.name for field in dataclasses.fields(EmbeddingInfo)}
     try:
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items() if name in known}
+        values: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in content.items() if name in known
+        }
         return EmbeddingInfo(**values)
     except TypeError as error:
         raise ConfigurationError(f"{source}: incomplete ({error})", "Make it again with `mlrsnet embed`.") from error

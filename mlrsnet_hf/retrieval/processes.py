@@ -1,7 +1,7 @@
 """What one process finds, all must know before they go on: an error in one would leave the others waiting."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
@@ -35,7 +35,7 @@ class Processes:
         first = error or next(filter(None, errors), None)
         if first is not None:
             raise first
-        return result  # type: ignore[return-value] - there is one if there is no error
+        return cast(Result, result)
 
     def on_main(self, action: Callable[[], Result]) -> Result:
         """Do it in the main process alone; all wait for it and return its result.
@@ -49,7 +49,7 @@ class Processes:
         result, error = outcome
         if error is not None:
             raise error
-        return result  # type: ignore[return-value] - there is one if there is no error
+        return cast(Result, result)
 
     def _try(self, action: Callable[[], Result]) -> tuple[Result | None, MLRSNetError | None]:
         try:
