@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, open_embeddings, refuse_not_finite
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
+from mlrsnet_hf.retrieval.exact import Search
 from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of, refuse_none_found, refuse_too_many
 
 
@@ -107,10 +108,10 @@ class EmbeddingTable:
         rows = self._allowed(wanted)
         refuse_none_found(rows, wanted)
         database = self.embeddings if not wanted else self.embeddings[rows]
-        distances, places = nearest(vectors, database, min(k, len(rows)))
+        found = Search(database).top(vectors, min(k, len(rows)))
         return [
-            [self._hit(int(rows[place]), float(distance)) for distance, place in zip(*answer, strict=True)]
-            for answer in zip(distances, places, strict=True)
+            [self._hit(int(rows[place]), float(distance)) for place, distance in zip(*answer, strict=True)]
+            for answer in zip(found.indices, found.distances, strict=True)
         ]
 
     def _allowed(self, wanted: Filter) -> npt.NDArray[np.intp]:
@@ -125,7 +126,8 @@ class EmbeddingTable:
     def _hit(self, row: int, distance: float) -> Hit:
         scene = None if self.scenes is None else self.info.scene_names[self.scenes[row]]
         labels = None if self.labels is None else names_of(self.labels[row], self.info.label_names)
-        return Hit(self.ids[row], row, distance, scene, labels)
+        scores = None if self.scores is None else tuple(self.scores[row].tolist())
+        return Hit(self.ids[row], row, distance, scene, labels, scores)
 
 
 def query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np.float32]:
@@ -142,12 +144,3 @@ def query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np.
         )
     refuse_not_finite([f"query {i}" for i in range(len(vectors))], vectors, "Embed the queries again.")
     return vectors
-
-
-def nearest(
-    queries: npt.NDArray[np.float32], database: npt.NDArray[np.float32], k: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Return distances and places, (Q, k) each, of the nearest rows, nearest first; ties by row."""
-    squared = ((queries[:, None].astype(np.float64) - database[None]) ** 2).sum(-1)
-    places = np.argsort(squared, axis=1, kind="stable")[:, :k]
-    return np.sqrt(np.take_along_axis(squared, places, 1)), places

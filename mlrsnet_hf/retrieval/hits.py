@@ -19,6 +19,8 @@ class Hit:
     scene: str | None
     labels: tuple[str, ...] | None
     """Names; None where the data has no labels."""
+    scores: tuple[float, ...] | None = None
+    """The model's sigmoid score of each label, if they were stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ any. It is built under a temporary name, closed, and renamed. On a server it is 
 name too; one machine then no longer bounds it. A server was not available to test against.
 """
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,12 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.growing_folder import GrowingFolder, growing_folder
-from mlrsnet_hf.retrieval.embedding_files import EmbeddingFolder, open_embeddings, write_json
-from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
+from mlrsnet_hf.growing_folder import growing_folder
+from mlrsnet_hf.retrieval.embedding_files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, info_from_json
 from mlrsnet_hf.retrieval.embedding_table import query_matrix
 from mlrsnet_hf.retrieval.hits import Filter, Hit, refuse_none_found, refuse_too_many
-from mlrsnet_hf.retrieval.index_collection import FORMAT, KINDS, ImageCollection, batch_rows, refuse_other_format
+from mlrsnet_hf.retrieval.index_collection import KINDS, ImageCollection, batch_rows, describe, refuse_other_format
 from mlrsnet_hf.retrieval.index_recall import Recall, measure_recall
 from mlrsnet_hf.retrieval.local_sources import LocalSources, from_local, read_local, to_local
 from mlrsnet_hf.retrieval.milvus import is_server, milvus_client
@@ -124,7 +125,9 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
             raise ConfigurationError(
                 f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
             )
-        info, kind = images.described(str(location))
+        # Milvus Lite forgets the description of a collection, so that a folder has its own.
+        description = images.description() if server else content
+        info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
         client.load_collection(images.name)
         pca = folder / PCA_FILE if not server and (folder / PCA_FILE).exists() else None
         yield ImageIndex(str(location), info, from_local(content), pca, images, kind)
@@ -160,21 +163,18 @@ def build_index(
 
 
 def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> BuiltIndex:
-    origin = {"format": FORMAT, "kind": kind, "embeddings": embeddings.info.to_json()}
+    origin = describe(embeddings.info, kind)
     with growing_folder(target, origin, _origin_of_whole) as folder:
-        noted = max((note["rows"] for note in folder.noted if "rows" in note), default=0)
-        folder.keep([{"rows": noted}])
+        folder.keep([])
         with milvus_client(folder.path / DATABASE) as client:
             images = ImageCollection(client, COLLECTION)
-            start = _begin(images, embeddings.info, kind, noted)
-            _fill(images, embeddings, start, folder)
-            recall = _finish(images, embeddings, kind)
-        local = read_local(embeddings.path)
-        content = origin | {"recall": recall.to_json()} | (to_local(local.model, local.images) if local else {})
+            taken_up, recall = _fill(images, embeddings, kind)
         if (embeddings.path / PCA_FILE).exists():
             shutil.copyfile(embeddings.path / PCA_FILE, folder.path / PCA_FILE)
-        write_json(folder.path / INDEX_FILE, content)
-    return BuiltIndex(str(target), embeddings.info.rows, start, recall)
+        local = read_local(embeddings.path)
+        sources = to_local(local.model, local.images) if local else {}
+        write_json(folder.path / INDEX_FILE, origin | {"recall": dataclasses.asdict(recall)} | sources)
+    return BuiltIndex(str(target), embeddings.info.rows, taken_up, recall)
 
 
 def _build_on_server(embeddings: EmbeddingFolder, uri: str, kind: str, collection: str) -> BuiltIndex:
@@ -184,20 +184,64 @@ def _build_on_server(embeddings: EmbeddingFolder, uri: str, kind: str, collectio
                 f"{uri}: collection {collection!r} exists already", "Drop it, or choose another name."
             )
         images = ImageCollection(client, collection + _BUILDING)
-        if images.exists() and images.described(uri) != (embeddings.info, kind):
+        if images.exists() and images.description() != describe(embeddings.info, kind):
             client.drop_collection(images.name)
-        start = _begin(images, embeddings.info, kind, None)
-        _fill(images, embeddings, start, None)
-        recall = _finish(images, embeddings, kind)
+        taken_up, recall = _fill(images, embeddings, kind)
         client.rename_collection(images.name, collection)
-    return BuiltIndex(f"{uri}, collection {collection}", embeddings.info.rows, start, recall)
+    return BuiltIndex(f"{uri}, collection {collection}", embeddings.info.rows, taken_up, recall)
 
 
-def _begin(images: ImageCollection, info: EmbeddingInfo, kind: str, noted: int | None) -> int:
-    """Make the collection if it is not there; return the row to go on from."""
+def _fill(images: ImageCollection, embeddings: EmbeddingFolder, kind: str) -> tuple[int, Recall]:
+    """Store what is missing, and measure; return how many rows were there, and the recall."""
+    size = batch_rows(embeddings.info.dimension)
     if not images.exists():
-        images.create(info, kind)
-        return 0
-    stored = _stored(images)
-    # Rows go in by their order, so that so many are the first; where the two counts disagree, all go in again.
-    return stored if noted in (None, stored) else 0
+        images.create(embeddings.info, kind)
+        stored = 0
+    else:
+        # Rows go in by their order, a batch at a time; of the last batch it is not known whether all of it went in.
+        stored = images.count() // size * size
+    for start in (stored, 0):
+        _put(images, embeddings, start, size)
+        images.complete()
+        found = images.count()
+        if found == embeddings.info.rows:
+            return stored, measure_recall(images, embeddings, kind)
+    raise ConfigurationError(
+        f"{embeddings.path}: {embeddings.info.rows:,} rows, but {found:,} ids: some occur more than once",
+        "Embed each image once.",
+    )
+
+
+def _put(images: ImageCollection, embeddings: EmbeddingFolder, start: int, size: int) -> None:
+    done, info = start, embeddings.info
+    with tqdm(total=info.rows, initial=start, desc="indexing", unit="img") as bar:
+        for rows in embeddings.batches(size, start):
+            refuse_not_finite(rows.ids, rows.embeddings, "Make the embeddings again.")
+            images.put(rows, done, info)
+            done += len(rows)
+            bar.update(len(rows))
+
+
+def _read_index_file(folder: Path) -> dict[str, Any]:
+    """Return what stands beside the database of a local index.
+
+    Raises:
+        ConfigurationError: There is none, or it is of another format version.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{folder}: not an index ({INDEX_FILE} cannot be read)", "Give a folder that `mlrsnet index` wrote."
+        ) from error
+    refuse_other_format(content.get("format"), str(folder))
+    return content
+
+
+def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
+    """Return what a folder was made of that is whole but did not get its name."""
+    try:
+        content = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        return [{name: content[name] for name in ("format", "kind", "embeddings")}]
+    except (OSError, ValueError, KeyError):
+        return []

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embedding_files import Rows
-from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, info_from_json
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of
 
 FORMAT = 1
@@ -38,7 +38,7 @@ class ImageCollection:
         """Make it, empty; what it holds stands in its description."""
         from pymilvus import DataType
 
-        description = json.dumps({"format": FORMAT, "kind": kind, "embeddings": info.to_json()})
+        description = json.dumps(describe(info, kind))
         schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
         schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_MOST_ID_BYTES)
         schema.add_field("row", DataType.INT64)
@@ -53,24 +53,27 @@ class ImageCollection:
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=info.dimension)
         if info.scores:
             schema.add_field("scores", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=len(info.scores))
-        self.client.create_collection(self.name, schema=schema)
+        parameters = self.client.prepare_index_params()
+        graph = _GRAPH if kind == "hnsw" else {}
+        parameters.add_index("embedding", index_type=kind.upper(), metric_type="L2", params=graph)
+        self.client.create_collection(self.name, schema=schema, index_params=parameters)
 
-    def described(self, location: str) -> tuple[EmbeddingInfo, str]:
-        """Return what the embeddings are and the kind of index.
+    def description(self) -> dict[str, Any]:
+        """Return what `describe` gave when it was made on a server.
 
         Raises:
-            ConfigurationError: It is not such a collection, or of another format version.
+            ConfigurationError: It was not made by this package, or by one of another format version.
         """
         text = self.client.describe_collection(self.name)["description"]
         try:
-            content: Mapping[str, Any] = json.loads(text)
+            content: dict[str, Any] = json.loads(text)
             version = content["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
-                f"{location}: collection {self.name!r} was not made by `mlrsnet index`", "Give another collection."
+                f"collection {self.name!r} was not made by `mlrsnet index`", "Give another collection."
             ) from error
-        refuse_other_format(version, location)
-        return info_from_json(content["embeddings"], location), content["kind"]
+        refuse_other_format(version, f"collection {self.name!r}")
+        return content
 
     def count(self) -> int:
         """Return the number of images."""
@@ -90,14 +93,9 @@ class ImageCollection:
                 entry["scores"] = scores
         self.client.upsert(self.name, entries)
 
-    def build_graph(self, kind: str) -> None:
-        """Build what makes searching fast, and wait for it."""
+    def complete(self) -> None:
+        """Bring everything to the disk, and wait until all of it can be searched fast."""
         self.client.flush(self.name)
-        self.client.release_collection(self.name)
-        parameters = self.client.prepare_index_params()
-        graph = _GRAPH if kind == "hnsw" else {}
-        parameters.add_index("embedding", index_type=kind.upper(), metric_type="L2", params=graph)
-        self.client.create_index(self.name, parameters)
         self.client.load_collection(self.name)
 
     def vector(self, image_id: str) -> npt.NDArray[np.float32] | None:
@@ -121,6 +119,11 @@ class ImageCollection:
             search_params={"metric_type": "L2", "params": parameters},
         )
         return [sorted((_hit(found, info) for found in answer), key=_by_distance) for answer in answers]
+
+
+def describe(info: EmbeddingInfo, kind: str) -> dict[str, Any]:
+    """Return what an index says of itself, as JSON."""
+    return {"format": FORMAT, "kind": kind, "embeddings": info.to_json()}
 
 
 def batch_rows(dimension: int) -> int:
