@@ -9,6 +9,7 @@ from accelerate import PartialState
 from transformers import HfArgumentParser
 
 from mlrsnet_hf.errors import exit_on_error
+from mlrsnet_hf.publishing.embeddings_card import embeddings_card
 from mlrsnet_hf.retrieval.embed import embed
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
@@ -23,7 +24,7 @@ def main() -> None:
         )
         if unknown:
             parser.error(f"unknown arguments: {' '.join(unknown)}")
-        folder = embed(config, images)
+        folder = embed(config, images, embeddings_card)
         if PartialState().is_main_process:
             table = EmbeddingTable.load(folder)
             neighbours = table.search(table.embeddings[0], k=min(4, len(table)))[0]

@@ -137,9 +137,10 @@ def _settings(kind: type[Settings], options: argparse.Namespace) -> Settings:
 
 def _embed(options: argparse.Namespace) -> None:
     require_extra("train")
+    from mlrsnet_hf.publishing.embeddings_card import embeddings_card
     from mlrsnet_hf.retrieval.embed import embed
 
-    embed(_settings(EmbeddingConfig, options), _settings(ImageSet, options))
+    embed(_settings(EmbeddingConfig, options), _settings(ImageSet, options), embeddings_card)
 
 
 def _add_index(commands: argparse._SubParsersAction) -> None:

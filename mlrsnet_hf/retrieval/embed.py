@@ -7,7 +7,7 @@ change its content. A shard has its name when it is whole. Processes on several 
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -44,7 +44,9 @@ _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
 
 
-def embed(config: EmbeddingConfig, images: ImageSet) -> EmbeddingFolder:
+def embed(
+    config: EmbeddingConfig, images: ImageSet, card: Callable[[EmbeddingInfo], str] | None = None
+) -> EmbeddingFolder:
     """Write the embeddings of a split as a folder that `EmbeddingTable.load` and `datasets.load_dataset` read.
 
     All processes of an `accelerate launch` call it. The folder takes its name when it is whole; a run that is cut
@@ -55,6 +57,7 @@ def embed(config: EmbeddingConfig, images: ImageSet) -> EmbeddingFolder:
     Args:
         config: The network, the layer and the form.
         images: What to embed.
+        card: Renders the folder's README.md, such as `publishing.embeddings_card.embeddings_card`.
 
     Returns:
         The folder, on every process.
@@ -71,7 +74,7 @@ def embed(config: EmbeddingConfig, images: ImageSet) -> EmbeddingFolder:
         torch.set_num_threads(max(1, available_cores() // accelerator.num_processes))
     processes = Processes(accelerator, config.output_dir)
     processes.on_main(lambda: load_images(images) and None)  # the others find the dataset prepared
-    run = _Run(config, images, accelerator, load_images(images), load_embedding_model(config))
+    run = _Run(config, images, accelerator, load_images(images), load_embedding_model(config), card)
     taken_up = run.write(processes)
     folder = open_embeddings(config.output_dir)
     if accelerator.is_main_process:
@@ -90,18 +93,20 @@ class _Run:
         accelerator: Accelerator,
         split: ImageSplit,
         model: EmbeddingModel,
+        card: Callable[[EmbeddingInfo], str] | None,
     ) -> None:
         self.config = config
         self.images = images
         self.accelerator = accelerator
         self.split = split
         self.model = model
+        self.card = card
         self.target = config.output_dir.expanduser().absolute()
-        self.shards = plan_shards(str(split.source.get("split", "train")), len(split.rows), config.shard_images)
         if config.scores and not model.label_names:
             raise ConfigurationError(
                 f"model {config.model!r} was not trained on labels, so it has no scores", "Leave --scores out."
             )
+        self.shards = plan_shards(self.raw_info.split_name, len(split.rows), config.shard_images)
 
     @cached_property
     def raw_info(self) -> EmbeddingInfo:
@@ -179,6 +184,8 @@ class _Run:
         """Write what stands beside the shards, and clear away what served to make them."""
         write_json(path / INFO_FILE, info.to_json())
         write_json(path / LOCAL_FILE, to_local(self.config, self.images) | {"origin": self.origin})
+        if self.card is not None:
+            (path / "README.md").write_text(self.card(info), encoding="utf-8")
         shutil.rmtree(path / _RAW, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,11 @@ class EmbeddingInfo:
     scores: tuple[str, ...] = ()
     """Names of the columns of `scores`; empty if there are none."""
     format: int = FORMAT
+
+    @property
+    def split_name(self) -> str:
+        """What `datasets` calls the split: letters, digits and _ alone."""
+        return re.sub(r"\W+", "_", str(self.dataset.get("split", "train"))).strip("_")
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns; what the data does not know has none.

@@ -1,6 +1,5 @@
 """How the rows of a split are cut into files, and the files dealt to processes."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +22,13 @@ def plan_shards(split: str, rows: int, size: int) -> tuple[Shard, ...]:
     """Cut rows into files of fixed ranges.
 
     Args:
-        split: Its name; `datasets` allows letters, digits and _ in it.
+        split: Its name.
         rows: Of the split.
         size: Rows of a file.
     """
     starts = range(0, rows, size)
-    name = re.sub(r"\W+", "_", split).strip("_")
     return tuple(
-        Shard(shard_name(name, number, len(starts)), range(start, min(start + size, rows)))
+        Shard(shard_name(split, number, len(starts)), range(start, min(start + size, rows)))
         for number, start in enumerate(starts)
     )
 
