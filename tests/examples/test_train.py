@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from mlrsnet_hf.training import load_model
 from mlrsnet_hf.training.evaluators import evaluate, evaluation_loader, predict
 from mlrsnet_hf.training.inputs import SplitImages
+from mlrsnet_hf.training.task import Task
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train.py"
 NETWORK = ["--model", "test_resnet", "--weights", "random", "--image-size", "32", "--cpu-threads", "1"]
@@ -137,7 +138,11 @@ def test_two_processes_report_what_one_finds(release: Path, tmp_path: Path) -> N
 
     saved, data, accelerator = load_model(run / "model"), load_dataset("mlrsnet", data_dir=str(release)), Accelerator()
     for split, reported in [("test", results["test"]), ("validation", results["history"][0]["validation"])]:
-        images = SplitImages(data[split], saved.label_names, saved.preprocessing.evaluation_transform())
+        images = SplitImages(
+            data[split],
+            Task(kind="labels", label_names=tuple(saved.label_names)),
+            saved.preprocessing.evaluation_transform(),
+        )
         assert len(images) % 2
         loader = evaluation_loader(images, 4, 0, accelerator)
         alone = dict(evaluate(predict(saved.model, loader, saved.preprocessing, accelerator)))
