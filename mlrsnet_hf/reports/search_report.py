@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mlrsnet_hf.extras import require_extra
 from mlrsnet_hf.reports.search_page import render_search_page, write_page
 from mlrsnet_hf.retrieval.hits import Filter, Hit
 from mlrsnet_hf.retrieval.index import COLLECTION, ImageIndex, open_index
@@ -39,6 +40,8 @@ def print_search(location: str, question: Question, page: Path | None = None, co
     Raises:
         MLRSNetError: The index, the picture, the model, a label or the page cannot be used.
     """
+    if page is not None or Path(question.query).is_file():
+        require_extra("train")  # the pictures are read as training reads them
     with open_index(location, collection) as index:
         vector, picture = _query(question, index)
         [hits] = index.search(vector, question.k, question.labels, question.scene)

@@ -20,10 +20,12 @@ from mlrsnet_hf.retrieval.layers import embed_pixels, embedding_size
 from mlrsnet_hf.retrieval.projection import Pca, normalise
 from mlrsnet_hf.retrieval.settings import ModelChoice
 from mlrsnet_hf.training.config import PRETRAINED, RANDOM
-from mlrsnet_hf.training.models import build_model, read_weights, require_known_model, timm_settings
+from mlrsnet_hf.training.models import build_model, require_known_model
 from mlrsnet_hf.training.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.training.preprocessing import normalise as to_input
 from mlrsnet_hf.training.saved_model import CONFIG_FILE, load_model
+from mlrsnet_hf.training.timm_settings import timm_settings
+from mlrsnet_hf.training.weights import read_weights
 
 HUB_PREFIX = "hf-hub:"
 
@@ -92,7 +94,8 @@ def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
 
 def _from_folder(folder: Path, name: str) -> EmbeddingModel:
     saved = load_model(folder)
-    return EmbeddingModel(name, saved.model, saved.preprocessing, saved.label_names)
+    labels = saved.task.label_names if saved.task.label_outputs else ()
+    return EmbeddingModel(name, saved.model, saved.preprocessing, labels)
 
 
 def _classes(name: str, weights: str) -> int:

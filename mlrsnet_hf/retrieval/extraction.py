@@ -16,7 +16,8 @@ from mlrsnet_hf.retrieval.layers import embed_pixels
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig
 from mlrsnet_hf.retrieval.shards import Shard
 from mlrsnet_hf.training.inputs import Batch, SplitImages, make_loader, read_batches
-from mlrsnet_hf.training.preprocessing import normalise as to_input
+from mlrsnet_hf.training.preprocessing import model_input
+from mlrsnet_hf.training.task import Task
 
 
 def extract(
@@ -51,7 +52,7 @@ def extract(
         for shard, own in zip(shards, batches, strict=True):
             vectors, scores = [], []
             for batch in itertools.islice(stream, len(own)):
-                pixels = to_input(batch.pixels.to(accelerator.device, non_blocking=True), model.preprocessing)
+                pixels = model_input(batch.to(accelerator.device), model.preprocessing)
                 with torch.inference_mode(), accelerator.autocast():
                     vector, logits = embed_pixels(network, pixels, config.layer, with_logits=outputs > 0)
                 vectors.append(vector)
@@ -62,10 +63,8 @@ def extract(
 
 
 def _read(split: ImageSplit, model: EmbeddingModel, batches: list[list[int]], workers: int) -> Iterator[Batch]:
-    rows = split.rows
-    if not split.label_names:
-        rows = rows.add_column("labels", [[]] * len(rows))
-    images = SplitImages(rows, split.label_names, model.preprocessing.evaluation_transform())
+    nothing = Task(kind="labels", label_names=())  # to be learnt
+    images = SplitImages(split.rows, nothing, model.preprocessing.evaluation_transform())
     return read_batches(make_loader(images, [[(0, row) for row in batch] for batch in batches], workers))
 
 

@@ -9,10 +9,14 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
+from datasets.exceptions import DatasetsError
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.retrieval.settings import ImageSet
+from mlrsnet_hf.training.data_columns import read_columns
+from mlrsnet_hf.training.data_config import MLRSNET, DataConfig
 
+DEFAULT_PROTOCOL = "retrieval10"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
@@ -46,39 +50,61 @@ def load_images(images: ImageSet) -> ImageSplit:
     """Return the images.
 
     Raises:
-        ConfigurationError: There are none, or no such split.
+        ConfigurationError: There are none, or no such dataset, split or column.
         MLRSNetError: The release cannot be used.
     """
-    return _from_folder(Path(images.images).expanduser()) if images.images else _from_mlrsnet(images)
+    if images.images:
+        return _from_folder(Path(images.images).expanduser())
+    return _from_mlrsnet(images) if images.dataset == MLRSNET else _from_dataset(images)
 
 
 def _from_mlrsnet(images: ImageSet) -> ImageSplit:
+    protocol = images.protocol or DEFAULT_PROTOCOL
+    rows = _load(images, protocol, seed=images.split_seed, labels=images.labels)
+    label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
+    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.labels}
+    columns = ["id", "image", "scene", "labels"]
+    return ImageSplit(rows.select_columns(columns), label_names, scene_names, {"name": MLRSNET, **drawn})
+
+
+def _from_dataset(images: ImageSet) -> ImageSplit:
+    rows = _load(images, images.protocol)
+    labels = images.labels_column or ("labels" if "labels" in rows.column_names else None)
+    config = DataConfig(
+        dataset=images.dataset,
+        image_column=images.image_column,
+        labels_column=labels,
+        scene_column=images.scene_column,
+        id_column=images.id_column,
+    )
+    columns = read_columns({images.split: rows}, config)
+    local = Path(images.dataset).exists()
+    source = {"name": Path(images.dataset).absolute().name if local else images.dataset, "split": images.split}
+    if images.protocol:
+        source["protocol"] = images.protocol
+    return ImageSplit(
+        columns.splits[images.split],
+        columns.labels.names if columns.labels else (),
+        columns.scenes.names if columns.scenes else (),
+        source,
+    )
+
+
+def _load(images: ImageSet, configuration: str | None, **options: object) -> datasets.Dataset:
     try:
-        rows = datasets.load_dataset(
-            "mlrsnet",
-            images.protocol,
-            data_dir=images.data_dir,
-            seed=images.split_seed,
-            labels=images.labels,
-            split=images.split,
+        return datasets.load_dataset(
+            images.dataset, configuration, data_dir=images.data_dir, split=images.split, **options
         )
-    except ValueError as error:
-        if "split" not in str(error).lower():
-            raise
+    except MLRSNetError:
+        raise
+    # `datasets` raises these for what it does not find, cannot reach or cannot read.
+    except (DatasetsError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
         raise ConfigurationError(
-            f"split={images.split!r} of protocol {images.protocol!r}: {error}".rstrip("."),
-            "Ratio protocols have train, validation and test, retrieval protocols query and database.",
+            f"split {images.split!r} of dataset {images.dataset!r} cannot be loaded: "
+            f"{' '.join(str(error).split()).rstrip('.')}",
+            "Check dataset, protocol and split: ratio protocols have train, validation and test, retrieval protocols "
+            "query and database.",
         ) from error
-    features = rows.features
-    source = {
-        "name": "mlrsnet",
-        "protocol": images.protocol,
-        "split": images.split,
-        "seed": images.split_seed,
-        "labels": images.labels,
-    }
-    label_names, scene_names = tuple(features["labels"].feature.names), tuple(features["scene"].names)
-    return ImageSplit(rows.select_columns(["id", "image", "scene", "labels"]), label_names, scene_names, source)
 
 
 def _from_folder(folder: Path) -> ImageSplit:

@@ -198,8 +198,8 @@ def _fill(images: ImageCollection, embeddings: EmbeddingFolder, kind: str) -> tu
         images.create(embeddings.info, kind)
         stored = 0
     else:
-        # Rows go in by their order, a batch at a time; of the last batch it is not known whether all of it went in.
-        stored = images.count() // size * size
+        # Rows go in by their order, a batch at a time; the last batch may have gone in by half.
+        stored = max(0, images.count() - size)
     for start in (stored, 0):
         _put(images, embeddings, start, size)
         images.complete()

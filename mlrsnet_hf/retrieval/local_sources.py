@@ -26,7 +26,7 @@ def to_local(model: ModelChoice, images: ImageSet) -> dict[str, Any]:
     chosen = {field.name: getattr(model, field.name) for field in dataclasses.fields(ModelChoice)}
     return {
         "model": _absolute(chosen, ("model", "weights")),
-        "images": _absolute(dataclasses.asdict(images), ("images", "data_dir")),
+        "images": _absolute(dataclasses.asdict(images), ("images", "dataset", "data_dir")),
     }
 
 

@@ -18,16 +18,25 @@ def _setting(default: Any, text: str) -> Any:  # noqa: ANN401 - the type is the 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Which images: a split of MLRSNet, or a folder."""
+    """Which images: a split of MLRSNet, a split of another dataset, or a folder of images."""
 
-    images: str | None = _setting(None, "A folder of images, those in folders below it too; by default MLRSNet.")
+    images: str | None = _setting(None, "A folder of images, those in folders below it too, instead of a dataset.")
+    dataset: str = _setting("mlrsnet", "'mlrsnet', a dataset on the Hub (USER/NAME), or a folder that datasets loads.")
     data_dir: str | None = _setting(
         None, "Folder or archive of MLRSNet; by default MLRSNET_DATA_DIR, else it is downloaded."
     )
-    protocol: str = _setting("retrieval10", "The protocol whose split it is, such as ratio20 or retrieval10.")
+    protocol: str | None = _setting(
+        None, "Configuration of the dataset; of mlrsnet the protocol: retrieval10 (the default), ratio20, ..."
+    )
     split: str = _setting("query+database", "The split, or several as datasets takes them, such as query+database.")
-    split_seed: int = _setting(0, "Draws another split.")
-    labels: str = _setting("verified", "verified repairs the published faults, as-published keeps them.")
+    split_seed: int = _setting(0, "Draws another split of mlrsnet.")
+    labels: str = _setting(
+        "verified", "Labels of mlrsnet: verified repairs the published faults, as-published has them."
+    )
+    image_column: str = _setting("image", "Of another dataset: column of the images.")
+    labels_column: str | None = _setting(None, "Of another dataset: column of the labels; 'labels' if unset and there.")
+    scene_column: str | None = _setting(None, "Of another dataset: column of the scene; 'scene' if unset and there.")
+    id_column: str | None = _setting(None, "Of another dataset: column of the ids; 'id' if unset and there.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,7 @@ class EmbeddingConfig(ModelChoice):
     dtype: str = _setting("float32", "float32, or float16 in half the space.")
     scores: bool = _setting(False, "Store the sigmoid score of every label beside the embedding.")
     batch_size: int = _setting(64, "Images that a process passes through the network at once.")
-    num_workers: int = _setting(1, "Processes beside each embedding process that read images; 0 reads in line.")
+    num_workers: int = _setting(0, "Processes beside each embedding process that read images; 0 reads in threads.")
     precision: str | None = _setting(None, "no, bf16 or fp16; by default Accelerate's own setting.")
     shard_images: int = _setting(4096, "Images of a Parquet file; what is lost when a run is killed, and held at once.")
 
