@@ -8,15 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.extras import require_extra
 from mlrsnet_hf.parallel import default_processes
+from mlrsnet_hf.retrieval.protocol_settings import RetrievalConfig
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet, ModelChoice
 
-Settings = TypeVar("Settings", EmbeddingConfig, ImageSet)
+Settings = TypeVar("Settings", EmbeddingConfig, ImageSet, RetrievalConfig)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_near_duplicates(commands)
     _add_prepare(commands)
     _add_publish(commands)
+    _add_retrieval(commands)
     _add_search(commands)
     _add_stats(commands)
     _add_synthesize(commands)
@@ -167,6 +169,34 @@ def _index(options: argparse.Namespace) -> None:
 
     collection = getattr(options, "collection", COLLECTION)
     print(build_index(options.embeddings, options.index, options.kind, collection).summary())
+
+
+def _add_retrieval(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "retrieval",
+        "measure image retrieval as the paper does",
+        "Measure how well a model's embeddings retrieve images (paper, section 4): Tables 8 and 9, Figs. 10 to 14 and "
+        "measures on labels, written as JSON, CSV, Markdown, PNG and one HTML page. Several processes: accelerate "
+        "launch examples/retrieve.py, with the same options.",
+    )
+    for field in dataclasses.fields(RetrievalConfig):
+        if field.default_factory is dataclasses.MISSING:
+            _add_setting(parser, field)
+        else:
+            option = f"--{field.name.replace('_', '-')}"
+            [kind] = get_args(field.type)
+            default = field.default_factory()
+            parser.add_argument(option, type=kind, nargs="+", default=default, help=field.metadata["help"])
+    parser.set_defaults(run=_retrieval)
+
+
+def _retrieval(options: argparse.Namespace) -> None:
+    require_extra("train")
+    require_extra("plots")
+    from mlrsnet_hf.reports.retrieval_report import write_retrieval
+
+    write_retrieval(_settings(RetrievalConfig, options))
 
 
 def _add_search(commands: argparse._SubParsersAction) -> None:

@@ -15,24 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from mlrsnet_hf.dataset.statistics import CHANNELS, LabelStatistics, PixelStatistics
+from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
 from mlrsnet_hf.reports.statistics_tables import label_counts
 from mlrsnet_hf.taxonomy import GROUPS, LABELS, SCENES, Label
 
-DOTS_PER_INCH = 200
-
-_STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.edgecolor": "0.4",
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "legend.frameon": False,
-}
 # Distinct for colour-blind readers too (Okabe and Ito 2008).
 _GROUP_COLOURS = ("#009E73", "#56B4E9", "#E69F00")
 _BAR = "#4C78A8"
@@ -44,7 +30,7 @@ _thousands = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 def write_figures(folder: Path, labels: LabelStatistics, pixels: PixelStatistics | None) -> None:
     """Draw every figure as `<name>.png`; without pixel statistics that one is left out."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figures = {
             "images_per_scene": scene_figure(labels),
             "images_per_label": label_figure(labels),

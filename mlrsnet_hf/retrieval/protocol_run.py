@@ -1,0 +1,146 @@
+"""Every protocol and split seed, one after the other; a split's embeddings are let go of before the next."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+
+from mlrsnet_hf.retrieval.comparison import CommonLabels, compare_common_labels
+from mlrsnet_hf.retrieval.example_queries import choose_queries, example_queries
+from mlrsnet_hf.retrieval.protocol import Measured, measure, measure_title
+from mlrsnet_hf.retrieval.protocol_data import GIVEN, Source, compared_data, load_data, protocols
+from mlrsnet_hf.retrieval.protocol_results import (
+    Examples,
+    ModelResult,
+    ProtocolResult,
+    Repeat,
+    RetrievalResult,
+    summarise,
+)
+from mlrsnet_hf.retrieval.protocol_settings import PERCENTS, RetrievalConfig
+from mlrsnet_hf.retrieval.query_database import QueryDatabase
+from mlrsnet_hf.retrieval.space import Metric as Distance
+
+_VERSIONS = ("mlrsnet-hf", "numpy", "torch", "timm")
+
+
+def run_protocols(
+    config: RetrievalConfig, sources: Sequence[Source], compared: Sequence[Source] = ()
+) -> RetrievalResult:
+    """Measure every protocol and split seed.
+
+    Args:
+        config: What to measure.
+        sources: For each split seed, of `find_sources`.
+        compared: Likewise of `find_compared`; none without a second model.
+
+    Raises:
+        MLRSNetError: Embeddings or the dataset cannot be used, or an example is no query.
+    """
+    run = _Run(config, sources, compared)
+    results = [run.protocol(name) for name in protocols(config)]
+    assert run.examples is not None, "the protocol shown is one of them"
+    other = compared[0] if compared else None
+    return RetrievalResult(
+        name=sources[0].model,
+        info=sources[0].folders[0].info,
+        compared_name=None if other is None else other.model,
+        compared_info=None if other is None else other.folders[0].info,
+        distance=config.distance,
+        protocols=results,
+        examples=run.examples,
+        notes=[*_seen(config, sources), *_seen(config, compared), *_notes(results)],
+        versions={name: importlib.metadata.version(name) for name in _VERSIONS},
+    )
+
+
+class _Run:
+    """One call of `run_protocols`."""
+
+    def __init__(self, config: RetrievalConfig, sources: Sequence[Source], compared: Sequence[Source]) -> None:
+        self.config = config
+        self.sources = sources
+        self.compared = compared
+        self.examples: Examples | None = None
+        names = protocols(config)
+        self._shown = "retrieval10" if "retrieval10" in names else names[0]
+
+    def protocol(self, name: str) -> ProtocolResult:
+        """Measure one protocol with every split seed."""
+        own: list[Repeat] = []
+        other: list[Repeat] = []
+        common: list[list[CommonLabels]] = []
+        for number, seed in enumerate(self.config.split_seeds):
+            data = load_data(self.config, name, seed, self.sources[number])
+            first = self._measure(data, f"{name}, split seed {seed}")
+            own.append(summarise(first, seed))
+            second = None
+            if self.compared:
+                second = self._measure(compared_data(data, self.compared[number]), f"{name}, the compared model")
+                other.append(summarise(second, seed))
+                common.append(compare_common_labels(first, second))
+            if name == self._shown and number == 0:
+                self.examples = self._examples(name, seed, first, second)
+        return ProtocolResult(
+            name=name,
+            percent=PERCENTS.get(name),
+            model=ModelResult(repeats=own),
+            compared=ModelResult(repeats=other) if other else None,
+            common_labels=common,
+        )
+
+    def _measure(self, data: QueryDatabase, title: str) -> Measured:
+        print(f"{title}: {len(data.queries):,} queries search {len(data.database):,} images", flush=True)
+        device: Any = "cuda" if torch.cuda.is_available() else None
+        return measure(
+            data,
+            cast(Distance, self.config.distance),
+            device=device,
+            memory_megabytes=self.config.memory_megabytes,
+            progress=True,
+        )
+
+    def _examples(self, name: str, seed: int, first: Measured, second: Measured | None) -> Examples:
+        ids = choose_queries(first, self.config.examples)
+        others = [] if second is None else example_queries(second, ids)
+        return Examples(protocol=name, seed=seed, model=example_queries(first, ids), compared=others)
+
+
+def _seen(config: RetrievalConfig, sources: Sequence[Source]) -> list[str]:
+    """Say what is known of the images that the models were trained on."""
+    shared = [source.trained.shared for source in sources if source.trained is not None]
+    if any(shared):
+        return [
+            f"{sources[0].model} was trained on up to {max(shared):,} of the images that query or are searched, so "
+            "that its values are too good."
+        ]
+    if len(shared) < len(sources) and not config.apart:
+        return [f"Whether {sources[0].model} was trained on some of these images is not known here."]
+    return []
+
+
+def _notes(results: Sequence[ProtocolResult]) -> list[str]:
+    notes: dict[str, None] = {}
+    for protocol in results:
+        for repeat in protocol.model.repeats:
+            where = "" if protocol.name == GIVEN else f" ({protocol.name}, split seed {repeat.seed})"
+            if repeat.queries_without:
+                scenes = ", ".join(repeat.queries_without)
+                count = sum(repeat.queries_without.values())
+                notes[
+                    f"{count:,} queries are left out, as the database has no image of their scene: {scenes}{where}."
+                ] = None
+            reasons: dict[str, list[str]] = {}
+            for name, reason in repeat.left_out.items():
+                reasons.setdefault(reason, []).append(measure_title(name))
+            for reason, titles in reasons.items():
+                notes[f"Left out: {', '.join(titles)}, as {reason}{where}."] = None
+    return list(notes)
+
+
+def pictures_needed(examples: Examples) -> list[str]:
+    """Return the ids of the images that the examples show, each once."""
+    queries = [*examples.model, *examples.compared]
+    shown = [hit.id for example in queries for hit in (example.query, *example.results)]
+    return list(dict.fromkeys(shown))
