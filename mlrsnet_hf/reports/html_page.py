@@ -23,7 +23,7 @@ th:first-child, td:first-child, .words { text-align: left; }
 tr.own td { font-weight: 600; }
 .chart img { display: block; width: 100%; height: auto; }
 .grid { list-style: none; padding: 0; max-width: none; display: grid; gap: .8rem;
-  grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(10.2rem, 1fr)); }
 .grid figure, .query figure { margin: 0; font-size: .8rem; line-height: 1.4; }
 .query figure { max-width: 11rem; }
 .query img { outline: 3px solid #0072B2; }
@@ -33,6 +33,7 @@ tr.own td { font-weight: 600; }
 .other { color: #666; }
 .wrong { color: #b3261e; }
 .about { color: #555; font-size: .9rem; }
+@media (max-width: 40rem) { .words { white-space: normal; overflow-wrap: anywhere; min-width: 5.5rem; } }
 """
 
 

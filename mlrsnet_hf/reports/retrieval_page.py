@@ -36,7 +36,12 @@ def render_page(
         "<h2>Images that query and are searched (Table 8)</h2>",
         _plain(by_name["table8"]),
         "<h2>Precision and recall (Fig. 10)</h2>",
-        _chart(figures, "fig10_precision_recall", "Interpolated precision by recall, for each share of queries", 0),
+        _chart(
+            figures,
+            "fig10_precision_recall",
+            "Interpolated precision by recall, for each share of queries",
+            320 * len(result.protocols),
+        ),
         "<h2>ANMRR of each scene (Fig. 11)</h2>",
         paragraph(scenes_sentence(result)),
         _chart(figures, "fig11_anmrr_per_scene", "Bars of ANMRR for each scene, best first", 480),

@@ -36,12 +36,15 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[Cell | Value]]
     """A `Value` becomes two columns of the CSV where the table has deviations; None is a value that is not defined."""
+    for_programs: bool = False
+    """Whether there is too much of it to be read."""
 
     def write(self, folder: Path) -> None:
-        """Write `<name>.csv` and `<name>.md`."""
+        """Write `<name>.csv` and, to be read, `<name>.md`."""
         with (folder / f"{self.name}.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(self._csv_rows())
-        (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
+        if not self.for_programs:
+            (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
 
     def markdown(self) -> str:
         """Return the table as Markdown, with its title above."""
@@ -132,7 +135,7 @@ def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Seque
             value if name in protocol.model.names() else None
             for name, value in zip(RETRIEVAL_METRICS[1:], reachable, strict=True)
         ]
-        rows.append(("a perfect ranking of this database", "best possible", 0.0, *there))
+        rows.append(("a perfect ranking of these images", "best possible", 0.0, *there))
     published = TABLE9_RETRIEVAL.get(protocol.percent or 0, {})
     own = paper_network(result.info)
     for network, values in published.items():
@@ -208,7 +211,7 @@ def curve_table(result: RetrievalResult) -> Table:
                 for level, precision in enumerate(curve)
             ]
     header = ("queries' share", "model", "scene", "recall", "precision")
-    return Table("curves", "Interpolated precision at levels of recall (paper, Figs. 10 and 12)", header, rows)
+    return Table("curves", "Interpolated precision at levels of recall (paper, Figs. 10 and 12)", header, rows, True)
 
 
 def _measure_table(result: RetrievalResult, name: str, title: str, names: Sequence[str]) -> Table:
