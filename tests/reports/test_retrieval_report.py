@@ -18,7 +18,12 @@ from PIL import Image
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.paper_tables import TABLE9_RETRIEVAL
+from mlrsnet_hf.reports import retrieval_report
 from mlrsnet_hf.reports.retrieval_report import write_retrieval
+from mlrsnet_hf.reports.retrieval_tables import tables
+from mlrsnet_hf.retrieval import protocol_data
+from mlrsnet_hf.retrieval.protocol_data import find_sources
+from mlrsnet_hf.retrieval.protocol_run import run_protocols
 from mlrsnet_hf.retrieval.protocol_settings import RetrievalConfig
 
 WriteEmbeddings = Callable[..., Path]
@@ -113,31 +118,16 @@ def test_results_are_those_of_brute_force(data: Data, written: tuple[Path, str])
     assert row.endswith("| - |")
 
 
-def test_the_paper_row_of_the_same_network_stands_beside(
-    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlrsnet_hf.retrieval import protocol_data
-
+def test_the_paper_row_of_the_same_network_stands_beside(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = (data.ids[:QUERIES], data.ids[QUERIES:])
     monkeypatch.setattr(protocol_data, "split_ids", lambda config, protocol, seed: ids)
-    config = RetrievalConfig(
-        embeddings=[data.other], protocol=["retrieval05", "retrieval10"], output_dir=tmp_path / "out"
-    )
-    write_retrieval(config)
-    table = list(csv.DictReader((tmp_path / "out/table9.csv").open()))
-    paper = [row for row in table if row["values"] == "paper"]
-    assert [(row["queries' share"], row["model"]) for row in paper] == [
-        (share, "MLRSNet-DenseNet201") for share in ("5%", "10%")
-    ]
+    config = RetrievalConfig(embeddings=[data.other], protocol=["retrieval05", "retrieval10"])
+    result = run_protocols(config, find_sources(config))
+    [table] = [table for table in tables(result) if table.name == "table9"]
+    paper = [row for row in table.rows if row[2] == "paper"]
+    assert [row[:2] for row in paper] == [(share, "MLRSNet-DenseNet201") for share in ("5%", "10%")]
     for row, percent in zip(paper, (5, 10), strict=True):
-        published = TABLE9_RETRIEVAL[percent]["DenseNet201"]
-        assert [float(row[title]) for title in ("ANMRR", "P@500")] == [
-            published["anmrr"],
-            published["precision_at_500"],
-        ]
-    card = json.loads((Path(data.other) / "retrieval.json").read_text())
-    assert card["protocol"] == "retrieval10, split seed 0: 24 queries, 130 images searched."
-    assert card["scores"]["anmrr"] == pytest.approx(float(table[0]["ANMRR"]))
+        assert list(row[3:]) == list(TABLE9_RETRIEVAL[percent]["DenseNet201"].values())
 
 
 class Page(HTMLParser):
@@ -202,8 +192,6 @@ def test_the_page_fits_a_phone_and_shows_its_pictures(written: tuple[Path, str],
 
 
 def test_written_whole_or_not_at_all(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlrsnet_hf.reports import retrieval_report
-
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -29,7 +29,7 @@ def test_contradictions_are_refused(settings: dict[str, object], message: str) -
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match="Did you mean .*'retrieval10'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean .*'retrieval10'"):
         RetrievalConfig(model=["a"], protocol=["retrieval1"])
     with pytest.raises(UnknownNameError, match="distance 'manhattan' is not known"):
         RetrievalConfig(model=["a"], distance="manhattan")
