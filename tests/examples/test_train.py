@@ -198,7 +198,7 @@ def test_real_weights_on_real_images(
             image = (shared / "data/ucm_release/Images" / scene / name).read_bytes()
             (root / "Images" / scene / name).write_bytes(image)
     arguments = ["--data-dir", root, "--weights", weights, "--image-size", "128", "--batch-size", "4"]
-    arguments += ["--epochs", "4", "--ema", "0"]  # a dozen steps are too few for an average
+    arguments += ["--cpu-threads", "1", "--epochs", "4", "--ema", "0"]  # a dozen steps are too few for an average
     assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "run") == 0
     assert "classifier.weight has 1000 outputs, the model needs 60: started anew" in capsys.readouterr().out
     results = json.loads((tmp_path / "run" / "results.json").read_text())
