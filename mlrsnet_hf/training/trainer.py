@@ -175,11 +175,11 @@ class Trainer:
         with ExitStack() as stack:
             self.agreement.from_main(lambda: stack.enter_context(self.folder.lock()))
             self.interruption = stack.enter_context(Interruption())
-            self._begin_or_resume()
+            self.begin_or_resume()
             self._train()
             return self._finish()
 
-    def _begin_or_resume(self) -> None:
+    def begin_or_resume(self) -> None:
         config = self.config
         self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
         checkpoint = self.agreement.from_main(self._open_folder)
@@ -257,16 +257,20 @@ class Trainer:
         batches.epoch, batches.first_step = number, self.done - (number - 1) * self.steps_per_epoch
         reader = read_batches(self.inputs.training)
         for _ in range(batches.first_step, self.steps_per_epoch):
-            parts = self._next_parts(reader)
-            with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
-                self.losses.add(self.step(parts, self.done, self.split.images))
-            self.done += 1
-            self.bar.update(self.split.images)
-            if self.done % self.config.log_every == 0:
-                self._show()
-            if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
-                self._save_checkpoint()
+            self.take_step(reader)
         self.losses.read()
+
+    def take_step(self, batches: Iterator[Batch]) -> None:
+        """Take an optimiser step, with all that belongs to it."""
+        parts = self._next_parts(batches)
+        with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
+            self.losses.add(self.step(parts, self.done, self.split.images))
+        self.done += 1
+        self.bar.update(self.split.images)
+        if self.done % self.config.log_every == 0:
+            self._show()
+        if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
+            self._save_checkpoint()
 
     def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return this process's share of the next batch, unless a process has a reason to stop."""
