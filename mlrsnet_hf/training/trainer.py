@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 
 import torch
 from accelerate.utils import broadcast
-from timm.utils import ModelEmaV3
 from torch import nn
 
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
@@ -43,7 +42,7 @@ from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.thresholds import tune_thresholds
 from mlrsnet_hf.training.timm_settings import timm_settings
 from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
-from mlrsnet_hf.training.train_step import TrainStep, uses_batch_statistics
+from mlrsnet_hf.training.train_step import TrainStep, make_average, uses_batch_statistics
 
 
 def train(
@@ -131,7 +130,7 @@ class Trainer:
     def _set_up_optimiser(self) -> None:
         config = self.config
         # Copied before Accelerate wraps the forward pass and torch compiles it.
-        average = ModelEmaV3(self.network, decay=config.ema) if config.ema else None
+        average = make_average(self.network, config.ema)
         plain_optimiser = make_optimiser(self.network, config)
         schedule = make_schedule(plain_optimiser, self.steps, config)
         model, optimiser = self.accelerator.prepare(self.network, plain_optimiser)
@@ -180,6 +179,7 @@ class Trainer:
             return self._finish()
 
     def begin_or_resume(self) -> None:
+        """Bring the run to where its newest checkpoint, or else an empty folder, lets it begin."""
         config = self.config
         self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
         checkpoint = self.agreement.from_main(self._open_folder)
