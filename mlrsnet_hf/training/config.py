@@ -73,7 +73,11 @@ class TrainingConfig:
     clip_norm: float = _setting(1.0, "Largest norm of the gradient; 0 does not clip.")
     drop_rate: float = _setting(0.0, "Dropout before the classifier.")
     drop_path_rate: float = _setting(0.0, "Stochastic depth, for the models that have it.")
-    ema: float = _setting(0.99, "Decay per step of the averaged weights, which are evaluated and saved; 0 is none.")
+    ema: float = _setting(
+        0.99,
+        "Decay per step of the averaged weights, which are evaluated and saved; 0 is none. In the first steps a plain "
+        "mean.",
+    )
     loss: str = _setting("bce", f"Loss of the labels, one of {', '.join(LOSSES)}.")
     label_smoothing: float = _setting(0.0, "Targets move this far from 0 and 1 towards one half.")
 
