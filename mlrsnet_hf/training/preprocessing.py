@@ -16,8 +16,9 @@ from mlrsnet_hf.training.decoding import Pixels, decode_pixels
 from mlrsnet_hf.training.inputs.batch import Batch
 from mlrsnet_hf.training.models import timm_settings
 
-_CACHED_VALUES = 2**18
-"""1 MB of float32."""
+_SERIAL_VALUES = 2**15 - 1
+"""On a CPU, so many values at a time stay in the cache from pass to pass. For more, torch would wake its threads: for
+work this short they cost more than they bring, and while they wait they keep the cores from those that decode."""
 _REACH = 2
 """Places from one channel of a pixel to another, at most."""
 
@@ -118,12 +119,11 @@ def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tenso
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
     last in memory, where convolutions are fastest.
     """
-    count, height, width, _ = pixels.shape
-    mean, std = (values.repeat(width) for values in _statistics(preprocessing, pixels.device))
-    rows = pixels.reshape(count, height, width * 3)
+    mean, std = (values.repeat(pixels.shape[2]) for values in _statistics(preprocessing, pixels.device))
+    rows = pixels.flatten(2)
     output = torch.empty(rows.shape, device=pixels.device)
-    for some in _portions(rows):
-        torch.div(rows[some], 255, out=output[some]).sub_(mean).div_(std)
+    for strip in _strips(output):
+        torch.div(rows[strip], 255, out=output[strip]).sub_(mean).div_(std)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 
@@ -134,22 +134,26 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
     itself, each weighted with a row of period three: plain arithmetic on long rows, the same on every device.
     """
-    count, height, width, _ = pixels.shape
+    width = pixels.shape[2]
     mean, std = _statistics(preprocessing, pixels.device)
-    weights, offset = _shifted_weights(colour[:, :, :3] / (255 * std[:, None])), (colour[:, :, 3] / 255 - mean) / std
-    weights, offset = weights.repeat(1, 1, width), offset[:, None].repeat(1, 1, width)
-    lowest, highest = ((bound - mean) / std for bound in (0, 1))
-    lowest, highest = lowest.repeat(width), highest.repeat(width)
+    weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None])).repeat(1, 1, width)
+    offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None].repeat(1, 1, width)
+    lowest, highest = (((bound - mean) / std).repeat(width) for bound in (0, 1))
 
-    values = pixels.reshape(count, -1)
-    output = torch.empty((count, height, width * 3), device=pixels.device)
-    for some in _portions(output):
-        padded = nn.functional.pad(values[some].float(), (_REACH, _REACH))
-        place = output[some]
-        place.copy_(offset[some].expand_as(place))
-        for shift in range(2 * _REACH + 1):
-            shifted = padded[:, shift : shift + values.shape[1]].unflatten(1, (height, width * 3))
-            place.addcmul_(shifted, weights[some, shift : shift + 1])
+    rows = pixels.flatten(2)
+    output = torch.empty(rows.shape, device=pixels.device)
+    strips = _strips(output)
+    largest = output[strips[0]].flatten(1)
+    padded = torch.zeros((len(largest), largest.shape[1] + 2 * _REACH), device=pixels.device)
+    for strip in strips:
+        place = output[strip]
+        reach = place[0].numel()
+        padded[:, _REACH : _REACH + reach].unflatten(1, place.shape[1:]).copy_(rows[strip])
+        shifted = [padded[:, shift : shift + reach].unflatten(1, place.shape[1:]) for shift in range(2 * _REACH + 1)]
+        images = strip[0]
+        torch.addcmul(offset[images], shifted[0], weights[images, :1], out=place)
+        for shift in range(1, len(shifted)):
+            place.addcmul_(shifted[shift], weights[images, shift : shift + 1])
         place.clamp_(lowest, highest)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
@@ -168,7 +172,10 @@ def _shifted_weights(matrices: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-def _portions(rows: torch.Tensor) -> list[slice]:
-    """Return slices of the first dimension: all at once on a GPU, on a CPU what its cache holds from pass to pass."""
-    at_once = len(rows) if rows.device.type != "cpu" else max(1, _CACHED_VALUES // rows[0].numel())
-    return [slice(start, start + at_once) for start in range(0, len(rows), at_once)]
+def _strips(rows: torch.Tensor) -> list[tuple[slice, slice]]:
+    """Return the parts of (N, H, W * 3) that are worked on one after another: on a GPU the whole."""
+    count, height, width = rows.shape
+    if rows.device.type != "cpu":
+        return [(slice(count), slice(height))]
+    high = max(1, _SERIAL_VALUES // width)
+    return [(slice(n, n + 1), slice(top, top + high)) for n in range(count) for top in range(0, height, high)]
