@@ -122,8 +122,10 @@ def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tenso
     mean, std = (values.repeat(pixels.shape[2]) for values in _statistics(preprocessing, pixels.device))
     rows = pixels.flatten(2)
     output = torch.empty(rows.shape, device=pixels.device)
-    for strip in _strips(output):
-        torch.div(rows[strip], 255, out=output[strip]).sub_(mean).div_(std)
+    at_once, high = _strip_size(output)
+    for source, place in zip(rows.split(at_once), output.split(at_once), strict=True):
+        for strip, target in zip(source.split(high, 1), place.split(high, 1), strict=True):
+            torch.div(strip, 255, out=target).sub_(mean).div_(std)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 
@@ -134,27 +136,28 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
     itself, each weighted with a row of period three: plain arithmetic on long rows, the same on every device.
     """
-    width = pixels.shape[2]
+    count, _, width, _ = pixels.shape
     mean, std = _statistics(preprocessing, pixels.device)
-    weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None])).repeat(1, 1, width)
-    offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None].repeat(1, 1, width)
+    weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None]))
+    offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None]
     lowest, highest = (((bound - mean) / std).repeat(width) for bound in (0, 1))
 
     rows = pixels.flatten(2)
     output = torch.empty(rows.shape, device=pixels.device)
-    strips = _strips(output)
-    largest = output[strips[0]].flatten(1)
-    padded = torch.zeros((len(largest), largest.shape[1] + 2 * _REACH), device=pixels.device)
-    for strip in strips:
-        place = output[strip]
-        reach = place[0].numel()
-        padded[:, _REACH : _REACH + reach].unflatten(1, place.shape[1:]).copy_(rows[strip])
-        shifted = [padded[:, shift : shift + reach].unflatten(1, place.shape[1:]) for shift in range(2 * _REACH + 1)]
-        images = strip[0]
-        torch.addcmul(offset[images], shifted[0], weights[images, :1], out=place)
-        for shift in range(1, len(shifted)):
-            place.addcmul_(shifted[shift], weights[images, shift : shift + 1])
-        place.clamp_(lowest, highest)
+    at_once, high = _strip_size(output)
+    padded = torch.zeros((at_once, high * width * 3 + 2 * _REACH), device=pixels.device)
+    shifted = [strip.unflatten(1, (high, width * 3)) for strip in padded.unfold(1, high * width * 3, 1).unbind(1)]
+    for images in (slice(start, start + at_once) for start in range(0, count, at_once)):
+        row_offset = offset[images].repeat(1, 1, width)
+        row_weights = weights[images].repeat(1, 1, width).split(1, dim=1)
+        for source, place in zip(rows[images].split(high, 1), output[images].split(high, 1), strict=True):
+            # The last strip may be lower than the others.
+            values = shifted if place.shape[1] == high else [strip[:, : place.shape[1]] for strip in shifted]
+            values[_REACH].copy_(source)
+            torch.addcmul(row_offset, values[0], row_weights[0], out=place)
+            for value, weight in zip(values[1:], row_weights[1:], strict=True):
+                place.addcmul_(value, weight)
+            place.clamp_(lowest, highest)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 
@@ -172,10 +175,7 @@ def _shifted_weights(matrices: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-def _strips(rows: torch.Tensor) -> list[tuple[slice, slice]]:
-    """Return the parts of (N, H, W * 3) that are worked on one after another: on a GPU the whole."""
+def _strip_size(rows: torch.Tensor) -> tuple[int, int]:
+    """Return how many images, and how many rows of each, of (N, H, W * 3) are worked on at once: on a GPU all."""
     count, height, width = rows.shape
-    if rows.device.type != "cpu":
-        return [(slice(count), slice(height))]
-    high = max(1, _SERIAL_VALUES // width)
-    return [(slice(n, n + 1), slice(top, top + high)) for n in range(count) for top in range(0, height, high)]
+    return (count, height) if rows.device.type != "cpu" else (1, min(height, max(1, _SERIAL_VALUES // width)))
