@@ -68,6 +68,14 @@ def test_embeddings_become_a_dataset(hub_in_process: Hub, tmp_path: Path) -> Non
     assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
 
 
+def test_a_hub_that_describes_no_repositories(hub_in_process: Hub, light_run: Path) -> None:
+    hub_in_process.fail({"method": "GET", "path": "^/api/models/", "status": 404, "times": 1000})
+    publish(light_run, "jane/scenes")
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    publish(light_run, "jane/scenes")
+    assert len(hub_in_process.commits("models/jane/scenes")) == 2
+
+
 def test_large_files_go_in_parts(hub_in_process: Hub, light_run: Path) -> None:
     (light_run / "model/model.safetensors").write_bytes(bytes(range(250)) * 10_000)
     publish(light_run, "jane/scenes")
