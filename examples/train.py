@@ -1,65 +1,38 @@
-"""Fine-tune a timm model on MLRSNet.
+"""Fine-tune a timm model on MLRSNet, or on any set of images with lists of labels.
 
     accelerate launch examples/train.py --data-dir PATH --model tf_efficientnet_lite0 --weights FILE --output-dir RUN
+    accelerate launch examples/train.py --recipe paper --network ResNet50 --data-dir PATH
+    python examples/train.py --config examples/configs/debug_cpu.yaml
 
-`python examples/train.py` does the same in one process; `--help` lists every setting.
+`python examples/train.py` does the same in one process; `--help` lists every setting. They come from the recipe, over
+it from the YAML file that `--config` names, over that from the command line.
 """
 
-import os
-from dataclasses import dataclass, field
+from accelerate import PartialState
 
-from datasets import DatasetDict, load_dataset
-from transformers import HfArgumentParser
-
-from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.training import TrainingConfig, train
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataArguments:
-    """Which images to use."""
-
-    data_dir: str | None = field(
-        default=None,
-        metadata={"help": "Folder or archive of MLRSNet; by default MLRSNET_DATA_DIR, else it is downloaded."},
-    )
-    protocol: str = field(
-        default=DEFAULT_PROTOCOL, metadata={"help": "Share of the training split: ratio20, ratio30 or ratio40."}
-    )
-    split_seed: int = field(default=0, metadata={"help": "Draws another split."})
-    labels: str = field(
-        default="verified",
-        metadata={"help": "verified repairs the published faults, as-published keeps them."},
-    )
+from mlrsnet_hf.training import train
+from mlrsnet_hf.training.data_source import load_training_data
+from mlrsnet_hf.training.settings import parse_settings
 
 
 def main() -> None:
-    """Parse, load, train, report."""
-    parser = HfArgumentParser([DataArguments, TrainingConfig], description="Fine-tune a timm model.")  # type: ignore[list-item]
+    """Parse, load, train, publish."""
     with exit_on_error():
-        arguments, config, unknown = parser.parse_args_into_dataclasses(
-            return_remaining_strings=True, look_for_args_file=False
-        )
-        if unknown:
-            parser.error(f"unknown arguments: {' '.join(unknown)}")
-        data = load_dataset(
-            "mlrsnet",
-            arguments.protocol,
-            data_dir=arguments.data_dir,
-            seed=arguments.split_seed,
-            labels=arguments.labels,
-        )
-        report_repairs(data)
-        train(config, data)
+        settings = parse_settings(description="Fine-tune a timm model on images with lists of labels.")
+        target = settings.publish.push_to_hub
+        if target is not None:
+            from mlrsnet_hf.publishing.hub import check_can_publish
 
+            check_can_publish(target)
 
-def report_repairs(data: DatasetDict) -> None:
-    """Say how many labels are not the published ones."""
-    repaired = sum(sum(split["repaired"]) for split in data.values())
-    if repaired and os.environ.get("RANK", "0") == "0":
-        rows = sum(data.num_rows.values())
-        print(f"{repaired:,} of {rows:,} images carry repaired labels; --labels as-published keeps the published ones.")
+        data = load_training_data(settings.data)
+        train(settings.training, data, recipe=settings.recipe, data_config=settings.data)
+
+        if target is not None and PartialState().is_main_process:
+            from mlrsnet_hf.publishing.publish import publish_run
+
+            print(publish_run(settings.training.output_dir, target, private=settings.publish.private).summary())
 
 
 if __name__ == "__main__":

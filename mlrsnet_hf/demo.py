@@ -7,6 +7,8 @@ from datasets import load_dataset
 
 from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
 from mlrsnet_hf.training import recipes
+from mlrsnet_hf.training.data_config import DataConfig
+from mlrsnet_hf.training.data_source import make_training_data
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.trainer import train
 
@@ -27,10 +29,12 @@ def run_demo(
     Raises:
         MLRSNetError: The output folder cannot be written.
     """
-    config = recipes.demo(output_dir / "run", seed=seed)
+    config = recipes.demo(output_dir=output_dir / "run", overwrite=True, seed=seed)
     scenes = output_dir / f"synthetic_scenes_seed{seed}"
     if not scenes.exists():
         write_synthetic_release(scenes, images_per_scene, seed)
     print(f"synthetic scenes: {scenes}, at a glance: {scenes / CONTACT_SHEET}")
-    data = load_dataset("mlrsnet", data_dir=str(scenes), seed=seed, cache_dir=str(output_dir / "cache"))
-    return train(replace(config, epochs=epochs or config.epochs), data)
+    data_config = DataConfig(data_dir=str(scenes), split_seed=seed)
+    loaded = load_dataset("mlrsnet", data_dir=str(scenes), seed=seed, cache_dir=str(output_dir / "cache"))
+    data = make_training_data(loaded, data_config)
+    return train(replace(config, epochs=epochs or config.epochs), data, recipe="demo", data_config=data_config)

@@ -1,7 +1,7 @@
 """Typed errors: what was found, where, and what to do about it.
 
-Every error that a user can cause derives from `MLRSNetError`. Programs print its text and exit with code 2; see
-`exit_on_error`.
+Every error that a user can cause derives from `MLRSNetError`. Programs print its text and exit with its code, 2 for
+most; see `exit_on_error`.
 """
 
 import contextlib
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator
 
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, try again. Launchers and schedulers can tell it from a failure."""
 
 
 class MLRSNetError(Exception):
@@ -19,6 +21,9 @@ class MLRSNetError(Exception):
         found: What is wrong, naming the file, row or argument.
         remedy: What to do next, a whole sentence.
     """
+
+    exit_code = EXIT_BAD_INPUT
+    heading = "error"
 
     def __init__(self, found: str, remedy: str) -> None:
         super().__init__(found, remedy)
@@ -50,6 +55,17 @@ class WeightsError(MLRSNetError, ValueError):
     """A weights file that does not fit the model."""
 
 
+class OutOfMemoryError(MLRSNetError, MemoryError):
+    """The device or the host has no memory for the work as it is cut."""
+
+
+class InterruptedRunError(MLRSNetError):
+    """A run was asked to stop (SIGTERM, SIGINT), and has kept all that it needs to go on."""
+
+    exit_code = EXIT_INTERRUPTED
+    heading = "stopped"
+
+
 def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Return a remedy sentence that lists the known names nearest to `name`."""
     known = list(known)
@@ -61,9 +77,9 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn a `MLRSNetError` into one sentence on standard error and exit code 2."""
+    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code."""
     try:
         yield
     except MLRSNetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+        print(f"{error.heading}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -26,7 +26,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_writer(target):
+        with only_writer(target):
             refuse_existing(target)
             shutil.rmtree(partial, ignore_errors=True)
             try:
@@ -42,6 +42,29 @@ def whole_folder(target: Path) -> Iterator[Path]:
         ) from error
 
 
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` that takes its name, and its place, when the block ends without an error.
+
+    Whoever reads `target` at any moment, after a power cut too, finds the old file or the new one, whole.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        yield partial
+        with partial.open("r+b") as file:  # Windows syncs only what may be written
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def refuse_existing(target: Path) -> None:
     """Refuse a target that exists.
 
@@ -53,9 +76,17 @@ def refuse_existing(target: Path) -> None:
 
 
 @contextmanager
-def _only_writer(target: Path) -> Iterator[None]:
-    """Hold the target's lock, which the system frees if the process dies."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
+    """Hold the target's lock, which the system frees if the process dies.
+
+    Args:
+        target: What is written; the lock `.<name>.lock` stands beside it, in a folder that exists.
+        patience: Seconds to wait for another process; one that was killed may leave children that die a little later.
+
+    Raises:
+        ConfigurationError: Another process holds the lock.
+    """
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=patience)
     try:
         lock.acquire()
     except Timeout:

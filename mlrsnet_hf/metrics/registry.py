@@ -308,12 +308,15 @@ def training_metrics() -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if metric.in_training}
 
 
-def training_values(targets: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float]:
+def training_values(
+    targets: npt.ArrayLike, scores: npt.ArrayLike, threshold: classification.Threshold = PAPER_THRESHOLD
+) -> dict[str, float]:
     """Return the value of every training metric by name; the decisions are counted once for all.
 
     Args:
         targets: (N, L) true labels, 0 or 1.
         scores: (N, L) sigmoid scores.
+        threshold: Scores above it predict the label; one number, or (L,) with one for each label.
 
     Raises:
         ConfigurationError: Shapes differ or a value is not allowed; the message names the argument and the position.
@@ -322,7 +325,7 @@ def training_values(targets: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, 
         >>> training_values([[1, 0], [0, 1]], [[0.9, 0.2], [0.1, 0.7]])["macro_f1"]
         1.0
     """
-    report = classification.classification_report(targets, scores, threshold=PAPER_THRESHOLD)
+    report = classification.classification_report(targets, scores, threshold=threshold)
     return {
         name: float(metric.function(targets, scores) if metric.from_report is None else metric.from_report(report))
         for name, metric in training_metrics().items()

@@ -3,14 +3,19 @@
 # ruff: noqa: RUF009 - _setting returns a dataclass field
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.metrics import training_metrics
+from mlrsnet_hf.training.setting_fields import check_types
+from mlrsnet_hf.training.setting_fields import setting as _setting
 
-_METRICS = training_metrics()
+_METRICS = tuple(training_metrics())
+_SCENE_METRICS = ("scene_accuracy", "macro_f1")
+"""Of a run that learns the scene alone."""
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "linear", "constant")
@@ -18,14 +23,12 @@ LOSSES = ("bce", "asymmetric")
 PRECISIONS = ("no", "bf16", "fp16")
 CACHES = ("off", "memory", "disk")
 KEEPS = ("best", "last")
+VIEWS = (1, 2, 4, 8)
+TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow", "comet_ml", "aim", "clearml", "dvclive", "swanlab")
+"""Names that Accelerate knows."""
 
 PRETRAINED = "pretrained"
 RANDOM = "random"
-
-
-def _setting(default: Any, text: str) -> Any:  # noqa: ANN401 - the type is the annotated field's
-    """Return a field whose help text serves both the reader and `--help`."""
-    return dataclasses.field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +39,28 @@ class TrainingConfig:
 
     Raises:
         ConfigurationError: A value cannot be used.
-        UnknownNameError: The metric that picks the best epoch is not known.
+        UnknownNameError: A metric, loss, optimiser, schedule, precision, cache or tracker is not known.
     """
 
-    model: str = _setting("tf_efficientnet_lite0", "Name of a timm model.")
+    model: str = _setting(
+        "tf_efficientnet_lite0", "Name of a timm model, or hf-hub:USER/NAME.", section="Model and run folder"
+    )
     weights: str = _setting(
-        PRETRAINED, "Where the weights come from: a file, 'pretrained' (timm's own, from the Hub) or 'random'."
+        PRETRAINED,
+        "Where the weights come from: 'pretrained' (timm's own, from the Hub), 'random', a file, a run's folder, or "
+        "hf-hub:USER/NAME.",
     )
     output_dir: Path = _setting(Path("runs/train"), "Run folder: model, results, history, curves and checkpoints.")
     overwrite: bool = _setting(False, "Replace the run that output_dir already holds.")
     resume: bool = _setting(False, "Go on from the newest checkpoint of output_dir; begin anew if there is none.")
     seed: int = _setting(0, "Seed of the new weights, the order of the images, the augmentation and dropout.")
 
-    scene_head: bool = _setting(False, "Learn the scene beside the labels, as a second task.")
+    scene_head: bool = _setting(False, "Learn the scene beside the labels, as a second task.", section="What is learnt")
     scene_weight: float = _setting(0.5, "Weight of the scene's loss beside that of the labels.")
     single_label: bool = _setting(False, "Learn the scene alone, one class per image.")
     freeze_backbone: bool = _setting(False, "Train the classifier alone (linear probe).")
 
-    epochs: int = _setting(10, "Passes over the training split.")
+    epochs: int = _setting(10, "Passes over the training split.", section="Optimisation")
     batch_size: int = _setting(32, "Images per optimiser step, over all processes and accumulation steps.")
     accumulation: int = _setting(1, "Parts into which each process splits its share of a batch, to save memory.")
     optimizer: str = _setting("adamw", f"One of {', '.join(OPTIMIZERS)}.")
@@ -70,12 +77,16 @@ class TrainingConfig:
     loss: str = _setting("bce", f"Loss of the labels, one of {', '.join(LOSSES)}.")
     label_smoothing: float = _setting(0.0, "Targets move this far from 0 and 1 towards one half.")
 
-    precision: str | None = _setting(None, f"One of {', '.join(PRECISIONS)}; by default Accelerate's own setting.")
+    precision: str | None = _setting(
+        None, f"One of {', '.join(PRECISIONS)}; by default Accelerate's own setting.", section="Device"
+    )
     compile: bool = _setting(False, "Compile the model with torch.compile.")
     channels_last: bool = _setting(True, "Keep the channels last in memory, where convolutions are fastest.")
     cpu_threads: int = _setting(0, "Threads of a process that trains on the CPU; 0 shares all cores fairly.")
 
-    image_size: int | None = _setting(None, "Side in pixels of the square that evaluation sees; the model's if unset.")
+    image_size: int | None = _setting(
+        None, "Side in pixels of the square that evaluation sees; the model's if unset.", section="Images"
+    )
     train_size: int | None = _setting(None, "Side in pixels of the squares that training sees; image_size if unset.")
     crop_pct: float = _setting(1.0, "Evaluation resizes to image_size / crop_pct and takes the centre; 1 sees all.")
     crop_scale: float = _setting(0.6, "Training crops have at least this share of the area of the largest square.")
@@ -88,13 +99,19 @@ class TrainingConfig:
     cache: str = _setting("memory", f"Where decoded images are kept, one of {', '.join(CACHES)}.")
     cache_megabytes: int = _setting(1024, "A split is kept decoded only if it fits in this.")
 
-    eval_batch_size: int = _setting(64, "Images per evaluation step and process.")
+    eval_batch_size: int = _setting(64, "Images per evaluation step and process.", section="Evaluation")
     eval_symmetries: int = _setting(1, "Views whose scores are averaged in the final evaluation: 1, 2, 4 or 8.")
     tune_thresholds: bool = _setting(True, "Choose each label's threshold on the validation split, beside 0.5.")
-    best_metric: str = _setting("map", f"The validation metric that picks the best epoch: {', '.join(_METRICS)}.")
+    best_metric: str | None = _setting(
+        None,
+        f"The validation metric that picks the best epoch: {', '.join(_METRICS)} or, where scenes are learnt, "
+        "scene_accuracy; if unset map, or scene_accuracy where scenes alone are learnt.",
+    )
     keep: str = _setting("best", f"The epoch whose model is saved and scored, one of {', '.join(KEEPS)}.")
 
-    checkpoint_steps: int = _setting(0, "Steps between two checkpoints; 0 sets none by steps.")
+    checkpoint_steps: int = _setting(
+        0, "Steps between two checkpoints; 0 sets none by steps.", section="Checkpoints and logs"
+    )
     checkpoint_minutes: float = _setting(10.0, "Minutes between two checkpoints; 0 sets none by time.")
     keep_checkpoints: int = _setting(2, "So many of the newest checkpoints are kept.")
     log_every: int = _setting(10, "Steps between two readings of the loss, each of which waits for the device.")
@@ -102,28 +119,76 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
-        for name in ("epochs", "batch_size", "eval_batch_size", "log_every"):
+        check_types(self)
+        self._check_task()
+        self._check_optimisation()
+        self._check_images()
+        self._check_run()
+
+    def _check_task(self) -> None:
+        if self.scene_head and self.single_label:
+            raise ConfigurationError(
+                "scene_head and single_label exclude each other",
+                "scene_head learns labels and scenes, single_label scenes alone: give one of them.",
+            )
+        self._require("scene_weight", 0 < self.scene_weight < math.inf, "a positive number")
+        metrics = _SCENE_METRICS if self.single_label else _METRICS + _SCENE_METRICS[:1] * self.scene_head
+        self._require_name("best_metric", self.selection_metric, metrics)
+
+    def _check_optimisation(self) -> None:
+        for name in ("epochs", "batch_size", "accumulation"):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
-        self._require("seed", 0 <= self.seed < 2**32, "a whole number from 0 to below 2^32")
-        for name in ("num_workers", "cpu_threads", "cache_megabytes"):
-            self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("learning_rate", "head_rate"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a positive number")
-        self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
-        self._require("warmup", 0 <= self.warmup < 1, "a number from 0 to below 1")
+        for name in ("weight_decay", "clip_norm"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
+        for name in ("warmup", "drop_rate", "drop_path_rate", "ema", "label_smoothing"):
+            self._require(name, 0 <= getattr(self, name) < 1, "a number from 0 to below 1")
+        self._require("layer_decay", 0 < self.layer_decay <= 1, "a number above 0 and up to 1")
+        self._require_name("optimizer", self.optimizer, OPTIMIZERS)
+        self._require_name("schedule", self.schedule, SCHEDULES)
+        self._require_name("loss", self.loss, LOSSES)
+
+    def _check_images(self) -> None:
+        for name in ("image_size", "train_size"):
+            side = getattr(self, name)
+            self._require(name, side is None or side >= 16, "a whole number of at least 16")
         for name in ("crop_pct", "crop_scale"):
             self._require(name, 0 < getattr(self, name) <= 1, "a number above 0 and up to 1")
-        if self.image_size is not None:
-            self._require("image_size", self.image_size >= 16, "a whole number of at least 16")
-        if self.best_metric not in _METRICS:
-            raise UnknownNameError(
-                f"best_metric={self.best_metric!r} is not a known metric", name_alternatives(self.best_metric, _METRICS)
-            )
+        self._require("crop_ratio", 1 <= self.crop_ratio < math.inf, "a number of at least 1")
+        self._require("jitter", 0 <= self.jitter < 1, "a number from 0 to below 1")
+        for name in ("symmetries", "eval_symmetries"):
+            self._require(name, getattr(self, name) in VIEWS, "a number of views: 1, 2, 4 or 8")
+        for name in ("num_workers", "cache_megabytes"):
+            self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
+        self._require_name("cache", self.cache, CACHES)
+
+    def _check_run(self) -> None:
+        self._require("seed", 0 <= self.seed < 2**32, "a whole number from 0 to below 2^32")
+        for name in ("cpu_threads", "checkpoint_steps"):
+            self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
+        for name in ("eval_batch_size", "keep_checkpoints", "log_every"):
+            self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
+        self._require("checkpoint_minutes", 0 <= self.checkpoint_minutes < math.inf, "a number of at least 0")
+        self._require_name("keep", self.keep, KEEPS)
+        if self.precision is not None:
+            self._require_name("precision", self.precision, PRECISIONS)
+        for tracker in self.trackers:
+            self._require_name("trackers", tracker, TRACKERS)
 
     def _require(self, name: str, fits: bool, expected: str) -> None:
         if not fits:
             raise ConfigurationError(f"{name}={getattr(self, name)!r} cannot be used", f"Give {expected}.")
 
-    def to_dict(self) -> dict[str, str | int | float | bool | None]:
-        """Return the settings as plain values, for JSON and trackers."""
-        return dataclasses.asdict(self) | {"output_dir": str(self.output_dir)}
+    def _require_name(self, setting: str, name: str, known: Sequence[str]) -> None:
+        if name not in known:
+            raise UnknownNameError(f"{setting}={name!r} is not known", name_alternatives(name, known))
+
+    @property
+    def selection_metric(self) -> str:
+        """The validation metric that picks the best epoch."""
+        return self.best_metric or ("scene_accuracy" if self.single_label else "map")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, for JSON, YAML and trackers."""
+        return dataclasses.asdict(self) | {"output_dir": str(self.output_dir), "trackers": list(self.trackers)}

@@ -1,55 +1,103 @@
-"""timm models with a classifier of our labels, and the weights that they start from."""
+"""timm models with a classifier of a task's outputs, and the weights that they start from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
 from safetensors import SafetensorError
-from timm.models import load_state_dict
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
-from mlrsnet_hf.training.config import PRETRAINED, RANDOM
+from mlrsnet_hf.training.config import PRETRAINED, RANDOM, TrainingConfig
+from mlrsnet_hf.training.frozen_backbone import freeze_backbone
+from mlrsnet_hf.training.task import Task
+from mlrsnet_hf.training.timm_settings import classifier_names, timm_settings
+from mlrsnet_hf.training.weights import first_line, load_weights
 
-State = Mapping[str, torch.Tensor]
+HUB = "hf-hub:"
+FOLDER = "local-dir:"
+_SOURCES = (HUB, FOLDER)
+"""How timm writes models that are described by a config.json, on the Hub or in a folder."""
+
+
+def make_model(config: TrainingConfig, task: Task, say: Callable[[str], None] = print) -> nn.Module:
+    """Return the model of a run: (N, 3, S, S) float32 to (N, task.outputs) logits, on the CPU, in training mode.
+
+    S is image_size or train_size; both are tried with one image.
+
+    Args:
+        config: The settings.
+        task: What is learnt.
+        say: Is told if the classifier of the weights does not fit and is started anew.
+
+    Raises:
+        UnknownNameError: timm does not know the model.
+        WeightsError: The weights cannot be had, or belong to another architecture.
+        ConfigurationError: The model does not take these image sizes, dropout or stochastic depth.
+    """
+    dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
+    model = build_model(
+        config.model,
+        task.output_names,
+        config.weights,
+        config.image_size,
+        train_size=config.train_size,
+        say=say,
+        **dropout,
+    )
+    if config.freeze_backbone:
+        freeze_backbone(model)
+    return model
 
 
 def build_model(
     name: str,
-    labels: int,
+    outputs: int | Sequence[str],
     weights: str = PRETRAINED,
     image_size: int | None = None,
     say: Callable[[str], None] = print,
+    train_size: int | None = None,
+    **options: float,
 ) -> nn.Module:
-    """Return a timm model that gives (N, labels) logits.
+    """Return a timm model that gives (N, outputs) logits.
 
     Args:
-        name: A name that timm knows, with or without the tag of its weights.
-        labels: Number of labels.
-        weights: A weights file, `pretrained` or `random`.
+        name: A name that timm knows, with or without the tag of its weights, or `hf-hub:USER/NAME`.
+        outputs: Their number, or their names: a classifier that was trained for other names is started anew.
+        weights: `pretrained`, `random`, a weights file, a run's folder, a saved model's folder or `hf-hub:USER/NAME`.
         image_size: Fixes the input size of models that have one (most transformers).
         say: Is told if the classifier of the weights does not fit and is started anew.
+        train_size: A second size that the model has to take.
+        **options: Of `timm.create_model`, such as `drop_rate`.
 
     Raises:
         UnknownNameError: timm does not know the name.
         WeightsError: The weights cannot be had, or belong to another architecture.
-        ConfigurationError: The model cannot take another input size.
+        ConfigurationError: The model cannot take an image size or an option.
     """
     require_known_model(name)
-    if weights == PRETRAINED:
-        model = _pretrained_model(name, labels, say)
-    else:
-        model = timm.create_model(name, num_classes=labels)
-        if weights != RANDOM:
-            load_weights(model, Path(weights), say)
-    _set_input_size(model, image_size)
+    count = outputs if isinstance(outputs, int) else len(outputs)
+    saved = _saved_source(weights)
+    source, pretrained = saved or name, saved is not None or weights == PRETRAINED
+    model = _create(source, pretrained, count, options)
+    if saved:
+        _require_architecture(model, name, weights)
+    if pretrained:
+        _report_classifier(model, source, outputs, say)
+    elif weights != RANDOM:
+        load_weights(model, Path(weights), say)
+    model = _with_input_size(model, source, image_size, train_size, options)
+    for side in {image_size, train_size} - {None}:
+        _try_size(model, cast(int, side))
     return model
 
 
 def require_known_model(name: str) -> None:
-    """Raise `UnknownNameError` with near names unless timm has a model of this name."""
+    """Raise `UnknownNameError` with near names unless timm has a model of this name, or it names a repository."""
+    if name.startswith(_SOURCES):
+        return
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         raise UnknownNameError(
@@ -68,108 +116,107 @@ def _near_models(name: str, known: list[str]) -> str:
     return remedy if remedy.startswith("Did you mean") else "See timm.list_models() for the names."
 
 
-def timm_settings(model: nn.Module) -> dict[str, Any]:
-    """Return what timm knows of the model and its weights (`pretrained_cfg`)."""
-    return cast(dict[str, Any], model.pretrained_cfg)
+def _saved_source(weights: str) -> str | None:
+    """Return timm's name of a saved model, or None for weights of another kind."""
+    if weights.startswith(_SOURCES):
+        return weights
+    if weights in (PRETRAINED, RANDOM) or not Path(weights).is_dir():
+        return None
+    for folder in (Path(weights) / "model", Path(weights)):
+        if (folder / "config.json").is_file():
+            return f"{FOLDER}{folder}"
+    raise WeightsError(f"weights folder {weights} holds no saved model", "Give the folder of a finished run.")
 
 
-def classifier_names(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of the modules that give the logits; timm allows several."""
-    names = timm_settings(model).get("classifier") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def load_weights(model: nn.Module, path: Path, say: Callable[[str], None] = print) -> None:
-    """Load a weights file into the model; all but the classifier must fit.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or of another architecture.
-    """
-    state = read_weights(path)
-    expected = model.state_dict()
-    heads = tuple(f"{name}." for name in classifier_names(model))
-    anew = [
-        key
-        for key, value in expected.items()
-        if key.startswith(heads) and (key not in state or state[key].shape != value.shape)
-    ]
-    body = {key: value for key, value in state.items() if key not in anew}
-    _require_fit(model, path, body, {key: value for key, value in expected.items() if key not in anew})
-    model.load_state_dict(body, strict=False)
-    for key in anew:
-        if key.endswith(".weight"):
-            found = f"{len(state[key])} outputs" if key in state else "no such tensor"
-            say(f"{path}: {key} has {found}, the model needs {len(expected[key])}: started anew")
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a .safetensors file or of a PyTorch file, which is read without running its code.
-
-    Raises:
-        WeightsError: The file is missing or damaged.
-    """
-    if not path.is_file():
-        raise WeightsError(
-            f"weights file {path} does not exist", f"Give the path of a file, {PRETRAINED!r} or {RANDOM!r}."
-        )
+def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any]) -> nn.Module:
     try:
-        state = load_state_dict(str(path), weights_only=True)
-    # A PyTorch file is a zip archive or a pickle of whatever content; its readers raise many types.
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(
-            f"weights file {path} cannot be read ({type(error).__name__}: {_first_line(error)})",
-            "Give a whole .safetensors file, or a PyTorch file that holds a state dict.",
-        ) from error
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"weights file {path} holds no state dict", "Give a file of named tensors.")
-    return state
-
-
-def _require_fit(model: nn.Module, path: Path, state: State, expected: State) -> None:
-    """Raise unless names and shapes are the same."""
-    faults = [f"{key} is missing" for key in expected if key not in state]
-    faults += [f"{key} is unknown" for key in state if key not in expected]
-    faults += [
-        f"{key} has shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise WeightsError(
-            f"weights file {path} does not fit {timm_settings(model)['architecture']}: {'; '.join(faults[:3])}{more}",
-            "Give the weights of this architecture, or name the model that they belong to.",
-        )
-
-
-def _pretrained_model(name: str, labels: int, say: Callable[[str], None]) -> nn.Module:
-    try:
-        model = timm.create_model(name, pretrained=True, num_classes=labels)
+        return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
+    except TypeError as error:
+        _refuse_option(name, options, error)
+        raise
     # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError, KeyError) as error:
+        if not pretrained:
+            raise
         raise WeightsError(
-            f"the weights of {name!r} cannot be downloaded: {_first_line(error)}",
+            f"the weights of {name!r} cannot be {'read' if name.startswith(FOLDER) else 'downloaded'}: "
+            f"{first_line(error)}",
             f"Pass a file as --weights, or --weights {RANDOM}.",
         ) from error
-    outputs = timm_settings(model)["num_classes"]
-    if outputs != labels:
-        for classifier in classifier_names(model):
-            say(f"{name}: {classifier}.weight has {outputs} outputs, the model needs {labels}: started anew")
-    return model
 
 
-def _set_input_size(model: nn.Module, image_size: int | None) -> None:
-    config = timm_settings(model)
-    if image_size is None or not config.get("fixed_input_size") or config["input_size"][1:] == (image_size, image_size):
+def _refuse_option(name: str, options: Mapping[str, Any], error: TypeError) -> None:
+    """Raise the error that names the option which the network does not have."""
+    for option in options:
+        if f"'{option}'" in str(error):
+            raise ConfigurationError(
+                f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
+            ) from error
+
+
+def _require_architecture(model: nn.Module, name: str, weights: str) -> None:
+    found = timm_settings(model)["architecture"]
+    if not name.startswith(_SOURCES) and name.partition(".")[0] != found:
+        raise WeightsError(f"{weights} holds a {found}, not a {name}", f"Give --model {found}, or other weights.")
+
+
+def _report_classifier(model: nn.Module, source: str, outputs: int | Sequence[str], say: Callable[[str], None]) -> None:
+    """Say that timm began the classifier anew; begin it anew ourselves if it stands for other names."""
+    settings = timm_settings(model)
+    trained = settings.get("label_names")
+    if not isinstance(outputs, int) and trained and settings["num_classes"] == len(outputs) != 0:
+        if list(trained) != list(outputs):
+            cast(Any, model).reset_classifier(len(outputs))
+            say(f"{source}: the classifier was trained for other labels: started anew")
         return
+    count = outputs if isinstance(outputs, int) else len(outputs)
+    if settings["num_classes"] != count:
+        for classifier in classifier_names(model):
+            say(
+                f"{source}: {classifier}.weight has {settings['num_classes']} outputs, the model needs {count}: "
+                "started anew"
+            )
+
+
+def _with_input_size(
+    model: nn.Module, name: str, image_size: int | None, train_size: int | None, options: Mapping[str, Any]
+) -> nn.Module:
+    """Return a model of a fixed input size built anew for other sizes, with the weights interpolated by timm.
+
+    timm's `set_input_size` would leave windows of a size that cannot be stored with the model.
+    """
+    config = timm_settings(model)
+    own = config["input_size"][1]
+    size = image_size or own
+    if not config.get("fixed_input_size") or size == own == (train_size or own):
+        return model
+    sizes: dict[str, Any] = {"img_size": size} | ({"dynamic_img_size": True} if train_size not in (None, size) else {})
+    outputs = cast(int, model.num_classes)
+    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
     try:
-        cast(Any, model).set_input_size(img_size=(image_size, image_size))
-    except (AttributeError, AssertionError, ValueError) as error:
+        resized = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options, **sizes
+        )
+    # The network has no such argument, or tensors that depend on the size.
+    except (TypeError, RuntimeError, AssertionError, ValueError) as error:
         raise ConfigurationError(
-            f"{config['architecture']} takes images of {config['input_size'][1]} pixels only, not {image_size}",
-            "Leave image_size unset, or choose another model.",
+            f"{config['architecture']} takes images of {own} pixels only", "Leave image_size and train_size unset."
         ) from error
+    cast(Any, resized).pretrained_cfg = config
+    return resized
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _try_size(model: nn.Module, side: int) -> None:
+    """Refuse an image size that the model fails on, before data is read."""
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, side, side))
+    # Layers of any kind may refuse the shape.
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        raise ConfigurationError(
+            f"{timm_settings(model)['architecture']} cannot take images of {side} pixels ({first_line(error)})",
+            "Choose another image_size or train_size.",
+        ) from error
+    finally:
+        model.train()

@@ -1,23 +1,25 @@
 """From an image file to the pixels that a model sees, as timm's evaluation transform does it."""
 
-import io
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import timm
 import timm.data
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import nn
 
-from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.decoding import Pixels, decode_pixels
+from mlrsnet_hf.training.inputs.batch import Batch
 from mlrsnet_hf.training.models import timm_settings
 
-Pixels = npt.NDArray[np.uint8]
-"""(H, W, 3); one image on its way to a batch."""
-PixelTransform = Callable[[Image.Image], Pixels]
+_CACHED_VALUES = 2**18
+"""1 MB of float32."""
+_REACH = 2
+"""Places from one channel of a pixel to another, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +48,24 @@ class Preprocessing:
 
     def evaluation_transform(self) -> "EvaluationTransform":
         """Return the transform of an image for evaluation."""
-        return EvaluationTransform(timm.data.create_transform(**self.timm_config(), is_training=False, normalize=False))
+        return EvaluationTransform(self)
 
 
-@dataclass(frozen=True, slots=True)
 class EvaluationTransform:
-    """timm's evaluation transform short of normalisation: RGB image -> (S, S, 3) uint8."""
+    """timm's evaluation transform short of normalisation: RGB image, or its pixels -> (S, S, 3) uint8."""
 
-    transform: Callable[[Image.Image], torch.Tensor]
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self.preprocessing = preprocessing
+        self._transform = timm.data.create_transform(**preprocessing.timm_config(), is_training=False, normalize=False)
 
-    def __call__(self, image: Image.Image) -> Pixels:
+    def __call__(self, image: Image.Image | Pixels) -> Pixels:
         """Resize the image and take its centre."""
-        return self.transform(image).permute(1, 2, 0).numpy()
+        image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        return self._transform(image).permute(1, 2, 0).numpy()
+
+    def __repr__(self) -> str:
+        """Return what tells one transform from another."""
+        return f"EvaluationTransform({self.preprocessing!r}, timm {timm.__version__})"
 
 
 def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: float) -> Preprocessing:
@@ -84,26 +92,24 @@ def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: floa
 
 
 def decode_image(image: Mapping[str, Any], name: str) -> Image.Image:
-    """Return the undecoded value of a `datasets.Image` column as an upright RGB image, by Pillow.
+    """Return the undecoded value of a `datasets.Image` column as an upright RGB image; see `decode_pixels`."""
+    return Image.fromarray(decode_pixels(image, name))
+
+
+def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
+    """Return a batch as the network's input, on the batch's device.
 
     Args:
-        image: `bytes`, or `path` if these are not there.
-        name: How an error calls the image.
+        batch: Already on the device that computes.
+        preprocessing: The model's.
 
-    Raises:
-        ImageError: The file is missing, truncated or not an image.
+    Returns:
+        (N, 3, S, S) float32, the channels last in memory: what timm's transform gives, to the last bit, where the
+        colours do not change; elsewhere the changed colours, bounded to 0 to 255, and normalised.
     """
-    source = image["path"] if image["bytes"] is None else io.BytesIO(image["bytes"])
-    try:
-        with Image.open(source) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    # Pillow's decoders also raise SyntaxError and ValueError for damaged files.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        path = image["path"]
-        raise ImageError(
-            f"image {name!r}{f' ({path})' if path else ''} cannot be read: {error}",
-            "Replace the file by a whole copy, or remove it and its row.",
-        ) from error
+    if batch.colour is None:
+        return normalise(batch.pixels, preprocessing)
+    return _recolour(batch.pixels, batch.colour, preprocessing)
 
 
 def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
@@ -112,7 +118,57 @@ def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tenso
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
     last in memory, where convolutions are fastest.
     """
-    mean, std = (
-        torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
-    )
-    return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+    count, height, width, _ = pixels.shape
+    mean, std = (values.repeat(width) for values in _statistics(preprocessing, pixels.device))
+    rows = pixels.reshape(count, height, width * 3)
+    output = torch.empty(rows.shape, device=pixels.device)
+    for some in _portions(rows):
+        torch.div(rows[some], 255, out=output[some]).sub_(mean).div_(std)
+    return output.view(pixels.shape).permute(0, 3, 1, 2)
+
+
+def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """Apply colour matrices, bounds and normalisation as one affine map and one clamp.
+
+    A product of each pixel with a matrix of 3 x 3 is too small for matrix routines. In memory, though, the values that
+    make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
+    itself, each weighted with a row of period three: plain arithmetic on long rows, the same on every device.
+    """
+    count, height, width, _ = pixels.shape
+    mean, std = _statistics(preprocessing, pixels.device)
+    weights, offset = _shifted_weights(colour[:, :, :3] / (255 * std[:, None])), (colour[:, :, 3] / 255 - mean) / std
+    weights, offset = weights.repeat(1, 1, width), offset[:, None].repeat(1, 1, width)
+    lowest, highest = ((bound - mean) / std for bound in (0, 1))
+    lowest, highest = lowest.repeat(width), highest.repeat(width)
+
+    values = pixels.reshape(count, -1)
+    output = torch.empty((count, height, width * 3), device=pixels.device)
+    for some in _portions(output):
+        padded = nn.functional.pad(values[some].float(), (_REACH, _REACH))
+        place = output[some]
+        place.copy_(offset[some].expand_as(place))
+        for shift in range(2 * _REACH + 1):
+            shifted = padded[:, shift : shift + values.shape[1]].unflatten(1, (height, width * 3))
+            place.addcmul_(shifted, weights[some, shift : shift + 1])
+        place.clamp_(lowest, highest)
+    return output.view(pixels.shape).permute(0, 3, 1, 2)
+
+
+@functools.lru_cache
+def _statistics(preprocessing: Preprocessing, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation, (3,) each; kept on the device, because to copy them there waits for it."""
+    return torch.tensor(preprocessing.mean, device=device), torch.tensor(preprocessing.std, device=device)
+
+
+def _shifted_weights(matrices: torch.Tensor) -> torch.Tensor:
+    """Return (N, 5, 3): what the value at shift - 2 from channel c adds to it, for matrices (N, 3 out, 3 in)."""
+    weights = torch.zeros((len(matrices), 2 * _REACH + 1, 3), device=matrices.device)
+    for out in range(3):
+        weights[:, _REACH - out : _REACH - out + 3, out] = matrices[:, out]
+    return weights
+
+
+def _portions(rows: torch.Tensor) -> list[slice]:
+    """Return slices of the first dimension: all at once on a GPU, on a CPU what its cache holds from pass to pass."""
+    at_once = len(rows) if rows.device.type != "cpu" else max(1, _CACHED_VALUES // rows[0].numel())
+    return [slice(start, start + at_once) for start in range(0, len(rows), at_once)]

@@ -1,97 +1,303 @@
 """What a run found: results.json and the report that a person reads."""
 
 import json
-import math
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlrsnet_hf.metrics import METRICS
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.curves import CURVES_FILE
+from mlrsnet_hf.training.evaluators import LabelScore, metric_text
+from mlrsnet_hf.training.history import CSV_FILE, JSON_FILE, Epoch, nan_for_nulls, nulls_for_nan
 from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.task import TaskKind
+
+FORMAT = 2
+"""Of results.json; raised when a reader of the old one would go wrong."""
+
+Metrics = Mapping[str, float]
+"""Values by name, as fractions; NaN, in JSON null, where one is not defined."""
 
 _LIBRARIES = ("mlrsnet-hf", "torch", "torchvision", "timm", "accelerate", "datasets", "pillow", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """One line of the history."""
+class DataSummary:
+    """The data that a run learnt from and was measured on."""
 
-    epoch: int
-    """From 1."""
-    loss: float
-    """Mean of the training loss."""
-    validation: dict[str, float]
-    """Metrics by name, as fractions."""
+    source: Mapping[str, Any]
+    """As in `TrainingData`: dataset, protocol, split seed, label version, fingerprint."""
+    label_names: tuple[str, ...]
+    scene_names: tuple[str, ...]
+    images: Mapping[str, int]
+    """By split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """The network of a run."""
+
+    name: str
+    """As the settings call it."""
+    architecture: str
+    """timm's name."""
+    parameters: int
+    weights: str
+    """Where they came from."""
+    image_size: int
+    """Side in pixels of the square that evaluation sees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitScores:
+    """Metrics of the saved model."""
+
+    validation: Metrics
+    test: Metrics | None
+    """None for data without a test split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedScores(SplitScores):
+    """Metrics of the saved model at thresholds that were chosen on the validation split."""
+
+    thresholds: Mapping[str, float]
+    """By label."""
+    untuned: tuple[str, ...]
+    """Labels that keep 0.5, because no image of the validation split has them."""
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a score may depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """How the run was carried out."""
+
+    processes: int
+    precision: str
+    """As Accelerate calls it: no, bf16 or fp16."""
+    device: str
+    batch: Mapping[str, int]
+    """Images of an optimiser step: `global`, `per_process`, and the number of parts of the latter, `accumulation`."""
     seconds: float
+    """From the start of training to the last metric; of a resumed run, of its last part."""
+    resumed: bool
+    versions: Mapping[str, str] = field(default_factory=library_versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
     """Everything that results.json holds."""
 
+    recipe: str | None
+    """Name of the recipe that the settings began with."""
     config: TrainingConfig
+    data: DataSummary
+    model: ModelSummary
+    task: TaskKind
     history: tuple[Epoch, ...]
-    best_epoch: int
-    test: dict[str, float]
-    """Metrics of the best epoch's model by name, as fractions."""
-    test_average_precision: dict[str, float | None]
-    """By label; None for the labels that do not occur in the test split."""
-    images: dict[str, int]
-    """By split."""
-    processes: int
-    precision: str
-    seconds: float
-    """From the start of training to the last metric."""
+    scored_epoch: int
+    """The epoch whose model is saved and measured."""
+    scores: SplitScores
+    """Labels at the threshold 0.5."""
+    tuned: TunedScores | None
+    """Labels at their own thresholds; None unless thresholds were tuned."""
+    eval_symmetries: int
+    """Views of each image whose logits were averaged in `scores` and `tuned`, not in the history."""
+    labels: tuple[LabelScore, ...]
+    """The per-label table of `scored_split`, at the tuned thresholds if there are any."""
+    run: RunSummary
+
+    @property
+    def scored_split(self) -> str:
+        """The split that the reported scores are of: `test`, or `validation` where there is none."""
+        return "validation" if self.scores.test is None else "test"
+
+    @property
+    def reported(self) -> Metrics:
+        """The scores of `scored_split` at the threshold 0.5."""
+        return self.scores.validation if self.scores.test is None else self.scores.test
 
     @property
     def labels_left_out(self) -> int:
-        """Number of labels that do not occur in the test split and so do not count in its macro means."""
-        return sum(value is None for value in self.test_average_precision.values())
+        """Number of labels that do not occur in `scored_split` and so do not count in its means over labels."""
+        return sum(label.images == 0 for label in self.labels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; None stands for a metric that is not defined."""
+        """Return plain values for JSON; None stands for a number that is not defined."""
         return {
+            "format": FORMAT,
+            "recipe": self.recipe,
             "config": self.config.to_dict(),
-            "images": self.images,
-            "history": [
-                asdict(epoch) | {"validation": {n: _finite(v) for n, v in epoch.validation.items()}}
-                for epoch in self.history
-            ],
-            "best_epoch": self.best_epoch,
-            "test": {name: _finite(value) for name, value in self.test.items()},
-            "test_labels_left_out": self.labels_left_out,
-            "test_average_precision": self.test_average_precision,
-            "processes": self.processes,
-            "precision": self.precision,
-            "seconds": round(self.seconds, 2),
-            "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+            "data": {
+                **self.data.source,
+                "label_names": list(self.data.label_names),
+                "scene_names": list(self.data.scene_names),
+                "images": dict(self.data.images),
+            },
+            "model": asdict(self.model),
+            "task": self.task,
+            "history": [epoch.to_dict() for epoch in self.history],
+            "scored_epoch": self.scored_epoch,
+            "scores": _split_scores(self.scores),
+            "tuned": None if self.tuned is None else _tuned_scores(self.tuned),
+            "eval_symmetries": self.eval_symmetries,
+            "labels": [_label_row(label) for label in self.labels],
+            "run": asdict(self.run) | {"seconds": round(self.run.seconds, 2)},
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainingResult":
+        """Return the result that `to_dict` gave.
+
+        Raises:
+            ConfigurationError: The values have another format, or a setting cannot be used.
+        """
+        found = values.get("format")
+        if found != FORMAT:
+            raise ConfigurationError(
+                f"these results have format {found!r}, this version reads {FORMAT}",
+                "Train again, or use the version of mlrsnet-hf that wrote them.",
+            )
+        try:
+            return cls(**_fields(values))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"these results are not whole ({type(error).__name__}: {error})", "Use them as a run wrote them."
+            ) from error
+
     def save(self, path: Path) -> None:
-        """Write the JSON file, whole or not at all."""
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        """Write the JSON file, whole or not at all.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainingResult":
+        """Read the JSON file.
+
+        Raises:
+            ConfigurationError: There is none, it is damaged, or it has another format.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"{path}: cannot be read ({error})", "Give the results.json of a run.") from error
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"{path}: holds no results", "Give the results.json of a run.")
+        try:
+            return cls.from_dict(values)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error.found}", error.remedy) from error
 
     def report(self) -> str:
         """Return the lines that end a run."""
-        lines = [f"Test split, {self.images['test']} images, model of epoch {self.best_epoch}:"]
-        lines += [f"  {METRICS[name].title} {value:.4f}" for name, value in self.test.items()]
-        left_out = self.labels_left_out
-        if left_out:
-            labels = len(self.test_average_precision)
-            lines.append(f"  {left_out} of {labels} labels do not occur there and count in no mean over labels")
+        return "\n".join([*self._score_lines(), *self._place_lines()])
+
+    def _score_lines(self) -> list[str]:
+        split = self.scored_split
+        lines = [f"{split.capitalize()} split, {self.data.images[split]} images, model of epoch {self.scored_epoch}:"]
+        if split == "validation":
+            lines.append("  there is no test split; these images chose the epoch too, so expect less on others")
+        if self.eval_symmetries > 1:
+            lines.append(f"  logits averaged over {self.eval_symmetries} symmetries of each image")
+        lines += self._metric_lines()
+        if self.labels_left_out:
+            what = "scenes" if self.task == "scene" else "labels"
+            lines.append(
+                f"  {self.labels_left_out} of {len(self.labels)} {what} do not occur there and count in no mean over "
+                f"{what}"
+            )
+        if self.tuned is not None and self.tuned.untuned:
+            lines.append(f"  no validation image has {', '.join(self.tuned.untuned)}: threshold 0.5 kept")
+        return lines
+
+    def _metric_lines(self) -> list[str]:
+        """Return a line for each metric; where thresholds were tuned, a second column if that changes the value."""
+        tuned: Metrics = {}
+        if self.tuned is not None:
+            tuned = self.tuned.validation if self.tuned.test is None else self.tuned.test
+        lines = []
+        for name, value in self.reported.items():
+            other = tuned.get(name, value)
+            # A value that is not defined differs from itself, but tells no more the second time.
+            shown = f", {other:.4f} with tuned thresholds" if other != value and other == other else ""
+            lines.append(f"  {metric_text(name, value)}{shown}")
+        return lines
+
+    def _place_lines(self) -> list[str]:
         folder = RunFolder(self.config.output_dir)
-        lines += [
+        return [
             f"model:   {folder.model} (for timm and transformers)",
             f"results: {folder.results}",
-            f"curves:  tensorboard --logdir {folder.logs}",
+            f"history: {folder.root / JSON_FILE}, {CSV_FILE}",
+            f"curves:  {folder.root / CURVES_FILE}",
+            f"publish: mlrsnet publish {folder.root} USER/NAME",
         ]
-        return "\n".join(lines)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _split_scores(scores: SplitScores) -> dict[str, Any]:
+    return {
+        "validation": nulls_for_nan(scores.validation),
+        "test": None if scores.test is None else nulls_for_nan(scores.test),
+    }
+
+
+def _tuned_scores(tuned: TunedScores) -> dict[str, Any]:
+    return {"thresholds": dict(tuned.thresholds), "untuned": list(tuned.untuned), **_split_scores(tuned)}
+
+
+def _label_row(label: LabelScore) -> dict[str, Any]:
+    return asdict(label) | nulls_for_nan({"average_precision": label.average_precision, "f1": label.f1})
+
+
+def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a `TrainingResult`; `KeyError` or `TypeError` tell of what is missing or unknown."""
+    data = dict(values["data"])
+    own = {"label_names": tuple(data.pop("label_names")), "scene_names": tuple(data.pop("scene_names"))}
+    images = data.pop("images")
+    tuned = values["tuned"]
+    return {
+        "recipe": values["recipe"],
+        "config": _config(values["config"]),
+        "data": DataSummary(source=data, images=images, **own),
+        "model": ModelSummary(**values["model"]),
+        "task": values["task"],
+        "history": tuple(Epoch.from_dict(epoch) for epoch in values["history"]),
+        "scored_epoch": values["scored_epoch"],
+        "scores": SplitScores(**_metrics_of(values["scores"])),
+        "tuned": None
+        if tuned is None
+        else TunedScores(thresholds=tuned["thresholds"], untuned=tuple(tuned["untuned"]), **_metrics_of(tuned)),
+        "eval_symmetries": values["eval_symmetries"],
+        "labels": tuple(LabelScore(**row | nan_for_nulls(_row_numbers(row))) for row in values["labels"]),
+        "run": RunSummary(**values["run"]),
+    }
+
+
+def _config(values: Mapping[str, Any]) -> TrainingConfig:
+    paths_and_lists = {"output_dir": Path(values["output_dir"]), "trackers": tuple(values["trackers"])}
+    return TrainingConfig(**{**values, **paths_and_lists})
+
+
+def _metrics_of(scores: Mapping[str, Any]) -> dict[str, Any]:
+    test = scores["test"]
+    return {
+        "validation": nan_for_nulls(scores["validation"]),
+        "test": None if test is None else nan_for_nulls(test),
+    }
+
+
+def _row_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("average_precision", "f1")}

@@ -2,11 +2,17 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.training.saved_model import CONFIG_FILE, WEIGHTS_FILE
+from mlrsnet_hf.files import only_writer
+from mlrsnet_hf.training.saved_model import MODEL_FILES
+
+_PATIENCE = 10.0
+"""Seconds: the reading processes of a run that was killed notice it within five, and hold its lock until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,28 +23,57 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The best model, for timm and transformers."""
+        """The kept model, for timm and transformers."""
         return self.root / "model"
 
     @property
+    def checkpoints(self) -> Path:
+        """What `--resume` goes on from, a folder for each checkpoint."""
+        return self.root / "checkpoints"
+
+    @property
     def results(self) -> Path:
-        """The JSON file of settings, history and metrics."""
+        """The JSON file of settings, history and metrics; it is there when the run has ended."""
         return self.root / "results.json"
+
+    @property
+    def settings(self) -> Path:
+        """Every setting of the run, as `--config` takes them."""
+        return self.root / "settings.yaml"
+
+    @property
+    def history(self) -> tuple[Path, Path]:
+        """The course of the run, for programs and for tables."""
+        return self.root / "history.json", self.root / "history.csv"
+
+    @property
+    def curves(self) -> Path:
+        """The picture of the history."""
+        return self.root / "curves.png"
+
+    @property
+    def decoded(self) -> Path:
+        """Decoded images, where the cache is on the disk."""
+        return self.root / "decoded"
 
     @property
     def logs(self) -> Path:
         """TensorBoard's event files."""
         return self.root / "tensorboard"
 
-    def check(self, overwrite: bool) -> None:
+    def check(self, overwrite: bool, resume: bool = False) -> None:
         """Refuse a folder that cannot be used; change nothing.
 
         Raises:
-            ConfigurationError: It holds a run and is not to be overwritten, or it cannot be written.
+            ConfigurationError: It holds a run that is neither to be overwritten nor to be resumed, or it cannot be
+                written.
         """
-        if not overwrite and (self.model.exists() or self.results.exists()):
+        if overwrite and resume:
+            raise ConfigurationError("overwrite and resume contradict each other", "Give one of them.")
+        if not overwrite and not resume and self._holds_a_run():
             raise ConfigurationError(
-                f"output_dir {self.root} already holds a run", "Choose another folder, or give --overwrite."
+                f"output_dir {self.root} already holds a run",
+                "Choose another folder, or give --overwrite, or --resume to go on with it.",
             )
         self._refuse_foreign_files()
         ancestor = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
@@ -48,13 +83,28 @@ class RunFolder:
                 f"output_dir {self.root} cannot be made: {ancestor} {reason}", "Choose a folder that you may write."
             )
 
+    def _holds_a_run(self) -> bool:
+        return self.model.exists() or self.results.exists() or any(self.checkpoints.glob("step-*"))
+
     def _refuse_foreign_files(self) -> None:
         """Refuse to clear away what no run wrote."""
-        foreign = sorted({path.name for path in self.model.glob("*")} - {CONFIG_FILE, WEIGHTS_FILE})
+        foreign = sorted({path.name for path in self.model.glob("*")} - set(MODEL_FILES))
         if foreign:
             raise ConfigurationError(
                 f"{self.model} holds {foreign[0]}, which no run wrote", "Move it away, or choose another output_dir."
             )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other run out of the folder, until this one ends or dies.
+
+        Raises:
+            ConfigurationError: Another run is in it, or the folder around it cannot be written.
+        """
+        with self._explained():
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+        with only_writer(self.root.absolute(), patience=_PATIENCE):
+            yield
 
     def create(self) -> None:
         """Make the folder, without the parts of an earlier run.
@@ -62,13 +112,21 @@ class RunFolder:
         Raises:
             ConfigurationError: It cannot be written.
         """
-        try:
+        with self._explained():
             self.root.mkdir(parents=True, exist_ok=True)
-            if self.model.exists():
-                shutil.rmtree(self.model)
+            for folder in (self.model, self.checkpoints):
+                if folder.exists():
+                    shutil.rmtree(folder)
             for events in self.logs.rglob("events.out.tfevents.*"):
                 events.unlink()
-            self.results.unlink(missing_ok=True)
+            for file in (self.results, self.settings, *self.history, self.curves):
+                file.unlink(missing_ok=True)
+            self.checkpoints.mkdir()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ConfigurationError(
                 f"output_dir {self.root} cannot be written: {error.strerror}", "Choose a folder that you may write."

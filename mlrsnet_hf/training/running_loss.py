@@ -1,43 +1,68 @@
-"""The mean loss of an epoch, read from the device only now and then."""
+"""The mean loss of an epoch over all processes, read from the device only now and then."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 
 from mlrsnet_hf.errors import ConfigurationError
 
+_LISTED = 256
+
 
 class RunningLoss:
     """Collects the losses of the steps and reads them together, because each reading waits for the device.
 
+    The sum grows step by step in float64, so that it does not depend on when it is read.
+
     Args:
-        first_step: Number of the epoch's first step, for errors.
+        gather: Returns the (K,) float32 values of each process as (processes, K); all processes read together.
+        name_images: Returns the ids of the images of a step of the epoch, counted from 0, for errors.
+        first_step: Number of the epoch's first step in the run, from 1.
+        total: Sum of the losses before a resumption.
+        count: Number of the losses in it.
     """
 
-    def __init__(self, first_step: int) -> None:
-        self._step = first_step
+    def __init__(
+        self,
+        gather: Callable[[torch.Tensor], torch.Tensor],
+        name_images: Callable[[int], Sequence[str]],
+        first_step: int,
+        total: float = 0.0,
+        count: int = 0,
+    ) -> None:
+        self._gather = gather
+        self._name_images = name_images
+        self._first_step = first_step
         self._unread: list[torch.Tensor] = []
-        self._sum = 0.0
-        self._count = 0
+        self.total = total
+        self.count = count
 
     def add(self, loss: torch.Tensor) -> None:
-        """Take the scalar loss of the next step."""
+        """Take this process's scalar loss of the next step."""
         self._unread.append(loss.detach())
 
-    def mean(self) -> float:
-        """Return the mean of all losses so far.
+    def read(self) -> float:
+        """Return the mean of all losses so far; `total` and `count` then hold them all.
 
         Raises:
-            ConfigurationError: A loss is infinite or not a number.
+            ConfigurationError: A loss is infinite or not a number; on all processes alike.
         """
         if self._unread:
-            for value in torch.stack(self._unread).tolist():
+            values = self._gather(torch.stack(self._unread).float()).cpu().double().mean(dim=0)
+            for value in values.tolist():
                 if not math.isfinite(value):
-                    raise ConfigurationError(
-                        f"the loss is {value} at step {self._step}", "Lower learning_rate, or look at the weights."
-                    )
-                self._sum += value
-                self._count += 1
-                self._step += 1
+                    raise self._no_number(value)
+                self.total += value
+                self.count += 1
             self._unread.clear()
-        return self._sum / max(1, self._count)
+        return self.total / max(1, self.count)
+
+    def _no_number(self, value: float) -> ConfigurationError:
+        ids = self._name_images(self.count)
+        more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
+        return ConfigurationError(
+            f"the loss is {value} at step {self._first_step + self.count}, of the images "
+            f"{', '.join(ids[:_LISTED])}{more}",
+            "Lower learning_rate, set clip_norm, or look at these images and at the weights.",
+        )

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from datasets import Dataset
 
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.config import TrainingConfig
+
 TaskKind = Literal["labels", "labels+scene", "scene"]
 
 
@@ -34,6 +37,11 @@ class Task:
         """Number of all outputs."""
         return self.label_outputs + self.scene_outputs
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each output stands for."""
+        return self.label_names[: self.label_outputs] + self.scene_names[: self.scene_outputs]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
@@ -48,3 +56,22 @@ class TrainingData:
     source: Mapping[str, Any]
     """What results and cards say of the data: `dataset`, `protocol`, `split_seed`, `labels` (label version), `repaired`
     (rows), `fingerprint` (of the splits' content)."""
+
+
+def make_task(config: TrainingConfig, data: TrainingData) -> Task:
+    """Return what a run learns of its data.
+
+    Raises:
+        ConfigurationError: The data lacks the labels or scenes that are to be learnt.
+    """
+    if not data.scene_names and (config.scene_head or config.single_label):
+        setting = "scene_head" if config.scene_head else "single_label"
+        raise ConfigurationError(
+            f"{setting} needs scenes, and the data names none", "Name their column as scene_column, or leave it out."
+        )
+    if not data.label_names and not config.single_label:
+        raise ConfigurationError(
+            "the data has no labels to learn", "Name their column as labels_column, or give single_label."
+        )
+    kind: TaskKind = "scene" if config.single_label else "labels+scene" if config.scene_head else "labels"
+    return Task(kind=kind, label_names=data.label_names, scene_names=data.scene_names)

@@ -1,229 +1,435 @@
-"""The training run, from top to bottom: data, model, optimiser, loop, evaluation."""
+"""The training run, from top to bottom: data, model, optimiser, resume, loop, evaluation, results."""
 
+import json
+import math
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NoReturn, cast
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, broadcast, set_seed
-from datasets import Dataset, DatasetDict
-from torch.nn.functional import binary_cross_entropy_with_logits
-from tqdm.auto import tqdm
+from accelerate.utils import broadcast
+from timm.utils import ModelEmaV3
+from torch import nn
 
-from mlrsnet_hf.cores import available_cores
-from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics import METRICS
-from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
+from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
+from mlrsnet_hf.training.agreement import Agreement, WatchedLoader, take
+from mlrsnet_hf.training.checkpoints import Checkpoint, CheckpointClock, Checkpoints, Position
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.evaluators import Predictions, evaluate, evaluation_loader, label_precisions, predict
-from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader, read_batches
-from mlrsnet_hf.training.models import build_model
-from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule
-from mlrsnet_hf.training.preprocessing import model_preprocessing, normalise
-from mlrsnet_hf.training.results import Epoch, TrainingResult
+from mlrsnet_hf.training.curves import draw_curves
+from mlrsnet_hf.training.data_config import DataConfig
+from mlrsnet_hf.training.device import BatchSplit, describe, explain_memory, make_accelerator
+from mlrsnet_hf.training.evaluators import Predictions, evaluate, label_scores, metric_title, predict
+from mlrsnet_hf.training.frozen_backbone import hold_backbone
+from mlrsnet_hf.training.history import Epoch, write_history
+from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
+from mlrsnet_hf.training.interruption import Interruption
+from mlrsnet_hf.training.losses import make_loss
+from mlrsnet_hf.training.models import make_model
+from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule, rate_factor
+from mlrsnet_hf.training.preprocessing import Preprocessing, model_preprocessing
+from mlrsnet_hf.training.progress import ProgressBar
+from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
+from mlrsnet_hf.training.resumption import refuse_other_data, refuse_other_settings
 from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.run_inputs import make_inputs
+from mlrsnet_hf.training.run_state import RunState
 from mlrsnet_hf.training.running_loss import RunningLoss
-from mlrsnet_hf.training.saved_model import load_model, save_model
+from mlrsnet_hf.training.saved_model import load_model, save_model, store_thresholds
+from mlrsnet_hf.training.scoring import kept_epoch, score, tuned_scores
+from mlrsnet_hf.training.settings_file import write_settings
+from mlrsnet_hf.training.task import TrainingData, make_task
+from mlrsnet_hf.training.thresholds import tune_thresholds
+from mlrsnet_hf.training.timm_settings import timm_settings
+from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
+from mlrsnet_hf.training.train_step import TrainStep, uses_batch_statistics
 
-SPLITS = ("train", "validation", "test")
 
-
-def train(config: TrainingConfig, data: DatasetDict) -> TrainingResult:
+def train(
+    config: TrainingConfig, data: TrainingData, recipe: str | None = None, data_config: DataConfig | None = None
+) -> TrainingResult:
     """Fine-tune a model, keep the best epoch by validation, and measure it once on the test split.
 
-    The run folder then holds `model/`, `results.json` and TensorBoard's logs.
+    The run folder then holds `model/`, `results.json`, `settings.yaml`, `history.json` and `.csv`, `curves.png`, the
+    last checkpoints and the trackers' files. With `config.resume` a run goes on from its newest checkpoint, and ends
+    with the files of a run that was never stopped, on the CPU to the last bit.
 
     Args:
         config: The settings.
-        data: Splits `train`, `validation` and `test` with an `image` column and a `labels` column of label lists.
+        data: The splits.
+        recipe: Name of the recipe that the settings began with, for the results.
+        data_config: Where the data came from, for settings.yaml; None if from elsewhere than `load_training_data`.
 
     Returns:
         What results.json holds.
 
     Raises:
         MLRSNetError: A setting, the weights, an image or the output folder cannot be used.
+        InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
     """
-    return Trainer(config, data).run()
+    return Trainer(config, data, recipe, data_config).run()
 
 
 class Trainer:
     """One run. The constructor sets the stage and refuses what cannot work; `run` does the rest."""
 
-    def __init__(self, config: TrainingConfig, data: DatasetDict) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        data: TrainingData,
+        recipe: str | None = None,
+        data_config: DataConfig | None = None,
+    ) -> None:
         self.config = config
+        self.data = data
+        self.recipe = recipe
+        self.data_config = data_config
+        require_trackers(config.trackers)
+        self.task = make_task(config, data)
         self.folder = RunFolder(config.output_dir)
-        self.folder.check(config.overwrite)
-        _refuse_other_splits(data)
-        folders = ProjectConfiguration(project_dir=str(self.folder.root), logging_dir=str(self.folder.root))
-        self.accelerator = Accelerator(log_with="tensorboard", project_config=folders)
-        self._refuse_accumulation()
-        self.say: Callable[[str], None] = self.accelerator.print
-        self._set_up_process()
-        self._set_up_model(data)
-        self._set_up_data(data)
-        self._set_up_optimiser()
+        self.accelerator = make_accelerator(config, self.folder.logs)
+        self.agreement = Agreement(self.accelerator)
+        self.say = self.accelerator.print
+        self.agreement.from_main(lambda: self.folder.check(config.overwrite, config.resume))
+        self.finished = self.agreement.from_main(self._finished_run)
+        if self.finished is None:
+            self._set_up_model()
+            self._set_up_data()
+            self._set_up_optimiser()
+            self._announce()
 
-    def _refuse_accumulation(self) -> None:
-        if self.accelerator.gradient_accumulation_steps != 1:
-            raise ConfigurationError(
-                f"gradient_accumulation_steps={self.accelerator.gradient_accumulation_steps} is not supported",
-                "Leave it at 1; batch_size counts the images of one optimiser step.",
-            )
+    def _finished_run(self) -> TrainingResult | None:
+        """Return the results of a run that has nothing left to resume."""
+        if not self.config.resume or not self.folder.results.exists():
+            return None
+        result = TrainingResult.load(self.folder.results)
+        refuse_other_settings(_plain(result.config.to_dict()), _plain(self.config.to_dict()))
+        refuse_other_data(result.data.source, _plain(self.data.source))
+        return result
 
-    def _set_up_process(self) -> None:
-        set_seed(self.config.seed)
-        if self.accelerator.device.type == "cpu":
-            # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
-            share = max(1, available_cores() // self.accelerator.num_processes)
-            torch.set_num_threads(self.config.cpu_threads or share)
-
-    def _set_up_model(self, data: DatasetDict) -> None:
-        self.label_names = tuple(data["train"].features["labels"].feature.names)
+    def _set_up_model(self) -> None:
         config = self.config
-        model = build_model(config.model, len(self.label_names), config.weights, config.image_size, say=self.say)
-        self.preprocessing = model_preprocessing(model, config.image_size, config.crop_pct)
-        self.model = model.to(memory_format=torch.channels_last)
+        self.network = make_model(config, self.task, self.say)
+        self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
+        self._place(self.network)
 
-    def _set_up_data(self, data: DatasetDict) -> None:
-        config, accelerator = self.config, self.accelerator
-        self.images = {name: len(data[name]) for name in SPLITS}
+    def _place(self, model: nn.Module) -> nn.Module:
+        model = model.to(self.accelerator.device)
+        return model.to(memory_format=torch.channels_last) if self.config.channels_last else model
 
-        augment = Augmentation(self.preprocessing.image_size, config.crop_scale)
-        training = SplitImages(
-            data["train"], self.label_names, StoredTransform(self.preprocessing.image_size), augment, config.seed
+    def _set_up_data(self) -> None:
+        self.inputs = make_inputs(
+            self.config, self.data, self.task, self.preprocessing, self.accelerator, self.folder.decoded
         )
-        validation = self._evaluation_images(data["validation"])
-        for images in (training, validation):
-            images.cache(config.cache_megabytes, progress=accelerator.is_main_process)
-        self.batches = ShuffledBatches(
-            len(training), config.batch_size, config.seed, accelerator.process_index, accelerator.num_processes
+        self.steps_per_epoch = len(self.inputs.batches)
+        self.steps = self.steps_per_epoch * self.config.epochs
+        self.split = BatchSplit(
+            self.inputs.batches.batch_size, self.accelerator.num_processes, self.config.accumulation
         )
-        self.training_loader = make_loader(training, self.batches, config.num_workers)
-        self.validation_loader = evaluation_loader(validation, config.eval_batch_size, config.num_workers, accelerator)
-        # Read once, at the end: nothing to gain from a cache.
-        self.test_loader = evaluation_loader(
-            self._evaluation_images(data["test"]), config.eval_batch_size, config.num_workers, accelerator
-        )
-
-    def _evaluation_images(self, split: Dataset) -> SplitImages:
-        return SplitImages(split, self.label_names, self.preprocessing.evaluation_transform())
 
     def _set_up_optimiser(self) -> None:
-        self.steps = len(self.batches) * self.config.epochs
-        optimiser = make_optimiser(self.model, self.config)
-        self.schedule = make_schedule(optimiser, self.steps, self.config.warmup)
-        self.model, self.optimiser = self.accelerator.prepare(self.model, optimiser)
+        config = self.config
+        # Copied before Accelerate wraps the forward pass and torch compiles it.
+        average = ModelEmaV3(self.network, decay=config.ema) if config.ema else None
+        plain_optimiser = make_optimiser(self.network, config)
+        schedule = make_schedule(plain_optimiser, self.steps, config)
+        model, optimiser = self.accelerator.prepare(self.network, plain_optimiser)
+        if config.compile:
+            self.network.compile()
+        self.model = model
+        self.state = RunState(self.network, average, plain_optimiser, schedule, self.accelerator.scaler)
+        loss = make_loss(config, self.task)
+        self.step = TrainStep(
+            self.accelerator,
+            model,
+            optimiser,
+            schedule,
+            loss,
+            self.preprocessing,
+            average,
+            config.clip_norm,
+            config.seed,
+        )
+
+    def _set_training_mode(self) -> None:
+        self.model.train()
+        if self.config.freeze_backbone:
+            hold_backbone(self.network)
+
+    def _announce(self) -> None:
+        self._set_training_mode()
+        self.say(describe(self.accelerator, self.split))
+        if uses_batch_statistics(self.model) and self.split.part < self.split.images:
+            self.say(
+                f"batch normalisation takes its statistics over the {self.split.part} images of a part, so the results "
+                f"differ from those of {self.split.images} images at once; the statistics of process 0 are kept"
+            )
 
     def run(self) -> TrainingResult:
         """Train, evaluate and write."""
-        started = time.perf_counter()
-        self._open_folder()
-        history: list[Epoch] = []
-        best: Epoch | None = None
-        with tqdm(total=self.steps, unit="step", disable=not self.accelerator.is_main_process) as bar:
-            for number in range(1, self.config.epochs + 1):
-                history.append(self._run_epoch(number, bar))
-                if best is None or self._is_better(history[-1], best):
-                    best = history[-1]
-                    self._save_model()
-        assert best is not None, "a run has at least one epoch"
-        result = self._test(history, best, started)
-        if self.accelerator.is_main_process:
-            result.save(self.folder.results)
+        if self.finished is not None:
+            self.say(f"the run in {self.folder.root} has ended already; these are its results")
+            self.say(self.finished.report())
+            return self.finished
+        with ExitStack() as stack:
+            self.agreement.from_main(lambda: stack.enter_context(self.folder.lock()))
+            self.interruption = stack.enter_context(Interruption())
+            self._begin_or_resume()
+            self._train()
+            return self._finish()
+
+    def _begin_or_resume(self) -> None:
+        config = self.config
+        self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
+        checkpoint = self.agreement.from_main(self._open_folder)
+        position = Position() if checkpoint is None else checkpoint.position
+        self.about = {
+            "settings": _plain(config.to_dict()),
+            "data": _plain(self.data.source),
+            "processes": self.accelerator.num_processes,
+            "run_id": secrets.token_hex(4),
+        }
+        if checkpoint is not None:
+            self._resume(checkpoint)
+        self.resumed = checkpoint is not None
+        self.done = position.step
+        self.history = list(position.history)
+        self.losses = self._new_losses(position)
+        self.started = time.perf_counter() - position.seconds
+        self.clock = CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes)
+        self.accelerator.init_trackers(
+            PROJECT,
+            None if self.resumed else tracked_settings(config.to_dict()),
+            tracker_options(self.folder.root, self.about["run_id"], self.done),
+        )
+
+    def _open_folder(self) -> Checkpoint | None:
+        """Return the checkpoint to go on from; without one, make the folder anew."""
+        checkpoint = None
+        if self.config.resume:
+            self.checkpoints.clear_partial()
+            checkpoint = self.checkpoints.newest(self.say)
+            if checkpoint is None:
+                self.say(f"{self.folder.checkpoints} holds no checkpoint: the run begins anew")
+        if checkpoint is None:
+            self.folder.create()
+            write_settings(self.folder.settings, self.config, self.data_config, self.recipe)
+        return checkpoint
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        run, processes = checkpoint.run, self.accelerator.num_processes
+        refuse_other_settings(run["settings"], self.about["settings"])
+        refuse_other_data(run["data"], self.about["data"])
+        self.about["run_id"] = run["run_id"]
+        self.say(f"going on from {checkpoint.folder}, step {checkpoint.position.step} of {self.steps}")
+        if run["processes"] != processes:
+            self.say(
+                f"the run had {run['processes']} processes and goes on with {processes}: dropout and batch statistics "
+                "will not be those of a run that was never stopped"
+            )
+        self.state.read(checkpoint.folder)
+
+    def _train(self) -> None:
+        """Train and evaluate the epochs that are left."""
+        with ProgressBar(self.steps, self.done, self.accelerator.is_main_process) as self.bar:
+            for number in range(len(self.history) + 1, self.config.epochs + 1):
+                self.bar.begin_epoch(f"epoch {number}/{self.config.epochs}")
+                self._train_epoch(number)
+                self._evaluate_epoch(number)
+                self.losses = self._new_losses(Position())
+                self._save_checkpoint()
+
+    def _new_losses(self, position: Position) -> RunningLoss:
+        epoch = len(self.history) + 1
+        return RunningLoss(
+            gather=lambda losses: self.accelerator.gather(losses).view(self.accelerator.num_processes, -1),
+            name_images=lambda step: self.inputs.step_ids(epoch, step),
+            first_step=(epoch - 1) * self.steps_per_epoch + 1,
+            total=position.loss_total,
+            count=position.loss_count,
+        )
+
+    def _train_epoch(self, number: int) -> None:
+        """Take the optimiser steps that are left of the epoch."""
+        self._set_training_mode()
+        batches = self.inputs.batches
+        batches.epoch, batches.first_step = number, self.done - (number - 1) * self.steps_per_epoch
+        reader = read_batches(self.inputs.training)
+        for _ in range(batches.first_step, self.steps_per_epoch):
+            parts = self._next_parts(reader)
+            with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
+                self.losses.add(self.step(parts, self.done, self.split.images))
+            self.done += 1
+            self.bar.update(self.split.images)
+            if self.done % self.config.log_every == 0:
+                self._show()
+            if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
+                self._save_checkpoint()
+        self.losses.read()
+
+    def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
+        """Return this process's share of the next batch, unless a process has a reason to stop."""
+        parts = [take(batches) for _ in range(self.config.accumulation)]
+        error = next((error for _, error in parts if error is not None), None)
+        if self._watch(error, self.clock.is_due_now):
+            self._save_checkpoint()
+        return [part for part, _ in parts if part is not None]
+
+    def _watch(self, error: MLRSNetError | None = None, is_due: bool = False) -> bool:
+        """Agree on what the processes have seen: stop if one must, else return whether a checkpoint is due."""
+        failed, stopped, due = self.agreement.any(error is not None, self.interruption.requested is not None, is_due)
+        if failed:
+            self.agreement.raise_error(error)
+        if stopped:
+            self._stop()
+        return due
+
+    def _stop(self) -> NoReturn:
+        self._save_checkpoint()
+        raise InterruptedRunError(
+            f"{self.interruption.requested or 'a signal to another process'} came; {self.folder.checkpoints} holds all "
+            f"up to step {self.done} of {self.steps}",
+            "Give the same command with --resume to go on.",
+        )
+
+    def _save_checkpoint(self) -> None:
+        self.losses.read()  # by all processes; a loss that is no number is never kept
+        position = Position(
+            step=self.done,
+            history=tuple(self.history),
+            loss_total=self.losses.total,
+            loss_count=self.losses.count,
+            seconds=time.perf_counter() - self.started,
+        )
+        self.agreement.from_main(lambda: self.checkpoints.save(self.state, position, self.about))
+        self.clock.restart()
+
+    def _show(self) -> None:
+        """Read the losses and show where the run stands."""
+        loss, rate = self.losses.read(), self._learning_rate()
+        speed = self.bar.show(loss, rate)
+        self._log({"train/loss": loss, "train/learning_rate": rate, "train/images_per_second": speed})
+
+    def _learning_rate(self) -> float:
+        """Return the backbone's learning rate at the last step taken."""
+        config = self.config
+        return config.learning_rate * rate_factor(self.done - 1, self.steps, config.warmup, config.schedule)
+
+    def _log(self, values: dict[str, float]) -> None:
+        self.accelerator.log(values, step=self.done)
+
+    def _evaluate_epoch(self, number: int) -> None:
+        """Measure the epoch on the validation split; keep its model if it is the best so far."""
+        predictions = self._predict("validation", self._scored_network(), self.preprocessing)
+        validation = evaluate(predictions, self.task)
+        epoch = Epoch(
+            epoch=number,
+            step=self.done,
+            loss=self.losses.read(),
+            learning_rate=self._learning_rate(),
+            validation=validation,
+        )
+        self.history.append(epoch)
+        self.agreement.from_main(self._write_epoch)
+        self._log({f"validation/{name}": value for name, value in validation.items()})
+        chosen = self.config.selection_metric
+        self.bar.write(f"epoch {number}: loss {epoch.loss:.4f}, {metric_title(chosen)} {validation[chosen]:.4f}")
+
+    def _write_epoch(self) -> None:
+        if kept_epoch(self.history, self.config) is self.history[-1]:
+            save_model(self.state.scored, self.folder.model, self.preprocessing, self.task)
+        write_history(self.history, self.folder.root)
+
+    def _scored_network(self) -> nn.Module:
+        """Return the network to evaluate, with the batch statistics that are saved: those of process 0."""
+        if self.accelerator.num_processes > 1:
+            for buffer in self.state.scored.buffers():
+                buffer.copy_(broadcast(buffer))
+        return self.state.scored
+
+    def _predict(self, split: str, model: nn.Module, preprocessing: Preprocessing, symmetries: int = 1) -> Predictions:
+        loader = self.inputs.evaluation[split]
+        share = math.ceil(self.inputs.images[split] / self.accelerator.num_processes)
+        rounds = math.ceil(share / self.config.eval_batch_size)
+        watched = cast(Loader, WatchedLoader(loader, rounds, self._watch))
+        with explain_memory(
+            f"evaluation of {self.config.eval_batch_size} images at once", "Lower eval_batch_size; --resume takes it."
+        ):
+            return predict(model, watched, preprocessing, self.accelerator, split, symmetries)
+
+    def _memory_advice(self, what: str) -> tuple[str, str]:
+        return what, (
+            f"Raise accumulation above {self.split.accumulation}, use more processes, lower batch_size, train_size or "
+            "image_size, or compute in bf16."
+        )
+
+    def _finish(self) -> TrainingResult:
+        """Measure the kept model, read back from its folder, so that the figures are those of the files."""
+        result = self._score()
+        self.agreement.from_main(lambda: self._write_results(result))
         self.accelerator.end_training()
         self.say(result.report())
         return result
 
-    def _open_folder(self) -> None:
-        """Make the folder only now that every input has been found good."""
-        if self.accelerator.is_main_process:
-            self.folder.create()
-        self.accelerator.wait_for_everyone()
-        self.accelerator.init_trackers(self.folder.logs.name, self.config.to_dict())
-
-    def _run_epoch(self, number: int, bar: tqdm) -> Epoch:
-        """Train for one epoch and evaluate on the validation split."""
-        started = time.perf_counter()
-        bar.set_description(f"epoch {number}/{self.config.epochs}")
-        loss = self._train_epoch(number, bar)
-        validation = dict(evaluate(self._validate()))
-        epoch = Epoch(epoch=number, loss=loss, validation=validation, seconds=time.perf_counter() - started)
-        shown = ", ".join(
-            f"{METRICS[name].title} {value:.4f}" for name, value in validation.items() if METRICS[name].headline
-        )
-        if self.accelerator.is_main_process:
-            bar.write(f"epoch {number}: loss {loss:.4f}, validation {shown}")
-        self.accelerator.log({f"validation/{name}": value for name, value in validation.items()}, step=bar.n)
-        return epoch
-
-    def _train_epoch(self, number: int, bar: tqdm) -> float:
-        """Take one optimiser step per batch; return the mean loss over all processes."""
-        self.model.train()
-        self.batches.epoch = number
-        running = RunningLoss(first_step=(number - 1) * len(self.batches) + 1)
-        for count, batch in enumerate(read_batches(self.training_loader), start=1):
-            pixels = batch.pixels.to(self.accelerator.device, non_blocking=True)
-            targets = batch.targets.to(self.accelerator.device, non_blocking=True)
-            loss = binary_cross_entropy_with_logits(self.model(normalise(pixels, self.preprocessing)), targets)
-            self.accelerator.backward(loss)
-            self.optimiser.step()
-            self.schedule.step()
-            self.optimiser.zero_grad()
-            running.add(loss)
-            bar.update()
-            if count % self.config.log_every == 0:
-                self._show(running.mean(), bar)
-        mean = torch.tensor(running.mean(), device=self.accelerator.device)
-        return self.accelerator.gather(mean).mean().item()
-
-    def _show(self, loss: float, bar: tqdm) -> None:
-        bar.set_postfix(loss=f"{loss:.4f}")
-        rate = self.schedule.get_last_lr()[0]
-        self.accelerator.log({"train/loss": loss, "train/learning_rate": rate}, step=bar.n)
-
-    def _validate(self) -> Predictions:
-        model = self.accelerator.unwrap_model(self.model)
-        if self.accelerator.num_processes > 1:
-            # Each process has its own batch statistics; all must evaluate with those that are saved.
-            for buffer in model.buffers():
-                buffer.copy_(broadcast(buffer))
-        return predict(model, self.validation_loader, self.preprocessing, self.accelerator, "validation")
-
-    def _is_better(self, epoch: Epoch, best: Epoch) -> bool:
-        name = self.config.best_metric
-        gain = epoch.validation[name] - best.validation[name]
-        return gain > 0 if METRICS[name].higher_is_better else gain < 0
-
-    def _save_model(self) -> None:
-        if self.accelerator.is_main_process:
-            model = self.accelerator.unwrap_model(self.model)
-            save_model(model, self.folder.model, self.preprocessing, self.label_names)
-        self.accelerator.wait_for_everyone()
-
-    def _test(self, history: list[Epoch], best: Epoch, started: float) -> TrainingResult:
-        """Measure the saved model, read back from its folder, so that the figures are those of the files."""
+    def _score(self) -> TrainingResult:
+        config = self.config
         saved = load_model(self.folder.model)
-        model = saved.model.to(self.accelerator.device).to(memory_format=torch.channels_last)
-        predictions = predict(model, self.test_loader, saved.preprocessing, self.accelerator, "test")
+        model = self._place(saved.model)
+        splits = {
+            name: self._predict(name, model, saved.preprocessing, config.eval_symmetries)
+            for name in self.inputs.evaluation
+        }
+        validation, test = splits["validation"], splits.get("test")
+        thresholds = tune_thresholds(validation) if config.tune_thresholds and self.task.label_outputs else None
         return TrainingResult(
-            config=self.config,
-            history=tuple(history),
-            best_epoch=best.epoch,
-            test=dict(evaluate(predictions)),
-            test_average_precision=label_precisions(predictions, self.label_names),
-            images=self.images,
-            processes=self.accelerator.num_processes,
-            precision=self.accelerator.mixed_precision,
-            seconds=time.perf_counter() - started,
+            recipe=self.recipe,
+            config=config,
+            data=DataSummary(
+                source=self.data.source,
+                label_names=self.task.label_names,
+                scene_names=self.task.scene_names,
+                images=self.inputs.images,
+            ),
+            model=ModelSummary(
+                name=config.model,
+                architecture=timm_settings(model)["architecture"],
+                parameters=sum(parameter.numel() for parameter in model.parameters()),
+                weights=config.weights,
+                image_size=saved.preprocessing.image_size,
+            ),
+            task=self.task.kind,
+            history=tuple(self.history),
+            scored_epoch=kept_epoch(self.history, config).epoch,
+            scores=score(validation, test, self.task),
+            tuned=None if thresholds is None else tuned_scores(validation, test, self.task, thresholds),
+            eval_symmetries=config.eval_symmetries,
+            labels=label_scores(test or validation, self.task, thresholds),
+            run=self._summary(),
         )
 
+    def _summary(self) -> RunSummary:
+        return RunSummary(
+            processes=self.split.processes,
+            precision=self.accelerator.mixed_precision,
+            device=str(self.accelerator.device),
+            batch={
+                "global": self.split.images,
+                "per_process": self.split.images // self.split.processes,
+                "accumulation": self.split.accumulation,
+            },
+            seconds=time.perf_counter() - self.started,
+            resumed=self.resumed,
+        )
 
-def _refuse_other_splits(data: DatasetDict) -> None:
-    for name in SPLITS:
-        if name not in data:
-            raise ConfigurationError(
-                f"there is no {name} split, only {', '.join(data)}",
-                "Load a classification protocol, such as ratio20.",
-            )
-        if not len(data[name]):
-            raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
+    def _write_results(self, result: TrainingResult) -> None:
+        if result.tuned is not None:
+            store_thresholds(self.folder.model, result.tuned.thresholds)
+        draw_curves(self.history, self.folder.curves, result.scored_epoch)
+        # Last of all: this file tells that the run has ended.
+        result.save(self.folder.results)
+
+
+def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return values as JSON gives them back, so that they can be compared with stored ones."""
+    return json.loads(json.dumps(values))

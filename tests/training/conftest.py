@@ -1,7 +1,10 @@
 """Small pictures whose labels can be seen in them, settings of a run that takes a second, and one finished run."""
 
 import io
-from collections.abc import Callable, Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from mlrsnet_hf.training import TrainingConfig, TrainingResult, train
+from mlrsnet_hf.training.task import TrainingData
 
 MakeConfig = Callable[..., TrainingConfig]
 
@@ -26,7 +30,10 @@ QUICK = {
     "eval_batch_size": 4,
     "log_every": 2,
     "cpu_threads": 1,
+    "trackers": (),
 }
+
+MakeData = Callable[..., TrainingData]
 
 
 def draw_picture(labels: list[int], seed: int, size: tuple[int, int] = (48, 48)) -> Image.Image:
@@ -90,6 +97,24 @@ def data() -> DatasetDict:
     )
 
 
+@pytest.fixture(scope="session")
+def as_training_data() -> MakeData:
+    """The function that makes the trainer's data of splits."""
+
+    def make(splits: Mapping[str, Dataset], **source: object) -> TrainingData:
+        return TrainingData(
+            splits=dict(splits), label_names=tuple(LABELS), scene_names=(), source={"fingerprint": "a", **source}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def training_data(data: DatasetDict, as_training_data: MakeData) -> TrainingData:
+    """The pictures as the trainer takes them."""
+    return as_training_data(data)
+
+
 def damage(split: Dataset, position: int) -> Dataset:
     """Return the split with one image file cut short."""
     rows = split.cast_column("image", ImageFeature(decode=False)).to_list()
@@ -114,7 +139,33 @@ def make_config(tmp_path: Path) -> MakeConfig:
 
 
 @pytest.fixture(scope="session")
-def run(data: DatasetDict, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+def run(training_data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A finished run of a network that learns the pictures."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    return train(TrainingConfig(**QUICK | {"epochs": 4, "learning_rate": 3e-3, "output_dir": folder}), data)
+    changes = {"epochs": 4, "learning_rate": 3e-3, "ema": 0.0, "trackers": ("tensorboard",), "output_dir": folder}
+    return train(TrainingConfig(**QUICK | changes), training_data)
+
+
+RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
+
+
+@pytest.fixture(scope="session")
+def run_processes() -> RunProcesses:
+    """The function that does runs in processes of their own; see doomed_runs.py. Returns exit codes and outcry."""
+
+    def do(runs: list[dict]) -> tuple[list[list[int]], str]:
+        script = [sys.executable, str(Path(__file__).with_name("doomed_runs.py"))]
+        done = subprocess.run(script, input=json.dumps(runs), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    return do
+
+
+@pytest.fixture(scope="session")
+def saved_data(data: DatasetDict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures in a folder, one saved dataset per split."""
+    folder = tmp_path_factory.mktemp("saved") / "pictures"
+    for name, split in data.items():
+        split.save_to_disk(str(folder / name))
+    return folder

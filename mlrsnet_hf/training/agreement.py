@@ -1,0 +1,107 @@
+"""What one process learns by itself, all must know before they meet in the next collective operation."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed
+from accelerate import Accelerator
+
+from mlrsnet_hf.errors import ImageError, MLRSNetError
+from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
+
+Outcome = TypeVar("Outcome")
+Watch = Callable[[MLRSNetError | None], object]
+"""Takes this process's error, if it has one; raises on every process or on none."""
+
+
+class Agreement:
+    """Talks from host to host (gloo), about 0.1 ms a word, so that no device has to be waited for.
+
+    Args:
+        accelerator: Knows the processes.
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.processes = accelerator.num_processes
+        self.is_main = accelerator.is_main_process
+        self._group: Any = torch.distributed.new_group(backend="gloo") if self.processes > 1 else None
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Return for each flag whether a process has raised it. All processes must ask."""
+        if self.processes == 1:
+            return flags
+        votes = torch.tensor(flags, dtype=torch.uint8)
+        torch.distributed.all_reduce(votes, torch.distributed.ReduceOp.MAX, group=self._group)
+        return tuple(bool(vote) for vote in votes)
+
+    def from_main(self, act: Callable[[], Outcome]) -> Outcome:
+        """Return, or raise, on every process what an act of the main process gives. All processes must ask.
+
+        Raises:
+            MLRSNetError: The act raised it.
+        """
+        if self.processes == 1:
+            return act()
+        outcome: list[Any] = [None, None]
+        if self.is_main:
+            try:
+                outcome[0] = act()
+            except MLRSNetError as error:
+                outcome[1] = error
+        torch.distributed.broadcast_object_list(outcome, src=0, group=self._group)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
+    def raise_error(self, error: MLRSNetError | None) -> None:
+        """Raise this process's error, or else that of another. All processes must ask.
+
+        Raises:
+            MLRSNetError: A process has one.
+        """
+        if error is not None and self.processes == 1:
+            raise error
+        if self.processes > 1:
+            errors: list[MLRSNetError | None] = [None] * self.processes
+            torch.distributed.all_gather_object(errors, error, group=self._group)
+            for other in errors:
+                if other is not None:
+                    raise error or other
+
+
+class WatchedLoader:
+    """This process's batches of a split; before each, all processes agree that none must stop.
+
+    A process that read no further than its own error or signal would leave the others waiting for its predictions.
+
+    Args:
+        loader: Of `Batch`es.
+        rounds: The most batches that any process has.
+        watch: Is told at each round.
+    """
+
+    def __init__(self, loader: Loader, rounds: int, watch: Watch) -> None:
+        self.loader = loader
+        self.dataset = loader.dataset
+        self.rounds = rounds
+        self.watch = watch
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = read_batches(self.loader)
+        for _ in range(self.rounds):
+            batch, error = take(batches)
+            self.watch(error)
+            if batch is not None:
+                yield batch
+
+
+def take(batches: Iterator[Batch]) -> tuple[Batch | None, ImageError | None]:
+    """Return the next batch, or None after the last, or the error in its place."""
+    try:
+        return next(batches, None), None
+    except ImageError as error:
+        return None, error

@@ -1,0 +1,115 @@
+"""The course of a run as a picture: loss, learning rate and validation metrics by epoch."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.training.evaluators import metric_text
+from mlrsnet_hf.training.history import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES_FILE = "curves.png"
+
+DOTS_PER_INCH = 160
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "0.4",
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+}
+# Distinct for colour-blind readers too (Okabe and Ito 2008).
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def draw_curves(history: Sequence[Epoch], path: Path, scored_epoch: int | None = None) -> None:
+    """Write `curves_figure` as a PNG file, whole or not at all; one that is there is replaced.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    figure = curves_figure(history, scored_epoch)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+
+
+def curves_figure(history: Sequence[Epoch], scored_epoch: int | None = None) -> "Figure":
+    """Draw loss, learning rate and validation metrics by epoch.
+
+    Matplotlib is imported here, not with the module, and needs no window system.
+
+    Args:
+        history: One epoch or more.
+        scored_epoch: The epoch whose model is kept, marked by a line; the legend gives the metrics' values there, or
+            at the last epoch.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.6, 4), layout="constrained")
+        axes = figure.subplot_mosaic([["loss", "metrics"], ["rate", "metrics"]], width_ratios=[1, 1.5])
+        _draw_line(axes["loss"], history, [epoch.loss for epoch in history], "Training loss")
+        _draw_line(axes["rate"], history, [epoch.learning_rate for epoch in history], "Learning rate")
+        _draw_metrics(axes["metrics"], history, scored_epoch)
+        for name in ("rate", "metrics"):
+            axes[name].set_xlabel("epoch")
+    return figure
+
+
+def _draw_line(axes: "Axes", history: Sequence[Epoch], values: Sequence[float], title: str) -> None:
+    axes.plot([epoch.epoch for epoch in history], values, _marker(history), color=_COLOURS[0])
+    axes.set_ylim(bottom=0)
+    axes.set_title(title)
+    _set_axes(axes, history)
+
+
+def _draw_metrics(axes: "Axes", history: Sequence[Epoch], scored_epoch: int | None) -> None:
+    numbers = [epoch.epoch for epoch in history]
+    shown = next((epoch for epoch in history if epoch.epoch == scored_epoch), history[-1])
+    # The legend in the order of the curves at that epoch, which need not be sought by colour then.
+    ranked = sorted(shown.validation, key=lambda name: -np.nan_to_num(shown.validation[name]))
+    colours = dict(zip(shown.validation, itertools.cycle(_COLOURS), strict=False))
+    for name in ranked:
+        values = [epoch.validation[name] for epoch in history]
+        label = metric_text(name, shown.validation[name])
+        axes.plot(numbers, values, _marker(history), color=colours[name], label=label)
+    if scored_epoch is not None:
+        axes.axvline(scored_epoch, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
+    axes.set_title("Validation" if scored_epoch is None else f"Validation, model of epoch {scored_epoch}")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _set_axes(axes, history)
+
+
+def _marker(history: Sequence[Epoch]) -> str:
+    """Return a format with a dot for each epoch, while these can be told apart."""
+    return "o-" if len(history) <= 40 else "-"
+
+
+def _set_axes(axes: "Axes", history: Sequence[Epoch]) -> None:
+    """Show whole epochs only, and values in the fewest digits."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,0 +1,147 @@
+"""The columns of any dataset as `id`, `image`, `labels` and `scene`; image files are never copied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Image, Value
+from datasets import Sequence as ListFeature
+
+from mlrsnet_hf.errors import ConfigurationError, name_alternatives
+from mlrsnet_hf.training.data_config import DataConfig
+from mlrsnet_hf.training.label_forms import IdColumn, holds_scenes, list_entry, read_labels, read_scenes
+
+Splits = Mapping[str, Dataset]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What was found in the columns of a dataset's splits."""
+
+    splits: Splits
+    """With the columns `id`, `image`, `labels` and, where scenes are known, `scene`."""
+    labels: IdColumn | None
+    scenes: IdColumn | None
+    ids_from: str
+    """Where the ids come from, in words."""
+
+
+def read_columns(splits: Splits, config: DataConfig) -> Columns:
+    """Find, check and rename the columns.
+
+    Args:
+        splits: In the order train, validation, test, as far as they are there.
+        config: Names the columns.
+
+    Raises:
+        ConfigurationError: A column is missing or does not hold what it should; two rows of a split have one id.
+    """
+    _require_columns(splits, config)
+    images = {name: _with_images(split, config.image_column) for name, split in splits.items()}
+    labels = read_labels(splits, config.labels_column) if config.labels_column is not None else None
+    scene_column = config.scene_column or _default_scene_column(splits)
+    scenes = read_scenes(splits, scene_column) if scene_column is not None else None
+    ids, ids_from = _find_ids(images, config)
+    standard = {}
+    for name, split in images.items():
+        kept = {config.image_column: "image"}
+        if labels is not None and labels.stored:
+            kept[str(config.labels_column)] = "labels"
+        if scenes is not None and scenes.stored:
+            kept[str(scene_column)] = "scene"
+        if ids_from == "column 'id'" and split.features["id"] == Value("string"):
+            kept["id"] = "id"
+        split = split.select_columns(list(kept)).rename_columns({old: new for old, new in kept.items() if old != new})
+        if "id" not in kept:
+            split = split.add_column("id", ids[name], feature=Value("string"))
+        standard[name] = _with_ids(_with_ids(split, "labels", labels, name), "scene", scenes, name)
+    return Columns(standard, labels, scenes, ids_from)
+
+
+def _with_ids(split: Dataset, column: str, found: IdColumn | None, name: str) -> Dataset:
+    """Add a column of label lists or scenes, unless the split has it already or has none."""
+    if column in split.column_names or (found is None and column == "scene"):
+        return split
+    if found is None:
+        return split.add_column(column, [[]] * len(split), feature=ListFeature(Value("int64")))
+    classes = ClassLabel(names=list(found.names))
+    feature = ListFeature(classes) if column == "labels" else classes
+    return split.add_column(column, found.ids[name], feature=feature)
+
+
+def _require_columns(splits: Splits, config: DataConfig) -> None:
+    for setting, column in config.columns().items():
+        for name, split in splits.items():
+            if column is not None and column not in split.column_names:
+                raise ConfigurationError(
+                    f"the {name} split has no column {column!r} ({setting}), only {', '.join(split.column_names)}",
+                    _column_remedy(split, setting, column),
+                )
+
+
+def _column_remedy(split: Dataset, setting: str, column: str) -> str:
+    """Return the way out: the only columns of a fitting type, or those with near names."""
+    fits = {
+        "image_column": lambda feature: isinstance(feature, Image),
+        "labels_column": lambda feature: list_entry(feature) is not None,
+        "scene_column": holds_scenes,
+        "id_column": holds_scenes,
+    }[setting]
+    fitting = [name for name, feature in split.features.items() if fits(feature)]
+    option = f"--{setting.replace('_', '-')}"
+    if len(fitting) == 1:
+        return f"Pass {option} {fitting[0]}."
+    return f"Name it with {option}. {name_alternatives(column, fitting or split.column_names)}"
+
+
+def _with_images(split: Dataset, column: str) -> Dataset:
+    """Return the split with a column of images, made of paths or of the bytes of files."""
+    feature = split.features[column]
+    if isinstance(feature, Image):
+        return split
+    is_struct = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+    if is_struct or (isinstance(feature, Value) and feature.dtype in ("string", "binary")):
+        return split.cast_column(column, Image())
+    raise ConfigurationError(
+        f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column)
+    )
+
+
+def _default_scene_column(splits: Splits) -> str | None:
+    known = all("scene" in split.column_names and holds_scenes(split.features["scene"]) for split in splits.values())
+    return "scene" if known else None
+
+
+def _find_ids(splits: Splits, config: DataConfig) -> tuple[dict[str, list[str]], str]:
+    """Return the ids of every split, and where they come from."""
+    column = config.id_column
+    if column is None and all("id" in split.column_names for split in splits.values()):
+        column = "id"
+    if column is not None:
+        ids = {name: [str(value) for value in split[column][:]] for name, split in splits.items()}
+        for name, values in ids.items():
+            _refuse_duplicates(values, column, name)
+        return ids, f"column {column!r}"
+    files = {name: _file_names(split, config.image_column) for name, split in splits.items()}
+    if all(None not in names and len(set(names)) == len(names) for names in files.values()):
+        return {name: [str(file) for file in names] for name, names in files.items()}, "the files' names"
+    return {name: [f"{name}/{row}" for row in range(len(split))] for name, split in splits.items()}, "the rows' numbers"
+
+
+def _refuse_duplicates(ids: Sequence[str], column: str, split: str) -> None:
+    rows: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if name in rows:
+            raise ConfigurationError(
+                f"the {split} split has the id {name!r} (column {column!r}) in the rows {rows[name]} and {row}",
+                "Give each image an id of its own, or name another id_column.",
+            )
+        rows[name] = row
+
+
+def _file_names(split: Dataset, column: str) -> list[str | None]:
+    """Return the names of the image files, without reading a file."""
+    flat: Any = split.select_columns([column]).cast_column(column, Image(decode=False)).flatten()
+    paths = flat.select_columns([f"{column}.path"])[f"{column}.path"][:]
+    return [PurePosixPath(path.replace("\\", "/")).name if path else None for path in paths]

@@ -1,0 +1,204 @@
+"""Any image dataset that `datasets` loads, as the splits of a training run."""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets.exceptions import DatasetsError
+
+from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
+from mlrsnet_hf.training.data_columns import Columns, Splits, read_columns
+from mlrsnet_hf.training.data_config import MLRSNET, DataConfig
+from mlrsnet_hf.training.task import TrainingData
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+"""Names under which a validation split is found if none is given."""
+
+
+def load_training_data(config: DataConfig, say: Callable[[str], None] | None = None) -> TrainingData:
+    """Load the dataset of a run.
+
+    Args:
+        config: Names it and its parts.
+        say: Is told what was found; by default it is printed, by the first process alone.
+
+    Raises:
+        MLRSNetError: The dataset cannot be loaded, or lacks a split or column, or holds what is no label.
+    """
+    with _quiet_builder():
+        loaded = _load(config)
+    return make_training_data(loaded, config, say)
+
+
+def make_training_data(
+    loaded: Mapping[str, Dataset], config: DataConfig, say: Callable[[str], None] | None = None
+) -> TrainingData:
+    """Return the splits of a loaded dataset in the one form that training takes; see `load_training_data`."""
+    say = say or _print_once
+    chosen = _choose_splits(loaded, config)
+    columns = read_columns(chosen, config)
+    splits = dict(columns.splits)
+    held_out = 0
+    if "validation" not in splits:
+        splits = _hold_out(splits, config)
+        held_out = len(splits["validation"])
+    repaired = _count_repaired(chosen)
+    for line in _report(splits, columns, held_out, repaired, config):
+        say(line)
+    local = config.dataset != MLRSNET and Path(config.dataset).exists()
+    return TrainingData(
+        splits=splits,
+        label_names=columns.labels.names if columns.labels else (),
+        scene_names=columns.scenes.names if columns.scenes else (),
+        source={
+            # A path would tell readers of a published card of this machine.
+            "dataset": Path(config.dataset).absolute().name if local else config.dataset,
+            "hub_id": None if local or config.dataset == MLRSNET else config.dataset,
+            "protocol": (config.protocol or DEFAULT_PROTOCOL) if config.dataset == MLRSNET else config.protocol,
+            "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
+            "held_out": held_out,
+            "labels": config.labels if config.dataset == MLRSNET else None,
+            "repaired": repaired,
+            "fingerprint": _fingerprint(splits),
+        },
+    )
+
+
+def _load(config: DataConfig) -> Mapping[str, Dataset]:
+    path = Path(config.dataset)
+    try:
+        if config.dataset == MLRSNET:
+            return load_dataset(
+                MLRSNET,
+                config.protocol or DEFAULT_PROTOCOL,
+                data_dir=config.data_dir,
+                seed=config.split_seed,
+                labels=config.labels,
+            )
+        if path.is_file() and path.suffix == ".parquet":
+            return load_dataset("parquet", data_files={"train": str(path)})
+        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+            saved = load_from_disk(str(path))
+            return saved if isinstance(saved, DatasetDict) else {"train": saved}
+        return load_dataset(config.dataset, config.protocol, data_dir=config.data_dir)
+    except MLRSNetError:
+        raise
+    # `datasets` raises these for what it does not find, cannot reach or cannot read.
+    except (DatasetsError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"dataset {config.dataset!r} cannot be loaded: {' '.join(str(error).split()).rstrip('.')}",
+            "Give 'mlrsnet', a dataset on the Hub, or a folder or Parquet file; protocol names its configuration.",
+        ) from error
+
+
+def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
+    """Return the splits by their part in training, without a validation or test split that is not there."""
+    validation = config.validation_split or next((name for name in VALIDATION_NAMES if name in loaded), None)
+    test = config.test_split or ("test" if "test" in loaded else None)
+    names = {"train": config.train_split, "validation": validation, "test": test}
+    chosen: dict[str, Dataset] = {}
+    for part, name in names.items():
+        if name is None:
+            continue
+        if name not in loaded:
+            raise UnknownNameError(
+                f"dataset {config.dataset!r} has no split {name!r} ({part}_split)", name_alternatives(name, loaded)
+            )
+        if list(names.values()).count(name) > 1:
+            raise ConfigurationError(
+                f"split {name!r} is given twice, as {' and '.join(p for p in names if names[p] == name)}",
+                "Scores of images that were trained on or chosen by say nothing: give each part its own.",
+            )
+        if not len(loaded[name]):
+            raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
+        chosen[part] = loaded[name]
+    return chosen
+
+
+def _hold_out(splits: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
+    """Return the splits with a validation split drawn from train, by seed and ids alone."""
+    train = splits["train"]
+    count = max(1, round(config.validation_share * len(train)))
+    if count == len(train):
+        raise ConfigurationError(
+            f"the {config.train_split} split holds {len(train)} images, too few to hold some out for validation",
+            "Add images, or name a validation_split.",
+        )
+    keys = [hashlib.sha256(f"{config.split_seed}/{name}".encode()).digest() for name in train["id"][:]]
+    order = sorted(range(len(train)), key=keys.__getitem__)
+    parts = {"train": train.select(sorted(order[count:])), "validation": train.select(sorted(order[:count]))}
+    return parts | {name: split for name, split in splits.items() if name != "train"}
+
+
+def _count_repaired(splits: Splits) -> int | None:
+    """Return how many images carry repaired labels; None where the dataset does not tell."""
+    if not all("repaired" in split.column_names for split in splits.values()):
+        return None
+    return sum(sum(split["repaired"][:]) for split in splits.values())
+
+
+def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | None, config: DataConfig) -> Iterator[str]:
+    """Yield the lines that say what was found."""
+    parts = [f"{len(split):,} {name}" for name, split in splits.items()]
+    if columns.labels:
+        parts.append(f"{len(columns.labels.names)} labels (column {config.labels_column!r}: {columns.labels.form})")
+    if columns.scenes:
+        parts.append(f"{len(columns.scenes.names)} scenes")
+    yield f"data: {', '.join(parts)}; ids from {columns.ids_from}"
+    if held_out:
+        yield f"data: no validation split, so {held_out:,} training images are held out, drawn by split_seed"
+    if "test" not in splits:
+        yield "data: no test split, so the scores will be those of the validation split, which chooses the epoch"
+    if columns.ids_from.startswith("column"):
+        yield from _report_overlap(splits)
+    if repaired and config.dataset == MLRSNET:
+        rows = sum(len(split) for split in splits.values())
+        yield f"{repaired:,} of {rows:,} images carry repaired labels; --labels as-published keeps the published ones."
+
+
+def _report_overlap(splits: Splits) -> Iterator[str]:
+    ids = {name: set(split["id"][:]) for name, split in splits.items()}
+    for other in ("validation", "test"):
+        shared = ids["train"] & ids.get(other, set())
+        if shared:
+            yield (
+                f"data: {len(shared):,} ids stand in train and in {other}, such as {min(shared)!r}: if they are the "
+                "same images, the scores are too good"
+            )
+
+
+def _fingerprint(splits: Splits) -> str:
+    """Return a hash of the ids, labels and scenes of every split, the same wherever the dataset lies."""
+    digest = hashlib.sha256()
+    for name, split in splits.items():
+        digest.update(f"{name}\n".encode())
+        columns = [split[column][:] for column in ("id", "labels", "scene") if column in split.column_names]
+        for row in zip(*columns, strict=True):
+            digest.update(f"{row!r}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _quiet_builder() -> Iterator[None]:
+    """Leave out the builder's warning of repaired labels, which the report repeats with the option's name."""
+    logger = logging.getLogger("mlrsnet_hf.dataset.builder")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "repaired labels" not in str(record.msg)
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+def _print_once(line: str) -> None:
+    """Print, unless another process of the run does."""
+    if os.environ.get("RANK", "0") == "0":
+        print(line, flush=True)

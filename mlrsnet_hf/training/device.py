@@ -1,0 +1,135 @@
+"""Where a run computes: device, processes, precision, and how a batch is split over them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import (
+    DistributedType,
+    ProjectConfiguration,
+    set_seed,
+)
+from accelerate.utils.memory import should_reduce_batch_size
+
+from mlrsnet_hf.cores import available_cores
+from mlrsnet_hf.errors import ConfigurationError, OutOfMemoryError
+from mlrsnet_hf.training.config import TrainingConfig
+
+_WHOLE_MODELS = (
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_XPU,
+    DistributedType.MULTI_NPU,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSplit:
+    """How the images of one optimiser step are dealt out."""
+
+    images: int
+    """Of the whole step."""
+    processes: int
+    accumulation: int
+
+    @property
+    def part(self) -> int:
+        """Images that a process sees at once."""
+        return self.images // (self.processes * self.accumulation)
+
+    def __str__(self) -> str:
+        """Return the product that a person can check."""
+        factors = ((self.processes, "process"), (self.accumulation, "part"), (self.part, "image"))
+        return f"of {self.images} = {' x '.join(_counted(number, noun) for number, noun in factors)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
+
+
+def make_accelerator(config: TrainingConfig, logs: Path) -> Accelerator:
+    """Return Accelerate's view of the devices, with this process's threads and seed set.
+
+    Args:
+        config: The settings.
+        logs: Where trackers write.
+
+    Raises:
+        ConfigurationError: The device cannot compute in the precision, Accelerate would split the model or the batch
+            in its own way, or a tracker is not known.
+    """
+    folders = ProjectConfiguration(project_dir=str(logs), logging_dir=str(logs))
+    try:
+        accelerator = Accelerator(
+            mixed_precision=config.precision,
+            log_with=list(config.trackers) or None,
+            project_config=folders,
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            f"precision={config.precision!r} cannot be used here: {error}", "Give another one, or none at all."
+        ) from error
+    _refuse_split_models(accelerator)
+    _take_over_accumulation(accelerator, config)
+    _set_threads(accelerator, config)
+    set_seed(config.seed)
+    return accelerator
+
+
+def _refuse_split_models(accelerator: Accelerator) -> None:
+    if accelerator.distributed_type not in _WHOLE_MODELS:
+        raise ConfigurationError(
+            f"Accelerate is set to {accelerator.distributed_type.value}, which spreads a model over the devices",
+            "Run `accelerate config` anew without it: each device holds the whole model here.",
+        )
+
+
+def _take_over_accumulation(accelerator: Accelerator, config: TrainingConfig) -> None:
+    """Let the training step weigh its parts; Accelerate would divide each loss by its own count of them."""
+    theirs = accelerator.gradient_accumulation_steps
+    if theirs not in (1, config.accumulation):
+        raise ConfigurationError(
+            f"Accelerate's gradient_accumulation_steps={theirs} contradicts accumulation={config.accumulation}",
+            f"Give --accumulation {theirs}, or leave Accelerate's at 1; batch_size counts the images of all parts.",
+        )
+    accelerator.gradient_accumulation_steps = 1
+
+
+def _set_threads(accelerator: Accelerator, config: TrainingConfig) -> None:
+    if accelerator.device.type == "cpu":
+        # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
+        share = max(1, available_cores() // accelerator.num_processes)
+        torch.set_num_threads(config.cpu_threads or share)
+
+
+def describe(accelerator: Accelerator, split: BatchSplit) -> str:
+    """Return the line that says what a run truly computes with."""
+    device = accelerator.device
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else _counted(torch.get_num_threads(), "thread")
+    precision = accelerator.mixed_precision
+    arithmetic = "float32" if precision == "no" else f"{precision} with float32 weights"
+    return f"device {device} ({kind}), precision {precision} ({arithmetic}), batch {split}"
+
+
+@contextmanager
+def explain_memory(what: str, remedy: str) -> Iterator[None]:
+    """Turn the error of an allocator, of CUDA or of the CPU, into one that says what was too much.
+
+    Args:
+        what: What was done, such as "step 3".
+        remedy: What to lower.
+
+    Raises:
+        OutOfMemoryError: In place of the allocator's error.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or should_reduce_batch_size(error):
+            raise OutOfMemoryError(f"out of memory in {what}", remedy) from error
+        raise

@@ -1,0 +1,133 @@
+"""Batches read ahead of the training step, by threads of this process or by processes beside it."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from mlrsnet_hf.cores import available_cores
+from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.training.inputs.batch import Batch
+from mlrsnet_hf.training.inputs.batches import Draw, ShuffledBatches
+from mlrsnet_hf.training.inputs.split_images import Sample, SplitImages
+
+Batches = ShuffledBatches | Sequence[list[Draw]]
+
+_MOST_THREADS = 16
+"""More would wait for Python's lock."""
+_AHEAD = 4
+"""Batches made while a GPU is at work."""
+_BUILDERS = 2
+"""Batches made at the same time, so that one is decoded while another is put together and pinned."""
+
+
+class ThreadedLoader:
+    """`Batch`es made by threads, each batch by all of them.
+
+    Decoding and resizing leave Python's lock to others, and no batch has to travel from another process.
+
+    Args:
+        dataset: The images.
+        batches: Lists of draws, one per batch.
+        threads: Number of threads.
+        ahead: Batches that are made before they are asked for. With 0 the threads rest while the caller computes,
+            which is best where both need the same cores.
+        pin: Put the batches where a GPU can copy them from.
+    """
+
+    def __init__(self, dataset: SplitImages, batches: Batches, threads: int, ahead: int, pin: bool) -> None:
+        self.dataset = dataset
+        self.batches = batches
+        self.threads = threads
+        self.ahead = ahead
+        self.pin = pin
+
+    def __len__(self) -> int:
+        """Number of batches, or of optimiser steps where those have parts."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        pool, builders = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(_BUILDERS)
+        try:
+            if self.ahead:
+                yield from self._read_ahead(pool, builders)
+            else:
+                yield from (self._build(draws, pool) for draws in self.batches)
+        finally:
+            builders.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_ahead(self, pool: Executor, builders: Executor) -> Iterator[Batch]:
+        draws = iter(self.batches)
+        window: deque[Future[Batch]] = deque()
+        window.extend(builders.submit(self._build, some, pool) for some in islice(draws, self.ahead))
+        while window:
+            batch = window.popleft().result()
+            window.extend(builders.submit(self._build, some, pool) for some in islice(draws, 1))
+            yield batch
+
+    def _build(self, draws: list[Draw], pool: Executor) -> Batch:
+        # Many small shares: the threads end together although some images take longer.
+        samples = [sample for share in pool.map(self._read, _shares(draws)) for sample in share]
+        batch = self.dataset.batch(samples)
+        return batch.pin_memory() if self.pin else batch
+
+    def _read(self, draws: list[Draw]) -> list[Sample]:
+        return [self.dataset[draw] for draw in draws]
+
+
+Loader = ThreadedLoader | DataLoader
+
+
+def make_loader(images: SplitImages, batches: Batches, workers: int) -> Loader:
+    """Return the loader of `Batch`es (with workers, an `ImageError` may stand in place of one); see `read_batches`.
+
+    Args:
+        images: The split.
+        batches: Lists of draws, one per batch; iterated anew for each epoch.
+        workers: Processes that read. With 0, threads of this process do it, which is usually faster: ahead of the
+            training step where a GPU takes it, and between the steps where the step needs the cores itself.
+    """
+    gpu = torch.cuda.is_available()
+    if workers == 0:
+        return ThreadedLoader(images, batches, threads=_threads(), ahead=_AHEAD if gpu else 0, pin=gpu)
+    return DataLoader(
+        images,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=gpu,
+        persistent_workers=True,
+    )
+
+
+def read_batches(loader: Loader) -> Iterator[Batch]:
+    """Yield the loader's batches.
+
+    Raises:
+        ImageError: An image of the next batch cannot be read.
+    """
+    for batch in loader:
+        if isinstance(batch, ImageError):
+            raise batch
+        yield batch
+
+
+def _threads() -> int:
+    """Return this process's share of the machine's cores."""
+    # Set by torchrun and accelerate: how many of their processes this machine runs.
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(_MOST_THREADS, available_cores() // processes))
+
+
+def _shares(draws: list[Draw], size: int = 4) -> Iterable[list[Draw]]:
+    return (draws[start : start + size] for start in range(0, len(draws), size))
+
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - a Batch or an ImageError, which DataLoader's types do not foresee
+    return batch

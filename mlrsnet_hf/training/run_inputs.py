@@ -1,0 +1,107 @@
+"""The loaders of a run: shuffled and augmented for training, in order for evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import Accelerator
+from datasets import Dataset
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.evaluators import evaluation_loader
+from mlrsnet_hf.training.inputs import Loader, ShuffledBatches, SplitImages, make_loader
+from mlrsnet_hf.training.preprocessing import Preprocessing
+from mlrsnet_hf.training.task import Task, TrainingData
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """This process's share of every split."""
+
+    batches: ShuffledBatches
+    training: Loader
+    evaluation: dict[str, Loader]
+    """`validation`, and `test` if there is one."""
+    images: dict[str, int]
+    """Of each split."""
+    ids: list[str]
+    """Of the training split, by row."""
+
+    def step_ids(self, epoch: int, step: int) -> list[str]:
+        """Return the ids of the images of a step of an epoch, over all processes.
+
+        Args:
+            epoch: From 1.
+            step: Of the epoch, from 0.
+        """
+        return [self.ids[row] for row in self.batches.step_rows(epoch, step)]
+
+
+def make_inputs(
+    config: TrainingConfig,
+    data: TrainingData,
+    task: Task,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+    cache_folder: Path,
+) -> RunInputs:
+    """Open the splits, decode what the cache shall hold, and share the batches among the processes.
+
+    Args:
+        config: The settings.
+        data: The splits.
+        task: What is learnt.
+        preprocessing: The model's.
+        accelerator: Knows the processes.
+        cache_folder: Of decoded images, if they are kept on the disk.
+
+    Raises:
+        ConfigurationError: A split is missing or empty, or the processes cannot share the batch.
+        ImageError: An image cannot be read.
+    """
+    _refuse_missing_splits(data)
+    training = _training_images(config, data.splits["train"], task, preprocessing)
+    evaluation = {
+        name: SplitImages(data.splits[name], task, preprocessing.evaluation_transform())
+        for name in ("validation", "test")
+        if name in data.splits
+    }
+    for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
+        images.cache(config.cache, config.cache_megabytes, cache_folder, accelerator.is_main_process)
+    batches = ShuffledBatches(
+        len(training),
+        config.batch_size,
+        config.seed,
+        accelerator.process_index,
+        accelerator.num_processes,
+        config.accumulation,
+    )
+    return RunInputs(
+        batches=batches,
+        training=make_loader(training, batches, config.num_workers),
+        evaluation={
+            name: evaluation_loader(images, config.eval_batch_size, config.num_workers, accelerator)
+            for name, images in evaluation.items()
+        },
+        images={name: len(split) for name, split in data.splits.items()},
+        ids=training.ids,
+    )
+
+
+def _training_images(config: TrainingConfig, split: Dataset, task: Task, preprocessing: Preprocessing) -> SplitImages:
+    size = config.train_size or preprocessing.image_size
+    augment = Augmentation(size, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
+    return SplitImages(split, task, StoredTransform(size), augment, config.seed)
+
+
+def _refuse_missing_splits(data: TrainingData) -> None:
+    for name in ("train", "validation"):
+        if name not in data.splits:
+            raise ConfigurationError(
+                f"there is no {name} split, only {', '.join(data.splits)}",
+                "Load a classification protocol, such as ratio20.",
+            )
+    for name, split in data.splits.items():
+        if not len(split):
+            raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")

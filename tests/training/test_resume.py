@@ -1,0 +1,230 @@
+"""A run that was stopped, anyhow and anywhere, ends as the run that never was."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from datasets import Dataset
+
+from mlrsnet_hf.errors import EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError
+from mlrsnet_hf.files import only_writer
+from mlrsnet_hf.training import TrainingConfig, train
+from mlrsnet_hf.training.task import TrainingData
+from mlrsnet_hf.training.train_step import TrainStep
+
+MakeConfig = Callable[..., TrainingConfig]
+RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
+
+# 3 epochs of 4 steps, with dropout and batch statistics.
+SETTINGS = {
+    **{"model": "test_resnet", "weights": "random", "image_size": 32, "epochs": 3, "batch_size": 8},
+    **{"eval_batch_size": 4, "cpu_threads": 1, "drop_rate": 0.3, "ema": 0.9, "trackers": []},
+}
+# Other checkpoints and other readings of the loss than in the run that is left in peace.
+DOOMED = {"log_every": 2, "checkpoint_steps": 3}
+FATES = {
+    1: [
+        "step 8 SIGKILL",  # in the middle of an epoch, and so is the checkpoint before
+        "checkpoint 3 SIGKILL",  # while a checkpoint is written
+        "kept 2 SIGKILL",  # between the best model and the checkpoint
+        "step 6 SIGTERM",
+        "evaluation 3 SIGTERM",
+    ],
+    2: ["step 8 SIGKILL", "evaluation 2 SIGTERM"],
+}
+
+
+def outcome(run: Path) -> dict[str, bytes | dict]:
+    """Return all that must not depend on how often a run was stopped."""
+    last = run / "checkpoints" / "step-00000012-evaluated"
+    files = [*run.glob("model/*"), *run.glob("history.*"), *last.glob("*.safetensors"), last / "optimiser.pt"]
+    results = json.loads((run / "results.json").read_text())
+    kept = ("history", "scored_epoch", "scores", "tuned", "labels")
+    return {str(path.relative_to(run)): path.read_bytes() for path in files} | {name: results[name] for name in kept}
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["1 process", "2 processes"])
+def aftermath(
+    request: pytest.FixtureRequest,
+    saved_data: Path,
+    run_processes: RunProcesses,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, tuple[list[int], dict, dict]]:
+    """By fate: the exit codes of the first part of the run, its outcome in the end, and that of a run in peace."""
+    root, fates = tmp_path_factory.mktemp("runs"), FATES[request.param]
+    common = {"data": str(saved_data), "processes": request.param}
+    runs = [common | {"settings": SETTINGS | {"output_dir": str(root / "peace")}}]
+    for number, fate in enumerate(fates):
+        settings = SETTINGS | DOOMED | {"output_dir": str(root / str(number))}
+        runs += [common | {"settings": settings, "fate": fate}, common | {"settings": settings | {"resume": True}}]
+    codes, said = run_processes(runs)
+    assert codes[0] == [0] * request.param, said
+    assert codes[2::2] == [[0] * request.param] * len(fates), said
+    peace = outcome(root / "peace")
+    return {fate: (codes[1 + 2 * i], outcome(root / str(i)), peace) for i, fate in enumerate(fates)}
+
+
+@pytest.mark.slow
+def test_weights_average_history_and_scores_are_the_same_to_the_bit(aftermath: dict) -> None:
+    for fate, (codes, stopped, peace) in aftermath.items():
+        assert len(peace) == 12
+        assert [name for name in peace if stopped[name] != peace[name]] == [], fate
+        expected = -signal.SIGKILL if fate.endswith("SIGKILL") else EXIT_INTERRUPTED
+        assert set(codes) == {expected}, fate
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing them takes as long as all the rest."""
+    monkeypatch.setattr("mlrsnet_hf.training.trainer.draw_curves", lambda *_: None)
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that lets SIGTERM come in a certain step of the next runs; 0 is never."""
+    original = TrainStep.__call__
+
+    def arrange(when: int) -> None:
+        def stopped(self: TrainStep, parts: list, step: int, images: int) -> object:
+            if step + 1 == when:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(self, parts, step, images)
+
+        monkeypatch.setattr(TrainStep, "__call__", stopped)
+
+    return arrange
+
+
+@pytest.fixture
+def stopped(
+    make_config: MakeConfig, training_data: TrainingData, stop_at: Callable[[int], None]
+) -> Callable[..., TrainingConfig]:
+    """Return a function that leaves a run stopped after step 6 of 8, and gives its settings to resume it."""
+
+    def make(**changes: object) -> TrainingConfig:
+        stop_at(6)
+        with pytest.raises(InterruptedRunError, match=r"^SIGTERM came; .* holds all up to step 6 of 8\. .*--resume"):
+            train(make_config(**changes), training_data)
+        stop_at(0)
+        return make_config(**changes, resume=True)
+
+    return make
+
+
+def checkpoints_of(config: TrainingConfig) -> list[str]:
+    return sorted(path.name for path in (config.output_dir / "checkpoints").iterdir())
+
+
+def test_a_stopped_run_holds_its_newest_checkpoints(stopped: Callable) -> None:
+    config = stopped(checkpoint_steps=1, keep_checkpoints=3)
+    assert checkpoints_of(config) == ["step-00000004-evaluated", "step-00000005", "step-00000006"]
+
+
+def test_the_programs_own_handlers_come_back(stopped: Callable) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    stopped()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_other_settings_are_refused_with_the_list(
+    stopped: Callable, training_data: TrainingData, make_config: MakeConfig
+) -> None:
+    stopped()
+    other = make_config(resume=True, seed=3, learning_rate=0.5, log_every=7, checkpoint_steps=2)
+    with pytest.raises(
+        ConfigurationError, match=r"other settings: learning_rate was 0\.001, is 0\.5; seed was 0, is 3\. Give"
+    ):
+        train(other, training_data)
+
+
+def test_other_data_are_refused(stopped: Callable, data: dict[str, Dataset], as_training_data: Callable) -> None:
+    config = stopped()
+    with pytest.raises(ConfigurationError, match=r"other data: fingerprint was 'a', is 'b'\."):
+        train(config, as_training_data(data, fingerprint="b"))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimiser.pt", "state.json"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    stopped: Callable, training_data: TrainingData, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    config = stopped()
+    newest = config.output_dir / "checkpoints" / "step-00000006" / file
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 255
+    newest.write_bytes(content)
+    result = train(config, training_data)
+    said = capsys.readouterr().out
+    assert "step-00000006 is damaged" in said
+    assert "going on from" in said
+    assert "step-00000004-evaluated, step 4 of 8" in said
+    assert result.run.resumed
+    assert [epoch.epoch for epoch in result.history] == [1, 2]
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoints(
+    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    original = TrainStep.__call__
+
+    def fill(self: TrainStep, parts: list, step: int, images: int) -> object:
+        if step == 5:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        return original(self, parts, step, images)
+
+    monkeypatch.setattr(TrainStep, "__call__", fill)
+    config = make_config(checkpoint_steps=3)
+    try:
+        with pytest.raises(ConfigurationError, match=r"checkpoint .*step-00000006 cannot be written: .*--resume"):
+            train(config, training_data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert checkpoints_of(config) == ["step-00000003", "step-00000004-evaluated"]
+    monkeypatch.undo()
+    assert train(make_config(checkpoint_steps=3, resume=True), training_data).run.resumed
+
+
+def test_nothing_to_resume_begins_anew(
+    make_config: MakeConfig, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train(make_config(resume=True, epochs=1), training_data)
+    assert "holds no checkpoint: the run begins anew" in capsys.readouterr().out
+    assert not result.run.resumed
+
+
+def test_a_finished_run_gives_its_results(
+    make_config: MakeConfig, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train(make_config(epochs=1), training_data)
+    again = train(make_config(epochs=1, resume=True, log_every=9), training_data)
+    assert "has ended already" in capsys.readouterr().out
+    assert again.scores == result.scores
+    with pytest.raises(ConfigurationError, match=r"epochs was 1, is 2"):
+        train(make_config(epochs=2, resume=True), training_data)
+
+
+def test_two_runs_do_not_share_a_folder(
+    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlrsnet_hf.training.run_folder._PATIENCE", 0.0)
+    config = make_config()
+    with (
+        only_writer(config.output_dir.absolute()),
+        pytest.raises(ConfigurationError, match="another process is writing it"),
+    ):
+        train(config, training_data)
+    assert not config.output_dir.exists()
+
+
+def test_only_whole_checkpoints_have_a_name(stopped: Callable, training_data: TrainingData) -> None:
+    config = stopped()
+    folder = config.output_dir / "checkpoints"
+    # What a process leaves that was killed while it wrote.
+    shutil.copytree(folder / "step-00000006", folder / ".step-00000007.partial")
+    train(config, training_data)
+    assert checkpoints_of(config) == ["step-00000006", "step-00000008-evaluated"]
