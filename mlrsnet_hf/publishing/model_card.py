@@ -146,7 +146,10 @@ def _beginning(results: RunResults, base_model: str | None) -> str:
 def _data(results: RunResults, dataset_id: str | None) -> str:
     source, total = results.data, sum(results.images.values())
     link = f" ([{dataset_id}](https://huggingface.co/datasets/{dataset_id}))" if dataset_id else ""
-    sizes = ", ".join(f"{name} {count:,}" for name, count in results.images.items() if count)
+    held_out = " (held out of train)" if source.get("held_out") else ""
+    sizes = ", ".join(
+        f"{name} {count:,}{held_out if name == 'validation' else ''}" for name, count in results.images.items() if count
+    )
     drawn = f", protocol `{source['protocol']}`" if source.get("protocol") else ""
     seed = f", seed {source['split_seed']}" if source.get("split_seed") is not None else ""
     text = f"The data is {results.dataset_name}{link}{drawn}{seed}: {sizes} images.\n{_protocol(results)}"
@@ -213,7 +216,7 @@ def _use_note(results: RunResults, thresholds: bool) -> str:
         "The outputs are logits, one per label: take the sigmoid, not the softmax, and compare with a threshold each. "
     )
     if thresholds:
-        text += "`results.json` holds the tuned thresholds."
+        text += "The tuned ones are in `config.json`."
     if results.task == "labels+scene":
         text += "\nThe scene's own classifier is in `scene_head.safetensors`; `mlrsnet_hf` loads both."
     return text.rstrip() + "\n"

@@ -209,13 +209,16 @@ def finished_run(tmp_path: Path, results: dict[str, Any]) -> Path:
 
     from mlrsnet_hf.training.preprocessing import model_preprocessing
     from mlrsnet_hf.training.saved_model import save_model
+    from mlrsnet_hf.training.task import Task
 
     torch.manual_seed(0)
     run = write_run(tmp_path / "run", results)
     (run / "model").rmdir()
     labels = results["data"]["label_names"]
     model = timm.create_model("test_resnet", num_classes=len(labels)).eval()
-    save_model(model, run / "model", model_preprocessing(model, None, 1.0), labels)
+    task = Task(kind="labels", label_names=tuple(labels))
+    thresholds = results["tuned"]["thresholds"]
+    save_model(model, run / "model", model_preprocessing(model, None, 1.0), task, thresholds)
     return run
 
 
