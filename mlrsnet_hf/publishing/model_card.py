@@ -164,10 +164,10 @@ def _data(results: RunResults, dataset_id: str | None) -> str:
         )
     if source.get("labels") == "as-published":
         return text + "The labels are as its label files have them, published faults included.\n"
-    repaired = source.get("repaired") or 0
+    repaired = f"{source['repaired']:,}" if source.get("repaired") else "none"
     return text + (
-        "The labels are the verified ones, those of the first publication in 2020; "
-        f"{repaired:,} of these rows were repaired, because the files published since 2021 are faulty.\n"
+        f"The labels are the verified ones, those of the first publication in 2020; {repaired} of these rows had to be "
+        "repaired, as those of the faulty files published since 2021 have.\n"
     )
 
 
@@ -229,7 +229,7 @@ def _recipe_note(results: RunResults) -> str:
     took = f" It took {seconds / 60:,.1f} minutes {where}".rstrip() + "." if seconds else ""
     return (
         f"{recipe} `mlrsnet-hf`.{took} `settings.yaml` holds every setting and "
-        "can be given back as `--config`; `history.csv` has a line per epoch.\n"
+        "can be given back as `--config`, with the places of files filled in; `history.csv` has a line per epoch.\n"
     )
 
 

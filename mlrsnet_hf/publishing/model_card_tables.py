@@ -80,7 +80,9 @@ def label_table(results: RunResults) -> str:
 def recipe_table(results: RunResults) -> str:
     """Return the settings that say how the model was trained."""
     batch, run = results.run.get("batch", {}), results.run
-    rows = [[text, _shown(results.config[name])] for name, text in _SETTINGS.items() if name in results.config]
+    rows = [
+        [text, _shown(results.config[name])] for name, text in _SETTINGS.items() if results.config.get(name) is not None
+    ]
     rows += [
         ["batch, over all processes and parts", _shown(batch.get("global", results.config.get("batch_size")))],
         ["processes", _shown(run.get("processes"))],
