@@ -75,6 +75,12 @@ class LocalHub:
         self.ask("faults", [{"times": 1, **fault} for fault in faults])
 
 
+@pytest.fixture(autouse=True)
+def temporary_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what a dry run leaves go with what the tests leave."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+
+
 @pytest.fixture(scope="session")
 def hub_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     home = tmp_path_factory.mktemp("hub-home")
@@ -198,6 +204,17 @@ def light_run(tmp_path: Path, results: dict[str, Any]) -> Path:
     (run / "model/config.json").write_text("{}\n")
     (run / "model/model.safetensors").write_bytes(bytes(range(256)) * 100)
     return run
+
+
+@pytest.fixture
+def embeddings(tmp_path: Path) -> Path:
+    """An embeddings folder, as far as publishing looks into it."""
+    folder = tmp_path / "embeddings"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/part-0.parquet").write_bytes(b"PAR1")
+    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Embeddings\n")
+    (folder / "embeddings.json").write_text("{}")
+    return folder
 
 
 @pytest.fixture
