@@ -14,6 +14,7 @@ STAGES = [
     "files",
     "parallel",
     "published",
+    "paper_tables",
     "taxonomy",
     "metrics",
     "release",
