@@ -6,7 +6,17 @@ from mlrsnet_hf.errors import MLRSNetError
 
 EXTRAS = {
     "plots": ("matplotlib",),
-    "train": ("torch", "torchvision", "timm", "transformers", "accelerate", "safetensors", "tensorboard"),
+    "train": (
+        "accelerate",
+        "matplotlib",
+        "safetensors",
+        "simplejpeg",
+        "tensorboard",
+        "timm",
+        "torch",
+        "torchvision",
+        "transformers",
+    ),
 }
 """Modules that each extra of setup.cfg brings."""
 
