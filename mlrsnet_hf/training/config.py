@@ -99,7 +99,9 @@ class TrainingConfig:
         8, "Turned and mirrored views in training: 1 none, 2 mirrored, 4 mirrored both ways, 8 all."
     )
     jitter: float = _setting(0.0, "Brightness, contrast and saturation change by a factor of up to 1 +- this.")
-    num_workers: int = _setting(0, "Processes beside each training process that read images; 0 reads in line.")
+    num_workers: int = _setting(
+        0, "Processes beside each training process that read images; 0 reads in its own threads."
+    )
     cache: str = _setting("memory", f"Where decoded images are kept, one of {', '.join(CACHES)}.")
     cache_megabytes: int = _setting(1024, "A split is kept decoded only if it fits in this.")
 
