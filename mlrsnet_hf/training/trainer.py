@@ -25,7 +25,7 @@ from mlrsnet_hf.training.history import Epoch, write_history
 from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
 from mlrsnet_hf.training.interruption import Interruption
 from mlrsnet_hf.training.losses import make_loss
-from mlrsnet_hf.training.models import make_model
+from mlrsnet_hf.training.models import make_model, training_size
 from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule, rate_factor
 from mlrsnet_hf.training.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.training.progress import ProgressBar
@@ -111,6 +111,7 @@ class Trainer:
         config = self.config
         self.network = make_model(config, self.task, self.say)
         self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
+        self.train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale, self.say)
         self._place(self.network)
 
     def _place(self, model: nn.Module) -> nn.Module:
@@ -119,7 +120,13 @@ class Trainer:
 
     def _set_up_data(self) -> None:
         self.inputs = make_inputs(
-            self.config, self.data, self.task, self.preprocessing, self.accelerator, self.folder.decoded
+            self.config,
+            self.data,
+            self.task,
+            self.preprocessing,
+            self.train_size,
+            self.accelerator,
+            self.folder.decoded,
         )
         self.steps_per_epoch = len(self.inputs.batches)
         self.steps = self.steps_per_epoch * self.config.epochs
@@ -364,8 +371,8 @@ class Trainer:
 
     def _memory_advice(self, what: str) -> tuple[str, str]:
         return what, (
-            f"Raise accumulation above {self.split.accumulation}, use more processes, lower batch_size, train_size or "
-            "image_size, or compute in bf16."
+            f"Raise accumulation above {self.split.accumulation}, use more processes, lower batch_size, train_scale "
+            "or image_size, or compute in bf16."
         )
 
     def _finish(self) -> TrainingResult:
