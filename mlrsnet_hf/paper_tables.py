@@ -6,18 +6,6 @@ section 3.1 and Table 5). `tests/test_paper_tables.py` compares every number wit
 
 from collections.abc import Mapping
 
-PAPER_NETWORKS = {
-    "inception_v3": "InceptionV3",
-    "vgg16": "VGGNet16",
-    "vgg19": "VGGNet19",
-    "resnet50": "ResNet50",
-    "resnet101": "ResNet101",
-    "densenet121": "DenseNet121",
-    "densenet169": "DenseNet169",
-    "densenet201": "DenseNet201",
-}
-"""timm's architecture -> name in the tables."""
-
 CLASSIFICATION_RATIOS = (20, 30, 40)
 """Percent of the images that train, the columns of Tables 6 and 7."""
 QUERY_RATIOS = (5, 10, 15)

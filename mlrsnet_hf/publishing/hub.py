@@ -18,7 +18,6 @@ from huggingface_hub import (
     get_token,
 )
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
-from huggingface_hub.hf_api import RepoUrl
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
     disable_progress_bars,
@@ -92,7 +91,7 @@ def push(
         _require_repository(api, repository, repo_id, private)
         if revision and revision != constants.DEFAULT_REVISION and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
-        there = _info(api, repo_id, repository.repo_type, revision)
+        there = _look(api, repo_id, repository.repo_type, revision)
         stale = _stale(repository, there.paths if there else ())
         commit = api.create_commit(
             repo_id,
@@ -175,15 +174,20 @@ class _There:
 
 
 def _client() -> HfApi:
-    return HfApi(library_name="mlrsnet-hf", library_version=__version__)
+    # token=True: a client that is told not to send its token unasked (HF_HUB_DISABLE_IMPLICIT_TOKEN) sends it here.
+    return HfApi(token=True, library_name="mlrsnet-hf", library_version=__version__)
 
 
-def _info(api: HfApi, repo_id: str, repo_type: str, revision: str | None = None) -> _There | None:
-    """Return what the Hub holds; None if the repository is not there, or may not be seen."""
+def _look(api: HfApi, repo_id: str, repo_type: str, revision: str | None = None) -> _There | None:
+    """Return what the Hub holds; None from a Hub that describes no repositories.
+
+    Raises:
+        RepositoryNotFoundError: It is not there, or the token may not see it.
+    """
     try:
         info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
     except HfHubHTTPError as error:
-        if error.response.status_code == _NOT_FOUND or isinstance(error, RepositoryNotFoundError):
+        if error.response.status_code == _NOT_FOUND and type(error) is HfHubHTTPError:
             return None
         raise
     paths = tuple(file.rfilename for file in getattr(info, "siblings", None) or ())
@@ -192,28 +196,33 @@ def _info(api: HfApi, repo_id: str, repo_type: str, revision: str | None = None)
 
 def _require_repository(api: HfApi, repository: Repository, repo_id: str, private: bool) -> None:
     """Make the repository, unless it is there as it should be."""
-    there = _info(api, repo_id, repository.repo_type)
-    if there is None:
-        _create(api, repository, repo_id, private)
-    elif private and there.private is False:
-        raise HubError(
-            f"{repository.repo_type} repository {repo_id} is there already, and public",
-            "Make it private in its settings on the Hub, leave out --private, or choose another name.",
-        )
-
-
-def _create(api: HfApi, repository: Repository, repo_id: str, private: bool) -> RepoUrl | None:
+    absent = False
     try:
-        return api.create_repo(
+        if there := _look(api, repo_id, repository.repo_type):
+            _require_privacy(there, f"{repository.repo_type} repository {repo_id}", private)
+            return
+    except RepositoryNotFoundError:
+        absent = True
+    try:
+        api.create_repo(
             repo_id, repo_type=repository.repo_type, private=private or None, space_sdk=repository.space_sdk
         )
     except HfHubHTTPError as error:
         if error.response.status_code != _TAKEN:
             raise
+        if absent:
+            raise HubError(
+                f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
+                f"A {repository.kind} becomes a {repository.repo_type} repository; choose another name.",
+            ) from error
+
+
+def _require_privacy(there: _There, target: str, private: bool) -> None:
+    if private and there.private is False:
         raise HubError(
-            f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
-            f"A {repository.kind} becomes a {repository.repo_type} repository; choose another name.",
-        ) from error
+            f"{target} is there already, and public",
+            "Make it private in its settings on the Hub, leave out --private, or choose another name.",
+        )
 
 
 def _additions(repository: Repository) -> list[CommitOperationAdd]:

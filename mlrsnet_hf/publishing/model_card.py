@@ -146,7 +146,10 @@ def _beginning(results: RunResults, base_model: str | None) -> str:
 def _data(results: RunResults, dataset_id: str | None) -> str:
     source, total = results.data, sum(results.images.values())
     link = f" ([{dataset_id}](https://huggingface.co/datasets/{dataset_id}))" if dataset_id else ""
-    sizes = ", ".join(f"{name} {count:,}" for name, count in results.images.items() if count)
+    held_out = " (held out of train)" if source.get("held_out") else ""
+    sizes = ", ".join(
+        f"{name} {count:,}{held_out if name == 'validation' else ''}" for name, count in results.images.items() if count
+    )
     drawn = f", protocol `{source['protocol']}`" if source.get("protocol") else ""
     seed = f", seed {source['split_seed']}" if source.get("split_seed") is not None else ""
     text = f"The data is {results.dataset_name}{link}{drawn}{seed}: {sizes} images.\n{_protocol(results)}"
@@ -161,10 +164,10 @@ def _data(results: RunResults, dataset_id: str | None) -> str:
         )
     if source.get("labels") == "as-published":
         return text + "The labels are as its label files have them, published faults included.\n"
-    repaired = source.get("repaired") or 0
+    repaired = f"{source['repaired']:,}" if source.get("repaired") else "none"
     return text + (
-        "The labels are the verified ones, those of the first publication in 2020; "
-        f"{repaired:,} of these rows were repaired, because the files published since 2021 are faulty.\n"
+        f"The labels are the verified ones, those of the first publication in 2020; {repaired} of these rows had to be "
+        "repaired, as those of the faulty files published since 2021 have.\n"
     )
 
 
@@ -213,7 +216,7 @@ def _use_note(results: RunResults, thresholds: bool) -> str:
         "The outputs are logits, one per label: take the sigmoid, not the softmax, and compare with a threshold each. "
     )
     if thresholds:
-        text += "`results.json` holds the tuned thresholds."
+        text += "The tuned ones are in `config.json`."
     if results.task == "labels+scene":
         text += "\nThe scene's own classifier is in `scene_head.safetensors`; `mlrsnet_hf` loads both."
     return text.rstrip() + "\n"
@@ -226,7 +229,7 @@ def _recipe_note(results: RunResults) -> str:
     took = f" It took {seconds / 60:,.1f} minutes {where}".rstrip() + "." if seconds else ""
     return (
         f"{recipe} `mlrsnet-hf`.{took} `settings.yaml` holds every setting and "
-        "can be given back as `--config`; `history.csv` has a line per epoch.\n"
+        "can be given back as `--config`, with the places of files filled in; `history.csv` has a line per epoch.\n"
     )
 
 

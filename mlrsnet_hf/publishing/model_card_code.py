@@ -15,7 +15,7 @@ with torch.inference_mode():
 
 _TRANSFORMERS = """\
 import torch
-{imports}from PIL import Image
+from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 processor = AutoImageProcessor.from_pretrained("{repo_id}")
@@ -26,30 +26,36 @@ with torch.inference_mode():
     scores = model(**processor(image, return_tensors="pt")).logits{activation}[0].tolist()
 {answer}"""
 
+_TIMM_THRESHOLDS = """\
+with open(hf_hub_download("{repo_id}", "config.json")) as file:
+    thresholds = json.load(file)["thresholds"]
+"""
+
 _PLAIN_ANSWER = "print({name: score for name, score in zip(names, scores) if score > 0.5})"
-_TUNED_IMPORTS = "from huggingface_hub import hf_hub_download\n"
-_TUNED_ANSWER = """\
-with open(hf_hub_download("{repo_id}", "results.json")) as file:
-    thresholds = json.load(file)["tuned"]["thresholds"]
-print({{name: score for name, score in zip(names, scores) if score > thresholds[name]}})"""
+_TUNED_ANSWER = "print({name: score for name, score in zip(names, scores) if score > thresholds[name]})"
 _SCENE_ANSWER = "print(max(zip(scores, names)))"
 
 
 def timm_code(repo_id: str, task: str, thresholds: bool) -> str:
     """Return code that names what is in `scene.jpg`, with timm."""
-    return _filled(_TIMM, repo_id, task, thresholds)
+    activation, answer = _ends(task, thresholds)
+    if not thresholds:
+        return _TIMM.format(repo_id=repo_id, imports="", activation=activation, answer=answer)
+    imports = "from huggingface_hub import hf_hub_download\n"
+    answer = _TIMM_THRESHOLDS.format(repo_id=repo_id) + answer
+    return f"import json\n\n{_TIMM.format(repo_id=repo_id, imports=imports, activation=activation, answer=answer)}"
 
 
 def transformers_code(repo_id: str, task: str, thresholds: bool) -> str:
     """Return code that names what is in `scene.jpg`, with transformers."""
-    return _filled(_TRANSFORMERS, repo_id, task, thresholds)
+    activation, answer = _ends(task, thresholds)
+    if thresholds:
+        answer = f"thresholds = model.config.thresholds\n{answer}"
+    return _TRANSFORMERS.format(repo_id=repo_id, activation=activation, answer=answer)
 
 
-def _filled(code: str, repo_id: str, task: str, thresholds: bool) -> str:
+def _ends(task: str, thresholds: bool) -> tuple[str, str]:
+    """Return how logits become scores, and scores an answer."""
     if task == "scene":
-        return code.format(repo_id=repo_id, imports="", activation=".softmax(-1)", answer=_SCENE_ANSWER)
-    if not thresholds:
-        return code.format(repo_id=repo_id, imports="", activation=".sigmoid()", answer=_PLAIN_ANSWER)
-    answer = _TUNED_ANSWER.format(repo_id=repo_id)
-    filled = code.format(repo_id=repo_id, imports=_TUNED_IMPORTS, activation=".sigmoid()", answer=answer)
-    return f"import json\n\n{filled}"
+        return ".softmax(-1)", _SCENE_ANSWER
+    return ".sigmoid()", _TUNED_ANSWER if thresholds else _PLAIN_ANSWER

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlrsnet_hf.paper_tables import PAPER_NETWORKS, TABLE6_MAP, TABLE7_F1
+from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
 from mlrsnet_hf.publishing.run_results import RunResults, metric_title
 
-_RATIO_PROTOCOLS = {f"ratio{ratio}": ratio for ratio in (20, 30, 40)}
+_RATIO_PROTOCOLS = {f"ratio{ratio}": ratio for ratio in CLASSIFICATION_RATIOS}
 
 _SETTINGS = {
     "epochs": "epochs",
@@ -33,7 +33,7 @@ _SETTINGS = {
 
 _FILES = {
     "model.safetensors": "the weights, for timm and transformers",
-    "config.json": "architecture, labels and preprocessing, for both",
+    "config.json": "architecture, labels, preprocessing and thresholds, for both",
     "scene_head.safetensors": "the scene's classifier",
     "settings.yaml": "every setting of the run",
     "results.json": "scores, thresholds and history of the run",
@@ -80,7 +80,9 @@ def label_table(results: RunResults) -> str:
 def recipe_table(results: RunResults) -> str:
     """Return the settings that say how the model was trained."""
     batch, run = results.run.get("batch", {}), results.run
-    rows = [[text, _shown(results.config[name])] for name, text in _SETTINGS.items() if name in results.config]
+    rows = [
+        [text, _shown(results.config[name])] for name, text in _SETTINGS.items() if results.config.get(name) is not None
+    ]
     rows += [
         ["batch, over all processes and parts", _shown(batch.get("global", results.config.get("batch_size")))],
         ["processes", _shown(run.get("processes"))],
@@ -94,7 +96,9 @@ def comparison(results: RunResults) -> str:
     ratio = _RATIO_PROTOCOLS.get(str(results.data.get("protocol")))
     if ratio is None or not results.is_whole_release or results.split != "test" or "map" not in results.values:
         return "\n"
-    network = PAPER_NETWORKS.get(str(results.model["architecture"]))
+    from mlrsnet_hf.training.paper_networks import paper_name  # brings torch
+
+    network = paper_name(str(results.model["architecture"]))
     best = max(TABLE6_MAP, key=lambda name: TABLE6_MAP[name][ratio])
     shown = [name for name in dict.fromkeys((network, best)) if name]
     rows = [["this model", f"{100 * results.values['map']:.2f}", _number(results.values.get("sample_f1"))]]

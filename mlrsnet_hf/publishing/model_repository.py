@@ -40,10 +40,11 @@ def build_model(
 
     Raises:
         ConfigurationError: results.json is not that of a finished run, or a name is no repository's.
-        MissingExtraError: timm, which knows where its weights come from, is not installed.
+        MissingExtraError: What training needs is not installed; timm knows where its weights come from.
     """
     if dataset_id:
         check_repo_id(dataset_id)
+    require_extra("train")
     results = read_results(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
         place(source, folder / name)
@@ -59,7 +60,7 @@ def build_model(
         results=results,
         licence=licence or known_licence,
         base_model=base_model,
-        dataset_id=dataset_id,
+        dataset_id=dataset_id or results.data.get("hub_id"),
         file_names=tuple(files_of(folder)),
     )
     (folder / CARD).write_text(card.render(), encoding="utf-8")
@@ -81,7 +82,6 @@ def _origin(results: RunResults) -> tuple[str | None, str]:
         return None, _OWN_LICENCE
     if weights != PRETRAINED:
         return None, UNKNOWN_LICENCE
-    require_extra("train")
     import timm
 
     for name in (results.model["name"], results.model["architecture"]):

@@ -65,7 +65,9 @@ class RunResults:
     @property
     def is_synthetic(self) -> bool:
         """Whether the images were drawn."""
-        return self.data.get("protocol") == "demo" or "synthetic" in str(self.data.get("dataset"))
+        return (
+            self.recipe == "demo" or self.data.get("protocol") == "demo" or "synthetic" in str(self.data.get("dataset"))
+        )
 
     @property
     def is_whole_release(self) -> bool:

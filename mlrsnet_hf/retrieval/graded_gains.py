@@ -27,14 +27,16 @@ def best_common_labels(query_labels: npt.ArrayLike, database_labels: npt.ArrayLi
     items, copies = np.unique(binary_matrix("database_labels", database_labels), axis=0, return_counts=True)
     wanted = items.T.astype(np.float32)
     rows = max(1, _BLOCK_BYTES // (4 * len(items)))
-    blocks = [_largest(queries[start : start + rows] @ wanted, copies, k) for start in range(0, len(queries), rows)]
+    # Counts below 2**24 are exact in float32, in which a product is fast.
+    weights = copies.astype(np.float32)
+    blocks = [_largest(queries[start : start + rows] @ wanted, weights, k) for start in range(0, len(queries), rows)]
     return np.concatenate(blocks)
 
 
-def _largest(common: npt.NDArray[np.float32], copies: npt.NDArray[np.intp], k: int) -> npt.NDArray[np.float64]:
+def _largest(common: npt.NDArray[np.float32], copies: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.float64]:
     """Return the (Q, k) largest of (Q, U) small whole numbers, of which column u stands for `copies[u]` items."""
     best = np.zeros((len(common), k))
     for value in range(1, int(common.max(initial=0)) + 1):
-        reaching = (common >= value) @ copies  # items with at least so many
+        reaching = (common >= value).astype(np.float32) @ copies  # items with at least so many
         best += np.arange(k) < reaching[:, None]
     return best

@@ -73,7 +73,11 @@ class TrainingConfig:
     clip_norm: float = _setting(1.0, "Largest norm of the gradient; 0 does not clip.")
     drop_rate: float = _setting(0.0, "Dropout before the classifier.")
     drop_path_rate: float = _setting(0.0, "Stochastic depth, for the models that have it.")
-    ema: float = _setting(0.99, "Decay per step of the averaged weights, which are evaluated and saved; 0 is none.")
+    ema: float = _setting(
+        0.99,
+        "Decay per step of the averaged weights, which are evaluated and saved; 0 is none. In the first steps a plain "
+        "mean.",
+    )
     loss: str = _setting("bce", f"Loss of the labels, one of {', '.join(LOSSES)}.")
     label_smoothing: float = _setting(0.0, "Targets move this far from 0 and 1 towards one half.")
 
@@ -87,7 +91,11 @@ class TrainingConfig:
     image_size: int | None = _setting(
         None, "Side in pixels of the square that evaluation sees; the model's if unset.", section="Images"
     )
-    train_size: int | None = _setting(None, "Side in pixels of the squares that training sees; image_size if unset.")
+    train_scale: float = _setting(
+        1.0,
+        "Side of the squares that training sees as a share of image_size, to the nearest 32 pixels; 1 for models that "
+        "take one size only.",
+    )
     crop_pct: float = _setting(1.0, "Evaluation resizes to image_size / crop_pct and takes the centre; 1 sees all.")
     crop_scale: float = _setting(0.6, "Training crops have at least this share of the area of the largest square.")
     crop_ratio: float = _setting(1.0, "Training crops are up to this much wider than high, or higher than wide.")
@@ -95,7 +103,9 @@ class TrainingConfig:
         8, "Turned and mirrored views in training: 1 none, 2 mirrored, 4 mirrored both ways, 8 all."
     )
     jitter: float = _setting(0.0, "Brightness, contrast and saturation change by a factor of up to 1 +- this.")
-    num_workers: int = _setting(0, "Processes beside each training process that read images; 0 reads in line.")
+    num_workers: int = _setting(
+        0, "Processes beside each training process that read images; 0 reads in its own threads."
+    )
     cache: str = _setting("memory", f"Where decoded images are kept, one of {', '.join(CACHES)}.")
     cache_megabytes: int = _setting(1024, "A split is kept decoded only if it fits in this.")
 
@@ -150,10 +160,8 @@ class TrainingConfig:
         self._require_name("loss", self.loss, LOSSES)
 
     def _check_images(self) -> None:
-        for name in ("image_size", "train_size"):
-            side = getattr(self, name)
-            self._require(name, side is None or side >= 16, "a whole number of at least 16")
-        for name in ("crop_pct", "crop_scale"):
+        self._require("image_size", self.image_size is None or self.image_size >= 16, "a whole number of at least 16")
+        for name in ("crop_pct", "crop_scale", "train_scale"):
             self._require(name, 0 < getattr(self, name) <= 1, "a number above 0 and up to 1")
         self._require("crop_ratio", 1 <= self.crop_ratio < math.inf, "a number of at least 1")
         self._require("jitter", 0 <= self.jitter < 1, "a number from 0 to below 1")

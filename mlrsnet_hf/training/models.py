@@ -1,6 +1,7 @@
 """timm models with a classifier of a task's outputs, and the weights that they start from."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ _SOURCES = (HUB, FOLDER)
 def make_model(config: TrainingConfig, task: Task, say: Callable[[str], None] = print) -> nn.Module:
     """Return the model of a run: (N, 3, S, S) float32 to (N, task.outputs) logits, on the CPU, in training mode.
 
-    S is image_size or train_size; both are tried with one image.
+    S is image_size, which is tried with one image, or what `training_size` returns.
 
     Args:
         config: The settings.
@@ -43,8 +44,8 @@ def make_model(config: TrainingConfig, task: Task, say: Callable[[str], None] = 
         task.output_names,
         config.weights,
         config.image_size,
-        train_size=config.train_size,
         say=say,
+        varied=config.train_scale != 1,
         **dropout,
     )
     if config.freeze_backbone:
@@ -58,7 +59,7 @@ def build_model(
     weights: str = PRETRAINED,
     image_size: int | None = None,
     say: Callable[[str], None] = print,
-    train_size: int | None = None,
+    varied: bool = False,
     **options: float,
 ) -> nn.Module:
     """Return a timm model that gives (N, outputs) logits.
@@ -69,7 +70,7 @@ def build_model(
         weights: `pretrained`, `random`, a weights file, a run's folder, a saved model's folder or `hf-hub:USER/NAME`.
         image_size: Fixes the input size of models that have one (most transformers).
         say: Is told if the classifier of the weights does not fit and is started anew.
-        train_size: A second size that the model has to take.
+        varied: Whether the model shall take other sizes too, if it can.
         **options: Of `timm.create_model`, such as `drop_rate`.
 
     Raises:
@@ -88,10 +89,33 @@ def build_model(
         _report_classifier(model, source, outputs, say)
     elif weights != RANDOM:
         load_weights(model, Path(weights), say)
-    model = _with_input_size(model, source, image_size, train_size, options)
-    for side in {image_size, train_size} - {None}:
-        _try_size(model, cast(int, side))
+    model = _with_input_size(model, source, image_size, varied, options)
+    if image_size is not None and (fault := _fault_at(model, image_size)):
+        raise ConfigurationError(
+            f"{timm_settings(model)['architecture']} cannot take images of {image_size} pixels ({fault})",
+            "Choose another image_size.",
+        )
     return model
+
+
+def training_size(model: nn.Module, image_size: int, scale: float, say: Callable[[str], None] = print) -> int:
+    """Return the side in pixels of the squares that training sees.
+
+    Training on smaller squares than evaluation's takes less time, and objects look as large as in evaluation, since
+    crops are enlarged (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
+
+    Args:
+        model: Is tried with one image of that size.
+        image_size: Side in pixels of the square that evaluation sees.
+        scale: Of image_size, up to 1; to the nearest 32 pixels, a multiple that nearly all networks take.
+        say: Is told if the model takes `image_size` alone, which then is returned.
+    """
+    side = min(image_size, max(32, round(image_size * scale / 32) * 32)) if scale < 1 else image_size
+    if side != image_size and (fault := _fault_at(model, side)):
+        name = timm_settings(model)["architecture"]
+        say(f"{name} does not take images of {side} pixels ({fault}): training sees {image_size} pixels too")
+        return image_size
+    return side
 
 
 def require_known_model(name: str) -> None:
@@ -179,44 +203,49 @@ def _report_classifier(model: nn.Module, source: str, outputs: int | Sequence[st
 
 
 def _with_input_size(
-    model: nn.Module, name: str, image_size: int | None, train_size: int | None, options: Mapping[str, Any]
+    model: nn.Module, name: str, image_size: int | None, varied: bool, options: Mapping[str, Any]
 ) -> nn.Module:
-    """Return a model of a fixed input size built anew for other sizes, with the weights interpolated by timm.
+    """Return a model of a fixed input size built anew for another size, with the weights interpolated by timm.
 
     timm's `set_input_size` would leave windows of a size that cannot be stored with the model.
     """
     config = timm_settings(model)
     own = config["input_size"][1]
     size = image_size or own
-    if not config.get("fixed_input_size") or size == own == (train_size or own):
+    if not config.get("fixed_input_size"):
         return model
-    sizes: dict[str, Any] = {"img_size": size} | ({"dynamic_img_size": True} if train_size not in (None, size) else {})
-    outputs = cast(int, model.num_classes)
-    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
+    if varied:
+        with suppress(TypeError):  # the network knows no varying size
+            return _built_anew(model, name, {**options, "img_size": size, "dynamic_img_size": True})
+    if size == own:
+        return model
     try:
-        resized = timm.create_model(
-            name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options, **sizes
-        )
+        return _built_anew(model, name, {**options, "img_size": size})
     # The network has no such argument, or tensors that depend on the size.
     except (TypeError, RuntimeError, AssertionError, ValueError) as error:
         raise ConfigurationError(
-            f"{config['architecture']} takes images of {own} pixels only", "Leave image_size and train_size unset."
+            f"{config['architecture']} takes images of {own} pixels only", "Leave image_size unset."
         ) from error
-    cast(Any, resized).pretrained_cfg = config
-    return resized
 
 
-def _try_size(model: nn.Module, side: int) -> None:
-    """Refuse an image size that the model fails on, before data is read."""
+def _built_anew(model: nn.Module, name: str, options: Mapping[str, Any]) -> nn.Module:
+    outputs = cast(int, model.num_classes)
+    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
+    anew = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options)
+    cast(Any, anew).pretrained_cfg = timm_settings(model)
+    return anew
+
+
+def _fault_at(model: nn.Module, side: int) -> str | None:
+    """Return why the model fails on images of a size, or None."""
+    training = model.training
     model.eval()
     try:
         with torch.no_grad():
             model(torch.zeros(1, 3, side, side))
     # Layers of any kind may refuse the shape.
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        raise ConfigurationError(
-            f"{timm_settings(model)['architecture']} cannot take images of {side} pixels ({first_line(error)})",
-            "Choose another image_size or train_size.",
-        ) from error
+        return first_line(error)
     finally:
-        model.train()
+        model.train(training)
+    return None

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate import Accelerator
-from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
@@ -43,6 +42,7 @@ def make_inputs(
     data: TrainingData,
     task: Task,
     preprocessing: Preprocessing,
+    train_size: int,
     accelerator: Accelerator,
     cache_folder: Path,
 ) -> RunInputs:
@@ -53,6 +53,7 @@ def make_inputs(
         data: The splits.
         task: What is learnt.
         preprocessing: The model's.
+        train_size: Side in pixels of the squares that training sees.
         accelerator: Knows the processes.
         cache_folder: Of decoded images, if they are kept on the disk.
 
@@ -61,7 +62,10 @@ def make_inputs(
         ImageError: An image cannot be read.
     """
     _refuse_missing_splits(data)
-    training = _training_images(config, data.splits["train"], task, preprocessing)
+    augment = Augmentation(train_size, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
+    # Crops are cut from images as sharp as those of evaluation, also where training sees smaller squares.
+    stored = StoredTransform(max(train_size, preprocessing.image_size))
+    training = SplitImages(data.splits["train"], task, stored, augment, config.seed)
     evaluation = {
         name: SplitImages(data.splits[name], task, preprocessing.evaluation_transform())
         for name in ("validation", "test")
@@ -87,12 +91,6 @@ def make_inputs(
         images={name: len(split) for name, split in data.splits.items()},
         ids=training.ids,
     )
-
-
-def _training_images(config: TrainingConfig, split: Dataset, task: Task, preprocessing: Preprocessing) -> SplitImages:
-    size = config.train_size or preprocessing.image_size
-    augment = Augmentation(size, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
-    return SplitImages(split, task, StoredTransform(size), augment, config.seed)
 
 
 def _refuse_missing_splits(data: TrainingData) -> None:

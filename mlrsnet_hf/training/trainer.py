@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 
 import torch
 from accelerate.utils import broadcast
-from timm.utils import ModelEmaV3
 from torch import nn
 
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
@@ -26,7 +25,7 @@ from mlrsnet_hf.training.history import Epoch, write_history
 from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
 from mlrsnet_hf.training.interruption import Interruption
 from mlrsnet_hf.training.losses import make_loss
-from mlrsnet_hf.training.models import make_model
+from mlrsnet_hf.training.models import make_model, training_size
 from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule, rate_factor
 from mlrsnet_hf.training.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.training.progress import ProgressBar
@@ -43,7 +42,7 @@ from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.thresholds import tune_thresholds
 from mlrsnet_hf.training.timm_settings import timm_settings
 from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
-from mlrsnet_hf.training.train_step import TrainStep, uses_batch_statistics
+from mlrsnet_hf.training.train_step import TrainStep, make_average, uses_batch_statistics
 
 
 def train(
@@ -112,6 +111,7 @@ class Trainer:
         config = self.config
         self.network = make_model(config, self.task, self.say)
         self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
+        self.train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale, self.say)
         self._place(self.network)
 
     def _place(self, model: nn.Module) -> nn.Module:
@@ -120,7 +120,13 @@ class Trainer:
 
     def _set_up_data(self) -> None:
         self.inputs = make_inputs(
-            self.config, self.data, self.task, self.preprocessing, self.accelerator, self.folder.decoded
+            self.config,
+            self.data,
+            self.task,
+            self.preprocessing,
+            self.train_size,
+            self.accelerator,
+            self.folder.decoded,
         )
         self.steps_per_epoch = len(self.inputs.batches)
         self.steps = self.steps_per_epoch * self.config.epochs
@@ -131,7 +137,7 @@ class Trainer:
     def _set_up_optimiser(self) -> None:
         config = self.config
         # Copied before Accelerate wraps the forward pass and torch compiles it.
-        average = ModelEmaV3(self.network, decay=config.ema) if config.ema else None
+        average = make_average(self.network, config.ema)
         plain_optimiser = make_optimiser(self.network, config)
         schedule = make_schedule(plain_optimiser, self.steps, config)
         model, optimiser = self.accelerator.prepare(self.network, plain_optimiser)
@@ -175,11 +181,12 @@ class Trainer:
         with ExitStack() as stack:
             self.agreement.from_main(lambda: stack.enter_context(self.folder.lock()))
             self.interruption = stack.enter_context(Interruption())
-            self._begin_or_resume()
+            self.begin_or_resume()
             self._train()
             return self._finish()
 
-    def _begin_or_resume(self) -> None:
+    def begin_or_resume(self) -> None:
+        """Bring the run to where its newest checkpoint, or else an empty folder, lets it begin."""
         config = self.config
         self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
         checkpoint = self.agreement.from_main(self._open_folder)
@@ -257,16 +264,20 @@ class Trainer:
         batches.epoch, batches.first_step = number, self.done - (number - 1) * self.steps_per_epoch
         reader = read_batches(self.inputs.training)
         for _ in range(batches.first_step, self.steps_per_epoch):
-            parts = self._next_parts(reader)
-            with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
-                self.losses.add(self.step(parts, self.done, self.split.images))
-            self.done += 1
-            self.bar.update(self.split.images)
-            if self.done % self.config.log_every == 0:
-                self._show()
-            if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
-                self._save_checkpoint()
+            self.take_step(reader)
         self.losses.read()
+
+    def take_step(self, batches: Iterator[Batch]) -> None:
+        """Take an optimiser step, with all that belongs to it."""
+        parts = self._next_parts(batches)
+        with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
+            self.losses.add(self.step(parts, self.done, self.split.images))
+        self.done += 1
+        self.bar.update(self.split.images)
+        if self.done % self.config.log_every == 0:
+            self._show()
+        if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
+            self._save_checkpoint()
 
     def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return this process's share of the next batch, unless a process has a reason to stop."""
@@ -360,8 +371,8 @@ class Trainer:
 
     def _memory_advice(self, what: str) -> tuple[str, str]:
         return what, (
-            f"Raise accumulation above {self.split.accumulation}, use more processes, lower batch_size, train_size or "
-            "image_size, or compute in bf16."
+            f"Raise accumulation above {self.split.accumulation}, use more processes, lower batch_size, train_scale "
+            "or image_size, or compute in bf16."
         )
 
     def _finish(self) -> TrainingResult:

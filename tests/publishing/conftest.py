@@ -75,6 +75,12 @@ class LocalHub:
         self.ask("faults", [{"times": 1, **fault} for fault in faults])
 
 
+@pytest.fixture(autouse=True)
+def temporary_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what a dry run leaves go with what the tests leave."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+
+
 @pytest.fixture(scope="session")
 def hub_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     home = tmp_path_factory.mktemp("hub-home")
@@ -201,6 +207,17 @@ def light_run(tmp_path: Path, results: dict[str, Any]) -> Path:
 
 
 @pytest.fixture
+def embeddings(tmp_path: Path) -> Path:
+    """An embeddings folder, as far as publishing looks into it."""
+    folder = tmp_path / "embeddings"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/part-0.parquet").write_bytes(b"PAR1")
+    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Embeddings\n")
+    (folder / "embeddings.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
 def finished_run(tmp_path: Path, results: dict[str, Any]) -> Path:
     """A run folder with an untrained network in it."""
     pytest.importorskip("timm")
@@ -209,13 +226,16 @@ def finished_run(tmp_path: Path, results: dict[str, Any]) -> Path:
 
     from mlrsnet_hf.training.preprocessing import model_preprocessing
     from mlrsnet_hf.training.saved_model import save_model
+    from mlrsnet_hf.training.task import Task
 
     torch.manual_seed(0)
     run = write_run(tmp_path / "run", results)
     (run / "model").rmdir()
     labels = results["data"]["label_names"]
     model = timm.create_model("test_resnet", num_classes=len(labels)).eval()
-    save_model(model, run / "model", model_preprocessing(model, None, 1.0), labels)
+    task = Task(kind="labels", label_names=tuple(labels))
+    thresholds = results["tuned"]["thresholds"]
+    save_model(model, run / "model", model_preprocessing(model, None, 1.0), task, thresholds)
     return run
 
 

@@ -110,11 +110,10 @@ def test_a_token_that_the_server_repeats_is_not_repeated(hub_in_process: Hub, li
     assert token not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", [None, {**COMMIT, "status": 403}])
-def test_the_command_never_shows_the_token(hub: Hub, light_run: Path, fault: dict | None) -> None:
+def test_the_command_never_shows_the_token(hub: Hub, embeddings: Path, fault: dict | None) -> None:
     hub.fail(*([fault] if fault else []))
-    run = hub.publish(light_run, "jane/scenes", debug=True)
+    run = hub.publish(embeddings, "jane/embeddings", debug=True)
     assert run.returncode == (2 if fault else 0), run.stderr
     assert "Traceback" not in run.stderr
     assert "curl" in run.stderr, "the client tells every request"

@@ -98,7 +98,7 @@ def test_nothing_is_compared_that_does_not_compare(render: Render, results: dict
 
 
 def test_labels_and_their_version(render: Render, results: dict[str, Any]) -> None:
-    assert "10,300 of these rows were repaired" in render()
+    assert "10,300 of these rows had to be repaired" in render()
     results["data"]["labels"] = "as-published"
     assert "published faults included" in render()
     assert "| airport | 10 | 0.5000 | 0.2500 | 0.400 |" in render()

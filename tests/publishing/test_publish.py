@@ -57,15 +57,19 @@ def test_what_another_push_left_is_removed_and_nothing_else(hub_in_process: Hub,
     assert "data/pier-a-00000.parquet" not in files
 
 
-def test_embeddings_become_a_dataset(hub_in_process: Hub, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/part-0.parquet").write_bytes(b"PAR1")
-    (tmp_path / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Embeddings\n")
-    (tmp_path / "embeddings.json").write_text("{}")
-    (tmp_path / ".embeddings.lock").write_text("")
-    publish(tmp_path, "earthlab/embeddings")
+def test_embeddings_become_a_dataset(hub_in_process: Hub, embeddings: Path) -> None:
+    (embeddings / ".embeddings.lock").write_text("")
+    publish(embeddings, "earthlab/embeddings")
     (commit,) = hub_in_process.commits("datasets/earthlab/embeddings")
     assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
+
+
+def test_a_hub_that_describes_no_repositories(hub_in_process: Hub, light_run: Path) -> None:
+    hub_in_process.fail({"method": "GET", "path": "^/api/models/", "status": 404, "times": 1000})
+    publish(light_run, "jane/scenes")
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    publish(light_run, "jane/scenes")
+    assert len(hub_in_process.commits("models/jane/scenes")) == 2
 
 
 def test_large_files_go_in_parts(hub_in_process: Hub, light_run: Path) -> None:

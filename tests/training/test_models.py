@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.models import build_model, make_model, require_known_model
+from mlrsnet_hf.training.models import build_model, make_model, require_known_model, training_size
 from mlrsnet_hf.training.preprocessing import model_preprocessing
 from mlrsnet_hf.training.saved_model import load_model, save_model
 from mlrsnet_hf.training.task import Task
@@ -141,7 +141,7 @@ def test_a_transformer_takes_another_image_size() -> None:
 
 
 def test_a_transformer_trains_at_another_size_than_it_is_evaluated_at() -> None:
-    model = build_model("test_vit", 5, "random", image_size=64, train_size=96)
+    model = build_model("test_vit", 5, "random", image_size=64, varied=True)
     for side in (64, 96):
         assert model(torch.zeros(1, 3, side, side)).shape == (1, 5)
 
@@ -158,10 +158,20 @@ def test_weights_of_another_image_size_are_interpolated(tmp_path: Path) -> None:
     assert other.pos_embed.shape[1] < source.pos_embed.shape[1]
 
 
-@pytest.mark.parametrize(("image_size", "train_size"), [(192, None), (None, 192)])
-def test_a_model_of_one_image_size_only(image_size: int | None, train_size: int | None) -> None:
+def test_a_model_of_one_image_size_only(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(ConfigurationError, match="gmixer_24_224 takes images of 224 pixels only"):
-        build_model("gmixer_24_224", 5, "random", image_size, train_size=train_size)
+        build_model("gmixer_24_224", 5, "random", 192)
+    model = build_model("gmixer_24_224", 5, "random", varied=True)
+    assert training_size(model, 224, 5 / 7) == 224
+    assert "gmixer_24_224 does not take images of 160 pixels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("image_size", "scale", "side"),
+    [(224, 5 / 7, 160), (256, 5 / 7, 192), (224, 1.0, 224), (299, 1.0, 299), (40, 0.9, 32), (20, 0.5, 20)],
+)
+def test_training_sees_smaller_squares(image_size: int, scale: float, side: int) -> None:
+    assert training_size(build_model("test_resnet", 5, "random"), image_size, scale) == side
 
 
 @pytest.mark.parametrize(("name", "side"), [("test_vit", 50), ("inception_v3", 64)])

@@ -194,7 +194,7 @@ def test_thresholds_are_kept(tmp_path: Path) -> None:
 
 def test_windows_of_another_image_size_come_back(tmp_path: Path) -> None:
     """timm's set_input_size changes a Swin's windows as well, which config.json cannot say."""
-    model = network(LABELS, "swin_tiny_patch4_window7_224", image_size=64, train_size=96)
+    model = network(LABELS, "swin_tiny_patch4_window7_224", image_size=64, varied=True)
     folder = tmp_path / "model"
     save_model(model, folder, model_preprocessing(model, 64, 1.0), LABELS)
     image = torch.randn(1, 3, 64, 64)
