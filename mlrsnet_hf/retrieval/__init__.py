@@ -2,6 +2,6 @@
 
 from mlrsnet_hf.retrieval.exact import Search
 from mlrsnet_hf.retrieval.neighbours import Neighbours, Ranking
-from mlrsnet_hf.retrieval.relevance import CommonLabels, Relevance, SameClass
+from mlrsnet_hf.retrieval.relevance import CommonLabels, Relevance, SameClass, table9_depth
 
-__all__ = ["CommonLabels", "Neighbours", "Ranking", "Relevance", "SameClass", "Search"]
+__all__ = ["CommonLabels", "Neighbours", "Ranking", "Relevance", "SameClass", "Search", "table9_depth"]

@@ -11,6 +11,18 @@ Members = Callable[[int], npt.NDArray[np.int64]]
 """From a row of the block to the ascending indices of the items that are relevant to its query."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be found for the queries of a block."""
+
+    members: Members | None
+    """The relevant items; None if no ranks are wanted."""
+    depth: int | None
+    """The last rank of interest; None for all."""
+    k: int
+    """How many of the nearest items, 0 for none."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockRanking:
     """What was found for a block of B queries."""
@@ -26,11 +38,5 @@ class BlockRanking:
 class Blocks(Protocol):
     """Ranks blocks of queries against a database."""
 
-    def rank(self, queries: npt.NDArray[np.float32], members: Members | None, k: int) -> BlockRanking:
-        """Rank the database for the queries of a block.
-
-        Args:
-            queries: (B, D) as `Space.ask` returns them.
-            members: The relevant items; None if no ranks are wanted.
-            k: How many of the nearest items are wanted, 0 for none.
-        """
+    def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
+        """Rank the database for the queries of a block, (B, D) as `Space.ask` returns them."""

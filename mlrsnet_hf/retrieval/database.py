@@ -33,13 +33,14 @@ class Database:
     ) -> None:
         self.source, self.space = source, space
         self._part_rows, self._ids = part_rows, ids
-        self._held = np.empty(source.shape, dtype=np.float32) if hold else None
+        as_it_is = space.is_place_of(source)
+        self._held = source if as_it_is else np.empty(source.shape, dtype=np.float32) if hold else None
         squares, hashes = np.empty(len(source)), np.empty(len(source), dtype=np.uint32)
 
         def prepare(rows: slice) -> None:
             placed, squares[rows] = self._place(rows)
             hashes[rows] = row_hashes(placed)
-            if self._held is not None:
+            if self._held is not None and not as_it_is:
                 self._held[rows] = placed
 
         with ThreadPoolExecutor(available_cores()) as pool:

@@ -5,7 +5,8 @@ float64 wherever two squared distances differ by more than 1e-5 (|q|^2 + |x|^2);
 equal vectors, rank by database index.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.extras import require_extra
 from mlrsnet_hf.metrics import RelevantRanks
 from mlrsnet_hf.metrics.arguments import require_choice, whole_number
-from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Blocks
+from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Blocks, Wanted
 from mlrsnet_hf.retrieval.database import Database
 from mlrsnet_hf.retrieval.memory import MemoryPlan
 from mlrsnet_hf.retrieval.near_zero import mend_near_zero
 from mlrsnet_hf.retrieval.neighbours import Neighbours, Ranking
 from mlrsnet_hf.retrieval.numpy_blocks import NumpyBlocks
-from mlrsnet_hf.retrieval.relevance import Relevance
-from mlrsnet_hf.retrieval.space import METRICS, Metric, Space, vectors
+from mlrsnet_hf.retrieval.relevance import Relevance, relevant_counts
+from mlrsnet_hf.retrieval.space import METRICS, Metric, Space, as_vectors
 
 _MOST_QUERIES = 1024
 """A product of so many queries is as fast as a larger one."""
@@ -62,7 +63,7 @@ class Search:
         ids: Sequence[Any] | None = None,
     ) -> None:
         require_choice("metric", metric, METRICS)
-        source = vectors("database", database)
+        source = as_vectors("database", database)
         if ids is not None and len(ids) != len(source):
             raise ConfigurationError(f"{len(ids)} ids for {len(source)} vectors", "Pass one per vector.")
         if device is not None:
@@ -89,18 +90,22 @@ class Search:
         Raises:
             ConfigurationError: k exceeds the database, or the queries do not fit it or hold NaN.
         """
-        return _neighbours(list(self._blocks(queries, None, self._depth(k), progress)))
+        return _neighbours(self._found(queries, _Asked(k=self._k(k)), progress))
 
-    def relevant_ranks(self, queries: npt.ArrayLike, relevance: Relevance, *, progress: bool = False) -> RelevantRanks:
-        """Return the rank of every relevant item of each query: all that measures on binary relevance need.
+    def relevant_ranks(
+        self, queries: npt.ArrayLike, relevance: Relevance, *, depth: int | None = None, progress: bool = False
+    ) -> RelevantRanks:
+        """Return the ranks of each query's relevant items: all that measures on binary relevance need.
 
         Args:
             queries: (Q, D) vectors.
             relevance: Which items are relevant: `SameClass`, `CommonLabels` or another relation of (Q, N).
+            depth: The last rank of interest, which saves time; Table 9 needs `table9_depth(relevance)`. None for all
+                ranks, which precision-recall curves need.
             progress: Whether to show a progress bar.
 
         Returns:
-            Whole rankings, which the metrics of `mlrsnet_hf.metrics` take as they are: 8 bytes for each relevant item.
+            Rankings that the metrics of `mlrsnet_hf.metrics` take as they are; 8 bytes for each relevant item.
 
         Raises:
             ConfigurationError: The relation has another shape, or the queries do not fit the database or hold NaN.
@@ -111,48 +116,70 @@ class Search:
             >>> search.relevant_ranks([[1]], SameClass(["pier"], ["pier", "park", "pier"])).ranks.tolist()
             [1, 3]
         """
-        return _relevant_ranks(list(self._blocks(queries, relevance, 0, progress)))
+        asked = _Asked(relevance, self._rank_depth(depth))
+        return _relevant_ranks(self._found(queries, asked, progress), asked)
 
-    def rank(self, queries: npt.ArrayLike, relevance: Relevance, k: int, *, progress: bool = False) -> Ranking:
+    def rank(
+        self,
+        queries: npt.ArrayLike,
+        relevance: Relevance,
+        k: int,
+        *,
+        depth: int | None = None,
+        progress: bool = False,
+    ) -> Ranking:
         """Return in one pass what `relevant_ranks` and `top` return; arguments and errors as there.
 
         The top k with the labels gives the gains of the graded measures:
 
             gains = common_labels(query_labels, database_labels, ranking.neighbours.indices)
         """
-        blocks = list(self._blocks(queries, relevance, self._depth(k), progress))
-        return Ranking(_relevant_ranks(blocks), _neighbours(blocks))
+        asked = _Asked(relevance, self._rank_depth(depth), self._k(k))
+        found = self._found(queries, asked, progress)
+        return Ranking(_relevant_ranks(found, asked), _neighbours(found))
 
-    def _blocks(
-        self, queries: npt.ArrayLike, relevance: Relevance | None, k: int, progress: bool
-    ) -> Iterator[BlockRanking]:
-        """Yield what was found for each block of queries, `values` being distances."""
-        asked = vectors("queries", queries, self._database.source.shape[1])
-        if relevance is not None and relevance.shape != (len(asked), len(self)):
+    def _found(self, queries: npt.ArrayLike, asked: "_Asked", progress: bool) -> list[BlockRanking]:
+        """Return what was found for each block of queries, `values` being distances."""
+        vectors = as_vectors("queries", queries, self._database.source.shape[1])
+        if asked.relevance is not None and asked.relevance.shape != (len(vectors), len(self)):
             raise ConfigurationError(
-                f"the relevance is of {relevance.shape} queries and items, the search of {(len(asked), len(self))}",
+                f"the relevance is of {asked.relevance.shape} queries and items, not {(len(vectors), len(self))}",
                 "Pass one class or row of labels per vector.",
             )
-        rows = min(len(asked), self._plan.queries, _MOST_QUERIES)
+        rows = min(len(vectors), self._plan.queries, _MOST_QUERIES)
         blocks: Blocks = self._on_device or NumpyBlocks(self._database, rows)
-        with tqdm(total=len(asked), unit="query", disable=not progress) as bar:
-            for start in range(0, len(asked), rows):
-                block = asked[start : start + rows]
-                yield self._rank_block(blocks, block, start, relevance, k)
+        found = []
+        with tqdm(total=len(vectors), unit="query", disable=not progress) as bar:
+            for start in range(0, len(vectors), rows):
+                block = vectors[start : start + rows]
+                placed, terms = self._database.space.ask(block, start)
+                ranking = blocks.rank(placed, asked.of_block(start))
+                found.append(mend_near_zero(ranking, block, terms, self._database))
                 bar.update(len(block))
+        return found
 
-    def _rank_block(
-        self, blocks: Blocks, queries: np.ndarray, start: int, relevance: Relevance | None, k: int
-    ) -> BlockRanking:
-        placed, terms = self._database.space.ask(queries, start)
-        found = blocks.rank(placed, None if relevance is None else lambda row: relevance(start + row), k)
-        return mend_near_zero(found, queries, terms, self._database)
-
-    def _depth(self, k: int) -> int:
+    def _k(self, k: int) -> int:
         k = whole_number("k", k)
         if k > len(self):
             raise ConfigurationError(f"k={k:,} exceeds the {len(self):,} items of the database", "Ask for fewer.")
         return k
+
+    def _rank_depth(self, depth: int | None) -> int | None:
+        """Return a depth that cuts the ranking, or None."""
+        return None if depth is None or whole_number("depth", depth) >= len(self) else whole_number("depth", depth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a call asks of all queries."""
+
+    relevance: Relevance | None = None
+    depth: int | None = None
+    k: int = 0
+
+    def of_block(self, start: int) -> Wanted:
+        relevance = self.relevance
+        return Wanted(None if relevance is None else lambda row: relevance(start + row), self.depth, self.k)
 
 
 def _device_blocks(database: Database, device: Any, *, hold: bool) -> Blocks:  # noqa: ANN401
@@ -161,10 +188,11 @@ def _device_blocks(database: Database, device: Any, *, hold: bool) -> Blocks:  #
     return TorchBlocks(database, device, hold=hold)
 
 
-def _relevant_ranks(blocks: Sequence[BlockRanking]) -> RelevantRanks:
+def _relevant_ranks(blocks: Sequence[BlockRanking], asked: _Asked) -> RelevantRanks:
     ranks = [row for block in blocks for row in block.ranks]
     found = np.array([len(row) for row in ranks], dtype=np.int64)
-    return RelevantRanks(np.concatenate(ranks), found, found, depth=None)
+    relevant = found if asked.depth is None or asked.relevance is None else relevant_counts(asked.relevance)
+    return RelevantRanks(np.concatenate(ranks), found, relevant, asked.depth)
 
 
 def _neighbours(blocks: Sequence[BlockRanking]) -> Neighbours:

@@ -68,13 +68,13 @@ class ImageIndex:
     def __len__(self) -> int:
         return self.info.rows
 
-    def vector(self, image_id: str) -> npt.NDArray[np.float32]:
-        """Return the (D,) embedding of an image.
+    def find(self, image_id: str) -> tuple[Hit, npt.NDArray[np.float32]]:
+        """Return an image of the index, at distance 0, with its (D,) embedding.
 
         Raises:
             ConfigurationError: It is not in the index.
         """
-        found = self._collection.vector(image_id)
+        found = self._collection.find(image_id, self.info)
         if found is None:
             raise ConfigurationError(f"{self.location}: no image {image_id!r} in this index", "Check the id.")
         return found

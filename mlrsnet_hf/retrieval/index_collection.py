@@ -98,10 +98,13 @@ class ImageCollection:
         self.client.flush(self.name)
         self.client.load_collection(self.name)
 
-    def vector(self, image_id: str) -> npt.NDArray[np.float32] | None:
-        """Return the (D,) embedding of an image, or None if it is not there."""
-        found = self.client.get(self.name, ids=[image_id], output_fields=["embedding"])
-        return np.asarray(found[0]["embedding"], np.float32) if found else None
+    def find(self, image_id: str, info: EmbeddingInfo) -> tuple[Hit, npt.NDArray[np.float32]] | None:
+        """Return an image, at distance 0, with its (D,) embedding; None if it is not there."""
+        found = self.client.get(self.name, ids=[image_id], output_fields=[*_fields(info), "embedding"])
+        if not found:
+            return None
+        hit = _hit({"id": image_id, "distance": 0.0, "entity": found[0]}, info)
+        return hit, np.asarray(found[0]["embedding"], np.float32)
 
     def search(
         self, queries: npt.NDArray[np.float32], k: int, wanted: Filter, info: EmbeddingInfo, kind: str
@@ -109,13 +112,12 @@ class ImageCollection:
         """Return up to k images for each query, nearest first; ties by row."""
         # Candidates kept while the graph is walked: more than k, or the last ones found are chance.
         parameters = {"ef": max(128, 2 * k)} if kind == "hnsw" else {}
-        fields = ["row", "scene", "labels", *(["scores"] if info.scores else [])]
         answers = self.client.search(
             self.name,
             data=list(queries),
             limit=k,
             filter=_expression(wanted),
-            output_fields=fields,
+            output_fields=_fields(info),
             search_params={"metric_type": "L2", "params": parameters},
         )
         return [sorted((_hit(found, info) for found in answer), key=_by_distance) for answer in answers]
@@ -148,6 +150,10 @@ def _expression(wanted: Filter) -> str:
     """Return a filter in Milvus's language."""
     parts = [f"ARRAY_CONTAINS_ALL(labels, {json.dumps(list(wanted.labels))})"] if wanted.labels else []
     return " and ".join(parts + ([f"scene == {json.dumps(wanted.scene)}"] if wanted.scene else []))
+
+
+def _fields(info: EmbeddingInfo) -> list[str]:
+    return ["row", "scene", "labels", *(["scores"] if info.scores else [])]
 
 
 def _hit(found: Mapping[str, Any], info: EmbeddingInfo) -> Hit:

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.cores import available_cores
-from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Members
+from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Wanted
 from mlrsnet_hf.retrieval.database import Database
-from mlrsnet_hf.retrieval.row_ranks import nearest_in_row, ranks_in_row
+from mlrsnet_hf.retrieval.row_ranks import RowMemory, nearest_in_row, ranks_in_row
 
-_ROWS_PER_TASK = 8
+_ROWS_PER_TASK = 64
 
 
 class NumpyBlocks:
@@ -25,22 +25,22 @@ class NumpyBlocks:
         self._database = database
         self._products = np.empty((rows, len(database)), dtype=np.float32)
 
-    def rank(self, queries: npt.NDArray[np.float32], members: Members | None, k: int) -> BlockRanking:
+    def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
         """Rank the database for the queries of a block; see `Blocks.rank`."""
         for columns, part in self._database.parts():
             np.matmul(queries, part.T, out=self._products[: len(queries), columns])
-        indices = np.empty((len(queries), k), dtype=np.int64)
-        values = np.empty((len(queries), k), dtype=np.float32)
+        indices = np.empty((len(queries), wanted.k), dtype=np.int64)
+        values = np.empty((len(queries), wanted.k), dtype=np.float32)
 
         def rank_rows(first: int) -> list[npt.NDArray[np.int64]]:
-            ranks = []
+            ranks, memory = [], RowMemory(len(self._database))
             for row in range(first, min(first + _ROWS_PER_TASK, len(queries))):
                 distances = self._distances(row)
-                if k:
-                    indices[row] = nearest_in_row(distances, k)
+                if wanted.k:
+                    indices[row] = nearest_in_row(distances, wanted.k)
                     values[row] = distances[indices[row]]
-                if members is not None:
-                    ranks.append(ranks_in_row(distances, members(row)))
+                if wanted.members is not None:
+                    ranks.append(ranks_in_row(distances, wanted.members(row), wanted.depth, memory))
             return ranks
 
         with ThreadPoolExecutor(available_cores()) as pool:

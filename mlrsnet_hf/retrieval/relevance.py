@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics.arguments import binary_matrix, require_one_kind, to_array, whole_number
+from mlrsnet_hf.metrics.ranking import PAPER_DEPTH
+from mlrsnet_hf.metrics.registry import PAPER_PRECISION_DEPTHS
 
 
 class Relevance(Protocol):
@@ -18,6 +20,25 @@ class Relevance(Protocol):
 
     def __call__(self, query: int) -> npt.NDArray[np.int64]:
         """Return the ascending database indices of the items that are relevant to a query."""
+
+
+def relevant_counts(relevance: Relevance) -> npt.NDArray[np.int64]:
+    """Return (Q,) number of relevant items of each query, NG(q)."""
+    return np.array([len(relevance(query)) for query in range(relevance.shape[0])], dtype=np.int64)
+
+
+def table9_depth(relevance: Relevance) -> int:
+    """Return how deep rankings must be for the paper's Table 9.
+
+    The largest of ANMRR's K(q) = min(4 NG(q), 2 GTM), the m of mAP, and the depths of P@k.
+
+    Examples:
+        >>> table9_depth(SameClass([0, 1], [0, 1, 1, 1]))
+        500
+    """
+    counts = relevant_counts(relevance)
+    cuts = np.minimum(4 * counts, 2 * counts.max(initial=0))
+    return max(int(cuts.max(initial=0)), PAPER_DEPTH, *PAPER_PRECISION_DEPTHS)
 
 
 class SameClass:

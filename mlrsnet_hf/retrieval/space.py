@@ -18,6 +18,8 @@ Metric = Literal["euclidean", "cosine", "inner_product"]
 METRICS = ("euclidean", "cosine", "inner_product")
 
 _SAMPLE = 1024
+_NEAR_CENTRE = 0.3
+"""Of the vectors' length."""
 _SHORTEST, _LONGEST = 2.0**-50, 2.0**60
 """Squares of other lengths would not fit float32 with room for their sums and digits."""
 _BYTES_AT_ONCE = 2**19
@@ -45,12 +47,18 @@ class Space:
         if 0 < lengths.max() < _SHORTEST and metric != "cosine":
             raise ConfigurationError("the database's vectors are too short for float32", "Scale the embeddings up.")
         if np.isfinite(lengths).all() and lengths.min() > 0:
-            sample = sample / lengths[:, None] if metric == "cosine" else sample
+            sample = _unit(sample) if metric == "cosine" else sample
             centre = sample.mean(axis=0)
-            # A vector much shorter than the centre would lose its digits by the move.
-            if np.linalg.norm(centre) <= np.linalg.norm(sample, axis=1).min():
+            lengths = np.linalg.norm(sample, axis=1)
+            # A near centre gains nothing; a vector much shorter than the centre would lose its digits by the move.
+            if _NEAR_CENTRE * np.median(lengths) < np.linalg.norm(centre) <= lengths.min():
                 shift -= _coarse(centre).astype(np.float32)
         return cls(metric, shift + 0.0)
+
+    def is_place_of(self, vectors: np.ndarray) -> bool:
+        """Return whether vectors are in the space as they are, ready for a product."""
+        unmoved = self.metric != "cosine" and not self.shift.any()
+        return unmoved and vectors.dtype == np.float32 and vectors.flags.c_contiguous
 
     def place(
         self, rows: np.ndarray, name: str, first: int = 0, ids: Sequence[Any] | None = None
@@ -74,8 +82,7 @@ class Space:
             source, out = rows[part], placed[part]
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
                 if self.metric == "cosine":
-                    source = source.astype(np.float64)
-                    source /= np.sqrt(np.einsum("nd,nd->n", source, source))[:, None]
+                    source = _unit(source)
                 np.add(source, self.shift, out=out, casting="same_kind")
                 exact = out.astype(np.float64)
                 squares[part] = np.einsum("nd,nd->n", exact, exact)
@@ -111,15 +118,14 @@ class Space:
 
     def squared_distances(self, query: np.ndarray, rows: np.ndarray) -> npt.NDArray[np.float64]:
         """Return (n,) squared distances of one vector to n others, in float64 and without cancellation."""
-        query, rows = query.astype(np.float64), rows.astype(np.float64)
+        query, rows = query.astype(np.float64)[None], rows.astype(np.float64)
         if self.metric == "cosine":
-            query = query / np.linalg.norm(query)
-            rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            query, rows = _unit(query), _unit(rows)
         difference = rows - query
         return np.einsum("nd,nd->n", difference, difference)
 
 
-def vectors(name: str, values: npt.ArrayLike, dimensions: int | None = None) -> np.ndarray:
+def as_vectors(name: str, values: npt.ArrayLike, dimensions: int | None = None) -> np.ndarray:
     """Return vectors as a two-dimensional array of a floating-point type; nothing is copied that need not be.
 
     Raises:
@@ -136,6 +142,12 @@ def vectors(name: str, values: npt.ArrayLike, dimensions: int | None = None) -> 
             "Both must come from one model and layer.",
         )
     return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _unit(rows: np.ndarray) -> npt.NDArray[np.float64]:
+    """Return rows at length 1; that of zero is NaN."""
+    exact = rows.astype(np.float64)
+    return exact / np.sqrt(np.einsum("nd,nd->n", exact, exact))[:, None]
 
 
 def _coarse(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

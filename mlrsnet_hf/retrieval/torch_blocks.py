@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Members
+from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Members, Wanted
 from mlrsnet_hf.retrieval.database import Database
 
 
@@ -31,17 +31,20 @@ class TorchBlocks:
                 self._held[rows] = torch.from_numpy(part).to(device)
 
     @torch.inference_mode()
-    def rank(self, queries: npt.NDArray[np.float32], members: Members | None, k: int) -> BlockRanking:
+    def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
         """Rank the database for the queries of a block; see `Blocks.rank`."""
         values, order = torch.sort(self._distances(queries), dim=1, stable=True)
-        ranks: list[npt.NDArray[np.int64]] = []
-        if members is not None:
-            flags = np.zeros((len(queries), len(self._database)), dtype=bool)
-            for row in range(len(queries)):
-                flags[row, members(row)] = True
-            found = torch.from_numpy(flags).to(self._device).gather(1, order).nonzero()[:, 1].add_(1)
-            ranks = np.split(found.cpu().numpy(), np.cumsum(np.count_nonzero(flags, axis=1))[:-1])
-        return BlockRanking(ranks, order[:, :k].cpu().numpy(), values[:, :k].cpu().numpy())
+        ranks = [] if wanted.members is None else self._ranks(order[:, : wanted.depth], wanted.members)
+        return BlockRanking(ranks, order[:, : wanted.k].cpu().numpy(), values[:, : wanted.k].cpu().numpy())
+
+    def _ranks(self, order: torch.Tensor, members: Members) -> list[npt.NDArray[np.int64]]:
+        """Return the ranks of the relevant items in (B, depth) orders."""
+        flags = np.zeros((len(order), len(self._database)), dtype=bool)
+        for row in range(len(order)):
+            flags[row, members(row)] = True
+        found = torch.from_numpy(flags).to(self._device).gather(1, order)
+        ranks, numbers = found.nonzero()[:, 1].add_(1).cpu().numpy(), found.sum(1).cpu().numpy()
+        return np.split(ranks, np.cumsum(numbers)[:-1])
 
     def _distances(self, queries: npt.NDArray[np.float32]) -> torch.Tensor:
         asked = torch.from_numpy(queries).to(self._device)

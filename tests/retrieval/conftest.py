@@ -24,6 +24,7 @@ IMAGES = 22
 SIDE = 32
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
+SquaredDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -116,3 +117,13 @@ def make_embeddings(tmp_path: Path) -> MakeEmbeddings:
         return open_embeddings(folder)
 
     return make
+
+
+@pytest.fixture
+def squared_distances() -> SquaredDistances:
+    """(Q, N) squared distances in float64, by differences: no cancellation."""
+
+    def measure(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return np.stack([((items.astype(float) - query.astype(float)) ** 2).sum(axis=1) for query in queries])
+
+    return measure

@@ -45,7 +45,8 @@ def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, 
             assert [hit.scene for hit in found[0]] == [hit.scene for hit in expected[0]]
             distances = [[hit.distance for hit in hits] for hits in found]
             np.testing.assert_allclose(distances, [[h.distance for h in hits] for hits in expected], rtol=1e-4)
-        np.testing.assert_array_equal(index.vector("image_017"), table.vector("image_017"))
+        np.testing.assert_array_equal(index.find("image_017")[1], table.vector("image_017"))
+        assert index.find("image_017")[0] == table.search(table.vector("image_017"), 1)[0][0]
 
 
 def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> Non
         with pytest.raises(ConfigurationError, match="no image has labels water, ships, trees, sand and scene beach"):
             index.search(query, labels=["water", "ships", "trees", "sand"], scene="beach")
         with pytest.raises(ConfigurationError, match="no image 'x' in this index"):
-            index.vector("x")
+            index.find("x")
         second = subprocess.run(
             [Path(sys.executable).with_name("mlrsnet"), "search", tmp_path / "index", "image_001"],
             capture_output=True,
