@@ -8,6 +8,8 @@
 it from the YAML file that `--config` names, over that from the command line.
 """
 
+from accelerate import PartialState
+
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.training import train
 from mlrsnet_hf.training.data_source import load_training_data
@@ -18,12 +20,19 @@ def main() -> None:
     """Parse, load, train, publish."""
     with exit_on_error():
         settings = parse_settings(description="Fine-tune a timm model on images with lists of labels.")
+        target = settings.publish.push_to_hub
+        if target is not None:
+            from mlrsnet_hf.publishing.hub import check_can_publish
+
+            check_can_publish(target)
+
         data = load_training_data(settings.data)
         train(settings.training, data, recipe=settings.recipe, data_config=settings.data)
-        if settings.publish.push_to_hub is not None:
-            from mlrsnet_hf.publishing.hub import publish_run
 
-            publish_run(settings.training.output_dir, settings.publish.push_to_hub, private=settings.publish.private)
+        if target is not None and PartialState().is_main_process:
+            from mlrsnet_hf.publishing.publish import publish_run
+
+            print(publish_run(settings.training.output_dir, target, private=settings.publish.private).summary())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.files import whole_file, whole_folder
 
 
 def test_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_what_stands_there_is_kept(tmp_path: Path) -> None:
 def test_killed_process_leaves_no_final_name_and_the_next_run_clears_up(tmp_path: Path) -> None:
     target = tmp_path / "out"
     code = (
-        "import os, signal, sys; from pathlib import Path; from mlrsnet_hf.files import whole_folder\n"
+        "import os, signal, sys; from pathlib import Path; from mlrsnet_hf.files import whole_file, whole_folder\n"
         "with whole_folder(Path(sys.argv[1])) as partial:\n"
         "    (partial / 'stale').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -61,7 +61,7 @@ def test_killed_process_leaves_no_final_name_and_the_next_run_clears_up(tmp_path
 
 def test_second_writer_is_refused_and_the_first_keeps_its_files(tmp_path: Path) -> None:
     target = tmp_path / "out"
-    code = "import sys; from pathlib import Path; from mlrsnet_hf.files import whole_folder\n" + (
+    code = "import sys; from pathlib import Path; from mlrsnet_hf.files import whole_file, whole_folder\n" + (
         "with whole_folder(Path(sys.argv[1])) as partial: pass"
     )
     with whole_folder(target) as partial:
@@ -76,4 +76,32 @@ def test_second_writer_is_refused_and_the_first_keeps_its_files(tmp_path: Path) 
 def test_a_folder_that_is_there_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="exists already"), whole_folder(Path()):
+        pass
+
+
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    with whole_file(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_earlier_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    with pytest.raises(KeyError), whole_file(target) as partial:
+        partial.write_text("half")
+        raise KeyError
+    with pytest.raises(ConfigurationError, match=r"a\.json: cannot be written \(No space"), whole_file(target):
+        raise OSError(28, "No space left on device")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_was_not_written_is_an_error(tmp_path: Path) -> None:
+    missing = pytest.raises(ConfigurationError, match=r"a\.json: cannot be written \(No such file")
+    with missing, whole_file(tmp_path / "a.json"):
         pass

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed
 from accelerate import Accelerator
-from torch.utils.data import DataLoader
 
 from mlrsnet_hf.errors import ImageError, MLRSNetError
+from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
 
 Outcome = TypeVar("Outcome")
-Watch = Callable[[MLRSNetError | None], None]
+Watch = Callable[[MLRSNetError | None], object]
 """Takes this process's error, if it has one; raises on every process or on none."""
 
 
@@ -76,12 +76,12 @@ class WatchedLoader:
     A process that read no further than its own error or signal would leave the others waiting for its predictions.
 
     Args:
-        loader: Of `Batch`es, or an `ImageError` in place of one.
+        loader: Of `Batch`es.
         rounds: The most batches that any process has.
         watch: Is told at each round.
     """
 
-    def __init__(self, loader: DataLoader, rounds: int, watch: Watch) -> None:
+    def __init__(self, loader: Loader, rounds: int, watch: Watch) -> None:
         self.loader = loader
         self.dataset = loader.dataset
         self.rounds = rounds
@@ -90,10 +90,18 @@ class WatchedLoader:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[Any]:
-        batches = iter(self.loader)
+    def __iter__(self) -> Iterator[Batch]:
+        batches = read_batches(self.loader)
         for _ in range(self.rounds):
-            batch = next(batches, None)
-            self.watch(batch if isinstance(batch, ImageError) else None)
+            batch, error = take(batches)
+            self.watch(error)
             if batch is not None:
                 yield batch
+
+
+def take(batches: Iterator[Batch]) -> tuple[Batch | None, ImageError | None]:
+    """Return the next batch, or None after the last, or the error in its place."""
+    try:
+        return next(batches, None), None
+    except ImageError as error:
+        return None, error

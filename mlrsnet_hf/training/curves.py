@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVES_FILE = "curves.png"
-
 DOTS_PER_INCH = 160
 
 _STYLE: Any = {

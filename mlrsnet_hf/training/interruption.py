@@ -1,5 +1,6 @@
 """SIGTERM, and the first SIGINT, as a wish to stop: the loop goes on to where it can write a checkpoint."""
 
+import os
 import signal
 import threading
 import time
@@ -9,19 +10,19 @@ from typing import Any
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _ECHO = 1.0
-"""Seconds: Ctrl-C reaches a process twice, from the terminal and from `accelerate launch`."""
+"""Seconds: Ctrl-C reaches a process twice, from the terminal and from torchrun."""
+
+_LAUNCHERS = ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID")
+"""Variables by which `accelerate launch` and torchrun show that they started this process."""
 
 
 class Interruption:
-    """While entered, keeps the signals that ask this process to stop; a second SIGINT breaks off at once.
-
-    Attributes:
-        requested: Name of the first signal, such as "SIGTERM"; None before it.
-    """
+    """While entered, keeps the signals that ask this process to stop; a second SIGINT breaks off at once."""
 
     def __init__(self) -> None:
-        self.requested: str | None = None
+        self._signal: str | None = None
         self._moment = 0.0
+        self._launcher = os.getppid() if any(name in os.environ for name in _LAUNCHERS) else None
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -29,6 +30,16 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             self._former = {number: signal.signal(number, self._keep) for number in SIGNALS}
         return self
+
+    @property
+    def requested(self) -> str | None:
+        """What asked to stop, such as "SIGTERM"; None before it.
+
+        `accelerate launch` of one process dies of SIGTERM without passing it on, and so asks by its end.
+        """
+        if self._signal is None and self._launcher not in (None, os.getppid()):
+            return "the end of the launcher"
+        return self._signal
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -38,7 +49,7 @@ class Interruption:
 
     def _keep(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.requested is None:
-            self.requested, self._moment = signal.Signals(number).name, now
+        if self._signal is None:
+            self._signal, self._moment = signal.Signals(number).name, now
         elif number == signal.SIGINT and now - self._moment > _ECHO:
             raise KeyboardInterrupt

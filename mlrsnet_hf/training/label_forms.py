@@ -50,11 +50,10 @@ def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
         )
     rows = {name: split[column][:] for name, split in splits.items()}
     _refuse_missing(rows, column, lists=True)
-    entries = {name: [entry for row in lists for entry in row] for name, lists in rows.items()}
     if isinstance(kind, ClassLabel):
         _refuse_rows(rows, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
         return IdColumn(tuple(kind.names), rows, "lists of classes", stored=True)
-    if kind == Value("bool") or _is_float(kind) or _is_multi_hot(rows):
+    if kind == Value("bool") or _is_float(kind) or (_is_integer(kind) and _is_multi_hot(rows)):
         return _multi_hot(rows, column)
     if _is_text(kind):
         _refuse_rows(rows, column, lambda row: "" in row, "an empty name")
@@ -64,6 +63,7 @@ def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
         raise ConfigurationError(
             f"column {column!r} holds lists of {kind}", "Labels are classes, names, whole numbers, or one 0 or 1 each."
         )
+    entries = {name: [entry for row in lists for entry in row] for name, lists in rows.items()}
     vocabulary = _vocabulary(entries)
     ids = {name: [[vocabulary[entry] for entry in row] for row in lists] for name, lists in rows.items()}
     form = "lists of names" if _is_text(kind) else "lists of numbers"
@@ -91,9 +91,10 @@ def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:
     if isinstance(kind, ClassLabel):
         _refuse_rows(rows, column, lambda row: not 0 <= row < kind.num_classes, _range(kind))
         return IdColumn(tuple(kind.names), rows, "classes", stored=True)
-    _refuse_rows(
-        rows, column, lambda row: row == "" or (row != str(row) and row < 0), "an empty name or a negative number"
-    )
+    if _is_text(kind):
+        _refuse_rows(rows, column, lambda row: not row, "an empty name")
+    else:
+        _refuse_rows(rows, column, lambda row: row < 0, "a negative number")
     vocabulary = _vocabulary(rows)
     ids = {name: [vocabulary[entry] for entry in entries] for name, entries in rows.items()}
     return IdColumn(tuple(str(entry) for entry in vocabulary), ids, "names" if _is_text(kind) else "numbers", False)

@@ -8,12 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.curves import CURVES_FILE
 from mlrsnet_hf.training.evaluators import LabelScore, metric_text
-from mlrsnet_hf.training.history import CSV_FILE, JSON_FILE, Epoch, nan_for_nulls, nulls_for_nan
+from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
 from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.task import TaskKind
 
@@ -160,6 +159,7 @@ class TrainingResult:
 
         Raises:
             ConfigurationError: The values have another format, or a setting cannot be used.
+            UnknownNameError: A setting names what this version does not know.
         """
         found = values.get("format")
         if found != FORMAT:
@@ -198,7 +198,7 @@ class TrainingResult:
             raise ConfigurationError(f"{path}: holds no results", "Give the results.json of a run.")
         try:
             return cls.from_dict(values)
-        except ConfigurationError as error:
+        except MLRSNetError as error:
             raise ConfigurationError(f"{path}: {error.found}", error.remedy) from error
 
     def report(self) -> str:
@@ -241,8 +241,8 @@ class TrainingResult:
         return [
             f"model:   {folder.model} (for timm and transformers)",
             f"results: {folder.results}",
-            f"history: {folder.root / JSON_FILE}, {CSV_FILE}",
-            f"curves:  {folder.root / CURVES_FILE}",
+            f"history: {', '.join(map(str, folder.history))}",
+            f"curves:  {folder.curves}",
             f"publish: mlrsnet publish {folder.root} USER/NAME",
         ]
 
@@ -270,7 +270,7 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
     tuned = values["tuned"]
     return {
         "recipe": values["recipe"],
-        "config": _config(values["config"]),
+        "config": TrainingConfig(**values["config"]),
         "data": DataSummary(source=data, images=images, **own),
         "model": ModelSummary(**values["model"]),
         "task": values["task"],
@@ -284,11 +284,6 @@ def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
         "labels": tuple(LabelScore(**row | nan_for_nulls(_row_numbers(row))) for row in values["labels"]),
         "run": RunSummary(**values["run"]),
     }
-
-
-def _config(values: Mapping[str, Any]) -> TrainingConfig:
-    paths_and_lists = {"output_dir": Path(values["output_dir"]), "trackers": tuple(values["trackers"])}
-    return TrainingConfig(**{**values, **paths_and_lists})
 
 
 def _metrics_of(scores: Mapping[str, Any]) -> dict[str, Any]:

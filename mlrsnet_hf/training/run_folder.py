@@ -52,6 +52,11 @@ class RunFolder:
         return self.root / "curves.png"
 
     @property
+    def decoded(self) -> Path:
+        """Decoded images, where the cache is on the disk."""
+        return self.root / "decoded"
+
+    @property
     def logs(self) -> Path:
         """TensorBoard's event files."""
         return self.root / "tensorboard"
@@ -79,7 +84,7 @@ class RunFolder:
             )
 
     def _holds_a_run(self) -> bool:
-        return any(path.exists() for path in (self.model, self.results, self.checkpoints))
+        return self.model.exists() or self.results.exists() or any(self.checkpoints.glob("step-*"))
 
     def _refuse_foreign_files(self) -> None:
         """Refuse to clear away what no run wrote."""

@@ -1,16 +1,16 @@
 """The loaders of a run: shuffled and augmented for training, in order for evaluation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from accelerate import Accelerator
 from datasets import Dataset
-from torch.utils.data import DataLoader
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.evaluators import evaluation_loader
-from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader
+from mlrsnet_hf.training.inputs import Loader, ShuffledBatches, SplitImages, make_loader
 from mlrsnet_hf.training.preprocessing import Preprocessing
 from mlrsnet_hf.training.task import Task, TrainingData
 
@@ -20,8 +20,8 @@ class RunInputs:
     """This process's share of every split."""
 
     batches: ShuffledBatches
-    training: DataLoader
-    evaluation: dict[str, DataLoader]
+    training: Loader
+    evaluation: dict[str, Loader]
     """`validation`, and `test` if there is one."""
     images: dict[str, int]
     """Of each split."""
@@ -39,9 +39,22 @@ class RunInputs:
 
 
 def make_inputs(
-    config: TrainingConfig, data: TrainingData, task: Task, preprocessing: Preprocessing, accelerator: Accelerator
+    config: TrainingConfig,
+    data: TrainingData,
+    task: Task,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+    cache_folder: Path,
 ) -> RunInputs:
     """Open the splits, decode what the cache shall hold, and share the batches among the processes.
+
+    Args:
+        config: The settings.
+        data: The splits.
+        task: What is learnt.
+        preprocessing: The model's.
+        accelerator: Knows the processes.
+        cache_folder: Of decoded images, if they are kept on the disk.
 
     Raises:
         ConfigurationError: A split is missing or empty, or the processes cannot share the batch.
@@ -55,7 +68,7 @@ def make_inputs(
         if name in data.splits
     }
     for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
-        images.cache(config.cache_megabytes, accelerator.is_main_process)
+        images.cache(config.cache, config.cache_megabytes, cache_folder, accelerator.is_main_process)
     batches = ShuffledBatches(
         len(training),
         config.batch_size,
@@ -78,7 +91,8 @@ def make_inputs(
 
 def _training_images(config: TrainingConfig, split: Dataset, task: Task, preprocessing: Preprocessing) -> SplitImages:
     size = config.train_size or preprocessing.image_size
-    return SplitImages(split, task, StoredTransform(size), Augmentation(size, config.crop_scale), config.seed)
+    augment = Augmentation(size, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
+    return SplitImages(split, task, StoredTransform(size), augment, config.seed)
 
 
 def _refuse_missing_splits(data: TrainingData) -> None:

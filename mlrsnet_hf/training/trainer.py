@@ -4,26 +4,26 @@ import json
 import math
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
 from typing import Any, NoReturn, cast
 
 import torch
 from accelerate.utils import broadcast
 from timm.utils import ModelEmaV3
 from torch import nn
-from torch.utils.data import DataLoader
 
-from mlrsnet_hf.errors import ImageError, InterruptedRunError, MLRSNetError
-from mlrsnet_hf.training.agreement import Agreement, WatchedLoader
+from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
+from mlrsnet_hf.training.agreement import Agreement, WatchedLoader, take
 from mlrsnet_hf.training.checkpoints import Checkpoint, CheckpointClock, Checkpoints, Position
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.curves import draw_curves
+from mlrsnet_hf.training.data_config import DataConfig
 from mlrsnet_hf.training.device import BatchSplit, describe, explain_memory, make_accelerator
 from mlrsnet_hf.training.evaluators import Predictions, evaluate, label_scores, metric_title, predict
 from mlrsnet_hf.training.frozen_backbone import hold_backbone
 from mlrsnet_hf.training.history import Epoch, write_history
-from mlrsnet_hf.training.inputs import Batch, read_batches
+from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
 from mlrsnet_hf.training.interruption import Interruption
 from mlrsnet_hf.training.losses import make_loss
 from mlrsnet_hf.training.models import make_model
@@ -38,6 +38,7 @@ from mlrsnet_hf.training.run_state import RunState
 from mlrsnet_hf.training.running_loss import RunningLoss
 from mlrsnet_hf.training.saved_model import load_model, save_model, store_thresholds
 from mlrsnet_hf.training.scoring import kept_epoch, score, tuned_scores
+from mlrsnet_hf.training.settings_file import write_settings
 from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.thresholds import tune_thresholds
 from mlrsnet_hf.training.timm_settings import timm_settings
@@ -45,7 +46,9 @@ from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_sett
 from mlrsnet_hf.training.train_step import TrainStep, uses_batch_statistics
 
 
-def train(config: TrainingConfig, data: TrainingData, recipe: str | None = None) -> TrainingResult:
+def train(
+    config: TrainingConfig, data: TrainingData, recipe: str | None = None, data_config: DataConfig | None = None
+) -> TrainingResult:
     """Fine-tune a model, keep the best epoch by validation, and measure it once on the test split.
 
     The run folder then holds `model/`, `results.json`, `settings.yaml`, `history.json` and `.csv`, `curves.png`, the
@@ -56,6 +59,7 @@ def train(config: TrainingConfig, data: TrainingData, recipe: str | None = None)
         config: The settings.
         data: The splits.
         recipe: Name of the recipe that the settings began with, for the results.
+        data_config: Where the data came from, for settings.yaml; None if from elsewhere than `load_training_data`.
 
     Returns:
         What results.json holds.
@@ -64,16 +68,23 @@ def train(config: TrainingConfig, data: TrainingData, recipe: str | None = None)
         MLRSNetError: A setting, the weights, an image or the output folder cannot be used.
         InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
     """
-    return Trainer(config, data, recipe).run()
+    return Trainer(config, data, recipe, data_config).run()
 
 
 class Trainer:
     """One run. The constructor sets the stage and refuses what cannot work; `run` does the rest."""
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, recipe: str | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        data: TrainingData,
+        recipe: str | None = None,
+        data_config: DataConfig | None = None,
+    ) -> None:
         self.config = config
         self.data = data
         self.recipe = recipe
+        self.data_config = data_config
         require_trackers(config.trackers)
         self.task = make_task(config, data)
         self.folder = RunFolder(config.output_dir)
@@ -108,7 +119,9 @@ class Trainer:
         return model.to(memory_format=torch.channels_last) if self.config.channels_last else model
 
     def _set_up_data(self) -> None:
-        self.inputs = make_inputs(self.config, self.data, self.task, self.preprocessing, self.accelerator)
+        self.inputs = make_inputs(
+            self.config, self.data, self.task, self.preprocessing, self.accelerator, self.folder.decoded
+        )
         self.steps_per_epoch = len(self.inputs.batches)
         self.steps = self.steps_per_epoch * self.config.epochs
         self.split = BatchSplit(
@@ -201,6 +214,7 @@ class Trainer:
                 self.say(f"{self.folder.checkpoints} holds no checkpoint: the run begins anew")
         if checkpoint is None:
             self.folder.create()
+            write_settings(self.folder.settings, self.config, self.data_config, self.recipe)
         return checkpoint
 
     def _resume(self, checkpoint: Checkpoint) -> None:
@@ -254,16 +268,13 @@ class Trainer:
                 self._save_checkpoint()
         self.losses.read()
 
-    def _next_parts(self, reader: Any) -> list[Batch]:
+    def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return this process's share of the next batch, unless a process has a reason to stop."""
-        error, parts = None, []
-        try:
-            parts = list(islice(reader, self.config.accumulation))
-        except ImageError as unreadable:
-            error = unreadable
+        parts = [take(batches) for _ in range(self.config.accumulation)]
+        error = next((error for _, error in parts if error is not None), None)
         if self._watch(error, self.clock.is_due_now):
             self._save_checkpoint()
-        return parts
+        return [part for part, _ in parts if part is not None]
 
     def _watch(self, error: MLRSNetError | None = None, is_due: bool = False) -> bool:
         """Agree on what the processes have seen: stop if one must, else return whether a checkpoint is due."""
@@ -341,7 +352,7 @@ class Trainer:
         loader = self.inputs.evaluation[split]
         share = math.ceil(self.inputs.images[split] / self.accelerator.num_processes)
         rounds = math.ceil(share / self.config.eval_batch_size)
-        watched = cast(DataLoader, WatchedLoader(loader, rounds, self._watch))
+        watched = cast(Loader, WatchedLoader(loader, rounds, self._watch))
         with explain_memory(
             f"evaluation of {self.config.eval_batch_size} images at once", "Lower eval_batch_size; --resume takes it."
         ):

@@ -1,5 +1,6 @@
 """examples/train.py as a newcomer runs it: whole runs on a fake release, and every kind of bad input."""
 
+import io
 import json
 import os
 import runpy
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
+import torch
 from accelerate import Accelerator
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
+from datasets import Image as ImageFeature
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -22,8 +25,7 @@ from mlrsnet_hf.training.inputs import SplitImages
 from mlrsnet_hf.training.task import Task
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train.py"
-NETWORK = ["--model", "test_resnet", "--weights", "random", "--image-size", "32", "--cpu-threads", "1"]
-QUICK = [*NETWORK, "--epochs", "1", "--batch-size", "4", "--eval-batch-size", "4"]
+QUICK = ["--recipe", "debug_cpu", "--epochs", "1", "--batch-size", "4", "--eval-batch-size", "4"]
 
 
 @pytest.fixture
@@ -68,6 +70,36 @@ def test_repaired_labels_are_reported(
     assert "repaired labels" not in capsys.readouterr().out
 
 
+def test_another_dataset_with_a_scene_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Parquet with lists of names, no ids and one split; the settings of the run start it again elsewhere."""
+    rows: dict[str, list] = {"picture": [], "tags": [], "land_use": []}
+    for number in range(24):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        rows["picture"].append({"bytes": buffer.getvalue(), "path": None})
+        rows["tags"].append([["sand"], ["sea", "sand"], ["trees"]][number % 3])
+        rows["land_use"].append(["coast", "forest"][number % 2])
+    (tmp_path / "scenes").mkdir()
+    Dataset.from_dict(rows).cast_column("picture", ImageFeature()).to_parquet(tmp_path / "scenes/train.parquet")
+    columns = ["--image-column", "picture", "--labels-column", "tags", "--scene-column", "land_use"]
+    arguments = ["--dataset", tmp_path / "scenes", *columns, "--scene-head", *QUICK, "--validation-share", "0.25"]
+    assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "run") == 0
+    assert "no validation split, so 6 training images are held out" in capsys.readouterr().out
+    saved = load_model(tmp_path / "run/model")
+    assert saved.task.output_names == ("sand", "sea", "trees", "coast", "forest")
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["recipe"] == "debug_cpu"
+    assert results["data"]["images"] == {"train": 18, "validation": 6}
+
+    settings = tmp_path / "run" / "settings.yaml"
+    assert run_script(monkeypatch, "--config", settings, "--output-dir", tmp_path / "again") == 0
+    again = load_model(tmp_path / "again/model").model.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in saved.model.state_dict().items())
+
+
 def test_help_names_every_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert run_script(monkeypatch, "--help") == 0
     assert "--learning-rate" in capsys.readouterr().out
@@ -91,11 +123,15 @@ def other_architecture(release: Path) -> None:
         ("--weights {release}/other.safetensors", "other.safetensors does not fit test_resnet", other_architecture),
         ("--weights {release}/Labels/beach.csv", "beach.csv cannot be read", None),
         ("--epochs 0", "epochs=0 cannot be used", None),
-        ("--epochs many", "argument --epochs: invalid int value: 'many'", None),
+        ("--epochs many", "epochs='many' cannot be used. Give a whole number.", None),
         ("--learning-rate -1", "learning_rate=-1.0 cannot be used", None),
-        ("--epoch-count 3", "unknown arguments: --epoch-count 3", None),
+        ("--epoch-count 3", "there is no option '--epoch-count'. Did you mean '--epochs'", None),
+        ("--config {release}/gone.yaml", "gone.yaml cannot be read: No such file", None),
+        ("--recipe modrn", "Did you mean 'modern'", None),
+        ("--dataset {release}/Labels/beach.csv", "beach.csv' cannot be loaded", None),
+        ("--labels-column tags", "no column 'tags' (labels_column)", None),
         ("--protocol ratio50", "ratio50", None),
-        ("--protocol retrieval05", "there is no train split", None),
+        ("--protocol retrieval05", "has no split 'train' (train_split). Known names: query, database", None),
         ("--labels verifed", "Did you mean 'verified'", None),
         ("--data-dir {release}/gone", "gone", None),
         ("--output-dir {release}/Labels/beach.csv", "beach.csv is not a folder", None),

@@ -88,6 +88,15 @@ def test_training_values_are_those_of_the_functions() -> None:
     assert {type(value) for value in values.values()} == {float}
 
 
+def test_training_values_at_thresholds_are_those_of_the_decisions() -> None:
+    draw = np.random.default_rng(0)
+    targets, scores, thresholds = draw.integers(0, 2, (30, 6)), draw.random((30, 6)), draw.random(6)
+    values = training_values(targets, scores, thresholds)
+    decided = training_values(targets, (scores > thresholds) + 0.0)
+    assert values.pop("map") == training_values(targets, scores)["map"] != decided.pop("map")
+    assert values == decided
+
+
 @pytest.mark.parametrize("metric", CLASSIFICATION.values(), ids=CLASSIFICATION)
 def test_a_report_holds_the_same_value(metric: Metric) -> None:
     draw = np.random.default_rng(1)

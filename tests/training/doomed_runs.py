@@ -56,6 +56,7 @@ def load(folder: Path) -> TrainingData:
 def live(run: dict) -> None:
     if run.get("fate"):
         strike(*run["fate"].split())
+    trainer.draw_curves = lambda *_: None  # takes as long as all the rest
     with exit_on_error():
         train(TrainingConfig(**run["settings"]), load(Path(run["data"])))
 
@@ -73,7 +74,8 @@ def start(run: dict) -> list[int]:
             children.append(child)
             continue
         if processes > 1:
-            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
         code = 1
         try:

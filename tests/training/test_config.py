@@ -1,7 +1,4 @@
-import dataclasses
-
 import pytest
-from transformers import HfArgumentParser
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.training import TrainingConfig
@@ -11,42 +8,93 @@ from mlrsnet_hf.training import TrainingConfig
     ("name", "value"),
     [
         ("epochs", 0),
+        ("epochs", "ten"),
+        ("epochs", True),
+        ("epochs", 1.5),
         ("batch_size", 0),
+        ("accumulation", 0),
         ("eval_batch_size", -1),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
         ("head_rate", -1.0),
+        ("layer_decay", 1.1),
+        ("layer_decay", 0.0),
         ("weight_decay", -0.1),
+        ("clip_norm", -1.0),
         ("warmup", 1.0),
+        ("drop_rate", 1.0),
+        ("drop_path_rate", -0.1),
+        ("ema", 1.0),
+        ("label_smoothing", 1.0),
+        ("scene_weight", 0.0),
         ("seed", -1),
         ("seed", 2**32),
         ("image_size", 0),
+        ("train_size", 15),
         ("crop_pct", 0.0),
         ("crop_pct", 1.5),
         ("crop_scale", 0.0),
+        ("crop_ratio", 0.9),
+        ("jitter", 1.0),
+        ("symmetries", 3),
+        ("eval_symmetries", 0),
         ("num_workers", -1),
         ("cpu_threads", -1),
         ("cache_megabytes", -1),
+        ("checkpoint_steps", -1),
+        ("checkpoint_minutes", -1.0),
+        ("keep_checkpoints", 0),
         ("log_every", 0),
+        ("trackers", "tensorboard"),
+        ("compile", 1),
+        ("model", None),
     ],
 )
-def test_nonsense_is_refused_by_name(name: str, value: float) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^{name}={value!r} cannot be used\. Give a"):
+def test_nonsense_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{name}={value!r} cannot be used\. Give "):
         TrainingConfig(**{name: value})
 
 
-def test_unknown_metric_lists_near_names() -> None:
-    with pytest.raises(UnknownNameError, match=r"'mapp' is not a known metric\. Did you mean 'map'"):
-        TrainingConfig(best_metric="mapp")
+@pytest.mark.parametrize(
+    ("name", "value", "near"),
+    [
+        ("best_metric", "mapp", "Did you mean 'map'"),
+        ("optimizer", "adamv", "Did you mean 'adam' or 'adamw'"),
+        ("schedule", "cosin", "Did you mean 'cosine'"),
+        ("loss", "focal", "Known names: bce, asymmetric"),
+        ("precision", "bf-16", "Did you mean 'bf16'"),
+        ("cache", "dsik", "Did you mean 'disk'"),
+        ("keep", "first", "Known names: best, last"),
+        ("trackers", ("tensorbord",), "Did you mean 'tensorboard'"),
+    ],
+)
+def test_unknown_names_list_near_ones(name: str, value: object, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"^{name}=.* is not known\. {near}"):
+        TrainingConfig(**{name: value})
 
 
-def test_every_setting_has_a_help_text_and_an_option() -> None:
-    text = HfArgumentParser(TrainingConfig).format_help()
-    for field in dataclasses.fields(TrainingConfig):
-        assert field.metadata["help"].endswith(".")
-        assert f"--{field.name.replace('_', '-')}" in text
+def test_scenes_are_learnt_beside_labels_or_alone() -> None:
+    with pytest.raises(ConfigurationError, match="scene_head and single_label exclude each other"):
+        TrainingConfig(scene_head=True, single_label=True)
+
+
+def test_the_metric_that_selects_fits_the_task() -> None:
+    assert TrainingConfig().selection_metric == "map"
+    assert TrainingConfig(single_label=True).selection_metric == "scene_accuracy"
+    assert TrainingConfig(scene_head=True, best_metric="scene_accuracy").selection_metric == "scene_accuracy"
+    with pytest.raises(UnknownNameError, match="best_metric='scene_accuracy' is not known"):
+        TrainingConfig(best_metric="scene_accuracy")
+    with pytest.raises(UnknownNameError, match="best_metric='map' is not known"):
+        TrainingConfig(best_metric="map", single_label=True)
+
+
+def test_whole_numbers_and_text_become_the_fields_types() -> None:
+    config = TrainingConfig(learning_rate=1, output_dir="runs/a", trackers=["wandb"])
+    assert repr(config.learning_rate) == "1.0"
+    assert config.output_dir.name == "a"
+    assert config.trackers == ("wandb",)
 
 
 def test_to_dict_is_plain() -> None:
-    assert {type(value) for value in TrainingConfig().to_dict().values()} <= {str, int, float, bool, type(None)}
+    assert {type(value) for value in TrainingConfig().to_dict().values()} <= {str, int, float, bool, list, type(None)}

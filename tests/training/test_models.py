@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,15 @@ import torch
 from safetensors.torch import save_file
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError
-from mlrsnet_hf.training.models import build_model, require_known_model
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.models import build_model, make_model, require_known_model
+from mlrsnet_hf.training.preprocessing import model_preprocessing
+from mlrsnet_hf.training.saved_model import load_model, save_model
+from mlrsnet_hf.training.task import Task
+from mlrsnet_hf.training.timm_settings import classifier_names
+
+TASK = Task(kind="labels+scene", label_names=("a", "b", "c"), scene_names=("x", "y"))
+RANDOM_RESNET = {"model": "test_resnet", "weights": "random", "image_size": 32}
 
 
 @pytest.fixture
@@ -131,7 +140,97 @@ def test_a_transformer_takes_another_image_size() -> None:
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 5)
 
 
-def test_a_model_of_one_image_size_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("timm.models.vision_transformer.VisionTransformer.set_input_size")
-    with pytest.raises(ConfigurationError, match="test_vit takes images of 160 pixels only, not 64"):
-        build_model("test_vit", 5, "random", image_size=64)
+def test_a_transformer_trains_at_another_size_than_it_is_evaluated_at() -> None:
+    model = build_model("test_vit", 5, "random", image_size=64, train_size=96)
+    for side in (64, 96):
+        assert model(torch.zeros(1, 3, side, side)).shape == (1, 5)
+
+
+def test_weights_of_another_image_size_are_interpolated(tmp_path: Path) -> None:
+    """What does not depend on the size is kept; at its own size the network gives the same as before."""
+    torch.manual_seed(0)
+    source = timm.create_model("test_vit", num_classes=5)
+    save_file(source.state_dict(), tmp_path / "vit.safetensors")
+    same, other = (build_model("test_vit", 5, str(tmp_path / "vit.safetensors"), image_size=size) for size in (160, 64))
+    image = torch.randn(1, 3, 160, 160)
+    assert torch.equal(same.eval()(image), source.eval()(image))
+    assert torch.equal(other.head.weight, source.head.weight)
+    assert other.pos_embed.shape[1] < source.pos_embed.shape[1]
+
+
+@pytest.mark.parametrize(("image_size", "train_size"), [(192, None), (None, 192)])
+def test_a_model_of_one_image_size_only(image_size: int | None, train_size: int | None) -> None:
+    with pytest.raises(ConfigurationError, match="gmixer_24_224 takes images of 224 pixels only"):
+        build_model("gmixer_24_224", 5, "random", image_size, train_size=train_size)
+
+
+@pytest.mark.parametrize(("name", "side"), [("test_vit", 50), ("inception_v3", 64)])
+def test_a_size_that_the_network_fails_on(name: str, side: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name} cannot take images of {side} pixels \(.*\)\. Choose"):
+        build_model(name, 5, "random", image_size=side)
+
+
+def test_dropout_and_stochastic_depth_reach_the_network() -> None:
+    model = make_model(TrainingConfig(**RANDOM_RESNET, drop_rate=0.25, drop_path_rate=0.5), TASK, print)
+    assert model.drop_rate == 0.25
+    assert any(getattr(module, "drop_prob", 0) == 0.5 for module in model.modules())
+
+
+def test_a_network_without_stochastic_depth_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"vgg11 has no drop_path_rate\. Leave drop_path_rate at 0"):
+        make_model(TrainingConfig(model="vgg11", weights="random", drop_path_rate=0.1), TASK, print)
+
+
+def test_labels_and_scenes_share_one_classifier() -> None:
+    model = make_model(TrainingConfig(**RANDOM_RESNET), TASK, print)
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+    assert classifier_names(model) == ("fc",)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """The saved model of a run on other labels, with statistics of its own for normalisation."""
+    torch.manual_seed(0)
+    model = build_model("test_resnet", 3, "random")
+    preprocessing = dataclasses.replace(model_preprocessing(model, 32, 1.0), mean=(0.1, 0.2, 0.3))
+    labels = Task(kind="labels", label_names=("a", "b", "c"))
+    save_model(model, tmp_path / "run" / "model", preprocessing, labels)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("part", ["", "model"])
+def test_weights_of_a_run(run_folder: Path, part: str) -> None:
+    said: list[str] = []
+    model = build_model("test_resnet", ("a", "b", "c"), str(run_folder / part), say=said.append)
+    saved = load_model(run_folder / "model")
+    assert not said
+    assert all(torch.equal(value, saved.model.state_dict()[key]) for key, value in model.state_dict().items())
+    # The network saw images normalised so; it goes on with that.
+    assert model_preprocessing(model, None, 1.0).mean == (0.1, 0.2, 0.3)
+
+
+def test_weights_of_a_run_on_other_labels(run_folder: Path) -> None:
+    said: list[str] = []
+    model = build_model("test_resnet", ("a", "b", "d"), str(run_folder), say=said.append)
+    more = build_model("test_resnet", ("a", "b", "c", "d"), str(run_folder), say=said.append)
+    source = f"local-dir:{run_folder}/model"
+    assert said == [
+        f"{source}: the classifier was trained for other labels: started anew",
+        f"{source}: fc.weight has 3 outputs, the model needs 4: started anew",
+    ]
+    saved = load_model(run_folder / "model").model.state_dict()
+    for state in (model.state_dict(), more.state_dict()):
+        assert all(torch.equal(state[key], saved[key]) for key in saved if not key.startswith("fc."))
+        assert state["fc.weight"].shape != saved["fc.weight"].shape or not torch.equal(
+            state["fc.weight"], saved["fc.weight"]
+        )
+
+
+def test_a_run_of_another_architecture(run_folder: Path) -> None:
+    with pytest.raises(WeightsError, match=r"holds a test_resnet, not a test_vit\. Give --model test_resnet"):
+        build_model("test_vit", 3, str(run_folder))
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=f"weights folder {tmp_path} holds no saved model"):
+        build_model("test_resnet", 3, str(tmp_path))

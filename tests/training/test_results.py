@@ -8,8 +8,9 @@ import pytest
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training import TrainingConfig, TrainingResult
 from mlrsnet_hf.training.evaluators import LabelScore
-from mlrsnet_hf.training.history import Epoch
+from mlrsnet_hf.training.history import Epoch, read_history
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, SplitScores, TunedScores
+from mlrsnet_hf.training.run_folder import RunFolder
 
 VALIDATION = {"sample_f1": 0.8, "map": 0.9}
 TEST = {"sample_f1": 0.7, "map": math.nan}
@@ -133,6 +134,13 @@ def test_what_is_saved_is_read_back(tmp_path: Path, result: TrainingResult) -> N
     assert found.report() == result.report()
 
 
+def test_the_file_of_a_run_is_read_back(run: TrainingResult) -> None:
+    found = TrainingResult.load(RunFolder(run.config.output_dir).results)
+    assert found.to_dict() == run.to_dict()
+    assert found.config == run.config
+    assert read_history(RunFolder(run.config.output_dir).history[0]) == found.history == run.history
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -166,6 +174,15 @@ def test_a_part_that_is_foreign_is_named(part: str) -> None:
         TrainingResult.from_dict({**values, part: {**values[part], "colour": "red"}})
 
 
+def test_a_setting_that_cannot_be_used_is_named_with_the_file(tmp_path: Path) -> None:
+    values = RESULT.to_dict()
+    values["config"]["loss"] = "hinge"
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ConfigurationError, match=r"results\.json: loss='hinge' is not known"):
+        TrainingResult.load(path)
+
+
 def test_the_report_of_a_run() -> None:
     assert RESULT.report() == (
         "Test split, 4 images, model of epoch 1:\n"
@@ -176,7 +193,7 @@ def test_the_report_of_a_run() -> None:
         "  no validation image has never: threshold 0.5 kept\n"
         "model:   runs/a/model (for timm and transformers)\n"
         "results: runs/a/results.json\n"
-        "history: runs/a/history.json, history.csv\n"
+        "history: runs/a/history.json, runs/a/history.csv\n"
         "curves:  runs/a/curves.png\n"
         "publish: mlrsnet publish runs/a USER/NAME"
     )

@@ -18,7 +18,12 @@ from mlrsnet_hf.taxonomy import LABEL_NAMES
 from mlrsnet_hf.training import load_model
 from mlrsnet_hf.training.models import build_model
 from mlrsnet_hf.training.preprocessing import decode_image, model_preprocessing, normalise
-from mlrsnet_hf.training.saved_model import save_model
+from mlrsnet_hf.training.saved_model import save_model, store_thresholds
+from mlrsnet_hf.training.task import Task
+
+LABELS = Task(kind="labels", label_names=LABEL_NAMES)
+BOTH = Task(kind="labels+scene", label_names=("a", "b", "c"), scene_names=("x", "y"))
+SCENES = Task(kind="scene", label_names=(), scene_names=("x", "y"))
 
 SIZES = [(256, 256), (300, 200), (120, 333), (600, 600)]
 CASES = [
@@ -35,7 +40,7 @@ def saved(folder: Path, name: str, image_size: int | None, crop_pct: float) -> t
     model = build_model(name, len(LABEL_NAMES), "random", image_size)
     preprocessing = model_preprocessing(model, image_size, crop_pct)
     model.train()(torch.randn(4, 3, preprocessing.image_size, preprocessing.image_size))
-    save_model(model, folder, preprocessing, LABEL_NAMES)
+    save_model(model, folder, preprocessing, LABELS)
     return model.eval(), folder
 
 
@@ -75,7 +80,9 @@ def test_timm_and_transformers_give_our_logits(tmp_path: Path, case: tuple, pict
 def test_load_model_gives_back_what_was_saved(tmp_path: Path, case: tuple) -> None:
     model, folder = saved(tmp_path / "model", *case)
     loaded = load_model(folder)
+    assert loaded.task == LABELS
     assert loaded.label_names == LABEL_NAMES
+    assert loaded.thresholds is None
     assert loaded.preprocessing == model_preprocessing(model, *case[1:])
     state = loaded.model.state_dict()
     assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
@@ -84,7 +91,7 @@ def test_load_model_gives_back_what_was_saved(tmp_path: Path, case: tuple) -> No
 def test_a_model_is_replaced_whole(tmp_path: Path) -> None:
     saved(tmp_path / "model", *CASES[0])
     other = build_model("test_resnet", len(LABEL_NAMES), "random")
-    save_model(other, tmp_path / "model", model_preprocessing(other, None, 1.0), LABEL_NAMES)
+    save_model(other, tmp_path / "model", model_preprocessing(other, None, 1.0), LABELS)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
     state = load_file(tmp_path / "model/model.safetensors")
@@ -128,3 +135,71 @@ def test_what_is_no_saved_model_is_named(tmp_path: Path, damage: str) -> None:
     with pytest.raises(WeightsError, match="holds no saved model") as caught:
         load_model(folder)
     assert str(folder) in str(caught.value)
+
+
+def network(task: Task, name: str = "test_resnet", **sizes: int) -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(name, task.outputs, "random", **sizes).eval()
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "deit_tiny_distilled_patch16_224"])
+def test_a_scene_head_lies_beside_a_model_of_the_labels(tmp_path: Path, name: str) -> None:
+    """One of the networks has two classifiers, one its classifier within a head."""
+    model, folder = network(BOTH, name), tmp_path / "model"
+    preprocessing = model_preprocessing(model, None, 1.0)
+    save_model(model, folder, preprocessing, BOTH)
+    loaded = load_model(folder)
+    assert loaded.task == BOTH
+    image = torch.randn(1, 3, preprocessing.image_size, preprocessing.image_size)
+    expected = model(image)
+    assert torch.equal(loaded.model(image), expected)
+    by_timm = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    by_transformers = AutoModelForImageClassification.from_pretrained(folder).eval()
+    for logits in (by_timm(image), by_transformers(pixel_values=image).logits):
+        torch.testing.assert_close(logits, expected[:, :3], atol=1e-5, rtol=0)
+    assert list(by_transformers.config.id2label.values()) == ["a", "b", "c"]
+
+
+def test_a_model_of_scenes_is_one_of_single_labels(tmp_path: Path) -> None:
+    model, folder = network(SCENES), tmp_path / "model"
+    save_model(model, folder, model_preprocessing(model, None, 1.0), SCENES)
+    assert load_model(folder).task == SCENES
+    assert load_model(folder).label_names == ("x", "y")
+    config = AutoModelForImageClassification.from_pretrained(folder).config
+    assert config.problem_type == "single_label_classification"
+    assert config.id2label == {0: "x", 1: "y"}
+    Image.new("RGB", (40, 40)).save(tmp_path / "image.png")
+    answers = pipeline("image-classification", model=str(folder))(str(tmp_path / "image.png"))
+    assert sum(answer["score"] for answer in answers) == pytest.approx(1)  # softmax, chosen by the problem type
+
+
+def test_a_scene_head_goes_when_the_next_model_has_none(tmp_path: Path) -> None:
+    for task in (BOTH, SCENES):
+        model = network(task)
+        save_model(model, tmp_path / "model", model_preprocessing(model, None, 1.0), task)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+    assert load_model(tmp_path / "model").task == SCENES
+
+
+def test_thresholds_are_kept(tmp_path: Path) -> None:
+    model, folder = network(BOTH), tmp_path / "model"
+    thresholds = {"a": 0.25, "b": 0.5, "c": 0.75}
+    save_model(model, folder, model_preprocessing(model, None, 1.0), BOTH, thresholds)
+    assert load_model(folder).thresholds == thresholds
+    store_thresholds(folder, dict.fromkeys("abc", 0.1))
+    assert load_model(folder).thresholds == dict.fromkeys("abc", 0.1)
+    assert timm.create_model(f"local-dir:{folder}", pretrained=True).num_classes == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_windows_of_another_image_size_come_back(tmp_path: Path) -> None:
+    """timm's set_input_size changes a Swin's windows as well, which config.json cannot say."""
+    model = network(LABELS, "swin_tiny_patch4_window7_224", image_size=64, train_size=96)
+    folder = tmp_path / "model"
+    save_model(model, folder, model_preprocessing(model, 64, 1.0), LABELS)
+    image = torch.randn(1, 3, 64, 64)
+    expected = model(image)
+    by_timm = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    by_transformers = AutoModelForImageClassification.from_pretrained(folder).eval()
+    for logits in (load_model(folder).model(image), by_timm(image), by_transformers(pixel_values=image).logits):
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)

@@ -1,4 +1,3 @@
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +7,13 @@ import torch
 from datasets import DatasetDict
 from safetensors.torch import load_file
 
-from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError, WeightsError
-from mlrsnet_hf.training import TrainingConfig, TrainingResult, train
+from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError, OutOfMemoryError, WeightsError
+from mlrsnet_hf.training import TrainingConfig, TrainingResult, load_model, train, trainer
+from mlrsnet_hf.training.inputs import ShuffledBatches
 from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.settings import parse_settings
+from mlrsnet_hf.training.task import TrainingData
+from mlrsnet_hf.training.train_step import TrainStep
 
 MakeConfig = Callable[..., TrainingConfig]
 
@@ -23,40 +26,40 @@ def test_it_learns(run: TrainingResult) -> None:
     losses = [epoch.loss for epoch in run.history]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.8 * losses[0]
-    assert run.test["map"] > 0.6
+    assert run.scores.test["map"] > 0.6
 
 
 def test_the_best_epoch_is_kept(run: TrainingResult) -> None:
     values = [epoch.validation["map"] for epoch in run.history]
-    assert run.best_epoch == 1 + values.index(max(values))
+    assert run.scored_epoch == 1 + values.index(max(values))
+    assert run.scores.validation["map"] == pytest.approx(max(values), abs=1e-6)
 
 
 def test_results_file_holds_the_run(run: TrainingResult) -> None:
     folder = RunFolder(run.config.output_dir)
-    stored = json.loads(folder.results.read_text())
-    assert stored["config"] == run.config.to_dict()
-    assert stored["test"] == run.test
-    assert [epoch["loss"] for epoch in stored["history"]] == [epoch.loss for epoch in run.history]
-    assert stored["best_epoch"] == run.best_epoch
-    assert stored["test_labels_left_out"] == 1
-    assert set(stored["test_average_precision"]) == {"red", "green", "blue", "striped", "never"}
-    assert stored["images"] == {"train": 32, "validation": 11, "test": 13}
-    assert "torch" in stored["versions"]
-    assert sorted(path.name for path in folder.root.iterdir()) == ["model", "results.json", "tensorboard"]
-    assert list(folder.logs.glob("events.out.tfevents.*"))
+    assert TrainingResult.load(folder.results).to_dict() == run.to_dict()
+    assert run.data.images == {"train": 32, "validation": 11, "test": 13}
+    assert run.run.batch == {"global": 8, "per_process": 8, "accumulation": 1}
+    assert run.labels_left_out == 1
+    assert sorted(path.name for path in folder.root.iterdir()) == [
+        *("checkpoints", "curves.png", "history.csv", "history.json"),
+        *("model", "results.json", "settings.yaml", "tensorboard"),
+    ]
+    assert list(folder.logs.rglob("events.out.tfevents.*"))
+    assert load_model(folder.model).thresholds == run.tuned.thresholds
 
 
-def test_report_says_figures_labels_and_places(run: TrainingResult) -> None:
-    text = run.report()
-    assert f"mAP {run.test['map']:.4f}" in text
-    assert f"sample-F1 {run.test['sample_f1']:.4f}" in text
-    assert "1 of 5 labels do not occur there" in text
-    assert str(RunFolder(run.config.output_dir).model) in text
+def test_settings_file_gives_the_run_again(run: TrainingResult) -> None:
+    settings = parse_settings(["--config", str(RunFolder(run.config.output_dir).settings)])
+    assert settings.training == run.config
 
 
-def test_a_seed_gives_the_same_weights_twice(data: DatasetDict, make_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_weights_twice(
+    training_data: TrainingData, make_config: MakeConfig, tmp_path: Path
+) -> None:
     first, again, other = (
-        train(make_config(output_dir=tmp_path / name, seed=seed), data) for name, seed in [("a", 7), ("b", 7), ("c", 8)]
+        train(make_config(output_dir=tmp_path / name, seed=seed), training_data)
+        for name, seed in [("a", 7), ("b", 7), ("c", 8)]
     )
     assert [epoch.loss for epoch in first.history] == [epoch.loss for epoch in again.history]
     left, right = weights_of(first), weights_of(again)
@@ -64,54 +67,93 @@ def test_a_seed_gives_the_same_weights_twice(data: DatasetDict, make_config: Mak
     assert not torch.equal(left["fc.weight"], weights_of(other)["fc.weight"])
 
 
-def test_workers_and_cache_change_nothing(data: DatasetDict, make_config: MakeConfig, tmp_path: Path) -> None:
-    plain = train(make_config(output_dir=tmp_path / "a", cache_megabytes=0), data)
-    other = train(make_config(output_dir=tmp_path / "b", num_workers=2), data)
+def test_workers_and_cache_change_nothing(training_data: TrainingData, make_config: MakeConfig, tmp_path: Path) -> None:
+    plain = train(make_config(output_dir=tmp_path / "a", cache="off"), training_data)
+    other = train(make_config(output_dir=tmp_path / "b", num_workers=2), training_data)
     left, right = weights_of(plain), weights_of(other)
     assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-def test_a_loss_that_is_no_number_stops_at_its_step(data: DatasetDict, make_config: MakeConfig) -> None:
+def test_a_loss_that_is_no_number_names_step_and_images(training_data: TrainingData, make_config: MakeConfig) -> None:
     # The first step multiplies the weights by about -1e30; the loss of the second is no number.
-    config = make_config(learning_rate=1e30, warmup=0.0)
-    with pytest.raises(ConfigurationError, match=r"^the loss is (nan|inf) at step [23]\. Lower learning_rate"):
-        train(config, data)
+    config = make_config(learning_rate=1e30, warmup=0.0, clip_norm=0.0, checkpoint_steps=4)
+    order = ShuffledBatches(32, 8, config.seed)
+    with pytest.raises(ConfigurationError, match=r"^the loss is (nan|inf) at step [23], of the images ") as caught:
+        train(config, training_data)
+    step = int(caught.value.found.split("at step ")[1].split(",")[0])
+    named = caught.value.found.split("of the images ")[1].split(", ")
+    assert named == [f"train_{row:03d}" for row in order.step_rows(1, step - 1)]
     assert not RunFolder(config.output_dir).model.exists()
+    assert not list(RunFolder(config.output_dir).checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("moment", ["training", "evaluation"])
+def test_too_little_memory_says_what_to_lower(
+    training_data: TrainingData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    original = TrainStep.__call__ if moment == "training" else trainer.predict
+
+    def greedy(*arguments: object, **options: object) -> object:
+        torch.empty(2**60, dtype=torch.uint8)  # refused by the allocator itself
+        return original(*arguments, **options)
+
+    owner, name = (TrainStep, "__call__") if moment == "training" else (trainer, "predict")
+    monkeypatch.setattr(owner, name, greedy)
+    expected = {
+        "training": r"out of memory in step 1, batch of 8 = 1 process x 2 parts x 4 images\. Raise accumulation",
+        "evaluation": r"out of memory in evaluation of 4 images at once\. Lower eval_batch_size",
+    }
+    with pytest.raises(OutOfMemoryError, match=expected[moment]):
+        train(make_config(accumulation=2), training_data)
 
 
 @pytest.mark.parametrize("part", ["model", "results.json"])
-def test_a_used_folder_is_refused_unless_told(data: DatasetDict, make_config: MakeConfig, part: str) -> None:
+def test_a_used_folder_is_refused_unless_told(training_data: TrainingData, make_config: MakeConfig, part: str) -> None:
     config = make_config(epochs=1)
     config.output_dir.mkdir()
     (config.output_dir / part).mkdir() if part == "model" else (config.output_dir / part).write_text("{}")
     with pytest.raises(ConfigurationError, match=r"already holds a run\. Choose another folder, or give --overwrite"):
-        train(config, data)
-    assert weights_of(train(make_config(epochs=1, overwrite=True), data))
+        train(config, training_data)
+    assert weights_of(train(make_config(epochs=1, overwrite=True), training_data))
 
 
-def test_an_impossible_folder_is_refused(data: DatasetDict, make_config: MakeConfig, tmp_path: Path) -> None:
+def test_an_impossible_folder_is_refused(training_data: TrainingData, make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"cannot be made: .*file is not a folder"):
-        train(make_config(output_dir=tmp_path / "file" / "run"), data)
+        train(make_config(output_dir=tmp_path / "file" / "run"), training_data)
 
 
-def test_a_missing_split_is_named(data: DatasetDict, make_config: MakeConfig) -> None:
-    retrieval = DatasetDict(query=data["test"], database=data["train"])
-    with pytest.raises(ConfigurationError, match=r"there is no train split, only query, database"):
-        train(make_config(), retrieval)
+def test_a_missing_split_is_named(data: DatasetDict, make_config: MakeConfig, as_training_data: Callable) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no validation split, only train, test"):
+        train(make_config(), as_training_data({"train": data["train"], "test": data["test"]}))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_an_empty_split_is_named(data: DatasetDict, make_config: MakeConfig, split: str) -> None:
+def test_an_empty_split_is_named(
+    data: DatasetDict, make_config: MakeConfig, as_training_data: Callable, split: str
+) -> None:
     with pytest.raises(ConfigurationError, match=f"the {split} split holds no image"):
-        train(make_config(), DatasetDict(data) | {split: data[split].select([])})
+        train(make_config(), as_training_data(data | {split: data[split].select([])}))
+
+
+def test_without_a_test_split_validation_is_reported(
+    data: DatasetDict, make_config: MakeConfig, as_training_data: Callable
+) -> None:
+    splits = {"train": data["train"], "validation": data["validation"]}
+    result = train(make_config(epochs=1), as_training_data(splits))
+    assert result.scores.test is None
+    assert "there is no test split" in result.report()
 
 
 @pytest.mark.parametrize("broken", ["train", "validation", "test"])
-def test_a_damaged_image_is_named(data: DatasetDict, make_config: MakeConfig, damaged: Callable, broken: str) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_named(
+    data: DatasetDict, make_config: MakeConfig, as_training_data: Callable, damaged: Callable, broken: str, workers: int
+) -> None:
+    config = make_config(epochs=1, cache="off", num_workers=workers)
     with pytest.raises(ImageError, match=rf"image '{broken}_003' cannot be read"):
-        train(make_config(epochs=1), DatasetDict(data) | {broken: damaged(data[broken], 3)})
-    assert not list(make_config().output_dir.glob("results.json"))
+        train(config, as_training_data(data | {broken: damaged(data[broken], 3)}))
+    assert not RunFolder(config.output_dir).results.exists()
 
 
 @pytest.mark.parametrize(
@@ -119,16 +161,16 @@ def test_a_damaged_image_is_named(data: DatasetDict, make_config: MakeConfig, da
     [({"weights": "missing.safetensors"}, WeightsError), ({"model": "resnet_5"}, MLRSNetError)],
 )
 def test_bad_input_leaves_no_folder(
-    data: DatasetDict, make_config: MakeConfig, changes: dict, error: type[MLRSNetError]
+    training_data: TrainingData, make_config: MakeConfig, changes: dict, error: type[MLRSNetError]
 ) -> None:
     config = make_config(**changes)
     with pytest.raises(error):
-        train(config, data)
+        train(config, training_data)
     assert not config.output_dir.exists()
 
 
 def test_a_run_cut_while_saving_leaves_no_model(
-    data: DatasetDict, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    training_data: TrainingData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -136,13 +178,13 @@ def test_a_run_cut_while_saving_leaves_no_model(
     monkeypatch.setattr("mlrsnet_hf.training.saved_model.save_file", interrupt)
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
-        train(config, data)
+        train(config, training_data)
     assert not RunFolder(config.output_dir).model.exists()
     monkeypatch.undo()
-    train(config, data)  # the same command may be given again
+    train(config, training_data)  # the same command may be given again
 
 
-def test_only_what_a_run_wrote_is_replaced(data: DatasetDict, make_config: MakeConfig) -> None:
+def test_only_what_a_run_wrote_is_replaced(training_data: TrainingData, make_config: MakeConfig) -> None:
     config = make_config(overwrite=True)
     folder = RunFolder(config.output_dir)
     folder.model.mkdir(parents=True)
@@ -150,24 +192,87 @@ def test_only_what_a_run_wrote_is_replaced(data: DatasetDict, make_config: MakeC
     (folder.logs / "notes.txt").write_text("mine")
     (folder.model / "mine.bin").write_text("mine")
     with pytest.raises(ConfigurationError, match=r"model holds mine\.bin, which no run wrote. Move it away"):
-        train(config, data)
+        train(config, training_data)
     (folder.model / "mine.bin").unlink()
-    train(config, data)
+    train(config, training_data)
     assert (folder.logs / "notes.txt").read_text() == "mine"
 
 
-def test_gradient_accumulation_is_refused(
-    data: DatasetDict, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("theirs", ["4", "2"])
+def test_accelerates_accumulation_must_agree(
+    training_data: TrainingData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, theirs: str
 ) -> None:
-    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    with pytest.raises(ConfigurationError, match=r"gradient_accumulation_steps=4 is not supported\. Leave it at 1"):
-        train(make_config(), data)
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", theirs)
+    config = make_config(epochs=1, accumulation=2)
+    if theirs == "2":
+        assert train(config, training_data).run.batch["accumulation"] == 2
+        return
+    with pytest.raises(ConfigurationError, match=r"gradient_accumulation_steps=4 contradicts accumulation=2"):
+        train(config, training_data)
 
 
-def test_a_metric_without_value_still_leaves_a_model(data: DatasetDict, make_config: MakeConfig) -> None:
+def test_a_metric_without_value_still_leaves_a_model(
+    data: DatasetDict, make_config: MakeConfig, as_training_data: Callable
+) -> None:
     bare = data["validation"].map(lambda row: {"labels": []}, features=data["validation"].features)
-    result = train(make_config(), DatasetDict(data) | {"validation": bare})
+    result = train(make_config(), as_training_data(data | {"validation": bare}))
     assert math.isnan(result.history[0].validation["map"])
-    assert (
-        json.loads(RunFolder(result.config.output_dir).results.read_text())["history"][0]["validation"]["map"] is None
-    )
+    assert result.scored_epoch == 1
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """What each optimiser step of the next runs does: its rates, and the norm of the gradient that it applies."""
+    taken: list[dict] = []
+    original = torch.optim.AdamW.step
+
+    def step(self: torch.optim.Optimizer, *arguments: object) -> object:
+        gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        rates = [group["lr"] for group in self.param_groups]
+        taken.append({"rates": rates, "norm": torch.cat(gradients).norm().item()})
+        return original(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    return taken
+
+
+def test_the_schedule_ends_where_planned(
+    training_data: TrainingData, make_config: MakeConfig, steps: list[dict]
+) -> None:
+    config = make_config(epochs=3, accumulation=4, warmup=0.25, schedule="linear", head_rate=2.0, learning_rate=0.1)
+    result = train(config, training_data)
+    # 3 epochs of 32 / 8 batches; a climb of 3 steps, then a line that would reach 0 at step 12.
+    factors = [1 / 4, 2 / 4, 3 / 4, *((12 - step) / 9 for step in range(3, 12))]
+    assert [max(step["rates"]) for step in steps] == pytest.approx([0.2 * factor for factor in factors])
+    assert [min(step["rates"]) for step in steps] == pytest.approx([0.1 * factor for factor in factors])
+    assert [epoch.learning_rate for epoch in result.history] == pytest.approx([0.1 * factors[i] for i in (3, 7, 11)])
+
+
+def test_the_gradient_of_the_whole_batch_is_clipped(
+    training_data: TrainingData, make_config: MakeConfig, steps: list[dict]
+) -> None:
+    train(make_config(epochs=1, accumulation=2, clip_norm=0.0), training_data)
+    free = [step["norm"] for step in steps]
+    steps.clear()
+    limit = free[0] / 2
+    train(make_config(epochs=1, accumulation=2, clip_norm=limit, overwrite=True), training_data)
+    assert steps[0]["norm"] == pytest.approx(limit, rel=1e-3)
+    assert all(step["norm"] < limit * 1.001 for step in steps)
+
+
+def test_a_frozen_backbone_stays_as_it_is(training_data: TrainingData, make_config: MakeConfig) -> None:
+    config = make_config(freeze_backbone=True, ema=0.0, keep="last")
+    torch.manual_seed(config.seed)
+    before = trainer.make_model(config, trainer.make_task(config, training_data)).state_dict()
+    after = weights_of(train(config, training_data))
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"fc.weight", "fc.bias"}
+
+
+def test_what_a_person_has_to_know_is_printed(
+    training_data: TrainingData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(make_config(epochs=1, accumulation=2), training_data)
+    said = capsys.readouterr().out
+    assert "device cpu (1 thread), precision no (float32), batch of 8 = 1 process x 2 parts x 4 images" in said
+    assert "batch normalisation takes its statistics over the 4 images of a part" in said
+    assert "sample-F1" in said

@@ -1,0 +1,116 @@
+"""Training steps of the loop against a bare loop on resident tensors: what all the rest costs.
+
+Run `python tests/benchmarks/bench_step.py`. The bare loop does forward, backward and optimiser step on one batch that
+lies on the device, in the same precision and memory format; the loop reads, augments and copies its batches, averages
+the weights, clips the gradient, agrees with other processes, keeps the losses and shows them. Both run in turns, in
+the same process, and the medians are compared.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, Features, Sequence, Value
+from datasets import Image as ImageFeature
+from PIL import Image
+
+from mlrsnet_hf.training import TrainingConfig
+from mlrsnet_hf.training.inputs import read_batches
+from mlrsnet_hf.training.interruption import Interruption
+from mlrsnet_hf.training.preprocessing import model_input
+from mlrsnet_hf.training.progress import ProgressBar
+from mlrsnet_hf.training.task import TrainingData
+from mlrsnet_hf.training.trainer import Trainer
+
+FEATURES = Features({"id": Value("string"), "image": ImageFeature(), "labels": Sequence(Value("int64"))})
+
+
+def pictures(images: int, labels: int) -> Dataset:
+    """Return noise of 256 pixels a side, as JPEG files."""
+    draw = np.random.default_rng(0)
+    coarse = draw.integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)
+    return Dataset.from_dict(
+        {
+            "id": [str(row) for row in range(images)],
+            "image": [Image.fromarray(pixels).resize((256, 256)) for pixels in coarse],
+            "labels": [draw.choice(labels, 3, replace=False).tolist() for _ in range(images)],
+        },
+        features=FEATURES,
+    )
+
+
+def wait(device: torch.device) -> float:
+    """Return the time when the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="resnet50")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=4, help="of each loop, after one that is not counted")
+    parser.add_argument("--precision", default="no")
+    parser.add_argument("--cache", default="memory")
+    parser.add_argument("--num-workers", type=int, default=0)
+    options = parser.parse_args()
+    labels = tuple(f"label {number}" for number in range(60))
+    images = options.batch_size * (options.steps + 2)
+    split = pictures(images, len(labels))
+    data = TrainingData(
+        splits={"train": split, "validation": split.select(range(2))}, label_names=labels, scene_names=(), source={}
+    )
+    with tempfile.TemporaryDirectory() as folder, Interruption() as interruption:
+        config = TrainingConfig(
+            model=options.model,
+            weights="random",
+            output_dir=Path(folder) / "run",
+            epochs=1,
+            batch_size=options.batch_size,
+            image_size=options.image_size,
+            precision=options.precision,
+            cache=options.cache,
+            num_workers=options.num_workers,
+            jitter=0.2,
+            log_every=options.steps + 2,
+            trackers=(),
+        )
+        trainer = Trainer(config, data)
+        trainer.interruption = interruption
+        trainer.begin_or_resume()
+        bare, whole = measure(trainer, options.steps)
+    print(f"bare loop: {bare:.3f} s a step, training loop: {whole:.3f} s, ratio {whole / bare:.3f}")
+
+
+def measure(trainer: Trainer, steps: int) -> tuple[float, float]:
+    """Return the median seconds of a step of the bare loop and of the training loop, done in turns."""
+    device = trainer.accelerator.device
+    trainer.inputs.batches.epoch = 1
+    reader = read_batches(trainer.inputs.training)
+    resident = next(read_batches(trainer.inputs.training)).to(device)
+    pixels = model_input(resident, trainer.preprocessing)
+    bare, whole = [], []
+    with ProgressBar(steps + 1, 0, shown=True) as trainer.bar:
+        for _ in range(steps + 1):
+            start = wait(device)
+            loss = trainer.step.loss(trainer.model(pixels), resident)
+            trainer.accelerator.backward(loss)
+            trainer.step.optimiser.step()
+            trainer.step.optimiser.zero_grad()
+            middle = wait(device)
+            trainer.take_step(reader)
+            end = wait(device)
+            bare.append(middle - start)
+            whole.append(end - middle)
+    return statistics.median(bare[1:]), statistics.median(whole[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Datasets of many shapes, saved and loaded as users have them, as training data."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import Sequence as ListFeature
+from PIL import Image as PillowImage
+
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
+from mlrsnet_hf.training.data_config import DataConfig
+from mlrsnet_hf.training.data_source import load_training_data, make_training_data
+from mlrsnet_hf.training.task import TrainingData
+
+LABELS = ListFeature(ClassLabel(names=["sand", "sea", "trees"]))
+FEATURES = Features({"id": Value("string"), "image": Image(), "labels": LABELS, "scene": Value("string")})
+
+
+def png(level: int) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.new("RGB", (4, 4), (level, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def rows(name: str, count: int) -> dict[str, list]:
+    return {
+        "id": [f"{name}{i}" for i in range(count)],
+        "image": [{"bytes": png(i), "path": f"{name}_{i}.png"} for i in range(count)],
+        "labels": [[i % 3] for i in range(count)],
+        "scene": ["beach" if i % 2 else "forest" for i in range(count)],
+    }
+
+
+def split(name: str, count: int, without: tuple[str, ...] = ()) -> Dataset:
+    return Dataset.from_dict(rows(name, count), features=FEATURES).remove_columns(list(without))
+
+
+def training_data(splits: dict[str, Dataset], **config: object) -> tuple[TrainingData, list[str]]:
+    said: list[str] = []
+    return make_training_data(splits, DataConfig(**{"dataset": "user/name"} | config), said.append), said
+
+
+def levels(images: Dataset) -> list[int]:
+    """Return the red level of each image, which its bytes alone tell."""
+    return [image.getpixel((0, 0))[0] for image in images["image"]]
+
+
+def test_columns_are_the_standard_ones() -> None:
+    data, said = training_data({"train": split("a", 6), "validation": split("b", 3), "test": split("c", 2)})
+    for name, images in data.splits.items():
+        assert set(images.column_names) == {"id", "image", "labels", "scene"}, name
+    train = data.splits["train"]
+    assert (train["id"][4], train["labels"][4], train["scene"][3], levels(train)[5]) == ("a4", [1], 0, 5)
+    assert (data.label_names, data.scene_names) == (("sand", "sea", "trees"), ("beach", "forest"))
+    assert said == [
+        "data: 6 train, 3 validation, 2 test, 3 labels (column 'labels': lists of classes), 2 scenes; "
+        "ids from column 'id'"
+    ]
+
+
+def test_columns_of_other_names() -> None:
+    names = {"id": "file", "image": "picture", "labels": "tags", "scene": "land_use"}
+    splits = {name: split(name, 4).rename_columns(names) for name in ("train", "validation")}
+    given = {f"{role}_column": name for role, name in names.items()}
+    data, _ = training_data(splits, **given)
+    plain, _ = training_data({name: split(name, 4) for name in ("train", "validation")})
+    assert data.splits["train"].to_dict() == plain.splits["train"].to_dict()
+    assert data.source["fingerprint"] == plain.source["fingerprint"]
+
+
+def test_validation_is_held_out_by_seed_and_ids_alone() -> None:
+    train = split("a", 20)
+    data, said = training_data({"train": train, "test": split("c", 2)}, validation_share=0.25)
+    held = data.splits["validation"]["id"][:]
+    assert len(held) == 5
+    assert sorted([*held, *data.splits["train"]["id"][:]]) == sorted(train["id"][:])
+    assert "data: no validation split, so 5 training images are held out, drawn by split_seed" in said
+    shuffled, _ = training_data({"train": train.shuffle(seed=1)}, validation_share=0.25)
+    assert sorted(shuffled.splits["validation"]["id"][:]) == sorted(held)
+    other, _ = training_data({"train": train}, validation_share=0.25, split_seed=1)
+    assert sorted(other.splits["validation"]["id"][:]) != sorted(held)
+    assert data.source["held_out"] == 5
+
+
+def test_no_test_split_is_said() -> None:
+    data, said = training_data({"train": split("a", 4), "val": split("b", 3)})
+    assert set(data.splits) == {"train", "validation"}
+    assert any("no test split" in line for line in said)
+    assert data.source["held_out"] == 0
+
+
+@pytest.mark.parametrize(
+    ("paths", "ids", "said"),
+    [
+        (["x/1.png", "y/2.png", "3.png"], ["1.png", "2.png", "3.png"], "the files' names"),
+        (["x/1.png", "y/1.png", "3.png"], ["train/0", "train/1", "train/2"], "the rows' numbers"),
+        ([None, None, None], ["train/0", "train/1", "train/2"], "the rows' numbers"),
+    ],
+)
+def test_ids_where_there_are_none(paths: list, ids: list[str], said: str) -> None:
+    values = rows("a", 3)
+    del values["id"]
+    values["image"] = [{"bytes": png(i), "path": path} for i, path in enumerate(paths)]
+    train = Dataset.from_dict(values, features=Features({k: v for k, v in FEATURES.items() if k != "id"}))
+    data, lines = training_data({"train": train, "validation": split("b", 3, without=("id",))})
+    assert data.splits["train"]["id"][:] == ids
+    assert lines[0].endswith(f"ids from {said}")
+
+
+def test_ids_that_occur_twice_are_an_error() -> None:
+    train = Dataset.from_dict(rows("a", 3) | {"id": ["x", "y", "x"]}, features=FEATURES)
+    with pytest.raises(ConfigurationError, match=r"train split has the id 'x' \(column 'id'\) in the rows 0 and 2"):
+        training_data({"train": train, "validation": split("b", 3)})
+
+
+def test_ids_in_two_splits_are_pointed_out() -> None:
+    _, said = training_data({"train": split("a", 4), "validation": split("a", 2), "test": split("c", 2)})
+    assert "data: 2 ids stand in train and in validation, such as 'a0'" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({"train_split": "trian"}, UnknownNameError, r"no split 'trian' \(train_split\)\. Did you mean 'train'"),
+        ({"test_split": "all"}, UnknownNameError, r"no split 'all' \(test_split\)\. Known names: train, validation"),
+        ({"test_split": "validation"}, ConfigurationError, "'validation' is given twice, as validation and test"),
+        (
+            {"image_column": "img"},
+            ConfigurationError,
+            r"no column 'img' .*, only id, image, .*Pass --image-column image",
+        ),
+        ({"labels_column": "tags"}, ConfigurationError, r"no column 'tags' .*Pass --labels-column labels"),
+        ({"scene_column": "scenes"}, ConfigurationError, r"Name it with --scene-column\. Did you mean 'scene'"),
+        ({"image_column": "scene", "scene_column": "id"}, None, None),
+        ({"image_column": "labels", "labels_column": "image"}, ConfigurationError, "'image' holds no lists|no images"),
+    ],
+)
+def test_what_is_not_there_is_named(config: dict, error: type[MLRSNetError] | None, message: str | None) -> None:
+    splits = {"train": split("a", 4), "validation": split("b", 3)}
+    if error is None:  # a column of text may hold paths: only reading the images tells
+        training_data(splits, **config)
+        return
+    with pytest.raises(error, match=message):
+        training_data(splits, **config)
+
+
+def test_an_empty_split_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="the validation split holds no image"):
+        training_data({"train": split("a", 4), "validation": split("b", 0)})
+
+
+def test_scenes_alone() -> None:
+    splits = {name: split(name, 4, without=("labels",)) for name in ("train", "validation")}
+    data, _ = training_data(splits, labels_column=None)
+    assert (data.label_names, data.scene_names) == ((), ("beach", "forest"))
+    assert data.splits["train"]["labels"][:] == [[], [], [], []]
+
+
+def test_image_bytes_are_not_copied() -> None:
+    """The rows of a drawn split point into the table that was loaded."""
+    data, _ = training_data({"train": split("a", 20)})
+    tables = [data.splits[name].data.column("image") for name in ("train", "validation")]
+    addresses = {table.chunk(0).field("bytes").buffers()[-1].address for table in tables}
+    assert len(addresses) == 1
+
+
+def save_parquet(folder: Path) -> None:
+    for name in ("train", "test"):
+        split(name, 4).to_parquet(folder / f"{name}.parquet")
+
+
+def save_disk(folder: Path) -> None:
+    DatasetDict({name: split(name, 4) for name in ("train", "test")}).save_to_disk(str(folder))
+
+
+def save_image_folder(folder: Path) -> None:
+    for name in ("train", "test"):
+        (folder / name).mkdir()
+        lines = []
+        for i in range(4):
+            (folder / name / f"{name}{i}.png").write_bytes(png(i))
+            lines.append(json.dumps({"file_name": f"{name}{i}.png", "labels": [["sand", "sea", "trees"][i % 3]]}))
+        (folder / name / "metadata.jsonl").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("save", [save_parquet, save_disk, save_image_folder])
+def test_local_folders(tmp_path: Path, save: Callable[[Path], None]) -> None:
+    folder = tmp_path / "my scenes"
+    folder.mkdir()
+    save(folder)
+    data = load_training_data(DataConfig(dataset=str(folder), validation_share=0.5), lambda line: None)
+    assert {name: len(images) for name, images in data.splits.items()} == {"train": 2, "validation": 2, "test": 4}
+    assert data.label_names == ("sand", "sea", "trees")
+    assert levels(data.splits["test"]) == [0, 1, 2, 3]
+    assert data.splits["test"]["labels"][:] == [[0], [1], [2], [0]]
+    assert data.source["dataset"] == "my scenes"
+    assert str(tmp_path) not in str(data.source)
+
+
+def test_one_parquet_file(tmp_path: Path) -> None:
+    split("a", 4).to_parquet(tmp_path / "scenes.parquet")
+    data = load_training_data(DataConfig(dataset=str(tmp_path / "scenes.parquet")), lambda line: None)
+    assert {name: len(images) for name, images in data.splits.items()} == {"train": 3, "validation": 1}
+
+
+def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"empty' cannot be loaded: .*\. Give 'mlrsnet', a dataset on the Hub"):
+        (tmp_path / "empty").mkdir()
+        load_training_data(DataConfig(dataset=str(tmp_path / "empty")))
+
+
+def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest.CaptureFixture) -> None:
+    """The fake release labels forests with ships, which no forest carries; the builder would warn of it too."""
+    root = make_release({"beach": 11, "forest": 11, "harbor&port": 11}, labels=("water", "ships"))
+    data = load_training_data(DataConfig(data_dir=str(root), split_seed=2))
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("repaired labels") == 1
+    assert data.source["repaired"] > 0
+    assert data.source | {"fingerprint": ""} == {
+        "dataset": "mlrsnet",
+        "hub_id": None,
+        "protocol": "ratio20",
+        "split_seed": 2,
+        "held_out": 0,
+        "labels": "verified",
+        "repaired": data.source["repaired"],
+        "fingerprint": "",
+    }
+    assert len(data.label_names) == 60
+    assert len(data.scene_names) == 46
+    as_published = load_training_data(DataConfig(data_dir=str(root), labels="as-published"))
+    assert as_published.source["repaired"] == 0
+    assert as_published.source["fingerprint"] != data.source["fingerprint"]
+
+
+def test_other_processes_say_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("RANK", "1")
+    make_training_data({"train": split("a", 4), "val": split("b", 3)}, DataConfig(dataset="user/name"))
+    assert capsys.readouterr().out == ""
+
+
+def test_real_images_of_another_set(shared: Path) -> None:
+    data = load_training_data(DataConfig(dataset=str(shared / "data/ucm_multilabel")), lambda line: None)
+    assert {name: len(images) for name, images in data.splits.items()} == {"train": 1285, "validation": 395}
+    assert (len(data.label_names), len(data.scene_names)) == (17, 21)
+    assert data.splits["train"][0]["image"].size == (256, 256)
