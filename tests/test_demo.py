@@ -34,9 +34,9 @@ def test_a_small_demo(tmp_path: Path) -> None:
     for path in [*printed, *named_in_readme]:
         assert (tmp_path / path).exists(), path
     results = json.loads((tmp_path / "mlrsnet-demo/run/results.json").read_text())
-    assert results["images"] == {"train": 28, "validation": 14, "test": 96}
-    assert f"mAP {results['test']['map']:.4f}" in finished.stdout
+    assert results["data"]["images"] == {"train": 28, "validation": 14, "test": 96}
+    assert f"mAP {results['scores']['test']['map']:.4f}" in finished.stdout
 
     # Once more: the scenes are taken up, the run is replaced.
     again = run_demo(tmp_path / "mlrsnet-demo", images_per_scene=3, epochs=1)
-    assert again.test == results["test"]
+    assert again.scores.test == results["scores"]["test"]

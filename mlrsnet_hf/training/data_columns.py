@@ -1,4 +1,7 @@
-"""The columns of any dataset as `id`, `image`, `labels` and `scene`; image files are never copied."""
+"""The columns of any dataset as `id`, `image`, `labels` and `scene`.
+
+Image files are not copied, unless a split that was drawn from another (`Dataset.select`) lacks one of the columns.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
