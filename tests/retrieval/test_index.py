@@ -14,12 +14,11 @@ import pytest
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval import index as index_module
-from mlrsnet_hf.retrieval.embed import embed
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import build_index, open_index
 from mlrsnet_hf.retrieval.query_images import embed_queries
-from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet, ModelChoice
+from mlrsnet_hf.retrieval.settings import ModelChoice
 
 pytest.importorskip("milvus_lite")
 
@@ -140,23 +139,37 @@ def test_an_unreachable_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
         pass
 
 
-def test_a_full_disk_leaves_no_index(
-    make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+SMALL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # a write beyond fails as on a full disk
+from mlrsnet_hf.cli import main
+main(["index", *sys.argv[1:]])
+"""
 
-    monkeypatch.setattr(index_module, "write_json", full)
-    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\). What is finished is"):
-        build_index(make_embeddings(rows=20), tmp_path / "index", "flat")
-    assert not (tmp_path / "index").exists()
+
+def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
+    make_embeddings: MakeEmbeddings, tmp_path: Path
+) -> None:
+    folder, target = make_embeddings(rows=300, dimension=256), tmp_path / "index"
+    command = [sys.executable, "-c", SMALL_DISK, str(folder.path), str(target)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2, run.stderr
+    errors = [line for line in run.stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1 and errors[0].startswith("error: ") and "room" in errors[0], run.stderr
+    assert "Traceback" not in run.stderr
+    assert not target.exists()
+    assert build_index(folder, target).rows == 300
 
 
 @pytest.fixture
 def searched(saved_model: Path, dataset: Path, tmp_path: Path) -> Path:
     """An index of the pictures, embedded by the saved model with principal components."""
-    config = EmbeddingConfig(model=str(saved_model), output_dir=tmp_path / "embeddings", pca=6, normalise=True)
-    build_index(embed(config, ImageSet(dataset=str(dataset), split="test")), tmp_path / "index")
+    embeddings = str(tmp_path / "embeddings")
+    options = ["--pca", "6", "--normalise", "--dataset", str(dataset), "--split", "test", "--output-dir", embeddings]
+    main(["embed", "--model", str(saved_model), *options])
+    assert (tmp_path / "embeddings" / "README.md").read_text().count("6 principal components") == 1
+    main(["index", embeddings, str(tmp_path / "index")])
     return tmp_path / "index"
 
 
