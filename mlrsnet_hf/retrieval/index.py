@@ -2,7 +2,8 @@
 
 A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, and the principal components if there are
 any. It is built under a temporary name, closed, and renamed. On a server it is a collection, built under a temporary
-name too; one machine then no longer bounds it. A server was not available to test against.
+name too; one machine then no longer bounds it. A full server was not available to test against: the tests ask Milvus
+Lite by its own URI, which speaks the same protocol.
 """
 
 import dataclasses
@@ -125,7 +126,6 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
             raise ConfigurationError(
                 f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
             )
-        # Milvus Lite forgets the description of a collection, so that a folder has its own.
         description = images.description() if server else content
         info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
         client.load_collection(images.name)

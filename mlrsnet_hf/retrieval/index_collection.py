@@ -16,6 +16,7 @@ from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of
 FORMAT = 1
 KINDS = ("hnsw", "flat")
 
+_PROPERTY = "mlrsnet"
 _MOST_ID_BYTES = 1024
 _MOST_NAME_BYTES = 128
 _BATCH_BYTES = 8 * 2**20
@@ -56,7 +57,9 @@ class ImageCollection:
         parameters = self.client.prepare_index_params()
         graph = _GRAPH if kind == "hnsw" else {}
         parameters.add_index("embedding", index_type=kind.upper(), metric_type="L2", params=graph)
-        self.client.create_collection(self.name, schema=schema, index_params=parameters)
+        # A second place, for Milvus Lite forgets the description.
+        properties = {_PROPERTY: description}
+        self.client.create_collection(self.name, schema=schema, index_params=parameters, properties=properties)
 
     def description(self) -> dict[str, Any]:
         """Return what `describe` gave when it was made on a server.
@@ -64,7 +67,8 @@ class ImageCollection:
         Raises:
             ConfigurationError: It was not made by this package, or by one of another format version.
         """
-        text = self.client.describe_collection(self.name)["description"]
+        described = self.client.describe_collection(self.name)
+        text = described["description"] or described.get("properties", {}).get(_PROPERTY)
         try:
             content: dict[str, Any] = json.loads(text)
             version = content["format"]

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ import pytest
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval import index as index_module
-from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder
+from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, Rows
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import build_index, open_index
+from mlrsnet_hf.retrieval.index_collection import ImageCollection
 from mlrsnet_hf.retrieval.query_images import embed_queries
 from mlrsnet_hf.retrieval.settings import ModelChoice
 
@@ -146,6 +148,44 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # a write beyond 
 from mlrsnet_hf.cli import main
 main(["index", *sys.argv[1:]])
 """
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """URI of Milvus Lite's own server; it speaks the protocol of a full one."""
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+    running, database, port = start_server_in_thread(data_dir=str(tmp_path / "server.db"), host="127.0.0.1", port=0)
+    yield f"http://127.0.0.1:{port}"
+    running.stop(0)
+    database.close()
+
+
+def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_embeddings()
+    table = EmbeddingTable.load(folder)
+    put = ImageCollection.put
+
+    def lost_at_the_fourth(self: ImageCollection, rows: Rows, first: int, info: EmbeddingInfo) -> None:
+        if first == 25:
+            raise KeyboardInterrupt
+        put(self, rows, first, info)
+
+    monkeypatch.setattr(index_module, "batch_rows", lambda dimension: 10)
+    monkeypatch.setattr(ImageCollection, "put", lost_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(folder, server)
+    with pytest.raises(ConfigurationError, match="no collection 'mlrsnet_images'"), open_index(server):
+        pass
+    monkeypatch.setattr(ImageCollection, "put", put)
+    built = build_index(folder, server)
+    assert (built.rows, built.taken_up, built.recall.value) == (60, 15, 1.0)
+    with open_index(server) as index:
+        assert index.info == folder.info
+        found = index.search(table.embeddings[5], 9, labels=["trees"])
+    assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
+    with pytest.raises(ConfigurationError, match="collection 'mlrsnet_images' exists already"):
+        build_index(folder, server)
 
 
 def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
