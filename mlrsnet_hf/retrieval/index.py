@@ -77,7 +77,10 @@ class ImageIndex:
         """
         found = self._collection.find(image_id, self.info)
         if found is None:
-            raise ConfigurationError(f"{self.location}: no image {image_id!r} in this index", "Check the id.")
+            raise ConfigurationError(
+                f"{self.location}: no image {image_id!r} in this index",
+                "Give the id of an image of the index, or the path of a picture.",
+            )
         return found
 
     def search(
