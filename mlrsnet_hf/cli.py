@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_index(commands)
     _add_near_duplicates(commands)
     _add_prepare(commands)
+    _add_publish(commands)
     _add_search(commands)
     _add_stats(commands)
     _add_synthesize(commands)
@@ -255,6 +256,41 @@ def _prepare(options: argparse.Namespace) -> None:
     from mlrsnet_hf.publishing.prepare import prepare
 
     print(prepare(options.source, options.target, options.labels, options.skip_unreadable).summary())
+
+
+def _add_publish(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "publish",
+        "push a model, a dataset, embeddings or a metric to the Hub",
+        "Push a folder to the Hub, in one commit: a finished run becomes a model, a prepared dataset or embeddings a "
+        "dataset, a metric a Space. Log in first: hf auth login. A push that was cut short is completed by the next.",
+    )
+    parser.add_argument("path", type=Path, help="a run, a prepared dataset, embeddings, or a metric")
+    parser.add_argument("repo_id", metavar="USER/NAME", help="the repository; it is made if it is not there")
+    parser.add_argument("--dry-run", action="store_true", help="build the repository, say where it is, push nothing")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", help="the branch to write, made from main if it is not there")
+    parser.add_argument("--collection", metavar="SLUG", help="a collection that the repository joins")
+    parser.add_argument("--dataset-id", metavar="USER/NAME", help="of a run: the repository of its data")
+    parser.add_argument("--license", help="of a run: the weights' licence, where it is not known from timm")
+    parser.set_defaults(run=_publish)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from mlrsnet_hf.publishing.publish import publish
+
+    done = publish(
+        options.path,
+        options.repo_id,
+        dry_run=options.dry_run,
+        private=options.private,
+        revision=options.revision,
+        collection=options.collection,
+        dataset_id=options.dataset_id,
+        licence=options.license,
+    )
+    print(done.summary())
 
 
 def _add_stats(commands: argparse._SubParsersAction) -> None:

@@ -7,7 +7,17 @@ from mlrsnet_hf.errors import MLRSNetError
 EXTRAS = {
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
-    "train": ("torch", "torchvision", "timm", "transformers", "accelerate", "safetensors", "tensorboard"),
+    "train": (
+        "accelerate",
+        "matplotlib",
+        "safetensors",
+        "simplejpeg",
+        "tensorboard",
+        "timm",
+        "torch",
+        "torchvision",
+        "transformers",
+    ),
 }
 """Modules that each extra of setup.cfg brings."""
 

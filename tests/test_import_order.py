@@ -15,6 +15,7 @@ STAGES = [
     "growing_folder",
     "parallel",
     "published",
+    "paper_tables",
     "taxonomy",
     "metrics",
     "release",

@@ -73,7 +73,11 @@ class TrainingConfig:
     clip_norm: float = _setting(1.0, "Largest norm of the gradient; 0 does not clip.")
     drop_rate: float = _setting(0.0, "Dropout before the classifier.")
     drop_path_rate: float = _setting(0.0, "Stochastic depth, for the models that have it.")
-    ema: float = _setting(0.99, "Decay per step of the averaged weights, which are evaluated and saved; 0 is none.")
+    ema: float = _setting(
+        0.99,
+        "Decay per step of the averaged weights, which are evaluated and saved; 0 is none. In the first steps a plain "
+        "mean.",
+    )
     loss: str = _setting("bce", f"Loss of the labels, one of {', '.join(LOSSES)}.")
     label_smoothing: float = _setting(0.0, "Targets move this far from 0 and 1 towards one half.")
 
@@ -95,7 +99,9 @@ class TrainingConfig:
         8, "Turned and mirrored views in training: 1 none, 2 mirrored, 4 mirrored both ways, 8 all."
     )
     jitter: float = _setting(0.0, "Brightness, contrast and saturation change by a factor of up to 1 +- this.")
-    num_workers: int = _setting(0, "Processes beside each training process that read images; 0 reads in line.")
+    num_workers: int = _setting(
+        0, "Processes beside each training process that read images; 0 reads in its own threads."
+    )
     cache: str = _setting("memory", f"Where decoded images are kept, one of {', '.join(CACHES)}.")
     cache_megabytes: int = _setting(1024, "A split is kept decoded only if it fits in this.")
 

@@ -16,8 +16,9 @@ from mlrsnet_hf.training.decoding import Pixels, decode_pixels
 from mlrsnet_hf.training.inputs.batch import Batch
 from mlrsnet_hf.training.models import timm_settings
 
-_CACHED_VALUES = 2**18
-"""1 MB of float32."""
+_SERIAL_VALUES = 2**15 - 1
+"""On a CPU, so many values at a time stay in the cache from pass to pass. For more, torch would wake its threads: for
+work this short they cost more than they bring, and while they wait they keep the cores from those that decode."""
 _REACH = 2
 """Places from one channel of a pixel to another, at most."""
 
@@ -118,12 +119,13 @@ def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tenso
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
     last in memory, where convolutions are fastest.
     """
-    count, height, width, _ = pixels.shape
-    mean, std = (values.repeat(width) for values in _statistics(preprocessing, pixels.device))
-    rows = pixels.reshape(count, height, width * 3)
+    mean, std = (values.repeat(pixels.shape[2]) for values in _statistics(preprocessing, pixels.device))
+    rows = pixels.flatten(2)
     output = torch.empty(rows.shape, device=pixels.device)
-    for some in _portions(rows):
-        torch.div(rows[some], 255, out=output[some]).sub_(mean).div_(std)
+    at_once, high = _strip_size(output)
+    for source, place in zip(rows.split(at_once), output.split(at_once), strict=True):
+        for strip, target in zip(source.split(high, 1), place.split(high, 1), strict=True):
+            torch.div(strip, 255, out=target).sub_(mean).div_(std)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 
@@ -134,23 +136,28 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
     itself, each weighted with a row of period three: plain arithmetic on long rows, the same on every device.
     """
-    count, height, width, _ = pixels.shape
+    count, _, width, _ = pixels.shape
     mean, std = _statistics(preprocessing, pixels.device)
-    weights, offset = _shifted_weights(colour[:, :, :3] / (255 * std[:, None])), (colour[:, :, 3] / 255 - mean) / std
-    weights, offset = weights.repeat(1, 1, width), offset[:, None].repeat(1, 1, width)
-    lowest, highest = ((bound - mean) / std for bound in (0, 1))
-    lowest, highest = lowest.repeat(width), highest.repeat(width)
+    weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None]))
+    offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None]
+    lowest, highest = (((bound - mean) / std).repeat(width) for bound in (0, 1))
 
-    values = pixels.reshape(count, -1)
-    output = torch.empty((count, height, width * 3), device=pixels.device)
-    for some in _portions(output):
-        padded = nn.functional.pad(values[some].float(), (_REACH, _REACH))
-        place = output[some]
-        place.copy_(offset[some].expand_as(place))
-        for shift in range(2 * _REACH + 1):
-            shifted = padded[:, shift : shift + values.shape[1]].unflatten(1, (height, width * 3))
-            place.addcmul_(shifted, weights[some, shift : shift + 1])
-        place.clamp_(lowest, highest)
+    rows = pixels.flatten(2)
+    output = torch.empty(rows.shape, device=pixels.device)
+    at_once, high = _strip_size(output)
+    padded = torch.zeros((at_once, high * width * 3 + 2 * _REACH), device=pixels.device)
+    shifted = [strip.unflatten(1, (high, width * 3)) for strip in padded.unfold(1, high * width * 3, 1).unbind(1)]
+    for images in (slice(start, start + at_once) for start in range(0, count, at_once)):
+        row_offset = offset[images].repeat(1, 1, width)
+        row_weights = weights[images].repeat(1, 1, width).split(1, dim=1)
+        for source, place in zip(rows[images].split(high, 1), output[images].split(high, 1), strict=True):
+            # The last strip may be lower than the others.
+            values = shifted if place.shape[1] == high else [strip[:, : place.shape[1]] for strip in shifted]
+            values[_REACH].copy_(source)
+            torch.addcmul(row_offset, values[0], row_weights[0], out=place)
+            for value, weight in zip(values[1:], row_weights[1:], strict=True):
+                place.addcmul_(value, weight)
+            place.clamp_(lowest, highest)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 
@@ -168,7 +175,7 @@ def _shifted_weights(matrices: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-def _portions(rows: torch.Tensor) -> list[slice]:
-    """Return slices of the first dimension: all at once on a GPU, on a CPU what its cache holds from pass to pass."""
-    at_once = len(rows) if rows.device.type != "cpu" else max(1, _CACHED_VALUES // rows[0].numel())
-    return [slice(start, start + at_once) for start in range(0, len(rows), at_once)]
+def _strip_size(rows: torch.Tensor) -> tuple[int, int]:
+    """Return how many images, and how many rows of each, of (N, H, W * 3) are worked on at once: on a GPU all."""
+    count, height, width = rows.shape
+    return (count, height) if rows.device.type != "cpu" else (1, min(height, max(1, _SERIAL_VALUES // width)))

@@ -22,6 +22,8 @@ FORMAT = 2
 Metrics = Mapping[str, float]
 """Values by name, as fractions; NaN, in JSON null, where one is not defined."""
 
+_CHOSEN = "; these images chose the epoch too, so expect less on others"
+
 _LIBRARIES = ("mlrsnet-hf", "torch", "torchvision", "timm", "accelerate", "datasets", "pillow", "numpy")
 
 
@@ -209,7 +211,7 @@ class TrainingResult:
         split = self.scored_split
         lines = [f"{split.capitalize()} split, {self.data.images[split]} images, model of epoch {self.scored_epoch}:"]
         if split == "validation":
-            lines.append("  there is no test split; these images chose the epoch too, so expect less on others")
+            lines.append(f"  there is no test split{_CHOSEN if self.config.keep == 'best' else ''}")
         if self.eval_symmetries > 1:
             lines.append(f"  logits averaged over {self.eval_symmetries} symmetries of each image")
         lines += self._metric_lines()

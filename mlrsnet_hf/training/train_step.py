@@ -77,17 +77,26 @@ class TrainStep:
                 loss = self.loss(self.model(model_input(batch, self.preprocessing)), batch) * weight
                 self.accelerator.backward(loss)
             losses.append(loss.detach())
-        self._update()
+        self._update(step)
         return torch.stack(losses).sum()
 
-    def _update(self) -> None:
+    def _update(self, step: int) -> None:
         if self.clip_norm:
             self.accelerator.clip_grad_norm_(self._trained, self.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.schedule.step()
         if self.average is not None:
-            self.average.update(self.network)
+            self.average.update(self.network, step + 1)
+
+
+def make_average(model: nn.Module, decay: float) -> ModelEmaV3 | None:
+    """Return the moving average of a model's weights and buffers, or None for a decay of 0.
+
+    The decay of step t, from 1, is the smaller of `decay` and 1 - 1 / t: a plain mean of all weights so far, until that
+    would reach further back than the moving average. A short run is then not held to its first weights.
+    """
+    return ModelEmaV3(model, decay=decay, use_warmup=True, warmup_gamma=1.0, warmup_power=1.0) if decay else None
 
 
 def dropout_seed(seed: int, step: int, part: int, process: int) -> int:

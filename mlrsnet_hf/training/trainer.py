@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 
 import torch
 from accelerate.utils import broadcast
-from timm.utils import ModelEmaV3
 from torch import nn
 
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
@@ -43,7 +42,7 @@ from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.thresholds import tune_thresholds
 from mlrsnet_hf.training.timm_settings import timm_settings
 from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
-from mlrsnet_hf.training.train_step import TrainStep, uses_batch_statistics
+from mlrsnet_hf.training.train_step import TrainStep, make_average, uses_batch_statistics
 
 
 def train(
@@ -131,7 +130,7 @@ class Trainer:
     def _set_up_optimiser(self) -> None:
         config = self.config
         # Copied before Accelerate wraps the forward pass and torch compiles it.
-        average = ModelEmaV3(self.network, decay=config.ema) if config.ema else None
+        average = make_average(self.network, config.ema)
         plain_optimiser = make_optimiser(self.network, config)
         schedule = make_schedule(plain_optimiser, self.steps, config)
         model, optimiser = self.accelerator.prepare(self.network, plain_optimiser)
@@ -175,11 +174,12 @@ class Trainer:
         with ExitStack() as stack:
             self.agreement.from_main(lambda: stack.enter_context(self.folder.lock()))
             self.interruption = stack.enter_context(Interruption())
-            self._begin_or_resume()
+            self.begin_or_resume()
             self._train()
             return self._finish()
 
-    def _begin_or_resume(self) -> None:
+    def begin_or_resume(self) -> None:
+        """Bring the run to where its newest checkpoint, or else an empty folder, lets it begin."""
         config = self.config
         self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
         checkpoint = self.agreement.from_main(self._open_folder)
@@ -257,16 +257,20 @@ class Trainer:
         batches.epoch, batches.first_step = number, self.done - (number - 1) * self.steps_per_epoch
         reader = read_batches(self.inputs.training)
         for _ in range(batches.first_step, self.steps_per_epoch):
-            parts = self._next_parts(reader)
-            with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
-                self.losses.add(self.step(parts, self.done, self.split.images))
-            self.done += 1
-            self.bar.update(self.split.images)
-            if self.done % self.config.log_every == 0:
-                self._show()
-            if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
-                self._save_checkpoint()
+            self.take_step(reader)
         self.losses.read()
+
+    def take_step(self, batches: Iterator[Batch]) -> None:
+        """Take an optimiser step, with all that belongs to it."""
+        parts = self._next_parts(batches)
+        with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
+            self.losses.add(self.step(parts, self.done, self.split.images))
+        self.done += 1
+        self.bar.update(self.split.images)
+        if self.done % self.config.log_every == 0:
+            self._show()
+        if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
+            self._save_checkpoint()
 
     def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return this process's share of the next batch, unless a process has a reason to stop."""

@@ -65,7 +65,10 @@ def main() -> None:
     images = options.batch_size * (options.steps + 2)
     split = pictures(images, len(labels))
     data = TrainingData(
-        splits={"train": split, "validation": split.select(range(2))}, label_names=labels, scene_names=(), source={}
+        splits={"train": split, "validation": split.select(range(2))},
+        label_names=labels,
+        scene_names=(),
+        source={"fingerprint": ""},
     )
     with tempfile.TemporaryDirectory() as folder, Interruption() as interruption:
         config = TrainingConfig(

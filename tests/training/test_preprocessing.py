@@ -1,14 +1,19 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 
-from mlrsnet_hf.errors import ConfigurationError, ImageError
-from mlrsnet_hf.training.preprocessing import decode_image, model_preprocessing, normalise
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.inputs import Batch
+from mlrsnet_hf.training.preprocessing import (
+    Preprocessing,
+    decode_image,
+    model_input,
+    model_preprocessing,
+    normalise,
+)
 
 
 @pytest.mark.parametrize("size", [(256, 256), (300, 200), (64, 256), (600, 600), (33, 31)])
@@ -27,43 +32,61 @@ def test_the_model_decides_what_is_not_given() -> None:
     assert (preprocessing.image_size, preprocessing.mean, preprocessing.interpolation) == (224, (0.5,) * 3, "bicubic")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "1"])
-def test_any_mode_becomes_pillows_rgb(mode: str, picture: Callable, encoded: Callable) -> None:
-    image = picture([1], seed=2).convert(mode)
-    value = {"bytes": encoded(image, "JPEG" if mode == "CMYK" else "PNG"), "path": None}
-    decoded = decode_image(value, "x")
-    assert decoded.mode == "RGB"
-    if mode != "CMYK":
-        assert np.array_equal(decoded, image.convert("RGB"))
+def test_an_image_is_decoded_to_pillows_type(picture: Callable, encoded: Callable) -> None:
+    image = decode_image({"bytes": encoded(picture([1], seed=2)), "path": None}, "x")
+    assert image.mode == "RGB"
+    assert np.array_equal(image, picture([1], seed=2))
 
 
-def test_images_are_turned_upright(picture: Callable, encoded: Callable) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees
-    image = picture([1], seed=2, size=(40, 20))
-    path_bytes = encoded(image)
-    assert decode_image({"bytes": path_bytes, "path": None}, "x").size == (40, 20)
-    assert decode_image({"bytes": encoded(image, exif=exif), "path": None}, "x").size == (20, 40)
+def make_preprocessing(size: int) -> Preprocessing:
+    return Preprocessing(
+        image_size=size,
+        crop_pct=1.0,
+        crop_mode="center",
+        interpolation="bicubic",
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    )
 
 
-def test_image_by_path(tmp_path: Path, picture: Callable, encoded: Callable) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(encoded(picture([], seed=3)))
-    assert np.array_equal(decode_image({"bytes": None, "path": str(path)}, "a"), picture([], seed=3))
+def make_batch(size: int, colour: torch.Tensor | None) -> Batch:
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8))
+    return Batch(rows=torch.arange(3), pixels=pixels, targets=torch.zeros(3, 1), colour=colour)
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
-def test_damaged_image_is_named(kept: float, file_format: str, picture: Callable, encoded: Callable) -> None:
-    data = encoded(picture([0], seed=4), file_format)
-    data = data[: int(kept * len(data))]
-    with pytest.raises(ImageError, match=r"^image 'scene_7' \(scene_7\.jpg\) cannot be read: .*\. Replace the file"):
-        decode_image({"bytes": data, "path": "scene_7.jpg"}, "scene_7")
+# 200 pixels: several strips of an image.
+@pytest.mark.parametrize("size", [1, 7, 32, 200])
+def test_colours_change_are_bounded_and_normalised(size: int) -> None:
+    preprocessing = make_preprocessing(size)
+    colour = torch.eye(3, 4) + 0.5 * torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(1))
+    colour[:, :, 3] *= 60
+    batch = make_batch(size, colour)
+    changed = torch.einsum("noc,nyxc->nyxo", colour[:, :, :3], batch.pixels.float()) + colour[:, None, None, :, 3]
+    if size > 7:
+        assert changed.min() < 0
+        assert changed.max() > 255
+    mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
+    expected = (changed.clamp(0, 255) / 255 - mean) / std
+    found = model_input(batch, preprocessing)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found.permute(0, 2, 3, 1), expected, atol=1e-5, rtol=0)
 
 
-def test_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"gone\.jpg"):
-        decode_image({"bytes": None, "path": str(tmp_path / "gone.jpg")}, "gone")
+def test_colours_that_stay_are_normalised_as_timm_does_it() -> None:
+    preprocessing = make_preprocessing(40)
+    unchanged = model_input(make_batch(40, None), preprocessing)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    planes = make_batch(40, None).pixels.permute(0, 3, 1, 2)
+    assert torch.equal(unchanged, (planes.float() / 255 - mean) / std)
+    by_matrix = model_input(make_batch(40, torch.eye(3, 4).repeat(3, 1, 1)), preprocessing)
+    torch.testing.assert_close(by_matrix, unchanged, atol=1e-5, rtol=0)
+
+
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    colour = torch.eye(3, 4) + 0.1 * torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(1))
+    batch = make_batch(50, colour)
+    alone = Batch(rows=batch.rows[1:2], pixels=batch.pixels[1:2], targets=batch.targets[1:2], colour=colour[1:2])
+    assert torch.equal(model_input(batch, make_preprocessing(50))[1:2], model_input(alone, make_preprocessing(50)))
 
 
 def test_a_model_of_other_input_is_refused() -> None:

@@ -208,6 +208,11 @@ def test_the_report_without_a_test_split() -> None:
     ]
 
 
+def test_the_last_epoch_is_not_chosen_by_validation() -> None:
+    last = replace(WITHOUT_TEST, config=replace(WITHOUT_TEST.config, keep="last"))
+    assert last.report().splitlines()[1] == "  there is no test split"
+
+
 def test_the_versions_are_those_of_this_machine() -> None:
     run = RunSummary(processes=1, precision="no", device="cpu", batch={}, seconds=1.0, resumed=False)
     assert {"python", "torch", "timm", "mlrsnet-hf"} <= set(run.versions)

@@ -59,10 +59,10 @@ class ShuffledBatches(Sampler[list[Draw]]):
         if self.rows < wanted:
             found = f"the {self.rows} images of the training split make one batch, which {shared} cannot share evenly"
         fitting = self.batch_size - self.batch_size % parts
-        raise ConfigurationError(
-            found,
-            f"Set batch_size to a multiple of {parts}, such as {fitting}." if fitting else "Use more images.",
-        )
+        remedy = f"Set batch_size to a multiple of {parts}, such as {fitting}."
+        if not fitting:
+            remedy = "Use more images." if self.rows < parts else f"Use a larger batch_size, of at least {parts}."
+        raise ConfigurationError(found, remedy)
 
     def __len__(self) -> int:
         """Number of optimiser steps of an epoch."""

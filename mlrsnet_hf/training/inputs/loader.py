@@ -95,7 +95,7 @@ def make_loader(images: SplitImages, batches: Batches, workers: int) -> Loader:
     """
     gpu = torch.cuda.is_available()
     if workers == 0:
-        return ThreadedLoader(images, batches, threads=_threads(), ahead=_AHEAD if gpu else 0, pin=gpu)
+        return ThreadedLoader(images, batches, threads=_threads(), ahead=_AHEAD if gpu else 1, pin=gpu)
     return DataLoader(
         images,
         batch_sampler=batches,

@@ -1,0 +1,252 @@
+"""A folder to a repository on the Hub, in one commit: the only module that writes to the network.
+
+The client (`huggingface_hub`) retries what may pass, sends only the large files that the Hub lacks, and makes no commit
+of files that are all there. Its `upload_folder` splits a large folder into several commits; `create_commit` does not.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    get_token,
+)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+    validate_repo_id,
+)
+
+from mlrsnet_hf import __version__
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.publishing.hub_errors import HubError, hub_errors, not_logged_in
+from mlrsnet_hf.publishing.repository import Repository
+
+_NOT_FOUND, _TAKEN = 404, 409
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A repository as a push left it."""
+
+    url: str
+    """The repository's page."""
+    commit: str
+    """Hash of the commit that it now stands at."""
+    changed: bool
+    """Whether a commit was made; false if the Hub had all files as they are."""
+    files: int
+    """Number of files that the repository holds from here."""
+    file_bytes: int
+
+    def summary(self) -> str:
+        """Return what was done, for the terminal."""
+        files = f"{self.files:,} files, {self.file_bytes / 1e6:,.1f} MB"
+        if not self.changed:
+            return f"nothing has changed ({files}): {self.url} at {self.commit}"
+        return f"published {files}: {self.url} at {self.commit}"
+
+
+def push(
+    repository: Repository,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    collection: str | None = None,
+) -> Pushed:
+    """Bring a repository on the Hub to what was built, in one commit; make it if it is not there.
+
+    Files there that a push like this one wrote earlier, and that are no longer in what was built, are removed by the
+    same commit; other files are left alone.
+
+    Args:
+        repository: What was built.
+        repo_id: USER/NAME or ORGANISATION/NAME.
+        private: Whether a new repository is private.
+        revision: The branch that is written, made from main if it is not there; main by default.
+        collection: Slug of a collection that the repository joins.
+
+    Raises:
+        ConfigurationError: `repo_id` is no such name.
+        HubError: The Hub refused, or could not be reached; what arrived is not sent again by the next push.
+    """
+    check_repo_id(repo_id)
+    if get_token() is None:
+        raise not_logged_in()
+    api = _client()
+    target = f"{repository.repo_type} repository {repo_id}"
+    with _bars_on_a_terminal(), hub_errors(target):
+        if collection:
+            with hub_errors(f"collection {collection}"):
+                api.get_collection(collection)
+        _require_repository(api, repository, repo_id, private)
+        if revision and revision != constants.DEFAULT_REVISION and not revision.startswith("refs/"):
+            api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
+        there = _look(api, repo_id, repository.repo_type, revision)
+        stale = _stale(repository, there.paths if there else ())
+        commit = api.create_commit(
+            repo_id,
+            [*_additions(repository), *(CommitOperationDelete(path) for path in stale)],
+            commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
+            repo_type=repository.repo_type,
+            revision=revision,
+        )
+        if collection:
+            with hub_errors(f"collection {collection} ({target} was published)"):
+                api.add_collection_item(collection, repo_id, repository.repo_type, exists_ok=True)
+    return Pushed(
+        url=repository_url(repo_id, repository.repo_type),
+        commit=str(commit.oid),
+        changed=there is None or commit.oid != there.commit,
+        files=len(repository.files),
+        file_bytes=repository.file_bytes,
+    )
+
+
+def check_can_publish(repo_id: str) -> str:
+    """Ask the Hub who holds the token, before hours are spent on something to publish; write nothing.
+
+    Whether a fine-grained token may write to the very repository shows only when it does.
+
+    Returns:
+        The user's name.
+
+    Raises:
+        ConfigurationError: `repo_id` is not USER/NAME.
+        HubError: There is no token, the Hub does not know it, it may only read, or it belongs to somebody else.
+    """
+    check_repo_id(repo_id)
+    if get_token() is None:
+        raise not_logged_in()
+    with hub_errors(f"repository {repo_id}"):
+        account = _client().whoami()
+        user = str(account["name"])
+    if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise HubError(
+            f"repository {repo_id}: the token of {user} may only read",
+            "Make one that may write at https://huggingface.co/settings/tokens.",
+        )
+    namespaces = [user, *(organisation["name"] for organisation in account.get("orgs", ()))]
+    if repo_id.split("/")[0] not in namespaces:
+        raise HubError(
+            f"repository {repo_id}: the token is that of {user}, who does not write there",
+            f"Give {' or '.join(f'{name}/NAME' for name in namespaces)}, or use another token.",
+        )
+    return user
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Refuse what is not USER/NAME.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigurationError(f"{repo_id!r} cannot be a repository ({reason})", "Give USER/NAME.") from error
+    if repo_id.count("/") != 1:
+        raise ConfigurationError(f"{repo_id!r} names no user or organisation", "Give USER/NAME.")
+
+
+def repository_url(repo_id: str, repo_type: str) -> str:
+    """Return the page of a repository."""
+    return f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What the Hub holds."""
+
+    commit: str | None
+    paths: tuple[str, ...]
+    private: bool | None
+
+
+def _client() -> HfApi:
+    # token=True: a client that is told not to send its token unasked (HF_HUB_DISABLE_IMPLICIT_TOKEN) sends it here.
+    return HfApi(token=True, library_name="mlrsnet-hf", library_version=__version__)
+
+
+def _look(api: HfApi, repo_id: str, repo_type: str, revision: str | None = None) -> _There | None:
+    """Return what the Hub holds; None from a Hub that describes no repositories.
+
+    Raises:
+        RepositoryNotFoundError: It is not there, or the token may not see it.
+    """
+    try:
+        info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
+    except HfHubHTTPError as error:
+        if error.response.status_code == _NOT_FOUND and type(error) is HfHubHTTPError:
+            return None
+        raise
+    paths = tuple(file.rfilename for file in getattr(info, "siblings", None) or ())
+    return _There(info.sha, paths, getattr(info, "private", None))
+
+
+def _require_repository(api: HfApi, repository: Repository, repo_id: str, private: bool) -> None:
+    """Make the repository, unless it is there as it should be."""
+    absent = False
+    try:
+        if there := _look(api, repo_id, repository.repo_type):
+            _require_privacy(there, f"{repository.repo_type} repository {repo_id}", private)
+            return
+    except RepositoryNotFoundError:
+        absent = True
+    try:
+        api.create_repo(
+            repo_id, repo_type=repository.repo_type, private=private or None, space_sdk=repository.space_sdk
+        )
+    except HfHubHTTPError as error:
+        if error.response.status_code != _TAKEN:
+            raise
+        if absent:
+            raise HubError(
+                f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
+                f"A {repository.kind} becomes a {repository.repo_type} repository; choose another name.",
+            ) from error
+
+
+def _require_privacy(there: _There, target: str, private: bool) -> None:
+    if private and there.private is False:
+        raise HubError(
+            f"{target} is there already, and public",
+            "Make it private in its settings on the Hub, leave out --private, or choose another name.",
+        )
+
+
+def _additions(repository: Repository) -> list[CommitOperationAdd]:
+    return [CommitOperationAdd(name, path) for name, path in sorted(repository.files.items())]
+
+
+def _stale(repository: Repository, there: Sequence[str]) -> list[str]:
+    """Return the paths on the Hub that such a repository owns and no longer has."""
+    return sorted(
+        path
+        for path in set(there) - set(repository.files)
+        if any(fnmatch(path, pattern) for pattern in repository.owned)
+    )
+
+
+@contextmanager
+def _bars_on_a_terminal() -> Iterator[None]:
+    """Show the client's progress bars where somebody watches and nowhere else, unless the user has settled that."""
+    settled = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled()
+    if settled or sys.stderr.isatty():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

@@ -1,0 +1,137 @@
+"""What the Hub's client raises, in one sentence each."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from mlrsnet_hf.errors import MLRSNetError
+
+_RAISED: tuple[type[BaseException], ...] = (*HfHubHTTPError.__bases__, OSError, RuntimeError, ValueError, KeyError)
+"""With the base of the HTTP library's errors; which library that is depends on the client's version."""
+
+_AGAIN = "Run the same command again: what arrived is not sent a second time."
+_LOG_IN = "Run `hf auth login`, or set HF_TOKEN, with a token that may write (https://huggingface.co/settings/tokens)."
+
+
+class HubError(MLRSNetError):
+    """The Hub refused, or could not be reached."""
+
+
+@contextmanager
+def hub_errors(target: str) -> Iterator[None]:
+    """Turn what the client raises in the block into a `HubError`.
+
+    Args:
+        target: What is written to, as it stands in the sentence: "model repository user/name".
+
+    Raises:
+        HubError: The client gave up. No text in it, nor in what it was raised from, holds the token.
+    """
+    try:
+        yield
+    except _RAISED as error:
+        if isinstance(error, MLRSNetError):
+            raise
+        found, remedy = _explain(error, target)
+        told = HubError(_without_token(found), remedy)
+        raise told from (None if _tells_token(error) else error)
+
+
+def not_logged_in() -> HubError:
+    """Return the error of somebody who has no token."""
+    return HubError("there is no token for the Hub", _LOG_IN)
+
+
+def _explain(error: BaseException, target: str) -> tuple[str, str]:
+    """Return finding and remedy."""
+    for cause in _chain(error):  # the client wraps a failed upload in a RuntimeError
+        if isinstance(cause, LocalTokenNotFoundError):
+            return "there is no token for the Hub", _LOG_IN
+        if isinstance(cause, OfflineModeIsEnabled):
+            return f"{target}: the Hub's client is told to stay offline", "Unset HF_HUB_OFFLINE."
+        if isinstance(cause, HFValidationError):
+            return f"{target}: not a name that the Hub takes ({_first_line(cause)})", "Give USER/NAME."
+        if isinstance(cause, HfHubHTTPError):
+            return _explain_status(cause, target)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{target}: {error.strerror}", f"Make room on the disk. {_AGAIN}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: cannot be read ({error.strerror})", "Mend that. " + _AGAIN
+    if isinstance(error, (ValueError, KeyError)):
+        remedy = f"Check that HF_ENDPOINT, {constants.ENDPOINT}, is a Hub; if it is, the reason stands before this."
+        return f"{target}: the Hub's answer cannot be used ({_first_line(error)})", remedy
+    return (
+        f"{target}: the connection to {constants.ENDPOINT} failed ({_first_line(_chain(error)[-1])})",
+        f"Check the network. {_AGAIN}",
+    )
+
+
+def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
+    status = error.response.status_code if error.response is not None else 0
+    said = _said(error)
+    invalid = f"the Hub does not know the token{said}", _LOG_IN
+    if isinstance(error, RevisionNotFoundError):
+        return f"{target}: there is no such branch{said}", "Give the name of a branch with --revision."
+    if isinstance(error, RepositoryNotFoundError) and status == 401:
+        return f"{target}: the token is not valid, or may not see it{said}", _LOG_IN
+    if isinstance(error, RepositoryNotFoundError) or status == 404:
+        return f"{target}: not found{said}", "Check the name, and whether the token may see it."
+    sentences = {
+        400: (f"{target}: the Hub refused what was sent{said}", "Mend what it names, and run again."),
+        401: invalid,
+        402: (f"{target}: the Hub asks for a paid plan{said}", "Choose another namespace, or see the account's plan."),
+        403: (
+            f"{target}: the token may not write there{said}",
+            "Use a token with write access to that namespace, or another USER/NAME.",
+        ),
+        409: (f"{target}: the name is taken{said}", "Choose another name, or look at what is there."),
+        412: (f"{target}: somebody else wrote to it meanwhile{said}", _AGAIN),
+        413: (f"{target}: a file is larger than the Hub takes{said}", "Publish fewer or smaller files."),
+        429: (f"{target}: the Hub's limit of requests is reached{said}", f"Wait some minutes. {_AGAIN}"),
+        507: (f"{target}: the Hub has no room left for this account{said}", "Make room there, and run again."),
+    }
+    if status in sentences:
+        return sentences[status]
+    if status >= 500:
+        return f"{target}: the Hub failed, and the client's retries too (status {status}{said})", f"Wait. {_AGAIN}"
+    return f"{target}: the Hub refused (status {status}{said})", "See what it says."
+
+
+def _said(error: HfHubHTTPError) -> str:
+    """Return the server's own words, if it had some."""
+    message = " ".join((error.server_message or "").split())
+    return f" (it says: {message[:300].rstrip('.')})" if message else ""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error, what it was raised from, what that was raised from, ..."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:300]
+
+
+def _tells_token(error: BaseException) -> bool:
+    """Tell whether an error's text repeats the token, as a server's answer might."""
+    token = get_token()
+    return token is not None and any(token in f"{cause} {cause!r}" for cause in _chain(error))
+
+
+def _without_token(text: str) -> str:
+    token = get_token()
+    return text.replace(token, "***") if token else text

@@ -1,0 +1,108 @@
+"""A run's results.json, read back and checked, for the card."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.metrics import METRICS
+from mlrsnet_hf.published import TOTAL_IMAGES
+from mlrsnet_hf.taxonomy import LABELS
+
+PRETRAINED, RANDOM = "pretrained", "random"
+"""What `weights` says if it is no file; `mlrsnet_hf.training` would bring torch, which publishing does without."""
+_FORMAT = 2
+_FIELDS = ("config", "data", "model", "task", "scored_epoch", "scores", "tuned", "eval_symmetries", "labels", "run")
+_TITLES = {"scene_accuracy": "scene accuracy"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResults:
+    """What a run says of itself; the fields are those of results.json."""
+
+    recipe: str | None
+    config: Mapping[str, Any]
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    task: str
+    scored_epoch: int
+    scores: Mapping[str, Mapping[str, float | None] | None]
+    """Split -> metric -> value at threshold 0.5, as fractions; None for a test split that the data does not have."""
+    tuned: Mapping[str, Any] | None
+    """`thresholds` by label, and scores by split as above, at them."""
+    eval_symmetries: int
+    labels: Sequence[Mapping[str, Any]]
+    run: Mapping[str, Any]
+
+    @property
+    def split(self) -> str:
+        """The split that the scores to publish come from."""
+        return "test" if self.scores.get("test") else "validation"
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The defined scores of that split at threshold 0.5."""
+        return _defined(self.scores[self.split])
+
+    @property
+    def tuned_values(self) -> dict[str, float]:
+        """The same at the thresholds tuned on validation; empty without them."""
+        return _defined(self.tuned.get(self.split)) if self.tuned else {}
+
+    @property
+    def images(self) -> Mapping[str, int]:
+        """Number of images by split."""
+        images: Mapping[str, int] = self.data["images"]
+        return images
+
+    @property
+    def is_mlrsnet(self) -> bool:
+        """Whether the model has learnt MLRSNet's labels."""
+        return tuple(self.data["label_names"]) == tuple(label.name for label in LABELS) and not self.is_synthetic
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the images were drawn."""
+        return (
+            self.recipe == "demo" or self.data.get("protocol") == "demo" or "synthetic" in str(self.data.get("dataset"))
+        )
+
+    @property
+    def is_whole_release(self) -> bool:
+        """Whether all images of MLRSNet took part, as in the paper."""
+        return self.is_mlrsnet and sum(self.images.values()) == TOTAL_IMAGES
+
+    @property
+    def dataset_name(self) -> str:
+        """The data's name, without the place where it lay."""
+        return "MLRSNet" if self.is_mlrsnet else Path(str(self.data.get("dataset", "unnamed dataset"))).name
+
+
+def read_results(path: Path) -> RunResults:
+    """Read results.json.
+
+    Raises:
+        ConfigurationError: It is not the results file of a finished run.
+    """
+    remedy = "Give the folder of a run that mlrsnet_hf.training finished, or train again."
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error})", remedy) from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ConfigurationError(f"{path}: not results of format {_FORMAT}", remedy)
+    missing = [name for name in _FIELDS if name not in content]
+    if missing:
+        raise ConfigurationError(f"{path}: lacks {', '.join(missing)}", remedy)
+    return RunResults(recipe=content.get("recipe"), **{name: content[name] for name in _FIELDS})
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name for readers."""
+    return METRICS[name].title if name in METRICS else _TITLES.get(name, name.replace("_", " "))
+
+
+def _defined(scores: Mapping[str, float | None] | None) -> dict[str, float]:
+    return {name: value for name, value in (scores or {}).items() if value is not None}

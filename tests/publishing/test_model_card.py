@@ -1,0 +1,151 @@
+"""The card of a model: what it says, and that the Hub's own library reads it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard as HubCard
+
+from mlrsnet_hf.publishing import run_results
+from mlrsnet_hf.publishing.model_card import ModelCard
+from mlrsnet_hf.publishing.run_results import read_results
+from mlrsnet_hf.training import config
+
+EXPECTED = Path(__file__).with_name("model_card.md")
+"""To mend it: write what `test_a_whole_card` renders into the file."""
+
+Render = Callable[..., str]
+
+
+@pytest.fixture
+def render(results: dict[str, Any], tmp_path: Path) -> Render:
+    """Render the card of the run, with some of its parts changed."""
+
+    def rendered(**card: object) -> str:
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        fields = {"repo_id": "jane/scenes", "licence": "apache-2.0", "results": read_results(tmp_path / "results.json")}
+        return ModelCard(**{**fields, **card}).render()
+
+    return rendered
+
+
+def test_a_whole_card(render: Render, results: dict[str, Any]) -> None:
+    results["data"] |= {"dataset": "jane/harbours", "protocol": None, "split_seed": 0, "labels": None, "repaired": None}
+    results["data"] |= {
+        "label_names": ["ships", "water"],
+        "scene_names": [],
+        "images": {"train": 8, "validation": 2, "test": 5},
+    }
+    results["labels"] = results["labels"][1:3]
+    results["eval_symmetries"] = 8
+    results["model"]["weights"] = "pretrained"
+    names = ("README.md", "config.json", "curves.png", "history.csv", "model.safetensors", "results.json")
+    card = render(base_model="timm/test_resnet.r160_in1k", dataset_id="jane/harbours", file_names=names)
+    assert card == EXPECTED.read_text(encoding="utf-8")
+
+
+def test_the_hubs_library_reads_it(render: Render, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(render(dataset_id="jane/mlrsnet"), encoding="utf-8")
+    card = HubCard.load(tmp_path / "README.md")
+    assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == (
+        "apache-2.0",
+        "timm",
+        "image-classification",
+    )
+    assert card.data.datasets == ["jane/mlrsnet"]
+    assert {"timm", "transformers", "multi-label", "remote-sensing", "mlrsnet"} <= set(card.data.tags)
+    found = {(r.metric_name, r.metric_value, json.dumps(r.metric_args)) for r in card.data.eval_results}
+    assert ("sample-F1", 0.7, '{"threshold": 0.5}') in found
+    assert ("mAP", 0.72, "null") in found
+    assert len(found) == 9, "five, and the four that a threshold changes"
+    (result,) = {(r.task_type, r.dataset_type, r.dataset_config, r.dataset_split) for r in card.data.eval_results}
+    assert result == ("image-classification", "jane/mlrsnet", "ratio20", "test")
+
+
+def test_the_paper_stands_beside_the_same_network_and_ratio(render: Render, results: dict[str, Any]) -> None:
+    results["model"]["architecture"] = "resnet50"
+    results["data"]["protocol"] = "ratio30"
+    card = render()
+    assert "| this model | 72.00 | 0.7000 | 0.7100 |" in card
+    assert "| ResNet50, paper | 84.28 | 0.8176 | 0.8176 |" in card
+    assert "| DenseNet201, paper | 87.84 | 0.8414 | 0.8414 |" in card
+    assert "30 percent train, 10 validate and 60 test" in card
+    results["model"]["architecture"] = "convnext_tiny"
+    card = render()
+    assert "no row for this network" in card
+    assert "ResNet50, paper" not in card
+
+
+@pytest.mark.parametrize("change", ["a part", "another protocol", "no test split"])
+def test_nothing_is_compared_that_does_not_compare(render: Render, results: dict[str, Any], change: str) -> None:
+    if change == "a part":
+        results["data"]["images"] = {"train": 20, "validation": 10, "test": 70}
+    elif change == "another protocol":
+        results["data"]["protocol"] = "grouped20"
+    else:
+        results["scores"]["test"] = None
+        results["tuned"]["test"] = None
+    card = render()
+    assert "Beside the paper" not in card
+    says = {
+        "a part": "These are 100 images in the form of the MLRSNet release, which has 109,161",
+        "another protocol": "near-duplicates that were found never part",
+        "no test split": "**There is no test split.** The scores are those of the validation split",
+    }
+    assert says[change] in card
+
+
+def test_labels_and_their_version(render: Render, results: dict[str, Any]) -> None:
+    assert "10,300 of these rows had to be repaired" in render()
+    results["data"]["labels"] = "as-published"
+    assert "published faults included" in render()
+    assert "| airport | 10 | 0.5000 | 0.2500 | 0.400 |" in render()
+    assert "| airplane | 0 |  |  | 0.400 |" in render()
+
+
+def test_foreign_data_claims_nothing_of_mlrsnet(render: Render, results: dict[str, Any]) -> None:
+    results["data"] |= {"dataset": "/data/jane/harbours", "label_names": ["ships"], "scene_names": [], "labels": None}
+    card = render()
+    assert "The data is harbours, protocol" in card
+    assert "/data/jane" not in card
+    assert "qi2020mlrsnet" not in card
+    assert "repaired" not in card
+
+
+def test_one_class_per_image(render: Render, results: dict[str, Any]) -> None:
+    results |= {"task": "scene", "tuned": None, "labels": []}
+    results["scores"] = {"validation": {"scene_accuracy": 0.8}, "test": {"scene_accuracy": 0.75}}
+    card = render()
+    assert "softmax(-1)" in card
+    assert ".sigmoid()" not in card
+    assert "names the scene of an image, one of 46" in card
+    assert "type: accuracy" in card
+    assert "multi-label" not in card.partition("# scenes")[0]
+
+
+def test_the_names_of_no_weights_are_those_of_the_trainer() -> None:
+    assert (run_results.PRETRAINED, run_results.RANDOM) == (config.PRETRAINED, config.RANDOM)
+
+
+@pytest.mark.parametrize(
+    ("weights", "base_model", "licence"),
+    [
+        ("random", None, "apache-2.0"),
+        ("pretrained", "timm/resnet50.tv_in1k", "bsd-3-clause"),
+        ("/home/jane/weights.pth", None, "unknown"),
+    ],
+)
+def test_base_model_and_licence(
+    light_run: Path, results: dict[str, Any], weights: str, base_model: str | None, licence: str
+) -> None:
+    pytest.importorskip("timm")
+    from mlrsnet_hf.publishing.publish import Built, publish
+
+    results["model"] |= {"name": "resnet50.tv_in1k", "architecture": "resnet50", "weights": weights}
+    (light_run / "results.json").write_text(json.dumps(results))
+    built = publish(light_run, "jane/scenes", dry_run=True)
+    assert isinstance(built, Built)
+    card = HubCard.load(built.repository.folder / "README.md")
+    assert (card.data.base_model, card.data.license) == (base_model, licence)

@@ -1,0 +1,173 @@
+"""What a push sends, keeps, removes and leaves alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import HfApi, parse_eval_result_entries
+
+from mlrsnet_hf import metric_path
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.publishing.hub_errors import HubError
+from mlrsnet_hf.publishing.publish import Built, publish, publish_run
+
+Hub = Any
+
+
+def test_a_run_becomes_a_model_in_one_commit(hub_in_process: Hub, light_run: Path) -> None:
+    pushed = publish_run(light_run, "jane/scenes")
+    (commit,) = hub_in_process.commits("models/jane/scenes")
+    assert set(commit["files"]) == {
+        ".gitattributes",
+        "README.md",
+        "config.json",
+        "curves.png",
+        "history.csv",
+        "model.safetensors",
+        "results.json",
+        "settings.yaml",
+    }
+    assert (pushed.url, pushed.commit) == (f"{hub_in_process.endpoint}/jane/scenes", commit["oid"])
+    assert (pushed.changed, pushed.files) == (True, 7)
+    assert hub_in_process.repo("models/jane/scenes")["private"] is False
+
+
+def test_a_second_push_sends_only_what_has_changed(hub_in_process: Hub, light_run: Path) -> None:
+    first = publish(light_run, "jane/scenes")
+    again = publish(light_run, "jane/scenes")
+    assert (again.changed, again.commit) == (False, first.commit)
+    assert "nothing has changed" in again.summary()
+    sent = len(hub_in_process.requests("PUT"))
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    assert publish(light_run, "jane/scenes").changed
+    assert len(hub_in_process.requests("PUT")) == sent, "the weights were there"
+    assert len(hub_in_process.commits("models/jane/scenes")) == 2
+
+
+def test_what_another_push_left_is_removed_and_nothing_else(hub_in_process: Hub, prepared: Path) -> None:
+    publish(prepared, "jane/mlrsnet")
+    api = HfApi()
+    for name in ("data/pier-a-00000.parquet", "notes.md"):
+        api.upload_file(path_or_fileobj=b"1", path_in_repo=name, repo_id="jane/mlrsnet", repo_type="dataset")
+    publish(prepared, "jane/mlrsnet")
+    files = hub_in_process.commits("datasets/jane/mlrsnet")[-1]["files"]
+    assert "notes.md" in files
+    assert "data/pier-a-00000.parquet" not in files
+
+
+def test_embeddings_become_a_dataset(hub_in_process: Hub, embeddings: Path) -> None:
+    (embeddings / ".embeddings.lock").write_text("")
+    publish(embeddings, "earthlab/embeddings")
+    (commit,) = hub_in_process.commits("datasets/earthlab/embeddings")
+    assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
+
+
+def test_a_hub_that_describes_no_repositories(hub_in_process: Hub, light_run: Path) -> None:
+    hub_in_process.fail({"method": "GET", "path": "^/api/models/", "status": 404, "times": 1000})
+    publish(light_run, "jane/scenes")
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    publish(light_run, "jane/scenes")
+    assert len(hub_in_process.commits("models/jane/scenes")) == 2
+
+
+def test_large_files_go_in_parts(hub_in_process: Hub, light_run: Path) -> None:
+    (light_run / "model/model.safetensors").write_bytes(bytes(range(250)) * 10_000)
+    publish(light_run, "jane/scenes")
+    assert sum("/part/" in path for path in hub_in_process.requests("PUT")) == 3
+
+
+def test_a_branch_is_made_and_main_left_alone(hub_in_process: Hub, light_run: Path) -> None:
+    for _ in range(2):
+        pushed = publish(light_run, "jane/scenes", revision="v2")
+    assert not pushed.changed
+    assert len(hub_in_process.commits("models/jane/scenes", "v2")) == 1
+    assert hub_in_process.commits("models/jane/scenes") == []
+
+
+def test_a_branch_that_cannot_be_is_named(hub_in_process: Hub, light_run: Path) -> None:
+    with pytest.raises(HubError, match="Invalid reference for a branch: a b"):
+        publish(light_run, "jane/scenes", revision="a b")
+
+
+def test_a_collection_is_joined_once(hub_in_process: Hub, light_run: Path) -> None:
+    slug = "jane/scenes-0123456789abcdef01234567"
+    for _ in range(2):
+        publish(light_run, "jane/scenes", collection=slug)
+    assert hub_in_process.ask("repos")["collections"][slug] == [["jane/scenes", "model"]]
+
+
+def test_an_unknown_collection_is_found_out_before_anything_is_made(hub_in_process: Hub, light_run: Path) -> None:
+    with pytest.raises(HubError, match=r"collection jane/no-such: not found"):
+        publish(light_run, "jane/scenes", collection="jane/no-such")
+    assert "models/jane/scenes" not in hub_in_process.ask("repos")
+
+
+def test_private(hub_in_process: Hub, light_run: Path) -> None:
+    publish(light_run, "jane/hidden", private=True)
+    assert hub_in_process.repo("models/jane/hidden")["private"] is True
+    publish(light_run, "jane/scenes")
+    with pytest.raises(HubError, match="there already, and public"):
+        publish(light_run, "jane/scenes", private=True)
+
+
+def test_a_dry_run_leaves_a_folder_and_asks_nobody(hub_in_process: Hub, light_run: Path) -> None:
+    built = publish(light_run, "jane/scenes", dry_run=True, dataset_id="jane/mlrsnet")
+    assert isinstance(built, Built)
+    folder = built.repository.folder
+    assert (folder / "model.safetensors").read_bytes() == (light_run / "model/model.safetensors").read_bytes()
+    assert str(folder) in built.summary()
+    assert hub_in_process.ask("requests") == []
+    entries = parse_eval_result_entries(yaml.safe_load((folder / ".eval_results/mlrsnet.yaml").read_text()))
+    assert {(entry.dataset_id, entry.task_id, entry.value) for entry in entries} == {
+        ("jane/mlrsnet", "ratio20_sample_f1", 0.7),
+        ("jane/mlrsnet", "ratio20_f1_of_means", 0.71),
+        ("jane/mlrsnet", "ratio20_map", 0.72),
+        ("jane/mlrsnet", "ratio20_micro_f1", 0.73),
+        ("jane/mlrsnet", "ratio20_macro_f1", 0.74),
+    }
+
+
+def test_no_place_of_this_machine_is_published(light_run: Path) -> None:
+    built = publish(light_run, "jane/scenes", dry_run=True)
+    assert isinstance(built, Built)
+    texts = [path.read_text() for path in built.repository.files.values() if path.suffix in (".json", ".yaml", ".md")]
+    assert not any("/home/jane" in text for text in texts)
+    assert json.loads((built.repository.folder / "results.json").read_text())["config"]["output_dir"] == "train"
+
+
+@pytest.mark.parametrize("name", ["scenes", "jane/a b", "jane/a/b", "jane/--", ""])
+def test_what_is_no_name_is_refused(light_run: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"Give USER/NAME\.$"):
+        publish(light_run, name)
+
+
+@pytest.mark.parametrize("what", ["empty", "missing"])
+def test_what_cannot_be_published_is_told_what_can(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / what
+    if what == "empty":
+        folder.mkdir()
+    with pytest.raises(ConfigurationError, match=rf"{what}: .*finished run .*prepared dataset .*embeddings .*metric"):
+        publish(folder, "jane/scenes")
+    with pytest.raises(ConfigurationError, match="not a finished run"):
+        publish_run(folder, "jane/scenes")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"format": 2}'])
+def test_results_of_another_form_are_refused(light_run: Path, content: str) -> None:
+    (light_run / "results.json").write_text(content)
+    with pytest.raises(
+        ConfigurationError, match=r"results\.json: (cannot be read|not results of format 2|lacks config)"
+    ):
+        publish(light_run, "jane/scenes")
+
+
+def test_options_of_runs_are_refused_for_others(prepared: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--dataset-id is for runs"):
+        publish(prepared, "jane/mlrsnet", dataset_id="jane/mlrsnet")
+
+
+def test_a_space_has_the_name_that_evaluate_looks_for() -> None:
+    with pytest.raises(ConfigurationError, match=r"Name the Space jane/anmrr\.$"):
+        publish(metric_path("anmrr"), "jane/rank")

@@ -1,0 +1,45 @@
+"""The tables of the paper, against the transcription that stands beside the checkout."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlrsnet_hf import paper_tables
+from mlrsnet_hf.metrics import METRICS
+
+COLUMNS = {
+    "ANMRR": "anmrr",
+    "mAP": "retrieval_map",
+    "P@10": "precision_at_10",
+    "P@50": "precision_at_50",
+    "P@100": "precision_at_100",
+    "P@500": "precision_at_500",
+}
+
+
+@pytest.fixture
+def tables(shared: Path) -> dict[str, dict]:
+    return json.loads((shared / "paper/tables.json").read_text(encoding="utf-8"))
+
+
+def test_tables_6_and_7(tables: dict[str, dict]) -> None:
+    for ours, table in (
+        (paper_tables.TABLE6_MAP, "table6_classification_map_percent"),
+        (paper_tables.TABLE7_F1, "table7_classification_f1"),
+    ):
+        assert {name: {str(r): v for r, v in row.items()} for name, row in ours.items()} == tables[table]
+
+
+def test_tables_8_and_9(tables: dict[str, dict]) -> None:
+    assert {str(r): list(sizes) for r, sizes in paper_tables.TABLE8_SIZES.items()} == tables["table8_retrieval_sizes"]
+    theirs = {
+        int(ratio): {name: {COLUMNS[column]: value for column, value in row.items()} for name, row in rows.items()}
+        for ratio, rows in tables["table9_retrieval"].items()
+    }
+    assert theirs == paper_tables.TABLE9_RETRIEVAL
+
+
+def test_names_are_those_of_the_registry() -> None:
+    assert set(paper_tables.RETRIEVAL_METRICS) <= set(METRICS)
+    assert set(paper_tables.TABLE7_F1) == set(paper_tables.TABLE6_MAP)
