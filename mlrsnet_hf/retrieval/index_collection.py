@@ -100,6 +100,8 @@ class ImageCollection:
     def complete(self) -> None:
         """Bring everything to the disk, and wait until all of it can be searched fast."""
         self.client.flush(self.name)
+        # Milvus Lite builds the graph when it loads; until then it would compare with every image.
+        self.client.release_collection(self.name)
         self.client.load_collection(self.name)
 
     def find(self, image_id: str, info: EmbeddingInfo) -> tuple[Hit, npt.NDArray[np.float32]] | None:
@@ -116,14 +118,10 @@ class ImageCollection:
         """Return up to k images for each query, nearest first; ties by row."""
         # Candidates kept while the graph is walked: more than k, or the last ones found are chance.
         parameters = {"ef": max(128, 2 * k)} if kind == "hnsw" else {}
-        answers = self.client.search(
-            self.name,
-            data=list(queries),
-            limit=k,
-            filter=_expression(wanted),
-            output_fields=_fields(info),
-            search_params={"metric_type": "L2", "params": parameters},
-        )
+        asked: dict[str, Any] = {"limit": k, "filter": _expression(wanted), "output_fields": _fields(info)}
+        asked["search_params"] = {"metric_type": "L2", "params": parameters}
+        # One at a time: Milvus Lite may hold queries x images x dimensions.
+        answers = [self.client.search(self.name, data=[query], **asked)[0] for query in queries]
         return [sorted((_hit(found, info) for found in answer), key=_by_distance) for answer in answers]
 
 
