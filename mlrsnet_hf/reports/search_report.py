@@ -43,17 +43,19 @@ def print_search(location: str, question: Question, page: Path | None = None, co
     if page is not None or Path(question.query).is_file():
         require_extra("train")  # the pictures are read as training reads them
     with open_index(location, collection) as index:
-        vector, picture = _query(question, index)
+        vector, asked = _query(question, index)
         [hits] = index.search(vector, question.k, question.labels, question.scene)
     _print(hits, question)
     if page is not None:
-        write_page(_page(index, question, hits, picture), page)
+        write_page(_page(index, question, hits, asked), page)
         print(f"page: {page}")
 
 
-def _query(question: Question, index: ImageIndex) -> tuple[npt.NDArray[np.float32], Image.Image | None]:
+def _query(question: Question, index: ImageIndex) -> tuple[npt.NDArray[np.float32], Image.Image | Hit]:
+    """Return the query's embedding, and its picture, or else the image of the index that it is."""
     if not Path(question.query).is_file():
-        return index.vector(question.query), None
+        image, embedding = index.find(question.query)
+        return embedding, image
     from mlrsnet_hf.retrieval.query_images import embed_queries
     from mlrsnet_hf.training.preprocessing import decode_image
 
@@ -69,12 +71,14 @@ def _print(hits: Sequence[Hit], question: Question) -> None:
         print(f"{len(hits)} of the {question.k} asked for: no more images were found with this filter")
 
 
-def _page(index: ImageIndex, question: Question, hits: Sequence[Hit], query: Image.Image | None) -> str:
+def _page(index: ImageIndex, question: Question, hits: Sequence[Hit], asked: Image.Image | Hit) -> str:
     from mlrsnet_hf.retrieval.pictures import find_pictures
 
-    name = Path(question.query).name if query is not None else question.query
+    image = asked if isinstance(asked, Hit) else None
     wanted = Filter(labels=question.labels, scene=question.scene)
     about = [f"{index.location}: {len(index):,} images, {index.info.described()}"]
     about += [f"only {wanted}"] if wanted else []
-    pictures = find_pictures(hits, index.local)
+    pictures = find_pictures([*hits, image] if image else hits, index.local)
+    query = asked if not isinstance(asked, Hit) else pictures.get(asked.id)
+    name = image.id if image else Path(question.query).name
     return render_search_page(f"Images like {name}", about, hits, pictures, query, question.labels)

@@ -10,15 +10,16 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from mlrsnet_hf.cores import available_cores
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.growing_folder import growing_folder
 from mlrsnet_hf.retrieval.embedding_files import (
     DATA,
@@ -35,12 +36,10 @@ from mlrsnet_hf.retrieval.embedding_model import EmbeddingModel, load_embedding_
 from mlrsnet_hf.retrieval.extraction import extract
 from mlrsnet_hf.retrieval.image_split import ImageSplit, load_images
 from mlrsnet_hf.retrieval.local_sources import LOCAL_FILE, to_local
+from mlrsnet_hf.retrieval.processes import Processes
 from mlrsnet_hf.retrieval.projection import PCA_FILE, Pca, fit_pca, load_pca, normalise
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
 from mlrsnet_hf.retrieval.shards import Shard, missing_shards, plan_shards
-from mlrsnet_hf.training.agreement import Agreement
-
-Result = TypeVar("Result")
 
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
@@ -74,8 +73,8 @@ def embed(
     if accelerator.device.type == "cpu":
         # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
         torch.set_num_threads(max(1, available_cores() // accelerator.num_processes))
-    processes = _Processes(accelerator, config.output_dir)
-    processes.on_main(lambda: load_images(images) and None)  # the others find the dataset prepared
+    processes = Processes(accelerator, config.output_dir)
+    processes.on_main(partial(_prepare, config, images))
     run = _Run(config, images, accelerator, load_images(images), load_embedding_model(config), card)
     taken_up = run.write(processes)
     folder = open_embeddings(config.output_dir)
@@ -85,37 +84,10 @@ def embed(
     return folder
 
 
-class _Processes:
-    """The processes of one launch: what one finds, all must know before they go on."""
-
-    def __init__(self, accelerator: Accelerator, target: Path) -> None:
-        self.index = accelerator.process_index
-        self.number = accelerator.num_processes
-        self._agreement = Agreement(accelerator)
-        self._target = target
-
-    def together(self, action: Callable[[], Result]) -> Result:
-        """Do it in every process, and wait for all; if it fails in one, all raise."""
-        result, error = None, None
-        try:
-            result = self._explained(action)
-        except MLRSNetError as found:
-            error = found
-        self._agreement.raise_error(error)
-        return cast(Result, result)
-
-    def on_main(self, action: Callable[[], Result]) -> Result:
-        """Do it in the main process alone; all return its result, or raise its error."""
-        return self._agreement.from_main(lambda: self._explained(action))
-
-    def _explained(self, action: Callable[[], Result]) -> Result:
-        try:
-            return action()
-        except OSError as error:
-            raise ConfigurationError(
-                f"{self._target}: cannot be written ({error.strerror or error})",
-                "What is finished is kept; make room or mend what is wrong, and run again to go on.",
-            ) from error
+def _prepare(config: EmbeddingConfig, images: ImageSet) -> None:
+    """Refuse a target that is there before anything is loaded; prepare the dataset, so that the others find it."""
+    refuse_existing(config.output_dir.expanduser())
+    load_images(images)
 
 
 class _Run:
@@ -169,7 +141,7 @@ class _Run:
         settings = {name: getattr(self.config, name) for name in names}
         return {"embeddings": self.raw_info.to_json(), "settings": settings}
 
-    def write(self, processes: _Processes) -> int:
+    def write(self, processes: Processes) -> int:
         """Write the folder; return how many rows were there from an earlier run."""
         origin = self.origin  # its errors are every process's, and come before the folder is made
         with ExitStack() as stack:
@@ -194,7 +166,7 @@ class _Run:
         for rows in extract(self.split, self.model, shards, self.config, self.accelerator):
             yield dataclasses.replace(rows, embeddings=normalise(rows.embeddings)) if self.config.normalise else rows
 
-    def _components(self, processes: _Processes, path: Path, missing: Sequence[Shard]) -> Pca:
+    def _components(self, processes: Processes, path: Path, missing: Sequence[Shard]) -> Pca:
         """Return the principal components, fitted on what the network gives for all images or the first."""
         fitted, raw = path / PCA_FILE, path / _RAW
         if missing:

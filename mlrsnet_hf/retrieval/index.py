@@ -2,7 +2,8 @@
 
 A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, and the principal components if there are
 any. It is built under a temporary name, closed, and renamed. On a server it is a collection, built under a temporary
-name too; one machine then no longer bounds it. A server was not available to test against.
+name too; one machine then no longer bounds it. A full server was not available to test against: the tests ask Milvus
+Lite by its own URI, which speaks the same protocol.
 """
 
 import dataclasses
@@ -68,15 +69,18 @@ class ImageIndex:
     def __len__(self) -> int:
         return self.info.rows
 
-    def vector(self, image_id: str) -> npt.NDArray[np.float32]:
-        """Return the (D,) embedding of an image.
+    def find(self, image_id: str) -> tuple[Hit, npt.NDArray[np.float32]]:
+        """Return an image of the index, at distance 0, with its (D,) embedding.
 
         Raises:
             ConfigurationError: It is not in the index.
         """
-        found = self._collection.vector(image_id)
+        found = self._collection.find(image_id, self.info)
         if found is None:
-            raise ConfigurationError(f"{self.location}: no image {image_id!r} in this index", "Check the id.")
+            raise ConfigurationError(
+                f"{self.location}: no image {image_id!r} in this index",
+                "Give the id of an image of the index, or the path of a picture.",
+            )
         return found
 
     def search(
@@ -125,7 +129,6 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
             raise ConfigurationError(
                 f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
             )
-        # Milvus Lite forgets the description of a collection, so that a folder has its own.
         description = images.description() if server else content
         info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
         client.load_collection(images.name)

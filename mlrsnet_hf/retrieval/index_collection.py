@@ -16,6 +16,7 @@ from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of
 FORMAT = 1
 KINDS = ("hnsw", "flat")
 
+_PROPERTY = "mlrsnet"
 _MOST_ID_BYTES = 1024
 _MOST_NAME_BYTES = 128
 _BATCH_BYTES = 8 * 2**20
@@ -56,7 +57,9 @@ class ImageCollection:
         parameters = self.client.prepare_index_params()
         graph = _GRAPH if kind == "hnsw" else {}
         parameters.add_index("embedding", index_type=kind.upper(), metric_type="L2", params=graph)
-        self.client.create_collection(self.name, schema=schema, index_params=parameters)
+        # A second place, for Milvus Lite forgets the description.
+        properties = {_PROPERTY: description}
+        self.client.create_collection(self.name, schema=schema, index_params=parameters, properties=properties)
 
     def description(self) -> dict[str, Any]:
         """Return what `describe` gave when it was made on a server.
@@ -64,7 +67,8 @@ class ImageCollection:
         Raises:
             ConfigurationError: It was not made by this package, or by one of another format version.
         """
-        text = self.client.describe_collection(self.name)["description"]
+        described = self.client.describe_collection(self.name)
+        text = described["description"] or described.get("properties", {}).get(_PROPERTY)
         try:
             content: dict[str, Any] = json.loads(text)
             version = content["format"]
@@ -96,12 +100,17 @@ class ImageCollection:
     def complete(self) -> None:
         """Bring everything to the disk, and wait until all of it can be searched fast."""
         self.client.flush(self.name)
+        # Milvus Lite builds the graph when it loads; until then it would compare with every image.
+        self.client.release_collection(self.name)
         self.client.load_collection(self.name)
 
-    def vector(self, image_id: str) -> npt.NDArray[np.float32] | None:
-        """Return the (D,) embedding of an image, or None if it is not there."""
-        found = self.client.get(self.name, ids=[image_id], output_fields=["embedding"])
-        return np.asarray(found[0]["embedding"], np.float32) if found else None
+    def find(self, image_id: str, info: EmbeddingInfo) -> tuple[Hit, npt.NDArray[np.float32]] | None:
+        """Return an image, at distance 0, with its (D,) embedding; None if it is not there."""
+        found = self.client.get(self.name, ids=[image_id], output_fields=[*_fields(info), "embedding"])
+        if not found:
+            return None
+        hit = _hit({"id": image_id, "distance": 0.0, "entity": found[0]}, info)
+        return hit, np.asarray(found[0]["embedding"], np.float32)
 
     def search(
         self, queries: npt.NDArray[np.float32], k: int, wanted: Filter, info: EmbeddingInfo, kind: str
@@ -109,15 +118,10 @@ class ImageCollection:
         """Return up to k images for each query, nearest first; ties by row."""
         # Candidates kept while the graph is walked: more than k, or the last ones found are chance.
         parameters = {"ef": max(128, 2 * k)} if kind == "hnsw" else {}
-        fields = ["row", "scene", "labels", *(["scores"] if info.scores else [])]
-        answers = self.client.search(
-            self.name,
-            data=list(queries),
-            limit=k,
-            filter=_expression(wanted),
-            output_fields=fields,
-            search_params={"metric_type": "L2", "params": parameters},
-        )
+        asked: dict[str, Any] = {"limit": k, "filter": _expression(wanted), "output_fields": _fields(info)}
+        asked["search_params"] = {"metric_type": "L2", "params": parameters}
+        # One at a time: Milvus Lite may hold queries x images x dimensions.
+        answers = [self.client.search(self.name, data=[query], **asked)[0] for query in queries]
         return [sorted((_hit(found, info) for found in answer), key=_by_distance) for answer in answers]
 
 
@@ -148,6 +152,10 @@ def _expression(wanted: Filter) -> str:
     """Return a filter in Milvus's language."""
     parts = [f"ARRAY_CONTAINS_ALL(labels, {json.dumps(list(wanted.labels))})"] if wanted.labels else []
     return " and ".join(parts + ([f"scene == {json.dumps(wanted.scene)}"] if wanted.scene else []))
+
+
+def _fields(info: EmbeddingInfo) -> list[str]:
+    return ["row", "scene", "labels", *(["scores"] if info.scores else [])]
 
 
 def _hit(found: Mapping[str, Any], info: EmbeddingInfo) -> Hit:

@@ -1,6 +1,6 @@
 """A connection to Milvus: a local folder (Milvus Lite, no server) or a server by its URI, with errors in one sentence.
 
-The two differ in nothing but how they are opened. A server was not available to test against.
+The two differ in nothing but how they are opened. A full server was not available to test against; see `index`.
 """
 
 import logging

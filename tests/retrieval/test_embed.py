@@ -142,6 +142,7 @@ def test_two_processes_write_what_one_writes(saved_model: Path, pictures: Path, 
     assert two.ids == one.ids
     np.testing.assert_allclose(two.embeddings, one.embeddings, rtol=1e-5, atol=1e-5 * np.abs(one.embeddings).max())
     assert two.info == one.info
+    assert (tmp_path / "2" / "README.md").exists()
 
 
 DOOMED = """

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,13 @@ import pytest
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval import index as index_module
-from mlrsnet_hf.retrieval.embed import embed
-from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder
+from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, Rows
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import build_index, open_index
+from mlrsnet_hf.retrieval.index_collection import ImageCollection
 from mlrsnet_hf.retrieval.query_images import embed_queries
-from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet, ModelChoice
+from mlrsnet_hf.retrieval.settings import ModelChoice
 
 pytest.importorskip("milvus_lite")
 
@@ -45,7 +46,8 @@ def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, 
             assert [hit.scene for hit in found[0]] == [hit.scene for hit in expected[0]]
             distances = [[hit.distance for hit in hits] for hits in found]
             np.testing.assert_allclose(distances, [[h.distance for h in hits] for hits in expected], rtol=1e-4)
-        np.testing.assert_array_equal(index.vector("image_017"), table.vector("image_017"))
+        np.testing.assert_array_equal(index.find("image_017")[1], table.vector("image_017"))
+        assert index.find("image_017")[0] == table.search(table.vector("image_017"), 1)[0][0]
 
 
 def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> Non
         with pytest.raises(ConfigurationError, match="no image has labels water, ships, trees, sand and scene beach"):
             index.search(query, labels=["water", "ships", "trees", "sand"], scene="beach")
         with pytest.raises(ConfigurationError, match="no image 'x' in this index"):
-            index.vector("x")
+            index.find("x")
         second = subprocess.run(
             [Path(sys.executable).with_name("mlrsnet"), "search", tmp_path / "index", "image_001"],
             capture_output=True,
@@ -139,23 +141,75 @@ def test_an_unreachable_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
         pass
 
 
-def test_a_full_disk_leaves_no_index(
-    make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+SMALL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # a write beyond fails as on a full disk
+from mlrsnet_hf.cli import main
+main(["index", *sys.argv[1:]])
+"""
 
-    monkeypatch.setattr(index_module, "write_json", full)
-    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\). What is finished is"):
-        build_index(make_embeddings(rows=20), tmp_path / "index", "flat")
-    assert not (tmp_path / "index").exists()
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """URI of Milvus Lite's own server; it speaks the protocol of a full one."""
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+    running, database, port = start_server_in_thread(data_dir=str(tmp_path / "server.db"), host="127.0.0.1", port=0)
+    yield f"http://127.0.0.1:{port}"
+    running.stop(0)
+    database.close()
+
+
+def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_embeddings()
+    table = EmbeddingTable.load(folder)
+    put = ImageCollection.put
+
+    def lost_at_the_fourth(self: ImageCollection, rows: Rows, first: int, info: EmbeddingInfo) -> None:
+        if first == 25:
+            raise KeyboardInterrupt
+        put(self, rows, first, info)
+
+    monkeypatch.setattr(index_module, "batch_rows", lambda dimension: 10)
+    monkeypatch.setattr(ImageCollection, "put", lost_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(folder, server)
+    with pytest.raises(ConfigurationError, match="no collection 'mlrsnet_images'"), open_index(server):
+        pass
+    monkeypatch.setattr(ImageCollection, "put", put)
+    built = build_index(folder, server)
+    assert (built.rows, built.taken_up, built.recall.value) == (60, 15, 1.0)
+    with open_index(server) as index:
+        assert index.info == folder.info
+        found = index.search(table.embeddings[5], 9, labels=["trees"])
+    assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
+    with pytest.raises(ConfigurationError, match="collection 'mlrsnet_images' exists already"):
+        build_index(folder, server)
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
+    make_embeddings: MakeEmbeddings, tmp_path: Path
+) -> None:
+    folder, target = make_embeddings(rows=300, dimension=256), tmp_path / "index"
+    command = [sys.executable, "-c", SMALL_DISK, str(folder.path), str(target)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2, run.stderr
+    errors = [line for line in run.stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1 and errors[0].startswith("error: ") and "room" in errors[0], run.stderr
+    assert "Traceback" not in run.stderr
+    assert not target.exists()
+    assert build_index(folder, target).rows == 300
 
 
 @pytest.fixture
 def searched(saved_model: Path, dataset: Path, tmp_path: Path) -> Path:
     """An index of the pictures, embedded by the saved model with principal components."""
-    config = EmbeddingConfig(model=str(saved_model), output_dir=tmp_path / "embeddings", pca=6, normalise=True)
-    build_index(embed(config, ImageSet(dataset=str(dataset), split="test")), tmp_path / "index")
+    embeddings = str(tmp_path / "embeddings")
+    options = ["--pca", "6", "--normalise", "--dataset", str(dataset), "--split", "test", "--output-dir", embeddings]
+    main(["embed", "--model", str(saved_model), *options])
+    assert (tmp_path / "embeddings" / "README.md").read_text().count("6 principal components") == 1
+    main(["index", embeddings, str(tmp_path / "index")])
     return tmp_path / "index"
 
 
