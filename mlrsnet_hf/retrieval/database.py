@@ -20,7 +20,7 @@ class Database:
     Args:
         source: (N, D) vectors, kept as they are; a memory-mapped array is read part by part.
         space: Their space.
-        hold: Whether to hold them all, 4 N D bytes.
+        hold: Whether to hold them all, 4 N D bytes; nothing where they are ready as they are.
         part_rows: How many are prepared at a time if not.
         ids: (N,) their names, for errors.
 
@@ -33,7 +33,7 @@ class Database:
     ) -> None:
         self.source, self.space = source, space
         self._part_rows, self._ids = part_rows, ids
-        as_it_is = space.is_place_of(source)
+        as_it_is = hold and space.is_place_of(source)
         self._held = source if as_it_is else np.empty(source.shape, dtype=np.float32) if hold else None
         squares, hashes = np.empty(len(source)), np.empty(len(source), dtype=np.uint32)
 

@@ -1,6 +1,6 @@
 """Exact search: rankings of a database for many queries, at any depth, in blocks.
 
-All arithmetic is float32, after a move to the database's centre (`space.py`). The ranking is that of a stable sort in
+The products are float32, seen from the database's centre (`space.py`). The ranking is that of a stable sort in
 float64 wherever two squared distances differ by more than 1e-5 (|q|^2 + |x|^2); equal distances, and always those of
 equal vectors, rank by database index.
 """
@@ -37,9 +37,10 @@ class Search:
         database: (N, D) vectors, an array (memory-mapped too) or tensor of real numbers; kept, and not to be changed.
         metric: "euclidean", "cosine" (no vector may be zero) or "inner_product" (largest first).
         device: None for NumPy on the processor; otherwise a device of torch, such as "cuda".
-        memory_megabytes: How much the search may hold besides `database`, the queries and the results: a prepared copy
-            of the database if it fits (4 N D bytes; otherwise it is prepared anew for each block), and a block of
-            queries by items. With a device, of the device's memory.
+        memory_megabytes: How much the search may hold besides `database`, the queries and the results: a block of
+            queries by items, and a prepared copy of the database if it fits (4 N D bytes; otherwise it is prepared anew
+            for each block). No copy is needed of a float32 array that is not far from the origin, except for the
+            cosine. With a device, of the device's memory.
         ids: (N,) names of the vectors, for errors.
 
     Raises:
@@ -68,10 +69,12 @@ class Search:
             raise ConfigurationError(f"{len(ids)} ids for {len(source)} vectors", "Pass one per vector.")
         if device is not None:
             require_extra("train")
-        self._plan = MemoryPlan.within(memory_megabytes, *source.shape, on_device=device is not None)
+        space = Space.around(source, metric)
+        self._plan = MemoryPlan.within(
+            memory_megabytes, *source.shape, on_device=device is not None, as_it_is=space.is_place_of(source)
+        )
         # What a device holds need not be held here too.
         held_rows = self._plan.hold and device is None
-        space = Space.around(source, metric)
         self._database = Database(source, space, hold=held_rows, part_rows=self._plan.part_rows, ids=ids)
         self._on_device = None if device is None else _device_blocks(self._database, device, hold=self._plan.hold)
 

@@ -27,21 +27,22 @@ class MemoryPlan:
     """How many queries a block may have."""
 
     @classmethod
-    def within(cls, megabytes: float, items: int, dimensions: int, *, on_device: bool) -> "MemoryPlan":
-        """Plan for a database.
+    def within(cls, megabytes: float, items: int, dimensions: int, *, on_device: bool, as_it_is: bool) -> "MemoryPlan":
+        """Plan for a database, which needs no copy where it is ready as it is and in the processor's memory.
 
         Raises:
             ConfigurationError: Not even one query fits.
         """
         vector = 4 * dimensions
         copy, part = items * vector, min(items * vector, max(vector, _PART_BYTES))
+        needed = 0 if as_it_is and not on_device else copy
         query = items * (_DEVICE_BYTES if on_device else 4)
         threads = 0 if on_device else items * _THREAD_BYTES * available_cores()
         room = megabytes * 2**20 - threads
-        hold = room >= copy + min(_FEW_QUERIES, items) * query
-        queries = int((room - (copy if hold else part)) // query)
+        hold = needed == 0 or room >= needed + _FEW_QUERIES * query
+        queries = int((room - (needed if hold else min(needed, part))) // query)
         if queries < 1:
-            least = -(-(threads + part + query) // 2**20)
+            least = -(-(threads + min(needed, part) + query) // 2**20)
             raise ConfigurationError(
                 f"memory_megabytes={megabytes} does not hold one query by {items:,} items of {dimensions:,} dimensions",
                 f"Give at least {least:,}.",

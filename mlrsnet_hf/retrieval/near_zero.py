@@ -12,7 +12,7 @@ from mlrsnet_hf.retrieval.block_ranking import BlockRanking
 from mlrsnet_hf.retrieval.database import Database
 
 _NEAR = 1e-3
-"""Of the squared lengths; the product has an error of some 1e-6 of them."""
+"""Of the squared distance from the centre; the product has an error of some 1e-6 of it."""
 _AT_ONCE = 1024
 
 
@@ -31,7 +31,7 @@ def mend_near_zero(
     whole = found.values + terms[:, None]
     if space.metric == "inner_product":
         return dataclasses.replace(found, values=whole.astype(np.float32))
-    near = whole < _NEAR * (terms[:, None] + database.offsets[indices])
+    near = whole <= _NEAR * database.offsets[indices]
     for row in np.flatnonzero(near.any(axis=1)):
         columns = np.flatnonzero(near[row])
         for some in np.split(columns, range(_AT_ONCE, len(columns), _AT_ONCE)):

@@ -1,9 +1,15 @@
-"""Vectors as a matrix product in float32 compares them best: checked, and moved to the centre of the database.
+"""Vectors as a matrix product in float32 compares them best: checked, and seen from the centre of the database.
 
 A squared distance is |q|^2 + |x|^2 - 2 q.x, a small difference of large numbers where all vectors lie far from the
-origin, as the pooled features of a network do. Moving them all by one vector leaves their distances as they are.
+origin, as the pooled features of a network do. Moving them all by one vector s leaves their distances as they are. To
+move the queries alone does most of it, and needs no copy of the database:
+
+    |q - x|^2 = |x + s|^2 - 2 (q + s).x + |q + s|^2 - 2 (q + s).s
+
+where the first two terms rank the items.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,8 +24,8 @@ Metric = Literal["euclidean", "cosine", "inner_product"]
 METRICS = ("euclidean", "cosine", "inner_product")
 
 _SAMPLE = 1024
-_NEAR_CENTRE = 0.3
-"""Of the vectors' length."""
+_FAR = 4
+"""If the centre is so many times as far as the vectors lie about it, they are moved too."""
 _SHORTEST, _LONGEST = 2.0**-50, 2.0**60
 """Squares of other lengths would not fit float32 with room for their sums and digits."""
 _BYTES_AT_ONCE = 2**19
@@ -28,11 +34,13 @@ _BYTES_AT_ONCE = 2**19
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """The move to the centre, and how a product of moved vectors becomes a distance."""
+    """The move to the centre, and how a product becomes a distance."""
 
     metric: Metric
     shift: npt.NDArray[np.float32]
-    """(D,) added to the vectors."""
+    """(D,) minus the centre; 0 where a move would not help."""
+    moved: bool
+    """Whether the database's vectors are moved as well as the queries."""
 
     @classmethod
     def around(cls, database: np.ndarray, metric: Metric) -> "Space":
@@ -41,35 +49,40 @@ class Space:
         Raises:
             ConfigurationError: All are too short for float32.
         """
-        shift = np.zeros(database.shape[1], dtype=np.float32)
+        unmoved = cls(metric, np.zeros(database.shape[1], dtype=np.float32), moved=False)
         sample = np.asarray(database[:: -(-len(database) // _SAMPLE)], dtype=np.float64)
         lengths = np.linalg.norm(sample, axis=1)
         if 0 < lengths.max() < _SHORTEST and metric != "cosine":
             raise ConfigurationError("the database's vectors are too short for float32", "Scale the embeddings up.")
-        if np.isfinite(lengths).all() and lengths.min() > 0:
-            sample = _unit(sample) if metric == "cosine" else sample
-            centre = sample.mean(axis=0)
-            lengths = np.linalg.norm(sample, axis=1)
-            # A near centre gains nothing; a vector much shorter than the centre would lose its digits by the move.
-            if _NEAR_CENTRE * np.median(lengths) < np.linalg.norm(centre) <= lengths.min():
-                shift -= _coarse(centre).astype(np.float32)
-        return cls(metric, shift + 0.0)
+        if not (np.isfinite(lengths).all() and lengths.min() > 0):
+            return unmoved
+        sample = _unit(sample) if metric == "cosine" else sample
+        centre = sample.mean(axis=0)
+        distance, spread = np.linalg.norm(centre), np.median(np.linalg.norm(sample - centre, axis=1))
+        far = bool(distance > _FAR * spread)
+        # A vector much shorter than the centre would lose its digits by the move.
+        if distance > 2 * np.linalg.norm(sample, axis=1).min() or (metric == "inner_product" and not far):
+            return unmoved
+        return cls(metric, unmoved.shift - _coarse(centre).astype(np.float32), moved=far)
 
     def is_place_of(self, vectors: np.ndarray) -> bool:
-        """Return whether vectors are in the space as they are, ready for a product."""
-        unmoved = self.metric != "cosine" and not self.shift.any()
-        return unmoved and vectors.dtype == np.float32 and vectors.flags.c_contiguous
+        """Return whether vectors of a database are ready for a product as they are."""
+        as_they_are = self.metric != "cosine" and not self.moved
+        return as_they_are and vectors.dtype == np.float32 and vectors.flags.c_contiguous
 
     def place(
         self, rows: np.ndarray, name: str, first: int = 0, ids: Sequence[Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return vectors in the space, and their squared lengths there.
+        """Return vectors of the database as they enter the product, and their squared distances from the centre.
 
         Args:
-            rows: (n, D) vectors of any floating-point type; for the inner product, of the database only.
+            rows: (n, D) vectors of any floating-point type.
             name: What the vectors are called in errors.
             first: Index of the first.
             ids: Names of all vectors, for errors.
+
+        Returns:
+            (n, D) float32 without negative zeros, and (n,) float64.
 
         Raises:
             ConfigurationError: A value is NaN or infinite, a vector is too long for float32, or, for the cosine, zero.
@@ -83,8 +96,10 @@ class Space:
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
                 if self.metric == "cosine":
                     source = _unit(source)
-                np.add(source, self.shift, out=out, casting="same_kind")
+                np.add(source, self.shift if self.moved else 0.0, out=out, casting="same_kind")
                 exact = out.astype(np.float64)
+                if not self.moved:
+                    exact += self.shift
                 squares[part] = np.einsum("nd,nd->n", exact, exact)
             if not (squares[part] < _LONGEST**2).all():
                 row = start + int(np.argmin(squares[part] < _LONGEST**2))
@@ -100,15 +115,17 @@ class Space:
         Returns:
             (n, D) float32 and (n,) float64.
         """
+        shift = self.shift.astype(np.float64)
         if self.metric == "inner_product":
-            placed, _ = Space(self.metric, np.zeros_like(self.shift)).place(queries, "queries", first)
-            return placed, placed.astype(np.float64) @ self.shift.astype(np.float64)
-        placed, squares = self.place(queries, "queries", first)
+            placed, _ = Space(self.metric, np.zeros_like(self.shift), moved=True).place(queries, "queries", first)
+            return placed, placed.astype(np.float64) @ shift
+        placed, squares = dataclasses.replace(self, moved=True).place(queries, "queries", first)
+        terms = squares if self.moved else squares - 2 * (placed.astype(np.float64) @ shift)
         placed *= 2
-        return placed, squares
+        return placed, terms
 
     def offsets(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Return (N,) what the products are subtracted from, given the items' squared lengths."""
+        """Return (N,) what the products are subtracted from, given the items' squared distances from the centre."""
         return (np.zeros_like(squares) if self.metric == "inner_product" else squares).astype(np.float32)
 
     def from_squares(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -28,7 +28,7 @@ class TorchBlocks:
         self._held = torch.empty(database.source.shape, dtype=torch.float32, device=device) if hold else None
         if self._held is not None:
             for rows, part in database.parts():
-                self._held[rows] = torch.from_numpy(part).to(device)
+                self._held[rows].copy_(torch.from_numpy(part))
 
     @torch.inference_mode()
     def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:

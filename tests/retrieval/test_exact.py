@@ -154,7 +154,7 @@ def test_small_differences_far_from_the_origin_are_seen(squared_distances: Squar
 @pytest.mark.parametrize("held", [True, False])
 def test_any_memory_gives_the_same(device: str | None, held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
-    (items, classes), (queries, query_classes) = (clusters(draw, n, 200, 5.0) for n in (1500, 70))
+    (items, classes), (queries, query_classes) = (clusters(draw, n, 200, 20.0) for n in (1500, 70))
     items[700] = items[3]
     relevance = SameClass(query_classes, classes)
     expected = Search(items).rank(queries, relevance, k=9)
