@@ -45,6 +45,7 @@ def render_page(
         "<h2>ANMRR of each scene (Fig. 11)</h2>",
         paragraph(scenes_sentence(result)),
         _chart(figures, "fig11_anmrr_per_scene", "Bars of ANMRR for each scene, best first", 480),
+        f"<details><summary>Every measure of every scene</summary>{_plain(by_name['per_scene'], 3)}</details>",
         "<h2>Precision and recall of each scene (Fig. 12)</h2>",
         _chart(figures, "fig12_precision_recall_per_scene", "A small precision-recall curve for each scene", 720),
         *_labels(result, by_name),

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from accelerate import PartialState
 
@@ -38,6 +39,7 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         MLRSNetError: The model, the embeddings, the images or the target cannot be used.
     """
     refuse_existing(config.output_dir.expanduser())
+    PartialState().wait_for_everyone()  # one that looked later might find what another has written by then
     sources = find_sources(config, embeddings_card)
     compared = find_compared(config, embeddings_card)
     if not PartialState().is_main_process:
@@ -52,7 +54,8 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         (folder / PAGE).write_text(render_page(result, made, figures, pictures), encoding="utf-8")
         content = json.dumps(result.to_json(), indent=1, allow_nan=False)
         (folder / RESULTS).write_text(content + "\n", encoding="utf-8")
-    _tell_cards(result, sources)
+    if all(Path(name).expanduser().is_dir() for name in config.embeddings):  # those of the Hub lie in its cache
+        _tell_cards(result, sources)
     print(printed(result))
     for line in notes(result):
         print(f"note: {line}")

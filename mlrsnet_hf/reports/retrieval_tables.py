@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.metrics import METRICS
-from mlrsnet_hf.paper_tables import PAPER_NETWORKS, RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
+from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.protocol import label_measures, measure_title, scene_measures
 from mlrsnet_hf.retrieval.protocol_results import ModelResult, ProtocolResult, RetrievalResult
+from mlrsnet_hf.training.paper_networks import paper_name
 
 Cell = str | int | float | None
 
@@ -95,7 +96,7 @@ def tables(result: RetrievalResult) -> list[Table]:
 
 def paper_network(info: EmbeddingInfo) -> str | None:
     """Return what the paper calls a network, if it is one of its eight."""
-    return PAPER_NETWORKS.get(info.architecture)
+    return paper_name(info.architecture)
 
 
 def table8(result: RetrievalResult) -> Table:

@@ -38,9 +38,7 @@ def choose_queries(measured: Measured, wanted: Sequence[str] = ()) -> list[str]:
         UnknownNameError: An id is no query.
     """
     ids = measured.data.queries.ids
-    for image in wanted:
-        if image not in set(ids):
-            raise UnknownNameError(f"example {image!r} is no query of this split", name_alternatives(image, ids[:2000]))
+    require_queries(ids, wanted)
     if wanted:
         return list(wanted)
     by_scene: dict[str, list[str]] = {}
@@ -49,6 +47,16 @@ def choose_queries(measured: Measured, wanted: Sequence[str] = ()) -> list[str]:
     others = sorted(by_scene.keys() - set(PAPER_SCENES), key=_lot)
     scenes = [*(scene for scene in PAPER_SCENES if scene in by_scene), *others][: len(PAPER_SCENES)]
     return [min(by_scene[scene], key=_lot) for scene in scenes]
+
+
+def require_queries(ids: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse ids that are no queries.
+
+    Raises:
+        UnknownNameError: One is not.
+    """
+    for image in set(wanted) - set(ids):
+        raise UnknownNameError(f"example {image!r} is no query of this split", name_alternatives(image, ids[:2000]))
 
 
 def example_queries(measured: Measured, ids: Sequence[str]) -> list[ExampleQuery]:

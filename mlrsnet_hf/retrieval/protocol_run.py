@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 
 from mlrsnet_hf.retrieval.comparison import CommonLabels, compare_common_labels
-from mlrsnet_hf.retrieval.example_queries import choose_queries, example_queries
+from mlrsnet_hf.retrieval.example_queries import choose_queries, example_queries, require_queries
 from mlrsnet_hf.retrieval.protocol import Measured, measure, measure_title
 from mlrsnet_hf.retrieval.protocol_data import GIVEN, Source, compared_data, load_data, protocols
 from mlrsnet_hf.retrieval.protocol_results import (
@@ -73,6 +73,9 @@ class _Run:
         common: list[list[CommonLabels]] = []
         for number, seed in enumerate(self.config.split_seeds):
             data = load_data(self.config, name, seed, self.sources[number])
+            shown = name == self._shown and number == 0
+            if shown:
+                require_queries(data.queries.ids, self.config.examples)
             first = self._measure(data, f"{name}, split seed {seed}")
             own.append(summarise(first, seed))
             second = None
@@ -80,7 +83,7 @@ class _Run:
                 second = self._measure(compared_data(data, self.compared[number]), f"{name}, the compared model")
                 other.append(summarise(second, seed))
                 common.append(compare_common_labels(first, second))
-            if name == self._shown and number == 0:
+            if shown:
                 self.examples = self._examples(name, seed, first, second)
         return ProtocolResult(
             name=name,
@@ -137,10 +140,3 @@ def _notes(results: Sequence[ProtocolResult]) -> list[str]:
             for reason, titles in reasons.items():
                 notes[f"Left out: {', '.join(titles)}, as {reason}{where}."] = None
     return list(notes)
-
-
-def pictures_needed(examples: Examples) -> list[str]:
-    """Return the ids of the images that the examples show, each once."""
-    queries = [*examples.model, *examples.compared]
-    shown = [hit.id for example in queries for hit in (example.query, *example.results)]
-    return list(dict.fromkeys(shown))

@@ -10,16 +10,14 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.image_split import load_images
 from mlrsnet_hf.retrieval.protocol_settings import RetrievalConfig
 from mlrsnet_hf.retrieval.settings import ImageSet
-
-MLRSNET = "mlrsnet"
+from mlrsnet_hf.training.config import PRETRAINED, RANDOM
+from mlrsnet_hf.training.data_config import MLRSNET
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedImages:
-    """What a run's results say of its training images."""
+    """What is known of a model's training images."""
 
-    protocol: str
-    seed: int
     shared: int
     """How many of them query or are searched."""
 
@@ -31,7 +29,7 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, seed: in
     `ratio30` and `ratio40` of that seed have seen nothing of it but, as in the paper, the images that chose the epoch.
 
     Args:
-        model: Folder of a run; of anything else nothing is known.
+        model: Folder of a run, whose results tell; or a timm name, whose own weights know nothing of MLRSNet.
         config: Says whether such images are allowed.
         pool: Queries and database.
         seed: The split seed of the pool.
@@ -39,6 +37,8 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, seed: in
     Raises:
         ConfigurationError: There are some, and they are not allowed.
     """
+    if "/" not in model and not Path(model).expanduser().is_dir() and config.weights in (PRETRAINED, RANDOM):
+        return TrainedImages(0)
     try:
         settings = json.loads((Path(model).expanduser() / "results.json").read_text(encoding="utf-8"))["config"]
         dataset, trained_seed = settings["dataset"], int(settings["split_seed"])
@@ -57,4 +57,4 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, seed: in
             f"split seed {trained_seed}, the images are of split seed {seed})",
             f"Give a run of split seed {seed}, one --model for each split seed, or --allow-trained-images.",
         )
-    return TrainedImages(protocol, trained_seed, shared)
+    return TrainedImages(shared)
