@@ -33,7 +33,7 @@ tr.own td { font-weight: 600; }
 .other { color: #666; }
 .wrong { color: #b3261e; }
 .about { color: #555; font-size: .9rem; }
-@media (max-width: 40rem) { .words { white-space: normal; overflow-wrap: anywhere; min-width: 5.5rem; } }
+@media (max-width: 40rem) { .words { white-space: normal; overflow-wrap: break-word; min-width: 6rem; } }
 """
 
 

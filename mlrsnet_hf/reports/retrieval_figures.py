@@ -65,10 +65,12 @@ def scene_figure(result: RetrievalResult) -> Figure:
     axes = figure.subplots()
     places = np.arange(len(scenes))
     means, deviations = np.array([protocol.model.of_scene(scene, "anmrr") for scene in scenes]).T
-    axes.barh(places, means, 0.72, color=OURS, label=result.name, xerr=_bars(deviations), error_kw={"linewidth": 0.8})
+    bars = axes.barh(
+        places, means, 0.72, color=OURS, label=result.name, xerr=_bars(deviations), error_kw={"linewidth": 0.8}
+    )
     if protocol.compared is not None:
-        others = [protocol.compared.of_scene(scene, "anmrr")[0] for scene in scenes]
-        axes.scatter(others, places, color=COMPARED, marker="D", s=14, zorder=3, label=str(result.compared_name))
+        compared = [protocol.compared.of_scene(scene, "anmrr")[0] for scene in scenes]
+        axes.scatter(compared, places, color=COMPARED, marker="D", s=14, zorder=3, label=str(result.compared_name))
     for place, mean in enumerate(means):
         axes.text(
             1.01, place, f"{mean:.3f}", va="center", fontsize=6.5, color="0.25", transform=axes.get_yaxis_transform()
@@ -81,7 +83,8 @@ def scene_figure(result: RetrievalResult) -> Figure:
     axes.set_xlim(0, max(1e-3, 1.04 * float(np.nanmax(means + np.nan_to_num(deviations)))))
     axes.set_xlabel(f"ANMRR, lower is better ({_share(protocol)})")
     axes.grid(axis="x", color="0.9", linewidth=0.6)
-    figure.legend(loc="outside upper center", ncols=3, fontsize=7)
+    others = [handle for handle in axes.get_legend_handles_labels()[0] if handle is not bars]
+    figure.legend(handles=[bars, *others], loc="outside upper center", ncols=3, fontsize=7)
     return figure
 
 

@@ -141,7 +141,7 @@ def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Seque
     own = paper_network(result.info)
     for network, values in published.items():
         if own in (None, network):
-            rows.append((f"MLRSNet-{network}", "paper", *(values[name] for name in RETRIEVAL_METRICS)))
+            rows.append((network, "paper", *(values[name] for name in RETRIEVAL_METRICS)))
     return rows
 
 

@@ -40,13 +40,13 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, seed: in
     if "/" not in model and not Path(model).expanduser().is_dir() and config.weights in (PRETRAINED, RANDOM):
         return TrainedImages(0)
     try:
-        settings = json.loads((Path(model).expanduser() / "results.json").read_text(encoding="utf-8"))["config"]
-        dataset, trained_seed = settings["dataset"], int(settings["split_seed"])
+        data = json.loads((Path(model).expanduser() / "results.json").read_text(encoding="utf-8"))["data"]
+        dataset, trained_seed = data["dataset"], int(data["split_seed"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if dataset != MLRSNET or config.dataset != MLRSNET:
         return None
-    protocol = settings.get("protocol") or DEFAULT_PROTOCOL
+    protocol = data.get("protocol") or DEFAULT_PROTOCOL
     shared = 0
     if not (protocol.startswith("ratio") and trained_seed == seed):
         training = dataclasses.replace(pool, protocol=protocol, split="train", split_seed=trained_seed)

@@ -98,7 +98,7 @@ def test_a_run_that_has_seen_the_images_is_refused(release: Path, tmp_path: Path
     run = tmp_path / "run"
     run.mkdir()
     trained = {"dataset": "mlrsnet", "protocol": "ratio40", "split_seed": 5}
-    (run / "results.json").write_text(json.dumps({"config": trained}))
+    (run / "results.json").write_text(json.dumps({"format": 2, "data": trained}))
     pool = {image for ids in ids_of("retrieval10", 0).values() for image in ids}
     shared = len(pool & set(ids_of("ratio40", 5)["train"]))
     assert shared

@@ -125,7 +125,7 @@ def test_the_paper_row_of_the_same_network_stands_beside(data: Data, monkeypatch
     result = run_protocols(config, find_sources(config))
     [table] = [table for table in tables(result) if table.name == "table9"]
     paper = [row for row in table.rows if row[2] == "paper"]
-    assert [row[:2] for row in paper] == [(share, "MLRSNet-DenseNet201") for share in ("5%", "10%")]
+    assert [row[:2] for row in paper] == [(share, "DenseNet201") for share in ("5%", "10%")]
     for row, percent in zip(paper, (5, 10), strict=True):
         assert list(row[3:]) == list(TABLE9_RETRIEVAL[percent]["DenseNet201"].values())
 
