@@ -8,7 +8,7 @@ from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS
 from mlrsnet_hf.reports.html_page import bullets, chart, page, paragraph, table, thumbnail
 from mlrsnet_hf.reports.retrieval_pictures import Pictures
-from mlrsnet_hf.reports.retrieval_tables import Table, Value, shown, table9_rows
+from mlrsnet_hf.reports.retrieval_tables import Table, shown, table9_rows
 from mlrsnet_hf.reports.retrieval_words import comparison_sentence, headline, notes, scenes_sentence
 from mlrsnet_hf.retrieval.example_queries import ExampleQuery
 from mlrsnet_hf.retrieval.hits import Hit
@@ -39,12 +39,12 @@ def render_page(
         _chart(
             figures,
             "fig10_precision_recall",
-            "Interpolated precision by recall, for each share of queries",
+            f"Interpolated precision by recall, for each share of queries. {headline(result)}",
             320 * len(result.protocols),
         ),
         "<h2>ANMRR of each scene (Fig. 11)</h2>",
         paragraph(scenes_sentence(result)),
-        _chart(figures, "fig11_anmrr_per_scene", "Bars of ANMRR for each scene, best first", 480),
+        _chart(figures, "fig11_anmrr_per_scene", f"ANMRR of each scene as bars. {scenes_sentence(result)}", 480),
         f"<details><summary>Every measure of every scene</summary>{_plain(by_name['per_scene'], 3)}</details>",
         "<h2>Precision and recall of each scene (Fig. 12)</h2>",
         _chart(figures, "fig12_precision_recall_per_scene", "A small precision-recall curve for each scene", 720),
@@ -62,7 +62,7 @@ def _table9(result: RetrievalResult) -> list[str]:
         paragraph(
             "Relevant is what shows the query's scene. ANMRR: lower is better; mAP is the paper's, the mean of P@1 to "
             "P@100; all are means over the queries"
-            + (", ± the deviation over the split seeds." if _repeated(result) else ".")
+            + (", ± the deviation over the split seeds." if len(result.shown.model.repeats) > 1 else ".")
         )
     )
     header = ("model", "values", *(METRICS[name].title for name in RETRIEVAL_METRICS))
@@ -148,10 +148,3 @@ def _provenance(result: RetrievalResult) -> list[str]:
     lines.append(f"Images: {images}; fingerprint {result.info.dataset_fingerprint[:16]}.")
     lines.append(", ".join(f"{name} {version}" for name, version in result.versions.items()) + ".")
     return lines
-
-
-def _repeated(result: RetrievalResult) -> bool:
-    return any(
-        isinstance(cell, Value) and cell.deviation == cell.deviation
-        for cell in table9_rows(result, result.protocols[0])[0]
-    )

@@ -1,7 +1,7 @@
 """Every protocol and split seed, one after the other; a split's embeddings are let go of before the next."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -124,19 +124,18 @@ def _seen(config: RetrievalConfig, sources: Sequence[Source]) -> list[str]:
 
 
 def _notes(results: Sequence[ProtocolResult]) -> list[str]:
-    notes: dict[str, None] = {}
-    for protocol in results:
-        for repeat in protocol.model.repeats:
-            where = "" if protocol.name == GIVEN else f" ({protocol.name}, split seed {repeat.seed})"
-            if repeat.queries_without:
-                scenes = ", ".join(repeat.queries_without)
-                count = sum(repeat.queries_without.values())
-                notes[
-                    f"{count:,} queries are left out, as the database has no image of their scene: {scenes}{where}."
-                ] = None
-            reasons: dict[str, list[str]] = {}
-            for name, reason in repeat.left_out.items():
-                reasons.setdefault(reason, []).append(measure_title(name))
-            for reason, titles in reasons.items():
-                notes[f"Left out: {', '.join(titles)}, as {reason}{where}."] = None
-    return list(notes)
+    """Say what was left out, each sentence once."""
+    lines = [line for protocol in results for repeat in protocol.model.repeats for line in _left_out(protocol, repeat)]
+    return list(dict.fromkeys(lines))
+
+
+def _left_out(protocol: ProtocolResult, repeat: Repeat) -> Iterator[str]:
+    where = "" if protocol.name == GIVEN else f" ({protocol.name}, split seed {repeat.seed})"
+    if repeat.queries_without:
+        count, scenes = sum(repeat.queries_without.values()), ", ".join(repeat.queries_without)
+        yield f"{count:,} queries are left out, as the database has no image of their scene: {scenes}{where}."
+    titles: dict[str, list[str]] = {}
+    for name, reason in repeat.left_out.items():
+        titles.setdefault(reason, []).append(measure_title(name))
+    for reason, names in titles.items():
+        yield f"Left out: {', '.join(names)}, as {reason}{where}."

@@ -88,6 +88,11 @@ def test_repeats_over_seeds_and_shares_from_embeddings_made_once(
     monkeypatch.setattr(stored_embeddings, "embed", lambda *_: pytest.fail("embedded again"))
     find_sources(RetrievalConfig(**options(release, tmp_path, **both)))
     assert f"embeddings found, of an earlier run: {folder}" in capsys.readouterr().out
+    given = RetrievalConfig(**options(release, tmp_path, embeddings=[str(folder)], **both))
+    assert [source.folders[0].path for source in find_sources(given)] == [folder, folder]
+    other = RetrievalConfig(**options(release, tmp_path, embeddings=[str(folder)], image_size=64, **both))
+    with pytest.raises(ConfigurationError, match=r"embeddings were made by test_resnet .*, not by test_resnet \("):
+        find_sources(other)
     image = release / "Images/beach/beach_00001.jpg"
     image.write_bytes(image.read_bytes() + b" ")
     with pytest.raises(ConfigurationError, match="embeddings of other images than are there now"):
