@@ -1,5 +1,6 @@
 """Checks of the arrays that metrics take; an error names the argument and the position."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,32 @@ def require_choice(name: str, value: object, choices: tuple[object, ...]) -> Non
     """Refuse a value that is none of the choices."""
     if value not in choices:
         raise ConfigurationError(f"{name}={value!r} is not known", f"Choose among {', '.join(map(repr, choices))}.")
+
+
+def require_one_kind(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse classes that are ids in one array and names in another, or fractions: they would never be equal.
+
+    Args:
+        arrays: Name of the argument -> classes.
+
+    Raises:
+        ConfigurationError: Names the arguments and what they hold.
+    """
+    kinds = {name: _kind(values) for name, values in arrays.items()}
+    if all(values.size for values in arrays.values()) and len(set(kinds.values())) > 1:
+        found = " and ".join(f"{name} hold {kind}" for name, kind in kinds.items())
+        raise ConfigurationError(found, "Pass ids on both sides or names on both sides.")
+    for name, values in arrays.items():
+        if values.dtype.kind == "f":
+            whole_numbers(name, values, at_least=np.iinfo(np.int64).min)
+
+
+def _kind(values: np.ndarray) -> str:
+    if values.dtype.kind in "biuf":
+        return "numbers"
+    if values.dtype.kind in "UST" or all(isinstance(value, str) for value in values.flat):
+        return "names"
+    return f"values of type {values.dtype}"
 
 
 def _matrix(name: str, values: npt.ArrayLike) -> np.ndarray:

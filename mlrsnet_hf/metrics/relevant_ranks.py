@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import to_array, whole_number, whole_numbers
+from mlrsnet_hf.metrics.arguments import require_one_kind, to_array, whole_number, whole_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class RelevantRanks:
                 f"ranked_scenes have shape {ranked.shape} and query_scenes {queries.shape}",
                 "Pass (queries, depth) and (queries,).",
             )
-        _require_one_kind(ranked, queries)
+        require_one_kind({"ranked_scenes": ranked, "query_scenes": queries})
         return cls.from_relevance(ranked == queries[:, None], relevant)
 
     @classmethod
@@ -232,25 +232,6 @@ class RelevantRanks:
                 f"{self.relevant[query]:,} relevant items within depth {self.depth:,}",
                 "Retrieve until all are found.",
             )
-
-
-def _require_one_kind(ranked: np.ndarray, queries: np.ndarray) -> None:
-    """Refuse scenes that are ids on one side and names on the other, or fractions: they would never be equal."""
-    kinds = {name: _kind(values) for name, values in (("ranked_scenes", ranked), ("query_scenes", queries))}
-    if ranked.size and len(set(kinds.values())) > 1:
-        found = " and ".join(f"{name} hold {kind}" for name, kind in kinds.items())
-        raise ConfigurationError(found, "Pass ids on both sides or names on both sides.")
-    for name, values in (("ranked_scenes", ranked), ("query_scenes", queries)):
-        if values.dtype.kind == "f":
-            whole_numbers(name, values, at_least=np.iinfo(np.int64).min)
-
-
-def _kind(values: np.ndarray) -> str:
-    if values.dtype.kind in "biuf":
-        return "numbers"
-    if values.dtype.kind in "UST" or all(isinstance(value, str) for value in values.flat):
-        return "names"
-    return f"values of type {values.dtype}"
 
 
 def _rows(relevance: npt.ArrayLike | Sequence[npt.ArrayLike]) -> npt.NDArray[np.bool_] | list[npt.NDArray[np.bool_]]:

@@ -1,0 +1,187 @@
+"""Vectors as a matrix product in float32 compares them best: checked, and seen from the centre of the database.
+
+A squared distance is |q|^2 + |x|^2 - 2 q.x, a small difference of large numbers where all vectors lie far from the
+origin, as the pooled features of a network do. Moving them all by one vector s leaves their distances as they are. To
+move the queries alone does most of it, and needs no copy of the database:
+
+    |q - x|^2 = |x + s|^2 - 2 (q + s).x + |q + s|^2 - 2 (q + s).s
+
+where the first two terms rank the items.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.metrics.arguments import to_array
+
+Metric = Literal["euclidean", "cosine", "inner_product"]
+METRICS = ("euclidean", "cosine", "inner_product")
+
+_SAMPLE = 1024
+_FAR = 4
+"""If the centre is so many times as far as the vectors lie about it, they are moved too."""
+_SHORTEST, _LONGEST = 2.0**-50, 2.0**60
+"""Squares of other lengths would not fit float32 with room for their sums and digits."""
+_BYTES_AT_ONCE = 2**19
+"""Rows are prepared so many at a time that they stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """The move to the centre, and how a product becomes a distance."""
+
+    metric: Metric
+    shift: npt.NDArray[np.float32]
+    """(D,) minus the centre; 0 where a move would not help."""
+    moved: bool
+    """Whether the database's vectors are moved as well as the queries."""
+
+    @classmethod
+    def around(cls, database: np.ndarray, metric: Metric) -> "Space":
+        """Choose the move for a database from an even sample of its rows.
+
+        Raises:
+            ConfigurationError: All are too short for float32.
+        """
+        unmoved = cls(metric, np.zeros(database.shape[1], dtype=np.float32), moved=False)
+        sample = np.asarray(database[:: -(-len(database) // _SAMPLE)], dtype=np.float64)
+        lengths = np.linalg.norm(sample, axis=1)
+        if 0 < lengths.max() < _SHORTEST and metric != "cosine":
+            raise ConfigurationError("the database's vectors are too short for float32", "Scale the embeddings up.")
+        if not (np.isfinite(lengths).all() and lengths.min() > 0):
+            return unmoved
+        sample = _unit(sample) if metric == "cosine" else sample
+        centre = sample.mean(axis=0)
+        distance, spread = np.linalg.norm(centre), np.median(np.linalg.norm(sample - centre, axis=1))
+        far = bool(distance > _FAR * spread)
+        # A vector much shorter than the centre would lose its digits by the move.
+        if distance > 2 * np.linalg.norm(sample, axis=1).min() or (metric == "inner_product" and not far):
+            return unmoved
+        return cls(metric, unmoved.shift - _coarse(centre).astype(np.float32), moved=far)
+
+    def is_place_of(self, vectors: np.ndarray) -> bool:
+        """Return whether vectors of a database are ready for a product as they are."""
+        as_they_are = self.metric != "cosine" and not self.moved
+        return as_they_are and vectors.dtype == np.float32 and vectors.flags.c_contiguous
+
+    def place(
+        self, rows: np.ndarray, name: str, first: int = 0, ids: Sequence[Any] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Return vectors of the database as they enter the product, and their squared distances from the centre.
+
+        Args:
+            rows: (n, D) vectors of any floating-point type.
+            name: What the vectors are called in errors.
+            first: Index of the first.
+            ids: Names of all vectors, for errors.
+
+        Returns:
+            (n, D) float32 without negative zeros, and (n,) float64.
+
+        Raises:
+            ConfigurationError: A value is NaN or infinite, a vector is too long for float32, or, for the cosine, zero.
+        """
+        placed = np.empty(rows.shape, dtype=np.float32)
+        squares = np.empty(len(rows))
+        step = max(1, _BYTES_AT_ONCE // (8 * rows.shape[1]))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            source, out = rows[part], placed[part]
+            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+                if self.metric == "cosine":
+                    source = _unit(source)
+                np.add(source, self.shift if self.moved else 0.0, out=out, casting="same_kind")
+                exact = out.astype(np.float64)
+                if not self.moved:
+                    exact += self.shift
+                squares[part] = np.einsum("nd,nd->n", exact, exact)
+            if not (squares[part] < _LONGEST**2).all():
+                row = start + int(np.argmin(squares[part] < _LONGEST**2))
+                raise _unusable(rows[row], name, first + row, ids)
+        return placed, squares
+
+    def ask(self, queries: np.ndarray, first: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Return queries as they enter the product, and their terms.
+
+        An item's offset minus its product with a query ranks like the distance. With the query's term added it is the
+        squared distance in the space, or the negative inner product.
+
+        Returns:
+            (n, D) float32 and (n,) float64.
+        """
+        shift = self.shift.astype(np.float64)
+        if self.metric == "inner_product":
+            placed, _ = Space(self.metric, np.zeros_like(self.shift), moved=True).place(queries, "queries", first)
+            return placed, placed.astype(np.float64) @ shift
+        placed, squares = dataclasses.replace(self, moved=True).place(queries, "queries", first)
+        terms = squares if self.moved else squares - 2 * (placed.astype(np.float64) @ shift)
+        placed *= 2
+        return placed, terms
+
+    def offsets(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Return (N,) what the products are subtracted from, given the items' squared distances from the centre."""
+        return (np.zeros_like(squares) if self.metric == "inner_product" else squares).astype(np.float32)
+
+    def from_squares(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the metric's distances for squared distances in the space."""
+        # Of unit vectors, |u - v|^2 = 2 - 2 cos.
+        return squares / 2 if self.metric == "cosine" else np.sqrt(squares)
+
+    def squared_distances(self, query: np.ndarray, rows: np.ndarray) -> npt.NDArray[np.float64]:
+        """Return (n,) squared distances of one vector to n others, in float64 and without cancellation."""
+        query, rows = query.astype(np.float64)[None], rows.astype(np.float64)
+        if self.metric == "cosine":
+            query, rows = _unit(query), _unit(rows)
+        difference = rows - query
+        return np.einsum("nd,nd->n", difference, difference)
+
+
+def as_vectors(name: str, values: npt.ArrayLike, dimensions: int | None = None) -> np.ndarray:
+    """Return vectors as a two-dimensional array of a floating-point type; nothing is copied that need not be.
+
+    Raises:
+        ConfigurationError: There is none, or their number of dimensions or type is another.
+    """
+    array = to_array(values)
+    if array.ndim != 2 or not array.size:
+        raise ConfigurationError(f"{name} have shape {array.shape}", "Pass a non-empty array of (vectors, dimensions).")
+    if array.dtype.kind not in "fiub":
+        raise ConfigurationError(f"{name} have dtype {array.dtype}", "Pass real numbers.")
+    if dimensions is not None and array.shape[1] != dimensions:
+        raise ConfigurationError(
+            f"{name} have {array.shape[1]:,} dimensions, the database {dimensions:,}",
+            "Both must come from one model and layer.",
+        )
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _unit(rows: np.ndarray) -> npt.NDArray[np.float64]:
+    """Return rows at length 1; that of zero is NaN."""
+    exact = rows.astype(np.float64)
+    return exact / np.sqrt(np.einsum("nd,nd->n", exact, exact))[:, None]
+
+
+def _coarse(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Round to four binary digits of the largest value, so that small whole numbers stay exact when moved."""
+    largest = np.abs(centre).max()
+    if largest == 0:
+        return centre
+    grid = 2.0 ** (np.floor(np.log2(largest)) - 3)
+    return np.rint(centre / grid) * grid
+
+
+def _unusable(row: np.ndarray, name: str, index: int, ids: Sequence[Any] | None) -> ConfigurationError:
+    where = f"{name}[{index}]" + (f" ({ids[index]})" if ids is not None else "")
+    finite = np.isfinite(row)
+    if not finite.all():
+        column = int(np.argmin(finite))
+        return ConfigurationError(f"{where} is {row[column]} at dimension {column}", "Embeddings must be finite.")
+    if not row.any():
+        return ConfigurationError(f"{where} is zero, which has no cosine", "Remove it, or choose another metric.")
+    return ConfigurationError(f"{where} is too long for float32", "Scale the embeddings down.")
