@@ -1,17 +1,22 @@
 """The command `mlrsnet`: parse, build, call."""
 
 import argparse
+import dataclasses
 import io
 import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.extras import require_extra
 from mlrsnet_hf.parallel import default_processes
+from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet, ModelChoice
+
+Settings = TypeVar("Settings", EmbeddingConfig, ImageSet)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,9 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_demo(commands)
+    _add_embed(commands)
+    _add_index(commands)
     _add_near_duplicates(commands)
     _add_prepare(commands)
     _add_publish(commands)
+    _add_search(commands)
     _add_stats(commands)
     _add_synthesize(commands)
     return parser
@@ -95,6 +103,104 @@ def _demo(options: argparse.Namespace) -> None:
     from mlrsnet_hf.demo import run_demo
 
     run_demo(options.output_dir, seed=options.seed)
+
+
+def _add_embed(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "embed",
+        "write the embeddings of images as Parquet",
+        "Pass images through a network and write the output of one of its last layers as Parquet, with ids, scenes and "
+        "labels. A run that was cut short is completed by the next. Several processes: accelerate launch "
+        "examples/embed.py, with the same options.",
+    )
+    for settings in (ImageSet, EmbeddingConfig):
+        for field in dataclasses.fields(settings):
+            _add_setting(parser, field)
+    parser.set_defaults(run=_embed)
+
+
+def _add_setting(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
+    option, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
+    if isinstance(field.default, bool):
+        parser.add_argument(option, action="store_true", help=text)
+    else:
+        whole = isinstance(field.default, int) or field.type == int | None
+        kind = int if whole else str if field.default is None else type(field.default)
+        parser.add_argument(
+            option, type=Path if isinstance(field.default, Path) else kind, default=field.default, help=text
+        )
+
+
+def _settings(kind: type[Settings], options: argparse.Namespace) -> Settings:
+    return kind(**{field.name: getattr(options, field.name) for field in dataclasses.fields(kind)})
+
+
+def _embed(options: argparse.Namespace) -> None:
+    require_extra("train")
+    from mlrsnet_hf.publishing.embeddings_card import embeddings_card
+    from mlrsnet_hf.retrieval.embed import embed
+
+    embed(_settings(EmbeddingConfig, options), _settings(ImageSet, options), embeddings_card)
+
+
+def _add_index(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "index",
+        "build an index of embeddings that stays",
+        "Build an index of embeddings on Milvus, in a local folder (Milvus Lite, no server) or on a server, and "
+        "measure how much of the exact result it finds. A build that was cut short is completed by the next.",
+    )
+    parser.add_argument(
+        "embeddings", help="a folder that `mlrsnet embed` wrote, or the id of such a dataset on the Hub"
+    )
+    parser.add_argument("index", help="the folder to create, or the URI of a Milvus server")
+    parser.add_argument("--kind", choices=("hnsw", "flat"), default="hnsw", help="a graph, or a look at every image")
+    parser.add_argument("--collection", default=argparse.SUPPRESS, help="name of the collection on a server")
+    parser.set_defaults(run=_index)
+
+
+def _index(options: argparse.Namespace) -> None:
+    require_extra("search")
+    from mlrsnet_hf.retrieval.index import COLLECTION, build_index
+
+    collection = getattr(options, "collection", COLLECTION)
+    print(build_index(options.embeddings, options.index, options.kind, collection).summary())
+
+
+def _add_search(commands: argparse._SubParsersAction) -> None:
+    parser = _add_command(
+        commands,
+        "search",
+        "find images like one",
+        "Find the images of an index that are nearest to a picture, or to an image of the index by its id.",
+    )
+    parser.add_argument("index", help="a folder that `mlrsnet index` wrote, or the URI of a Milvus server")
+    parser.add_argument("query", help="path of a picture, or id of an image of the index")
+    parser.add_argument("-k", type=_count(1), default=12, help="how many images")
+    parser.add_argument("--labels", default="", help="labels that all must be there, separated by commas")
+    parser.add_argument("--scene", default=argparse.SUPPRESS, help="the scene that must be shown")
+    parser.add_argument("--html", type=Path, default=argparse.SUPPRESS, help="page of pictures to write")
+    parser.add_argument("--model", default=argparse.SUPPRESS, help="the model that made the index, if it has moved")
+    parser.add_argument("--collection", default=argparse.SUPPRESS, help="name of the collection on a server")
+    parser.set_defaults(run=_search)
+
+
+def _search(options: argparse.Namespace) -> None:
+    require_extra("search")
+    from mlrsnet_hf.reports.search_report import Question, print_search
+    from mlrsnet_hf.retrieval.index import COLLECTION
+
+    given = vars(options)
+    question = Question(
+        query=options.query,
+        k=options.k,
+        labels=tuple(label.strip() for label in options.labels.split(",") if label.strip()),
+        scene=given.get("scene"),
+        model=ModelChoice(model=options.model) if "model" in given else None,
+    )
+    print_search(options.index, question, given.get("html"), given.get("collection", COLLECTION))
 
 
 def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:

@@ -6,6 +6,7 @@ from mlrsnet_hf.errors import MLRSNetError
 
 EXTRAS = {
     "plots": ("matplotlib",),
+    "search": ("milvus_lite", "pymilvus"),
     "train": (
         "accelerate",
         "matplotlib",

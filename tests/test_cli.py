@@ -22,7 +22,20 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "level", [[], ["audit"], ["demo"], ["near-duplicates"], ["prepare"], ["stats"], ["synthesize"]], ids=" ".join
+    "level",
+    [
+        [],
+        ["audit"],
+        ["demo"],
+        ["embed"],
+        ["index"],
+        ["near-duplicates"],
+        ["prepare"],
+        ["search"],
+        ["stats"],
+        ["synthesize"],
+    ],
+    ids=" ".join,
 )
 def test_help_on_every_level(level: list[str]) -> None:
     run = mlrsnet(*level, "--help")

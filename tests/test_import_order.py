@@ -12,6 +12,7 @@ STAGES = [
     "cores",
     "extras",
     "files",
+    "growing_folder",
     "parallel",
     "published",
     "paper_tables",

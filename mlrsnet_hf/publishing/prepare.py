@@ -20,9 +20,9 @@ from mlrsnet_hf.dataset.scene_ids import ids_by_scene
 from mlrsnet_hf.dataset.synthetic import contact_sheet
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.growing_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.publishing.card_pictures import label_distribution
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit
-from mlrsnet_hf.publishing.growing_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.release import Entry, LabelSource, Record, Release, open_release
 from mlrsnet_hf.release.pixels import decode_image
 from mlrsnet_hf.taxonomy import LABELS, SCENES

@@ -28,8 +28,8 @@ from mlrsnet_hf.dataset.protocols import split_ids
 from mlrsnet_hf.dataset.repository_parts import STORED_PROTOCOLS, repository_order
 from mlrsnet_hf.dataset.scene_ids import ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
+from mlrsnet_hf.growing_folder import GrowingFolder
 from mlrsnet_hf.publishing import prepare as module
-from mlrsnet_hf.publishing.growing_folder import GrowingFolder
 from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import open_release
 
@@ -297,7 +297,7 @@ def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, mon
 @pytest.mark.parametrize("files", [1, 30])
 def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> None:
     code = (
-        "import os, signal\nfrom mlrsnet_hf.publishing.growing_folder import GrowingFolder\n"
+        "import os, signal\nfrom mlrsnet_hf.growing_folder import GrowingFolder\n"
         "note, count = GrowingFolder.note, [0]\n"
         "def kill(folder, line):\n    note(folder, line); count[0] += 1\n"
         f"    if count[0] == {files}: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -320,7 +320,7 @@ def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> N
 def test_killed_at_the_very_end(release: Path, tmp_path: Path, step: str) -> None:
     """While the files settle, before the journal goes, and after it."""
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom mlrsnet_hf.publishing import growing_folder as module\n"
+        "import os, signal\nfrom pathlib import Path\nfrom mlrsnet_hf import growing_folder as module\n"
         "def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)\n"
         "finish = module.GrowingFolder.finish\n"
         f"def arm(*arguments):\n    setattr({'module' if step == '_sync' else 'Path'}, '{step}', kill)\n"

@@ -1,0 +1,111 @@
+"""What a search found, as one HTML page that needs no other file."""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.retrieval.hits import Hit
+
+_THUMBNAIL = 224
+
+_STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 20%, transparent); }
+body { font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+h1 { font-size: 1.4rem; margin: 0 0 .3rem; }
+p { margin: .2rem 0; }
+.about { opacity: .75; }
+.query { margin: 1rem 0; max-width: 14rem; }
+ol { list-style: none; padding: 0; display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); }
+figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; overflow: hidden; height: 100%; }
+img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
+.none { display: grid; place-items: center; opacity: .6; }
+figcaption { padding: .5rem .7rem .7rem; font-size: .85rem; overflow-wrap: anywhere; }
+.name { font-weight: 600; }
+.label { display: inline-block; border: 1px solid var(--line); border-radius: 1em;
+  padding: 0 .5em; margin: .15rem .1rem 0 0; }
+.wanted { font-weight: 600; border-color: currentColor; }
+"""
+
+
+def render_search_page(
+    title: str,
+    about: Sequence[str],
+    hits: Sequence[Hit],
+    pictures: Mapping[str, Image.Image],
+    query: Image.Image | None = None,
+    wanted: Sequence[str] = (),
+) -> str:
+    """Return the page.
+
+    Args:
+        title: What was searched for.
+        about: Lines below the title: the index, its model, the filter.
+        hits: What was found, best first.
+        pictures: By id; a hit without one is shown by its text.
+        query: The picture that was searched for.
+        wanted: Labels to mark.
+    """
+    items = "\n".join(_item(rank, hit, pictures.get(hit.id), wanted) for rank, hit in enumerate(hits, start=1))
+    lines = "\n".join(f'<p class="about">{html.escape(line)}</p>' for line in about)
+    shown = "" if query is None else f'<figure class="query">{_image(query, "the query")}</figure>'
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+{lines}
+{shown}
+<ol>
+{items}
+</ol>
+</body>
+</html>
+"""
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write a page, which has its name only when it is whole.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})", "Choose another place.") from error
+
+
+def _item(rank: int, hit: Hit, picture: Image.Image | None, wanted: Sequence[str]) -> str:
+    image = '<div class="none">picture not found</div>' if picture is None else _image(picture, hit.id)
+    labels = "".join(
+        f'<span class="label{" wanted" if label in wanted else ""}">{html.escape(label)}</span>'
+        for label in hit.labels or ()
+    )
+    scene = f"<p>{html.escape(hit.scene)}</p>" if hit.scene else ""
+    return (
+        f'<li><figure>{image}<figcaption><p class="name">{rank}. {html.escape(hit.id)}</p>'
+        f"<p>distance {hit.distance:.4g}</p>{scene}{labels}</figcaption></figure></li>"
+    )
+
+
+def _image(picture: Image.Image, name: str) -> str:
+    thumbnail = picture.copy()
+    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, "JPEG", quality=85)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(name)}">'

@@ -1,0 +1,229 @@
+"""From images to an embeddings folder, in any number of processes, taken up where a killed run left it.
+
+The rows are cut into shards of fixed ranges, which are dealt to the processes: which process writes a shard does not
+change its content. A shard has its name when it is whole. Processes on several machines need one file system.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from mlrsnet_hf.cores import available_cores
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.growing_folder import growing_folder
+from mlrsnet_hf.retrieval.embedding_files import (
+    DATA,
+    EmbeddingFolder,
+    Rows,
+    open_embeddings,
+    read_rows,
+    to_table,
+    write_json,
+    write_shard,
+)
+from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.retrieval.embedding_model import EmbeddingModel, load_embedding_model
+from mlrsnet_hf.retrieval.extraction import extract
+from mlrsnet_hf.retrieval.image_split import ImageSplit, load_images
+from mlrsnet_hf.retrieval.local_sources import LOCAL_FILE, to_local
+from mlrsnet_hf.retrieval.processes import Processes
+from mlrsnet_hf.retrieval.projection import PCA_FILE, Pca, fit_pca, load_pca, normalise
+from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.shards import Shard, missing_shards, plan_shards
+
+_RAW = ".raw"
+"""What the network gives, until principal components are fitted on it."""
+
+
+def embed(
+    config: EmbeddingConfig, images: ImageSet, card: Callable[[EmbeddingInfo], str] | None = None
+) -> EmbeddingFolder:
+    """Write the embeddings of a split as a folder that `EmbeddingTable.load` and `datasets.load_dataset` read.
+
+    All processes of an `accelerate launch` call it. The folder takes its name when it is whole; a run that is cut
+    short, however that happens, leaves `.<name>.partial` beside it, and the next run with the same settings goes on
+    from there. Ids and their order are the split's, and the embeddings the same but for the last bits of float32,
+    however many processes there are.
+
+    Args:
+        config: The network, the layer and the form.
+        images: What to embed.
+        card: Renders the folder's README.md, such as `publishing.embeddings_card.embeddings_card`.
+
+    Returns:
+        The folder, on every process.
+
+    Raises:
+        ConfigurationError: A setting cannot be used, the target exists, another run is writing it, or the disk is full.
+        ImageError: An image cannot be read; the message names it.
+        EmbeddingError: An embedding is not finite; ids are named.
+        WeightsError: The weights cannot be had.
+    """
+    accelerator = Accelerator(mixed_precision=config.precision)
+    if accelerator.device.type == "cpu":
+        # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
+        torch.set_num_threads(max(1, available_cores() // accelerator.num_processes))
+    processes = Processes(accelerator, config.output_dir)
+    processes.on_main(partial(_prepare, config, images))
+    run = _Run(config, images, accelerator, load_images(images), load_embedding_model(config), card)
+    taken_up = run.write(processes)
+    folder = open_embeddings(config.output_dir)
+    if accelerator.is_main_process:
+        earlier = f", {taken_up:,} of them from an earlier run" if taken_up else ""
+        print(f"{folder.info.rows:,} embeddings{earlier}: {folder.info.described()}\nfolder: {config.output_dir}")
+    return folder
+
+
+def _prepare(config: EmbeddingConfig, images: ImageSet) -> None:
+    """Refuse a target that is there before anything is loaded; prepare the dataset, so that the others find it."""
+    refuse_existing(config.output_dir.expanduser())
+    load_images(images)
+
+
+class _Run:
+    """One call of `embed`, with everything at hand that it needs."""
+
+    def __init__(
+        self,
+        config: EmbeddingConfig,
+        images: ImageSet,
+        accelerator: Accelerator,
+        split: ImageSplit,
+        model: EmbeddingModel,
+        card: Callable[[EmbeddingInfo], str] | None,
+    ) -> None:
+        self.config = config
+        self.images = images
+        self.accelerator = accelerator
+        self.split = split
+        self.model = model
+        self.card = card
+        self.target = config.output_dir.expanduser().absolute()
+        if config.scores and not model.label_names:
+            raise ConfigurationError(
+                f"model {config.model!r} was not trained on labels, so it has no scores", "Leave --scores out."
+            )
+        self.shards = plan_shards(self.raw_info.split_name, len(split.rows), config.shard_images)
+
+    @cached_property
+    def raw_info(self) -> EmbeddingInfo:
+        """What the network gives, before principal components."""
+        return EmbeddingInfo(
+            model=self.model.name,
+            architecture=self.model.architecture,
+            model_fingerprint=self.model.fingerprint(),
+            layer=self.config.layer,
+            dimension=self.model.size(self.config.layer),
+            dtype="float32",
+            normalised=self.config.normalise,
+            dataset=self.split.source,
+            dataset_fingerprint=self.split.fingerprint(),
+            rows=len(self.split.rows),
+            label_names=self.split.label_names,
+            scene_names=self.split.scene_names,
+            scores=self.model.label_names if self.config.scores else (),
+        )
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """What must be the same for a later run to go on."""
+        names = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
+        settings = {name: getattr(self.config, name) for name in names}
+        return {"embeddings": self.raw_info.to_json(), "settings": settings}
+
+    def write(self, processes: Processes) -> int:
+        """Write the folder; return how many rows were there from an earlier run."""
+        origin = self.origin  # its errors are every process's, and come before the folder is made
+        with ExitStack() as stack:
+
+            def begin() -> tuple[Path, tuple[Shard, ...]]:
+                folder = stack.enter_context(growing_folder(self.target, origin, _origin_of_whole))
+                folder.keep([])
+                return folder.path, missing_shards(folder.path / DATA, self.shards)
+
+            path, missing = processes.on_main(begin)
+            pca = self._components(processes, path, missing) if self.config.pca else None
+            info = self._info(pca)
+            own = missing[processes.index :: processes.number]
+            rows = self._extracted(own) if pca is None else _projected(path / _RAW, own, pca, self.config.normalise)
+            processes.together(lambda: _write_all(rows, own, path / DATA, info))
+            processes.on_main(lambda: self._describe(path, info))
+            # Only now the folder takes its name; after an error above it is let go of without.
+            processes.on_main(stack.pop_all().close)
+        return len(self.split.rows) - sum(len(shard.rows) for shard in missing)
+
+    def _extracted(self, shards: Sequence[Shard]) -> Iterator[Rows]:
+        for rows in extract(self.split, self.model, shards, self.config, self.accelerator):
+            yield dataclasses.replace(rows, embeddings=normalise(rows.embeddings)) if self.config.normalise else rows
+
+    def _components(self, processes: Processes, path: Path, missing: Sequence[Shard]) -> Pca:
+        """Return the principal components, fitted on what the network gives for all images or the first."""
+        fitted, raw = path / PCA_FILE, path / _RAW
+        if missing:
+            missing_raw = processes.on_main(lambda: missing_shards(raw, self.shards))
+            own = missing_raw[processes.index :: processes.number]
+            processes.together(lambda: _write_all(self._extracted(own), own, raw, self.raw_info))
+            if not fitted.exists():
+                processes.on_main(lambda: self._fit(raw).save(fitted))
+        return processes.together(lambda: load_pca(fitted))
+
+    def _fit(self, raw: Path) -> Pca:
+        batches = (read_rows(raw / shard.name).embeddings for shard in self.shards)
+        return fit_pca(batches, self.config.pca, self.config.whiten, self.config.pca_images)
+
+    def _info(self, pca: Pca | None) -> EmbeddingInfo:
+        info = dataclasses.replace(self.raw_info, dtype=self.config.dtype)
+        if pca is None:
+            return info
+        return dataclasses.replace(info, dimension=len(pca.components), pca=pca.to_json())
+
+    def _describe(self, path: Path, info: EmbeddingInfo) -> None:
+        """Write what stands beside the shards, and clear away what served to make them."""
+        write_json(path / INFO_FILE, info.to_json())
+        write_json(path / LOCAL_FILE, to_local(self.config, self.images) | {"origin": self.origin})
+        if self.card is not None:
+            (path / "README.md").write_text(self.card(info), encoding="utf-8")
+        shutil.rmtree(path / _RAW, ignore_errors=True)
+
+
+def _projected(raw: Path, shards: Sequence[Shard], pca: Pca, unit: bool) -> Iterator[Rows]:
+    for shard in shards:
+        rows = read_rows(raw / shard.name)
+        projected = pca.project(rows.embeddings)
+        yield dataclasses.replace(rows, embeddings=normalise(projected) if unit else projected)
+
+
+def _write_all(shards_rows: Iterable[Rows], shards: Sequence[Shard], folder: Path, info: EmbeddingInfo) -> None:
+    """Write the rows of each shard while the next ones are computed; one waits at most."""
+    if not shards:
+        return
+    with ThreadPoolExecutor(1) as writer:
+        pending: Future[None] | None = None
+        for shard, rows in zip(shards, shards_rows, strict=True):
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(_write, rows, folder / shard.name, info)
+        if pending is not None:
+            pending.result()
+
+
+def _write(rows: Rows, path: Path, info: EmbeddingInfo) -> None:
+    write_shard(to_table(rows, info), path)
+
+
+def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
+    """Return what a folder was made of that is whole but did not get its name."""
+    try:
+        return [json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8"))["origin"]]
+    except (OSError, ValueError, KeyError):
+        return []

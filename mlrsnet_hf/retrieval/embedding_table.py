@@ -1,0 +1,146 @@
+"""Embeddings in memory, and exact search in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, open_embeddings, refuse_not_finite
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
+from mlrsnet_hf.retrieval.exact import Search
+from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of, refuse_none_found, refuse_too_many
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingTable:
+    """All embeddings of a split, in its order.
+
+    Example:
+        >>> from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
+        >>> table = EmbeddingTable.load("embeddings")  # doctest: +SKIP
+        >>> table.search(table.embeddings[:1], k=3)  # doctest: +SKIP
+    """
+
+    ids: list[str]
+    embeddings: npt.NDArray[np.float32]
+    """(N, D), C-contiguous."""
+    scenes: npt.NDArray[np.int64] | None
+    """(N,) scene ids, where the data names scenes."""
+    labels: list[list[int]] | None
+    """Label ids of each image, where the data has labels."""
+    scores: npt.NDArray[np.float32] | None
+    """(N, L) sigmoid scores, if they were stored."""
+    info: EmbeddingInfo
+
+    @classmethod
+    def load(cls, source: str | Path | EmbeddingFolder, revision: str | None = None) -> "EmbeddingTable":
+        """Read an embeddings folder, local or on the Hub.
+
+        One batch at a time goes straight to its place in one array: the peak is that array and a batch.
+
+        Args:
+            source: A folder that `mlrsnet embed` wrote, or the id of a dataset repository.
+            revision: Of the repository.
+
+        Raises:
+            ConfigurationError: There are no embeddings there, or they are of another format version.
+            EmbeddingError: A file is damaged or missing, or embeddings are not finite; ids are named.
+        """
+        folder = source if isinstance(source, EmbeddingFolder) else open_embeddings(source, revision)
+        info = folder.info
+        ids: list[str] = []
+        embeddings = np.empty((info.rows, info.dimension), np.float32)
+        scores = np.empty((info.rows, len(info.scores)), np.float32) if info.scores else None
+        scenes = np.empty(info.rows, np.int64) if info.scene_names else None
+        labels: list[list[int]] | None = [] if info.label_names else None
+        for rows in folder.batches():
+            place = slice(len(ids), len(ids) + len(rows))
+            if place.stop > info.rows:
+                raise EmbeddingError(f"{folder.path}: more rows than {info.rows:,}", "Remove files of another run.")
+            ids += rows.ids
+            embeddings[place] = rows.embeddings
+            if scores is not None and rows.scores is not None:
+                scores[place] = rows.scores
+            if scenes is not None and rows.scenes is not None:
+                scenes[place] = rows.scenes
+            if labels is not None and rows.labels is not None:
+                labels += rows.labels
+        refuse_not_finite(ids, embeddings, "Make the embeddings again.")
+        return cls(ids, embeddings, scenes, labels, scores, info)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def vector(self, image_id: str) -> npt.NDArray[np.float32]:
+        """Return the (D,) embedding of an image.
+
+        Raises:
+            ConfigurationError: There is no such image.
+        """
+        try:
+            return self.embeddings[self.ids.index(image_id)]
+        except ValueError:
+            raise ConfigurationError(f"no image {image_id!r} in these embeddings", "Check the id.") from None
+
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, labels: Sequence[str] = (), scene: str | None = None
+    ) -> list[list[Hit]]:
+        """Return the nearest images of each query by Euclidean distance, nearest first; ties by row.
+
+        Args:
+            queries: (Q, D) or (D,) embeddings, made as these were.
+            k: How many; with a filter, at most so many.
+            labels: Names of labels that every image found must have.
+            scene: Name of the scene that every image found must show.
+
+        Raises:
+            EmbeddingError: The queries have another dimension, or are not finite.
+            ConfigurationError: k is above the number of images, or no image has the labels and the scene.
+            UnknownNameError: A label or scene is not known.
+        """
+        vectors = query_matrix(queries, self.info)
+        wanted = Filter(labels=tuple(labels), scene=scene)
+        wanted.check(self.info)
+        refuse_too_many(k, len(self), "the database")
+        rows = self._allowed(wanted)
+        refuse_none_found(rows, wanted)
+        database = self.embeddings if not wanted else self.embeddings[rows]
+        found = Search(database).top(vectors, min(k, len(rows)))
+        return [
+            [self._hit(int(rows[place]), float(distance)) for place, distance in zip(*answer, strict=True)]
+            for answer in zip(found.indices, found.distances, strict=True)
+        ]
+
+    def _allowed(self, wanted: Filter) -> npt.NDArray[np.intp]:
+        allowed = np.ones(len(self), bool)
+        if wanted.scene is not None and self.scenes is not None:
+            allowed &= self.scenes == self.info.scene_names.index(wanted.scene)
+        if wanted.labels and self.labels is not None:
+            needed = {self.info.label_names.index(name) for name in wanted.labels}
+            allowed &= np.array([needed <= set(ids) for ids in self.labels], bool)
+        return np.flatnonzero(allowed)
+
+    def _hit(self, row: int, distance: float) -> Hit:
+        scene = None if self.scenes is None else self.info.scene_names[self.scenes[row]]
+        labels = None if self.labels is None else names_of(self.labels[row], self.info.label_names)
+        scores = None if self.scores is None else tuple(self.scores[row].tolist())
+        return Hit(self.ids[row], row, distance, scene, labels, scores)
+
+
+def query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np.float32]:
+    """Return queries as (Q, D) float32.
+
+    Raises:
+        EmbeddingError: They have another dimension than the embeddings, or are not finite.
+    """
+    vectors = np.atleast_2d(np.asarray(queries, np.float32))
+    if vectors.ndim != 2 or vectors.shape[1] != info.dimension:
+        raise EmbeddingError(
+            f"queries of shape {vectors.shape} for embeddings of {info.dimension} dimensions",
+            f"Embed the queries as the database was: {info.described()}.",
+        )
+    refuse_not_finite([f"query {i}" for i in range(len(vectors))], vectors, "Embed the queries again.")
+    return vectors

@@ -1,0 +1,126 @@
+"""The images that are embedded, as one split of a dataset, and found again to be shown."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets.exceptions import DatasetsError
+
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.retrieval.settings import ImageSet
+from mlrsnet_hf.training.data_columns import read_columns
+from mlrsnet_hf.training.data_config import MLRSNET, DataConfig
+
+DEFAULT_PROTOCOL = "retrieval10"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSplit:
+    """One split, and what is known of it."""
+
+    rows: datasets.Dataset
+    """Columns `id`, `image`, and, where the data has them, `scene` and `labels`."""
+    label_names: tuple[str, ...]
+    scene_names: tuple[str, ...]
+    source: Mapping[str, Any]
+    """Name, protocol, split, seed and version of the labels; no path of this machine."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of ids, labels, scenes, and sizes of the image files, in order."""
+        table = self.rows.with_format("arrow")
+        digest = hashlib.sha256()
+        for start in range(0, len(self.rows), 4096):
+            batch: pa.Table = table[start : start + 4096]
+            image = batch["image"].combine_chunks()
+            sizes = pc.binary_length(pc.struct_field(image, "bytes")).to_pylist()
+            paths = pc.struct_field(image, "path").to_pylist()
+            sizes = [_size(path) if size is None else size for size, path in zip(sizes, paths, strict=True)]
+            columns = [batch[name].to_pylist() for name in ("id", "scene", "labels") if name in batch.column_names]
+            digest.update(repr((sizes, columns)).encode())
+        return digest.hexdigest()
+
+
+def load_images(images: ImageSet) -> ImageSplit:
+    """Return the images.
+
+    Raises:
+        ConfigurationError: There are none, or no such dataset, split or column.
+        MLRSNetError: The release cannot be used.
+    """
+    if images.images:
+        return _from_folder(Path(images.images).expanduser())
+    return _from_mlrsnet(images) if images.dataset == MLRSNET else _from_dataset(images)
+
+
+def _from_mlrsnet(images: ImageSet) -> ImageSplit:
+    protocol = images.protocol or DEFAULT_PROTOCOL
+    rows = _load(images, protocol, seed=images.split_seed, labels=images.labels)
+    label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
+    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.labels}
+    columns = ["id", "image", "scene", "labels"]
+    return ImageSplit(rows.select_columns(columns), label_names, scene_names, {"name": MLRSNET, **drawn})
+
+
+def _from_dataset(images: ImageSet) -> ImageSplit:
+    rows = _load(images, images.protocol)
+    labels = images.labels_column or ("labels" if "labels" in rows.column_names else None)
+    config = DataConfig(
+        dataset=images.dataset,
+        image_column=images.image_column,
+        labels_column=labels,
+        scene_column=images.scene_column,
+        id_column=images.id_column,
+    )
+    columns = read_columns({images.split: rows}, config)
+    local = Path(images.dataset).exists()
+    source = {"name": Path(images.dataset).absolute().name if local else images.dataset, "split": images.split}
+    if images.protocol:
+        source["protocol"] = images.protocol
+    return ImageSplit(
+        columns.splits[images.split],
+        columns.labels.names if columns.labels else (),
+        columns.scenes.names if columns.scenes else (),
+        source,
+    )
+
+
+def _load(images: ImageSet, configuration: str | None, **options: object) -> datasets.Dataset:
+    try:
+        return datasets.load_dataset(
+            images.dataset, configuration, data_dir=images.data_dir, split=images.split, **options
+        )
+    except MLRSNetError:
+        raise
+    # `datasets` raises these for what it does not find, cannot reach or cannot read.
+    except (DatasetsError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"split {images.split!r} of dataset {images.dataset!r} cannot be loaded: "
+            f"{' '.join(str(error).split()).rstrip('.')}",
+            "Check dataset, protocol and split: ratio protocols have train, validation and test, retrieval protocols "
+            "query and database.",
+        ) from error
+
+
+def _from_folder(folder: Path) -> ImageSplit:
+    if not folder.is_dir():
+        raise ConfigurationError(f"images={folder}: no such folder", "Check the path.")
+    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    names = sorted(path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts))
+    if not names:
+        raise ConfigurationError(f"images={folder}: no image in it", f"Known suffixes: {', '.join(SUFFIXES)}.")
+    features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
+    rows = {"id": names, "image": [{"bytes": None, "path": str((folder / name).absolute())} for name in names]}
+    return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return -1  # what reads it says what is wrong with it

@@ -1,0 +1,250 @@
+"""A persistent index of embeddings on Milvus: built once, searched by image, id and filter.
+
+A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, and the principal components if there are
+any. It is built under a temporary name, closed, and renamed. On a server it is a collection, built under a temporary
+name too; one machine then no longer bounds it. A full server was not available to test against: the tests ask Milvus
+Lite by its own URI, which speaks the same protocol.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.growing_folder import growing_folder
+from mlrsnet_hf.retrieval.embedding_files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, info_from_json
+from mlrsnet_hf.retrieval.embedding_table import query_matrix
+from mlrsnet_hf.retrieval.hits import Filter, Hit, refuse_none_found, refuse_too_many
+from mlrsnet_hf.retrieval.index_collection import KINDS, ImageCollection, batch_rows, describe, refuse_other_format
+from mlrsnet_hf.retrieval.index_recall import Recall, measure_recall
+from mlrsnet_hf.retrieval.local_sources import LocalSources, from_local, read_local, to_local
+from mlrsnet_hf.retrieval.milvus import is_server, milvus_client
+from mlrsnet_hf.retrieval.projection import PCA_FILE
+
+INDEX_FILE = "index.json"
+DATABASE = "milvus.db"
+COLLECTION = "mlrsnet_images"
+_BUILDING = "_building"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """An index that is whole."""
+
+    location: str
+    rows: int
+    taken_up: int
+    """Rows that an earlier run had stored."""
+    recall: Recall
+
+    def summary(self) -> str:
+        """Return what was made, for the terminal."""
+        earlier = f", {self.taken_up:,} of them from an earlier run" if self.taken_up else ""
+        return f"{self.rows:,} images{earlier}\n{self.recall}\nindex: {self.location}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """An index that is open; made by `open_index`."""
+
+    location: str
+    info: EmbeddingInfo
+    """How the embeddings in it were made; queries must be made so too."""
+    local: LocalSources | None
+    """Where model and images lie, if it was built where they are."""
+    pca_file: Path | None
+    _collection: ImageCollection
+    _kind: str
+
+    def __len__(self) -> int:
+        return self.info.rows
+
+    def find(self, image_id: str) -> tuple[Hit, npt.NDArray[np.float32]]:
+        """Return an image of the index, at distance 0, with its (D,) embedding.
+
+        Raises:
+            ConfigurationError: It is not in the index.
+        """
+        found = self._collection.find(image_id, self.info)
+        if found is None:
+            raise ConfigurationError(
+                f"{self.location}: no image {image_id!r} in this index",
+                "Give the id of an image of the index, or the path of a picture.",
+            )
+        return found
+
+    def search(
+        self, queries: npt.ArrayLike, k: int = 12, labels: Sequence[str] = (), scene: str | None = None
+    ) -> list[list[Hit]]:
+        """Return the nearest images of each query by Euclidean distance, nearest first.
+
+        Args:
+            queries: (Q, D) or (D,) embeddings, made as those in the index.
+            k: How many; with a filter, at most so many.
+            labels: Names of labels that every image found must have.
+            scene: Name of the scene that every image found must show.
+
+        Raises:
+            EmbeddingError: The queries have another dimension, or are not finite.
+            ConfigurationError: k is above the number of images, or no image has the labels and the scene.
+            UnknownNameError: A label or scene is not known.
+        """
+        vectors = query_matrix(queries, self.info)
+        wanted = Filter(labels=tuple(labels), scene=scene)
+        wanted.check(self.info)
+        refuse_too_many(k, len(self), "the index")
+        found = self._collection.search(vectors, k, wanted, self.info, self._kind)
+        refuse_none_found([hit for hits in found for hit in hits], wanted)
+        return found
+
+
+@contextmanager
+def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[ImageIndex]:
+    """Open an index; a local one for this process alone.
+
+    Args:
+        location: The folder of a local index, or the URI of a Milvus server.
+        collection: Its name on a server.
+
+    Raises:
+        ConfigurationError: There is no index, it is of another format version, another process has it open, or the
+            server cannot be reached.
+    """
+    server = is_server(location)
+    folder = Path(location).expanduser().absolute()
+    content = {} if server else _read_index_file(folder)
+    with milvus_client(location if server else folder / DATABASE) as client:
+        images = ImageCollection(client, collection if server else COLLECTION)
+        if not images.exists():
+            raise ConfigurationError(
+                f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
+            )
+        description = images.description() if server else content
+        info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
+        client.load_collection(images.name)
+        pca = folder / PCA_FILE if not server and (folder / PCA_FILE).exists() else None
+        yield ImageIndex(str(location), info, from_local(content), pca, images, kind)
+
+
+def build_index(
+    source: str | Path | EmbeddingFolder, location: str | Path, kind: str = "hnsw", collection: str = COLLECTION
+) -> BuiltIndex:
+    """Build an index from embeddings, in batches; memory does not grow with their number beyond what Milvus holds.
+
+    A local build that is cut short leaves `.<name>.partial`, from which the next one goes on; on a server the
+    collection `<name>_building` stays and is filled up. An id is never stored twice.
+
+    Args:
+        source: An embeddings folder, or the id of such a dataset on the Hub.
+        location: The folder to create, or the URI of a Milvus server.
+        kind: `hnsw`, a graph, approximate; or `flat`, which compares with every image, exact.
+        collection: Its name on a server.
+
+    Returns:
+        What was built, with the recall that was measured against exact search.
+
+    Raises:
+        ConfigurationError: The target exists, ids are not unique, the disk is full, or the server cannot be reached.
+        EmbeddingError: Embeddings are damaged or not finite.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError(f"kind {kind!r} is not known", name_alternatives(kind, KINDS))
+    embeddings = source if isinstance(source, EmbeddingFolder) else open_embeddings(source)
+    if is_server(location):
+        return _build_on_server(embeddings, str(location), kind, collection)
+    return _build_locally(embeddings, Path(location).expanduser().absolute(), kind)
+
+
+def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> BuiltIndex:
+    origin = describe(embeddings.info, kind)
+    with growing_folder(target, origin, _origin_of_whole) as folder:
+        folder.keep([])
+        with milvus_client(folder.path / DATABASE) as client:
+            images = ImageCollection(client, COLLECTION)
+            taken_up, recall = _fill(images, embeddings, kind)
+        if (embeddings.path / PCA_FILE).exists():
+            shutil.copyfile(embeddings.path / PCA_FILE, folder.path / PCA_FILE)
+        local = read_local(embeddings.path)
+        sources = to_local(local.model, local.images) if local else {}
+        write_json(folder.path / INDEX_FILE, origin | {"recall": dataclasses.asdict(recall)} | sources)
+    return BuiltIndex(str(target), embeddings.info.rows, taken_up, recall)
+
+
+def _build_on_server(embeddings: EmbeddingFolder, uri: str, kind: str, collection: str) -> BuiltIndex:
+    with milvus_client(uri) as client:
+        if ImageCollection(client, collection).exists():
+            raise ConfigurationError(
+                f"{uri}: collection {collection!r} exists already", "Drop it, or choose another name."
+            )
+        images = ImageCollection(client, collection + _BUILDING)
+        if images.exists() and images.description() != describe(embeddings.info, kind):
+            client.drop_collection(images.name)
+        taken_up, recall = _fill(images, embeddings, kind)
+        client.rename_collection(images.name, collection)
+    return BuiltIndex(f"{uri}, collection {collection}", embeddings.info.rows, taken_up, recall)
+
+
+def _fill(images: ImageCollection, embeddings: EmbeddingFolder, kind: str) -> tuple[int, Recall]:
+    """Store what is missing, and measure; return how many rows were there, and the recall."""
+    size = batch_rows(embeddings.info.dimension)
+    if not images.exists():
+        images.create(embeddings.info, kind)
+        stored = 0
+    else:
+        # Rows go in by their order, a batch at a time; the last batch may have gone in by half.
+        stored = max(0, images.count() - size)
+    for start in (stored, 0):
+        _put(images, embeddings, start, size)
+        images.complete()
+        found = images.count()
+        if found == embeddings.info.rows:
+            return stored, measure_recall(images, embeddings, kind)
+    raise ConfigurationError(
+        f"{embeddings.path}: {embeddings.info.rows:,} rows, but {found:,} ids: some occur more than once",
+        "Embed each image once.",
+    )
+
+
+def _put(images: ImageCollection, embeddings: EmbeddingFolder, start: int, size: int) -> None:
+    done, info = start, embeddings.info
+    with tqdm(total=info.rows, initial=start, desc="indexing", unit="img") as bar:
+        for rows in embeddings.batches(size, start):
+            refuse_not_finite(rows.ids, rows.embeddings, "Make the embeddings again.")
+            images.put(rows, done, info)
+            done += len(rows)
+            bar.update(len(rows))
+
+
+def _read_index_file(folder: Path) -> dict[str, Any]:
+    """Return what stands beside the database of a local index.
+
+    Raises:
+        ConfigurationError: There is none, or it is of another format version.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{folder}: not an index ({INDEX_FILE} cannot be read)", "Give a folder that `mlrsnet index` wrote."
+        ) from error
+    refuse_other_format(content.get("format"), str(folder))
+    return content
+
+
+def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
+    """Return what a folder was made of that is whole but did not get its name."""
+    try:
+        content = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        return [{name: content[name] for name in ("format", "kind", "embeddings")}]
+    except (OSError, ValueError, KeyError):
+        return []

@@ -1,0 +1,133 @@
+"""What follows the network: length 1, and principal components.
+
+In the order of Jégou and Chum (2012), "Negative evidences and co-occurences in image retrieval: the benefit of PCA and
+whitening", ECCV: normalise, project, whiten, normalise again.
+"""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlrsnet_hf.errors import ConfigurationError
+
+PCA_FILE = "pca.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Pca:
+    """Principal components, fitted."""
+
+    mean: npt.NDArray[np.float64]
+    """(D,)."""
+    components: npt.NDArray[np.float64]
+    """(C, D), orthonormal rows; the largest entry of each by absolute value is positive."""
+    variances: npt.NDArray[np.float64]
+    """(C,), falling."""
+    whitened: bool
+    explained: float
+    """Share of the whole variance."""
+    fitted_on: int
+    """Number of embeddings."""
+
+    def project(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return (N, D) embeddings as (N, C), each component of variance 1 if whitened."""
+        projected = (embeddings - self.mean) @ self.components.T
+        if self.whitened:
+            projected /= np.sqrt(self.variances)
+        return projected.astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `embeddings.json` says of it."""
+        components = len(self.components)
+        return {
+            "components": components,
+            "whitened": self.whitened,
+            "fitted_on": self.fitted_on,
+            "explained": round(self.explained, 6),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write it as a NumPy archive, which has its name only when it is whole."""
+        partial = path.with_name(f".{path.name}")
+        arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in self.__slots__}
+        np.savez(partial, **arrays)
+        partial.replace(path)
+
+
+def load_pca(path: Path) -> Pca:
+    """Read what `Pca.save` wrote.
+
+    Raises:
+        ConfigurationError: The file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            values = {name: stored[name] for name in Pca.__slots__}
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error})", "Make the embeddings again.") from error
+    scalars: dict[str, Any] = {name: values[name].item() for name in ("whitened", "explained", "fitted_on")}
+    return Pca(**(values | scalars))
+
+
+def normalise(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return (N, D) embeddings scaled to length 1; a zero vector stays zero."""
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
+    return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+
+
+def fit_pca(batches: Iterable[npt.NDArray[np.float32]], components: int, whiten: bool, limit: int = 0) -> Pca:
+    """Fit principal components on embeddings that come in batches.
+
+    Mean and covariance are summed in float64, batch by batch and about the first batch's mean, so that memory is that
+    of one D x D matrix; the result depends on the order of the rows alone.
+
+    Args:
+        batches: (N, D) each.
+        components: How many to keep.
+        whiten: Whether projections are scaled to variance 1.
+        limit: Fit on so many rows only, the first; 0 is all.
+
+    Raises:
+        ConfigurationError: There are fewer rows or dimensions than components, or fewer with any variance.
+    """
+    parts = iter(batches)
+    first = next(parts, np.empty((0, 0), np.float32))
+    size = first.shape[1]
+    shift = first.astype(np.float64).mean(axis=0) if len(first) else np.zeros(size)
+    total, products = np.zeros(size), np.zeros((size, size))
+    rows = 0
+    for batch in itertools.chain([first], parts):
+        part = batch[: limit - rows if limit else None].astype(np.float64) - shift
+        total += part.sum(axis=0)
+        products += part.T @ part
+        rows += len(part)
+        if limit and rows >= limit:
+            break
+    if rows <= components or size < components:
+        raise ConfigurationError(
+            f"{components} components cannot be fitted on {rows} embeddings of {size} dimensions", "Ask for fewer."
+        )
+    covariance = (products - np.outer(total, total) / rows) / (rows - 1)
+    return _from_covariance(shift + total / rows, covariance, components, whiten, rows)
+
+
+def _from_covariance(
+    mean: npt.NDArray[np.float64], covariance: npt.NDArray[np.float64], components: int, whiten: bool, rows: int
+) -> Pca:
+    values, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(values, kind="stable")[::-1][:components]
+    chosen, axes = values[order], vectors[:, order].T
+    spread = max(values.sum(), 0.0)
+    if whiten and chosen[-1] <= values.max() * 1e-10:
+        usable = int((values > values.max() * 1e-10).sum())
+        raise ConfigurationError(
+            f"only {usable} of {components} components vary, the rest cannot be whitened", f"Ask for at most {usable}."
+        )
+    largest = axes[np.arange(components), np.abs(axes).argmax(axis=1)]
+    axes *= np.where(largest < 0, -1.0, 1.0)[:, None]
+    return Pca(mean, axes, chosen, whiten, float(chosen.sum() / spread) if spread else 0.0, rows)

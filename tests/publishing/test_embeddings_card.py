@@ -1,0 +1,66 @@
+"""Embeddings with their card, pushed to a Hub and read from there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mlrsnet_hf.publishing.embeddings_card import embeddings_card
+from mlrsnet_hf.retrieval.embedding_files import DATA, Rows, shard_name, to_table, write_json, write_shard
+from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.retrieval.local_sources import LOCAL_FILE
+
+INFO = EmbeddingInfo(
+    model="densenet201",
+    architecture="densenet201",
+    model_fingerprint="ab" * 32,
+    layer="pre_logits",
+    dimension=4,
+    dtype="float16",
+    normalised=True,
+    pca={"components": 4, "whitened": True, "fitted_on": 900, "explained": 0.875},
+    dataset={"name": "mlrsnet", "protocol": "retrieval10", "split": "query+database", "seed": 0},
+    dataset_fingerprint="cd" * 32,
+    rows=5,
+    label_names=("water", "ships"),
+)
+
+
+def test_what_the_card_says() -> None:
+    text = embeddings_card(INFO)
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["license"] == "cc-by-4.0"
+    assert header["configs"][0]["data_files"] == [{"split": "query_database", "path": "data/*.parquet"}]
+    assert "# Embeddings: mlrsnet, densenet201" in text
+    assert "4 principal components, whitened, 87.5% of the variance, fitted on 900 images; length 1" in text
+    assert "| images | mlrsnet, protocol retrieval10, split query+database, seed 0 |" in text
+    assert "| `embedding` | 4 x float16 | |" in text
+    assert "`scene`" not in text
+    assert "$" not in text
+
+
+LOAD = """
+from datasets import load_dataset
+from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
+table = EmbeddingTable.load("jane/embeddings")
+print(table.ids, table.labels, table.embeddings.tolist(), table.info.model)
+print(load_dataset("jane/embeddings", split="query_database")["id"][:])
+"""
+
+
+def test_published_embeddings_load_by_their_id(hub: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    (tmp_path / DATA).mkdir()
+    vectors = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float16).astype(np.float32)
+    rows = Rows([f"image_{i}" for i in range(5)], vectors, None, [[0], [], [1], [0, 1], []])
+    write_shard(to_table(rows, INFO), tmp_path / DATA / shard_name(INFO.split_name, 0, 1))
+    write_json(tmp_path / INFO_FILE, INFO.to_json())
+    write_json(tmp_path / LOCAL_FILE, {"model": "/home/jane/run"})
+    (tmp_path / "README.md").write_text(embeddings_card(INFO))
+    published = hub.publish(tmp_path, "jane/embeddings")
+    assert published.returncode == 0, published.stderr
+    (commit,) = hub.commits("datasets/jane/embeddings")
+    assert LOCAL_FILE not in commit["files"]
+    table, ids = hub.python(LOAD, cwd=tmp_path).splitlines()
+    assert table == f"{rows.ids} {rows.labels} {vectors.tolist()} densenet201"
+    assert ids == str(rows.ids)

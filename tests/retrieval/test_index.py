@@ -1,0 +1,238 @@
+"""The index on Milvus Lite: against exact search, killed while it is built, opened twice, and asked wrongly."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlrsnet_hf.cli import main
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
+from mlrsnet_hf.retrieval import index as index_module
+from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, Rows
+from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
+from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
+from mlrsnet_hf.retrieval.index import build_index, open_index
+from mlrsnet_hf.retrieval.index_collection import ImageCollection
+from mlrsnet_hf.retrieval.query_images import embed_queries
+from mlrsnet_hf.retrieval.settings import ModelChoice
+
+pytest.importorskip("milvus_lite")
+
+MakeEmbeddings = Callable[..., EmbeddingFolder]
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    table = EmbeddingTable.load(make_embeddings())
+    built = build_index(tmp_path / "numbers", tmp_path / "index", kind)
+    assert (built.rows, built.taken_up, built.recall.value) == (60, 0, 1.0)
+    queries = np.random.default_rng(3).normal(size=(4, 8))
+    with open_index(tmp_path / "index") as index:
+        for filters in (
+            {},
+            {"labels": ["water"]},
+            {"scene": "harbor"},
+            {"labels": ["sand", "trees"], "scene": "beach"},
+        ):
+            expected, found = table.search(queries, 10, **filters), index.search(queries, 10, **filters)
+            assert [[hit.id for hit in hits] for hits in found] == [[hit.id for hit in hits] for hits in expected]
+            assert [hit.labels for hit in found[0]] == [hit.labels for hit in expected[0]]
+            assert [hit.scene for hit in found[0]] == [hit.scene for hit in expected[0]]
+            distances = [[hit.distance for hit in hits] for hits in found]
+            np.testing.assert_allclose(distances, [[h.distance for h in hits] for hits in expected], rtol=1e-4)
+        np.testing.assert_array_equal(index.find("image_017")[1], table.vector("image_017"))
+        assert index.find("image_017")[0] == table.search(table.vector("image_017"), 1)[0][0]
+
+
+def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    build_index(make_embeddings(rows=20), tmp_path / "index", "flat")
+    query = np.zeros(8)
+    with open_index(tmp_path / "index") as index:
+        with pytest.raises(EmbeddingError, match=r"queries of shape \(1, 9\) for embeddings of 8 dimensions"):
+            index.search(np.zeros(9))
+        with pytest.raises(ConfigurationError, match="k=21 where the index holds 20 images"):
+            index.search(query, k=21)
+        with pytest.raises(UnknownNameError, match="Did you mean 'ships'"):
+            index.search(query, labels=["ship"])
+        with pytest.raises(ConfigurationError, match="no image has labels water, ships, trees, sand and scene beach"):
+            index.search(query, labels=["water", "ships", "trees", "sand"], scene="beach")
+        with pytest.raises(ConfigurationError, match="no image 'x' in this index"):
+            index.find("x")
+        second = subprocess.run(
+            [Path(sys.executable).with_name("mlrsnet"), "search", tmp_path / "index", "image_001"],
+            capture_output=True,
+            text=True,
+        )
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"error: {tmp_path / 'index'}: another process has this index open. Wait until it has ended; a Milvus server "
+        "(by URI) serves many at a time.\n"
+    )
+
+
+DOOMED = """
+import os, signal, sys
+from mlrsnet_hf.retrieval import index as module
+from mlrsnet_hf.retrieval.index_collection import ImageCollection
+module.batch_rows = lambda dimension: 10
+put = ImageCollection.put
+def killed_at_the_fourth(self, rows, first, info):
+    put(self, rows, first, info)
+    if first == 25:
+        os.kill(os.getpid(), signal.SIGKILL)
+ImageCollection.put = killed_at_the_fourth
+module.build_index(*sys.argv[1:])
+"""
+
+
+def test_a_killed_build_is_completed_by_the_next(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    folder, target = make_embeddings(), tmp_path / "index"
+    run = subprocess.run([sys.executable, "-c", DOOMED, str(folder.path), str(target)], capture_output=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert not target.exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_module, "batch_rows", lambda dimension: 10)
+        built = build_index(folder, target)
+    assert built.taken_up == 25, "all that was stored but the last batch, which may have gone in by half"
+    table = EmbeddingTable.load(folder)
+    with open_index(target) as index:
+        hits = index.search(table.embeddings[:1], k=60)[0]
+    assert [hit.id for hit in hits] == [hit.id for hit in table.search(table.embeddings[0], k=60)[0]]
+    assert not list(tmp_path.glob(".index.*"))
+
+
+def test_ids_that_occur_twice_are_refused(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    ids = [f"image_{min(i, 18)}" for i in range(20)]
+    with pytest.raises(ConfigurationError, match="20 rows, but 19 ids: some occur more than once"):
+        build_index(make_embeddings(rows=20, ids=ids), tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+def test_what_is_no_index(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    folder = make_embeddings(rows=20)
+    build_index(folder, tmp_path / "index", "flat")
+    with pytest.raises(ConfigurationError, match="index: exists already"):
+        build_index(folder, tmp_path / "index")
+    with pytest.raises(UnknownNameError, match="kind 'ivf' is not known"):
+        build_index(folder, tmp_path / "new", "ivf")
+    with pytest.raises(ConfigurationError, match="numbers: not an index"), open_index(folder.path):
+        pass
+    description = json.loads((tmp_path / "index" / "index.json").read_text())
+    (tmp_path / "index" / "index.json").write_text(json.dumps(description | {"format": 0}))
+    with (
+        pytest.raises(ConfigurationError, match="an index of format 0, this version of mlrsnet-hf reads format 1"),
+        open_index(tmp_path / "index"),
+    ):
+        pass
+
+
+def test_an_unreachable_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlrsnet_hf.retrieval.milvus._CONNECT_SECONDS", 0.5)
+    with (
+        pytest.raises(ConfigurationError, match=r"http://127.0.0.1:9: no Milvus server answers within .* seconds"),
+        open_index("http://127.0.0.1:9"),
+    ):
+        pass
+
+
+SMALL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # a write beyond fails as on a full disk
+from mlrsnet_hf.cli import main
+main(["index", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """URI of Milvus Lite's own server; it speaks the protocol of a full one."""
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+    running, database, port = start_server_in_thread(data_dir=str(tmp_path / "server.db"), host="127.0.0.1", port=0)
+    yield f"http://127.0.0.1:{port}"
+    running.stop(0)
+    database.close()
+
+
+def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_embeddings()
+    table = EmbeddingTable.load(folder)
+    put = ImageCollection.put
+
+    def lost_at_the_fourth(self: ImageCollection, rows: Rows, first: int, info: EmbeddingInfo) -> None:
+        if first == 25:
+            raise KeyboardInterrupt
+        put(self, rows, first, info)
+
+    monkeypatch.setattr(index_module, "batch_rows", lambda dimension: 10)
+    monkeypatch.setattr(ImageCollection, "put", lost_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(folder, server)
+    with pytest.raises(ConfigurationError, match="no collection 'mlrsnet_images'"), open_index(server):
+        pass
+    monkeypatch.setattr(ImageCollection, "put", put)
+    built = build_index(folder, server)
+    assert (built.rows, built.taken_up, built.recall.value) == (60, 15, 1.0)
+    with open_index(server) as index:
+        assert index.info == folder.info
+        found = index.search(table.embeddings[5], 9, labels=["trees"])
+    assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
+    with pytest.raises(ConfigurationError, match="collection 'mlrsnet_images' exists already"):
+        build_index(folder, server)
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
+    make_embeddings: MakeEmbeddings, tmp_path: Path
+) -> None:
+    folder, target = make_embeddings(rows=300, dimension=256), tmp_path / "index"
+    command = [sys.executable, "-c", SMALL_DISK, str(folder.path), str(target)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2, run.stderr
+    errors = [line for line in run.stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1 and errors[0].startswith("error: ") and "room" in errors[0], run.stderr
+    assert "Traceback" not in run.stderr
+    assert not target.exists()
+    assert build_index(folder, target).rows == 300
+
+
+@pytest.fixture
+def searched(saved_model: Path, dataset: Path, tmp_path: Path) -> Path:
+    """An index of the pictures, embedded by the saved model with principal components."""
+    embeddings = str(tmp_path / "embeddings")
+    options = ["--pca", "6", "--normalise", "--dataset", str(dataset), "--split", "test", "--output-dir", embeddings]
+    main(["embed", "--model", str(saved_model), *options])
+    assert (tmp_path / "embeddings" / "README.md").read_text().count("6 principal components") == 1
+    main(["index", embeddings, str(tmp_path / "index")])
+    return tmp_path / "index"
+
+
+def test_search_by_picture(
+    searched: Path, pictures: Path, saved_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    page = tmp_path / "found.html"
+    main(["search", str(searched), str(pictures / "a" / "05.png"), "-k", "3", "--html", str(page)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["1", "2", "3"]
+    assert lines[0].split()[2] == "image_05"
+    assert float(lines[0].split()[1]) < 1e-3
+    assert lines[3] == f"page: {page}"
+    text = page.read_text()
+    assert text.count("data:image/jpeg;base64,") == 4, "the query and three results"
+    assert "http" not in text.replace("http-equiv", ""), "the page needs no other file"
+    main(["search", str(searched), "image_05", "--labels", "water, ships", "-k", "22"])
+    lines = capsys.readouterr().out.splitlines()
+    # Labels are the binary digits of the row: rows 3, 7, 11, 15 and 19 of 22 have both.
+    assert len(lines) == 6
+    assert lines[-1] == "5 of the 22 asked for: no more images were found with this filter"
+    with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
+        embed_queries([pictures / "a" / "05.png"], index, ModelChoice(model="test_resnet", weights="random"))
+    shutil.rmtree(tmp_path / "embeddings")  # the index does not need it
+    main(["search", str(searched), "image_07", "-k", "1"])
+    assert capsys.readouterr().out.split()[2] == "image_07"
