@@ -8,8 +8,9 @@ from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS
 from mlrsnet_hf.reports.html_page import bullets, chart, page, paragraph, table, thumbnail
 from mlrsnet_hf.reports.retrieval_pictures import Pictures
-from mlrsnet_hf.reports.retrieval_tables import Table, shown, table9_rows
+from mlrsnet_hf.reports.retrieval_tables import table9_rows
 from mlrsnet_hf.reports.retrieval_words import comparison_sentence, headline, notes, scenes_sentence
+from mlrsnet_hf.reports.table_forms import Table, shown
 from mlrsnet_hf.retrieval.example_queries import ExampleQuery
 from mlrsnet_hf.retrieval.hits import Hit
 from mlrsnet_hf.retrieval.protocol_results import RetrievalResult

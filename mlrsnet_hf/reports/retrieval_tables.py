@@ -1,89 +1,14 @@
 """Retrieval results as tables, as CSV and Markdown, beside the paper's values."""
 
-import csv
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
+from mlrsnet_hf.reports.table_forms import Cell, Table, Value
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.protocol import label_measures, measure_title, scene_measures
 from mlrsnet_hf.retrieval.protocol_results import ModelResult, ProtocolResult, RetrievalResult
 from mlrsnet_hf.training.paper_networks import paper_name
-
-Cell = str | int | float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A measure, with its deviation over the repeats; NaN for one repeat."""
-
-    mean: float
-    deviation: float = math.nan
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4f}" if math.isnan(self.deviation) else f"{self.mean:.4f} ± {self.deviation:.4f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table to be written in several forms."""
-
-    name: str
-    """Of its files."""
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[Cell | Value]]
-    """A `Value` becomes two columns of the CSV where the table has deviations; None is a value that is not defined."""
-    for_programs: bool = False
-    """Whether there is too much of it to be read."""
-
-    def write(self, folder: Path) -> None:
-        """Write `<name>.csv` and, to be read, `<name>.md`."""
-        with (folder / f"{self.name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(self._csv_rows())
-        if not self.for_programs:
-            (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
-
-    def markdown(self) -> str:
-        """Return the table as Markdown, with its title above."""
-        lines = [self.header, ["---" if i == 0 else "---:" for i in range(len(self.header))], *self.rows]
-        return f"{self.title}\n\n" + "".join(f"| {' | '.join(map(shown, line))} |\n" for line in lines)
-
-    def _csv_rows(self) -> Iterator[list[Cell]]:
-        """Yield header and rows, full precision; a column of values with deviations becomes two."""
-        columns = range(len(self.header))
-        with_deviation = {
-            column
-            for row in self.rows
-            for column in columns
-            if isinstance(cell := row[column], Value) and not math.isnan(cell.deviation)
-        }
-        yield [
-            name
-            for column in columns
-            for name in (self.header[column], f"{self.header[column]} deviation")[: 1 + (column in with_deviation)]
-        ]
-        for row in self.rows:
-            line: list[Cell] = []
-            for column, cell in enumerate(row):
-                mean = cell.mean if isinstance(cell, Value) else cell
-                line.append(mean)
-                if column in with_deviation:
-                    known = isinstance(cell, Value) and not math.isnan(cell.deviation)
-                    line.append(cell.deviation if known and isinstance(cell, Value) else None)
-            yield line
-
-
-def shown(cell: Cell | Value) -> str:
-    """Return a cell as people read it."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return "-"
-    if isinstance(cell, float):
-        return f"{cell:.4f}"
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 def tables(result: RetrievalResult) -> list[Table]:
@@ -118,16 +43,16 @@ def table8(result: RetrievalResult) -> Table:
 
 def table9(result: RetrievalResult) -> Table:
     """Table 9: this model's row, and the paper's for the same network, or for all eight if it has not this one."""
-    rows: list[Sequence[Cell | Value]] = []
+    rows: list[Sequence[Cell]] = []
     for protocol in result.protocols:
         rows += [(_percent(protocol), *row) for row in table9_rows(result, protocol)]
     header = ("queries' share", "model", "values", *(METRICS[name].title for name in RETRIEVAL_METRICS))
     return Table("table9", "Retrieval by scene (paper, Table 9); ANMRR: lower is better", header, rows)
 
 
-def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Sequence[Cell | Value]]:
+def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Sequence[Cell]]:
     """Return one protocol's rows of Table 9, without the first column."""
-    rows: list[Sequence[Cell | Value]] = [(result.name, "ours", *_values(protocol.model, RETRIEVAL_METRICS))]
+    rows: list[Sequence[Cell]] = [(result.name, "ours", *_values(protocol.model, RETRIEVAL_METRICS))]
     if protocol.compared is not None:
         rows.append((result.compared_name, "ours, compared", *_values(protocol.compared, RETRIEVAL_METRICS)))
     reachable = [protocol.model.best_possible(name) for name in RETRIEVAL_METRICS[1:]]
@@ -190,7 +115,7 @@ def common_label_table(result: RetrievalResult) -> Table:
 
 def per_scene_table(result: RetrievalResult) -> Table:
     """Every measure of every scene (Fig. 11), in the mean over the split seeds."""
-    rows: list[Sequence[Cell | Value]] = []
+    rows: list[Sequence[Cell]] = []
     names = result.protocols[0].model.names()
     for protocol, name, model in _models(result):
         for scene in model.scenes():
@@ -203,7 +128,7 @@ def per_scene_table(result: RetrievalResult) -> Table:
 
 def curve_table(result: RetrievalResult) -> Table:
     """The points of the precision-recall curves (Figs. 10 and 12), of all queries and of each scene."""
-    rows: list[Sequence[Cell | Value]] = []
+    rows: list[Sequence[Cell]] = []
     for protocol, name, model in _models(result):
         curves = {"all": model.curve()} | {scene: model.scene_curve(scene) for scene in model.scenes()}
         for scene, curve in curves.items():

@@ -1,7 +1,9 @@
 """What retrieval results say, in sentences."""
 
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
-from mlrsnet_hf.reports.retrieval_tables import Value, measure_title, paper_network, shown, table9_rows
+from mlrsnet_hf.reports.retrieval_tables import paper_network, table9_rows
+from mlrsnet_hf.reports.table_forms import Value, shown
+from mlrsnet_hf.retrieval.protocol import measure_title
 from mlrsnet_hf.retrieval.protocol_results import ProtocolResult, RetrievalResult
 
 
