@@ -71,7 +71,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, 
 
     Args:
         header: Names of the columns.
-        rows: Text of the cells.
+        rows: Text of the cells; it may have several lines.
         words: How many columns, from the left, hold words; the others are numbers.
         own: Rows to emphasise.
     """
@@ -79,7 +79,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, 
     head = "".join(f"<th{_class(kind)}>{html.escape(name)}</th>" for name, kind in zip(header, kinds, strict=True))
     lines = []
     for number, row in enumerate(rows):
-        cells = "".join(f"<td{_class(kind)}>{html.escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
+        cells = "".join(f"<td{_class(kind)}>{_lines(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
         lines.append(f"<tr{_class('own' if number in own else '')}>{cells}</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
@@ -98,6 +98,10 @@ def thumbnail(picture: Image.Image, name: str, side: int = 224) -> str:
     small.save(buffer, "JPEG", quality=85)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(name)}">'
+
+
+def _lines(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
 
 
 def _class(kind: str) -> str:

@@ -10,7 +10,7 @@ from mlrsnet_hf.reports.html_page import bullets, chart, page, paragraph, table,
 from mlrsnet_hf.reports.retrieval_pictures import Pictures
 from mlrsnet_hf.reports.retrieval_tables import table9_rows
 from mlrsnet_hf.reports.retrieval_words import comparison_sentence, headline, notes, scenes_sentence
-from mlrsnet_hf.reports.table_forms import Table, shown
+from mlrsnet_hf.reports.table_forms import Cell, Table, shown
 from mlrsnet_hf.retrieval.example_queries import ExampleQuery
 from mlrsnet_hf.retrieval.hits import Hit
 from mlrsnet_hf.retrieval.protocol_results import RetrievalResult
@@ -72,7 +72,7 @@ def _table9(result: RetrievalResult) -> list[str]:
             parts.append(f"<h3>{protocol.percent}% of the pool query</h3>")
         rows = table9_rows(result, protocol)
         own = [number for number, row in enumerate(rows) if str(row[1]).startswith("ours")]
-        parts.append(table(header, [[shown(cell) for cell in row] for row in rows], words=2, own=own))
+        parts.append(table(header, _cells(rows), words=2, own=own))
     return parts
 
 
@@ -130,7 +130,12 @@ def _figure(title: str, hit: Hit, example: ExampleQuery, pictures: Pictures) -> 
 
 
 def _plain(made: Table, words: int = 1) -> str:
-    return table([*made.header], [[shown(cell) for cell in row] for row in made.rows], words)
+    return table([*made.header], _cells(made.rows), words)
+
+
+def _cells(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
+    """Return cells as text; a deviation goes below its value, which keeps the table narrow."""
+    return [[shown(cell).replace(" ± ", "\n± ") for cell in row] for row in rows]
 
 
 def _chart(figures: Mapping[str, Path], name: str, description: str, least_width: int) -> str:
