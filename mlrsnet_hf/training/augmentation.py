@@ -16,7 +16,10 @@ SYMMETRIES = 8
 mirror, and all 8 the transposes of these four."""
 
 _STORED_SIDE = 256 / 224
-"""Training images are kept this much larger than the model sees them, so that crops still hold detail."""
+"""Training images are kept this much larger than the model sees them, so that crops still hold detail.
+
+Whoever changes it, or how `StoredTransform` resizes, raises `_FORMAT` in decoded_cache.py, or old caches are read on.
+"""
 _GREY_ROWS = 4
 
 
@@ -102,7 +105,7 @@ def symmetry(pixels: Pixels, which: int) -> Pixels:
     """Return one of the eight `SYMMETRIES` of the square, 0 to 7, of (S, S, 3) pixels; 0 changes nothing."""
     if which == 0:
         return pixels
-    mirrored = [axis for axis, bit in enumerate((2, 1)) if which & bit]
+    mirrored = tuple(axis for axis, bit in enumerate((2, 1)) if which & bit)
     if which & 4:
         view = np.flip(pixels.swapaxes(0, 1), mirrored)
         turned = np.empty(view.shape, np.uint8)

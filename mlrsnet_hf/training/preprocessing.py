@@ -136,7 +136,7 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
     itself, each weighted with a row of period three: plain arithmetic on long rows, the same on every device.
     """
-    count, _, width, _ = pixels.shape
+    width = pixels.shape[2]
     mean, std = _statistics(preprocessing, pixels.device)
     weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None]))
     offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None]
