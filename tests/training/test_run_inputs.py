@@ -6,7 +6,8 @@ import torch
 from accelerate import Accelerator
 
 from mlrsnet_hf.errors import OutOfMemoryError
-from mlrsnet_hf.training.inputs import SplitImages, loader
+from mlrsnet_hf.training.inputs import SplitImages
+from mlrsnet_hf.training.inputs.loader import ThreadedLoader
 from mlrsnet_hf.training.preprocessing import Preprocessing
 from mlrsnet_hf.training.run_inputs import RunInputs, make_inputs
 from mlrsnet_hf.training.task import TrainingData, make_task
@@ -66,6 +67,6 @@ def test_images_that_do_not_fit_into_memory_are_explained(inputs: Inputs, monkey
 def test_the_cpu_is_fed_as_the_cpu_though_a_gpu_is_there(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     Accelerator(cpu=True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    loaders = inputs().evaluation
-    assert not any(found.pin for found in loaders.values())
-    assert isinstance(loaders["test"], loader.ThreadedLoader)
+    loader = inputs().evaluation["test"]
+    assert isinstance(loader, ThreadedLoader)
+    assert not loader.pin
