@@ -13,6 +13,11 @@ def available_cores() -> int:
     return max(1, cores if quota is None else min(cores, quota))
 
 
+def local_processes() -> int:
+    """Return how many processes of this run the machine holds, as torchrun and `accelerate launch` tell it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def _quota(path: Path) -> int | None:
     """Return the whole cores that a cgroup allows, or None where nothing limits them."""
     try:

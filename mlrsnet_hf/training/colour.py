@@ -17,7 +17,13 @@ GREY = np.array([0.299, 0.587, 0.114])
 
 
 def random_colour_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
-    """Return a `colour_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter."""
+    """Return a `colour_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
+
+    Args:
+        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean grey.
+        jitter: At least 0.
+        draw: Where the draws come from.
+    """
     brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
     return colour_matrix(brightness, contrast, saturation, mean_grey(pixels))
 

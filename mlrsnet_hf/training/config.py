@@ -96,7 +96,11 @@ class TrainingConfig:
         "Side of the squares that training sees as a share of image_size, to the nearest 32 pixels; 1 for models that "
         "take one size only.",
     )
-    crop_pct: float = _setting(1.0, "Evaluation resizes to image_size / crop_pct and takes the centre; 1 sees all.")
+    crop_pct: float = _setting(
+        1.0,
+        "Evaluation resizes the shorter side to image_size / crop_pct and takes the centre square; 1 sees all of a "
+        "square image.",
+    )
     crop_scale: float = _setting(0.6, "Training crops have at least this share of the area of the largest square.")
     crop_ratio: float = _setting(1.0, "Training crops are up to this much wider than high, or higher than wide.")
     symmetries: int = _setting(
@@ -106,7 +110,14 @@ class TrainingConfig:
     num_workers: int = _setting(
         0, "Processes beside each training process that read images; 0 reads in its own threads."
     )
-    cache: str = _setting("memory", f"Where decoded images are kept, one of {', '.join(CACHES)}.")
+    cache: str = _setting(
+        "memory",
+        f"Where decoded images are kept, one of {', '.join(CACHES)}. Several processes on one machine share a file on "
+        "the disk, also with memory.",
+    )
+    cache_dir: Path | None = _setting(
+        None, "Folder of decoded images on the disk, which later runs take up; if unset in the run folder."
+    )
     cache_megabytes: int = _setting(1024, "A split is kept decoded only if it fits in this.")
 
     eval_batch_size: int = _setting(64, "Images per evaluation step and process.", section="Evaluation")
@@ -199,4 +210,8 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON, YAML and trackers."""
-        return dataclasses.asdict(self) | {"output_dir": str(self.output_dir), "trackers": list(self.trackers)}
+        return dataclasses.asdict(self) | {
+            "output_dir": str(self.output_dir),
+            "cache_dir": None if self.cache_dir is None else str(self.cache_dir),
+            "trackers": list(self.trackers),
+        }

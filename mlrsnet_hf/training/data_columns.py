@@ -28,6 +28,8 @@ class Columns:
     scenes: IdColumn | None
     ids_from: str
     """Where the ids come from, in words."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, and why."""
 
 
 def read_columns(splits: Splits, config: DataConfig) -> Columns:
@@ -38,14 +40,17 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
         config: Names the columns.
 
     Raises:
-        ConfigurationError: A column is missing or does not hold what it should; two rows of a split have one id.
+        ConfigurationError: A column is missing or does not hold what it should; two rows of a split have one id in the
+            column that is asked for.
     """
     _require_columns(splits, config)
+    notes: list[str] = []
+    splits = {name: _with_labels(split, name, config, notes) for name, split in splits.items()}
     images = {name: _with_images(split, config.image_column) for name, split in splits.items()}
     labels = read_labels(splits, config.labels_column) if config.labels_column is not None else None
     scene_column = config.scene_column or _default_scene_column(splits)
-    scenes = read_scenes(splits, scene_column) if scene_column is not None else None
-    ids, ids_from = _find_ids(images, config)
+    scenes = _read_scenes(splits, scene_column, config, notes)
+    ids, ids_from = _find_ids(images, config, notes)
     standard = {}
     for name, split in images.items():
         kept = {config.image_column: "image"}
@@ -59,7 +64,51 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
         if "id" not in kept:
             split = split.add_column("id", ids[name], feature=Value("string"))
         standard[name] = _with_ids(_with_ids(split, "labels", labels, name), "scene", scenes, name)
-    return Columns(standard, labels, scenes, ids_from)
+    return Columns(standard, labels, scenes, ids_from, tuple(notes))
+
+
+def holds_labels(split: Dataset, config: DataConfig) -> bool:
+    """Return whether any row of a split names a label (or, without labels, a scene); in test splits often none does.
+
+    A class of -1 stands for a label that is not given.
+    """
+    column = config.labels_column or config.scene_column or "scene"
+    if column not in split.column_names:
+        return False
+    rows = (value if isinstance(value, list) else [value] for value in split[column][:])
+    return any(entry not in (None, -1) for row in rows for entry in row)
+
+
+def _with_labels(split: Dataset, name: str, config: DataConfig, notes: list[str]) -> Dataset:
+    """Return the split without the rows whose labels are null, that is unknown."""
+    if config.labels_column is None:
+        return split
+    known = [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
+    if len(known) == len(split):
+        return split
+    if not known:
+        raise ConfigurationError(
+            f"the {name} split has no labels: column {config.labels_column!r} is empty",
+            f"Name another as {name}_split" + (", or none." if name != "train" else "."),
+        )
+    notes.append(
+        f"{len(split) - len(known):,} rows of the {name} split have no value in column {config.labels_column!r} and "
+        "are left out; an empty list says that an image has no label"
+    )
+    return split.select(known)
+
+
+def _read_scenes(splits: Splits, column: str | None, config: DataConfig, notes: list[str]) -> IdColumn | None:
+    """Return the scenes; None, with a note, if a column that nobody asked for does not hold them."""
+    if column is None:
+        return None
+    try:
+        return read_scenes(splits, column)
+    except ConfigurationError as error:
+        if config.scene_column is not None:
+            raise
+        notes.append(f"scenes are not used ({error.found})")
+        return None
 
 
 def _with_ids(split: Dataset, column: str, found: IdColumn | None, name: str) -> Dataset:
@@ -116,16 +165,21 @@ def _default_scene_column(splits: Splits) -> str | None:
     return "scene" if known else None
 
 
-def _find_ids(splits: Splits, config: DataConfig) -> tuple[dict[str, list[str]], str]:
+def _find_ids(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[dict[str, list[str]], str]:
     """Return the ids of every split, and where they come from."""
     column = config.id_column
     if column is None and all("id" in split.column_names for split in splits.values()):
         column = "id"
     if column is not None:
         ids = {name: [str(value) for value in split[column][:]] for name, split in splits.items()}
-        for name, values in ids.items():
-            _refuse_duplicates(values, column, name)
-        return ids, f"column {column!r}"
+        try:
+            for name, values in ids.items():
+                _refuse_duplicates(values, column, name)
+            return ids, f"column {column!r}"
+        except ConfigurationError as error:
+            if config.id_column is not None:
+                raise
+            notes.append(f"column 'id' is not used ({error.found})")
     files = {name: _file_names(split, config.image_column) for name, split in splits.items()}
     if all(None not in names and len(set(names)) == len(names) for names in files.values()):
         return {name: [str(file) for file in names] for name, names in files.items()}, "the files' names"

@@ -8,6 +8,8 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training.setting_fields import check_types, setting
 
 MLRSNET = "mlrsnet"
+AUTO = "auto"
+"""Of a split: the one of the usual name, if there is one that can be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +37,23 @@ class DataConfig:
     labels_column: str | None = setting(
         "labels", "Column of each image's labels: a list of classes, names, numbers, or of one 0 or 1 per label."
     )
-    scene_column: str | None = setting(None, "Column of each image's only class; 'scene' if unset and there.")
+    scene_column: str | None = setting(
+        None, "Column of each image's only class; if unset 'scene', where there is one in order."
+    )
     id_column: str | None = setting(
-        None, "Column of names of the images; if unset 'id', else the files' names, else the rows' numbers."
+        None,
+        "Column of names of the images; if unset 'id', else the files' names, else the rows' numbers, the first that "
+        "names no two images alike.",
     )
     train_split: str = setting("train", "Split to train on.")
     validation_split: str | None = setting(
-        None, "Split that picks the best epoch; if unset 'validation', else images held out from training."
+        AUTO,
+        "Split that picks the best epoch; auto takes 'validation' (or 'val', 'dev') if there is one with labels; none "
+        "holds images out from training.",
     )
-    test_split: str | None = setting(None, "Split to score in the end; if unset 'test', else there is none.")
+    test_split: str | None = setting(
+        AUTO, "Split to score in the end; auto takes 'test' if there is one with labels; none scores none."
+    )
     validation_share: float = setting(0.1, "Share of the training images that is held out if there is no validation.")
     split_seed: int = setting(0, "Draws other held-out images, and other splits of mlrsnet.")
     labels: str = setting(

@@ -12,8 +12,8 @@ from datasets.exceptions import DatasetsError
 
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
-from mlrsnet_hf.training.data_columns import Columns, Splits, read_columns
-from mlrsnet_hf.training.data_config import MLRSNET, DataConfig
+from mlrsnet_hf.training.data_columns import Columns, Splits, holds_labels, read_columns
+from mlrsnet_hf.training.data_config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.training.task import TrainingData
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -40,7 +40,8 @@ def make_training_data(
 ) -> TrainingData:
     """Return the splits of a loaded dataset in the one form that training takes; see `load_training_data`."""
     say = say or _print_once
-    chosen = _choose_splits(loaded, config)
+    # Plain values, whatever format (torch, numpy, a transform) the splits were given.
+    chosen = _choose_splits({name: split.with_format(None) for name, split in loaded.items()}, config, say)
     columns = read_columns(chosen, config)
     splits = dict(columns.splits)
     held_out = 0
@@ -50,14 +51,15 @@ def make_training_data(
     repaired = _count_repaired(chosen)
     for line in _report(splits, columns, held_out, repaired, config):
         say(line)
-    local = config.dataset != MLRSNET and Path(config.dataset).exists()
+    path = Path(config.dataset).expanduser()
+    local = config.dataset != MLRSNET and path.exists()
     return TrainingData(
         splits=splits,
         label_names=columns.labels.names if columns.labels else (),
         scene_names=columns.scenes.names if columns.scenes else (),
         source={
             # A path would tell readers of a published card of this machine.
-            "dataset": Path(config.dataset).absolute().name if local else config.dataset,
+            "dataset": path.absolute().name if local else config.dataset,
             "hub_id": None if local or config.dataset == MLRSNET else config.dataset,
             "protocol": (config.protocol or DEFAULT_PROTOCOL) if config.dataset == MLRSNET else config.protocol,
             "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
@@ -70,7 +72,7 @@ def make_training_data(
 
 
 def _load(config: DataConfig) -> Mapping[str, Dataset]:
-    path = Path(config.dataset)
+    path = Path(config.dataset).expanduser()
     try:
         if config.dataset == MLRSNET:
             return load_dataset(
@@ -85,7 +87,7 @@ def _load(config: DataConfig) -> Mapping[str, Dataset]:
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             saved = load_from_disk(str(path))
             return saved if isinstance(saved, DatasetDict) else {"train": saved}
-        return load_dataset(config.dataset, config.protocol, data_dir=config.data_dir)
+        return load_dataset(str(path) if path.exists() else config.dataset, config.protocol, data_dir=config.data_dir)
     except MLRSNetError:
         raise
     # `datasets` raises these for what it does not find, cannot reach or cannot read.
@@ -96,11 +98,13 @@ def _load(config: DataConfig) -> Mapping[str, Dataset]:
         ) from error
 
 
-def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
+def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig, say: Callable[[str], None]) -> dict[str, Dataset]:
     """Return the splits by their part in training, without a validation or test split that is not there."""
-    validation = config.validation_split or next((name for name in VALIDATION_NAMES if name in loaded), None)
-    test = config.test_split or ("test" if "test" in loaded else None)
-    names = {"train": config.train_split, "validation": validation, "test": test}
+    names = {
+        "train": config.train_split,
+        "validation": _find_split(loaded, config.validation_split, VALIDATION_NAMES, config, say),
+        "test": _find_split(loaded, config.test_split, ("test",), config, say),
+    }
     chosen: dict[str, Dataset] = {}
     for part, name in names.items():
         if name is None:
@@ -112,12 +116,29 @@ def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> dict[st
         if list(names.values()).count(name) > 1:
             raise ConfigurationError(
                 f"split {name!r} is given twice, as {' and '.join(p for p in names if names[p] == name)}",
-                "Scores of images that were trained on or chosen by say nothing: give each part its own.",
+                "Scores of images that were trained on or chosen by say nothing: give each part its own, or none.",
             )
         if not len(loaded[name]):
             raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
         chosen[part] = loaded[name]
     return chosen
+
+
+def _find_split(
+    loaded: Mapping[str, Dataset],
+    asked: str | None,
+    usual: tuple[str, ...],
+    config: DataConfig,
+    say: Callable[[str], None],
+) -> str | None:
+    """Return the name of a split that is asked for, or of one of a usual name that has labels; None is no split."""
+    if asked != AUTO:
+        return asked
+    name = next((name for name in usual if name in loaded and name != config.train_split), None)
+    if name is None or not len(loaded[name]) or holds_labels(loaded[name], config):
+        return name
+    say(f"data: the {name} split has no labels and is left out")
+    return None
 
 
 def _hold_out(splits: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
@@ -150,6 +171,8 @@ def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | Non
     if columns.scenes:
         parts.append(f"{len(columns.scenes.names)} scenes")
     yield f"data: {', '.join(parts)}; ids from {columns.ids_from}"
+    for note in columns.notes:
+        yield f"data: {note}"
     if held_out:
         yield f"data: no validation split, so {held_out:,} training images are held out, drawn by split_seed"
     if "test" not in splits:

@@ -1,7 +1,6 @@
 """timm models with a classifier of a task's outputs, and the weights that they start from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -215,8 +214,11 @@ def _with_input_size(
     if not config.get("fixed_input_size"):
         return model
     if varied:
-        with suppress(TypeError):  # the network knows no varying size
+        try:
             return _built_anew(model, name, {**options, "img_size": size, "dynamic_img_size": True})
+        except TypeError as error:
+            if "img_size'" not in str(error):  # else the network knows no varying size
+                raise
     if size == own:
         return model
     try:

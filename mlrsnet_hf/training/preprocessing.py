@@ -14,7 +14,7 @@ from torch import nn
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training.decoding import Pixels, decode_pixels
 from mlrsnet_hf.training.inputs.batch import Batch
-from mlrsnet_hf.training.models import timm_settings
+from mlrsnet_hf.training.timm_settings import timm_settings
 
 _SERIAL_VALUES = 2**15 - 1
 """On a CPU, so many values at a time stay in the cache from pass to pass. For more, torch would wake its threads: for
@@ -136,7 +136,7 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
     itself, each weighted with a row of period three: plain arithmetic on long rows, the same on every device.
     """
-    count, _, width, _ = pixels.shape
+    width = pixels.shape[2]
     mean, std = _statistics(preprocessing, pixels.device)
     weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None]))
     offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None]
@@ -147,17 +147,17 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     at_once, high = _strip_size(output)
     padded = torch.zeros((at_once, high * width * 3 + 2 * _REACH), device=pixels.device)
     shifted = [strip.unflatten(1, (high, width * 3)) for strip in padded.unfold(1, high * width * 3, 1).unbind(1)]
-    for images in (slice(start, start + at_once) for start in range(0, count, at_once)):
-        row_offset = offset[images].repeat(1, 1, width)
-        row_weights = weights[images].repeat(1, 1, width).split(1, dim=1)
-        for source, place in zip(rows[images].split(high, 1), output[images].split(high, 1), strict=True):
+    parts = (rows, output, offset.repeat(1, 1, width), weights.repeat(1, 1, width))
+    for source, place, row_offset, row_weights in zip(*(part.split(at_once) for part in parts), strict=True):
+        first, *others = row_weights.split(1, dim=1)
+        for strip, target in zip(source.split(high, 1), place.split(high, 1), strict=True):
             # The last strip may be lower than the others.
-            values = shifted if place.shape[1] == high else [strip[:, : place.shape[1]] for strip in shifted]
-            values[_REACH].copy_(source)
-            torch.addcmul(row_offset, values[0], row_weights[0], out=place)
-            for value, weight in zip(values[1:], row_weights[1:], strict=True):
-                place.addcmul_(value, weight)
-            place.clamp_(lowest, highest)
+            values = shifted if target.shape[1] == high else [value[:, : target.shape[1]] for value in shifted]
+            values[_REACH].copy_(strip)
+            torch.addcmul(row_offset, values[0], first, out=target)
+            for value, weight in zip(values[1:], others, strict=True):
+                target.addcmul_(value, weight)
+            target.clamp_(lowest, highest)
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 

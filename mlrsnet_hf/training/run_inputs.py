@@ -5,9 +5,11 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from mlrsnet_hf.cores import local_processes
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.device import explain_memory
 from mlrsnet_hf.training.evaluators import evaluation_loader
 from mlrsnet_hf.training.inputs import Loader, ShuffledBatches, SplitImages, make_loader
 from mlrsnet_hf.training.preprocessing import Preprocessing
@@ -55,11 +57,12 @@ def make_inputs(
         preprocessing: The model's.
         train_size: Side in pixels of the squares that training sees.
         accelerator: Knows the processes.
-        cache_folder: Of decoded images, if they are kept on the disk.
+        cache_folder: Of decoded images, if they are kept on the disk and `config.cache_dir` names no other.
 
     Raises:
         ConfigurationError: A split is missing or empty, or the processes cannot share the batch.
         ImageError: An image cannot be read.
+        OutOfMemoryError: The decoded images do not fit.
     """
     _refuse_missing_splits(data)
     augment = Augmentation(train_size, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
@@ -71,8 +74,10 @@ def make_inputs(
         for name in ("validation", "test")
         if name in data.splits
     }
-    for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
-        images.cache(config.cache, config.cache_megabytes, cache_folder, accelerator.is_main_process)
+    folder = config.cache_dir or cache_folder
+    with explain_memory("decoding the images", "Lower cache_megabytes, or give --cache disk or off."):
+        for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
+            images.cache(_cache_mode(config), config.cache_megabytes, folder, accelerator.is_main_process)
     batches = ShuffledBatches(
         len(training),
         config.batch_size,
@@ -91,6 +96,14 @@ def make_inputs(
         images={name: len(split) for name, split in data.splits.items()},
         ids=training.ids,
     )
+
+
+def _cache_mode(config: TrainingConfig) -> str:
+    """Return where the decoded images are kept: in memory once, not once for each process of the machine.
+
+    All processes map the one file, and the system keeps it in memory as far as it has room.
+    """
+    return "disk" if config.cache == "memory" and local_processes() > 1 else config.cache
 
 
 def _refuse_missing_splits(data: TrainingData) -> None:

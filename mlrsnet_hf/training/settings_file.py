@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.data_config import DataConfig
 
@@ -78,14 +79,16 @@ def write_settings(
         config: Settings of the run.
         data_config: Of its data; None if the data came from elsewhere than `load_training_data`.
         recipe: What the configuration was derived from.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
     """
     parts = ["# Every setting of this run; give the file back as --config.", _dump({"recipe": recipe})]
     parts += [_sections(config, config.to_dict())]
     if data_config is not None:
         parts += [_sections(data_config, data_config.to_dict())]
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("\n".join(parts), encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(parts), encoding="utf-8")
 
 
 def _sections(config: TrainingConfig | DataConfig, values: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from torchvision.transforms import v2
 
 from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
+from mlrsnet_hf.training.device import keep_freed_memory
 from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader, read_batches
 from mlrsnet_hf.training.preprocessing import Preprocessing, model_input
 from mlrsnet_hf.training.task import Task
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    keep_freed_memory()  # as the trainer does; it serves both sides
     split, source = load_images()
     size = options.batch_size
     sides = {

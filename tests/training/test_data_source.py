@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image as PillowImage
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.training.data_config import DataConfig
 from mlrsnet_hf.training.data_source import load_training_data, make_training_data
+from mlrsnet_hf.training.settings import parse_settings
 from mlrsnet_hf.training.task import TrainingData
 
 LABELS = ListFeature(ClassLabel(names=["sand", "sea", "trees"]))
@@ -110,10 +112,80 @@ def test_ids_where_there_are_none(paths: list, ids: list[str], said: str) -> Non
     assert lines[0].endswith(f"ids from {said}")
 
 
-def test_ids_that_occur_twice_are_an_error() -> None:
+def test_ids_that_occur_twice_are_an_error_only_where_they_are_asked_for() -> None:
     train = Dataset.from_dict(rows("a", 3) | {"id": ["x", "y", "x"]}, features=FEATURES)
-    with pytest.raises(ConfigurationError, match=r"train split has the id 'x' \(column 'id'\) in the rows 0 and 2"):
-        training_data({"train": train, "validation": split("b", 3)})
+    splits = {"train": train, "validation": split("b", 3)}
+    found = r"train split has the id 'x' \(column 'id'\) in the rows 0 and 2"
+    with pytest.raises(ConfigurationError, match=found):
+        training_data(splits, id_column="id")
+    data, said = training_data(splits)
+    assert data.splits["train"]["id"][:] == ["a_0.png", "a_1.png", "a_2.png"]
+    assert re.search(f"column 'id' is not used .the {found}", "\n".join(said))
+
+
+UNKNOWN = {
+    "null": (LABELS, [None, None, None]),
+    "class -1": (LABELS, [[-1], [-1], [-1]]),
+    "empty": (LABELS, [[], [], []]),
+    "names": (ListFeature(Value("string")), [None, None, None]),
+}
+
+
+@pytest.mark.parametrize("form", UNKNOWN)
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_split_without_labels_is_left_out(part: str, form: str) -> None:
+    feature, values = UNKNOWN[form]
+    features = Features(FEATURES | {"labels": feature})
+    unlabelled = Dataset.from_dict(rows("c", 3) | {"labels": values}, features=features)
+    data, said = training_data({"train": split("a", 20), part: unlabelled})
+    assert {name: len(images) for name, images in data.splits.items()} == {"train": 18, "validation": 2}
+    assert f"data: the {part} split has no labels and is left out" in said
+
+
+def test_a_split_without_the_column_of_labels_is_left_out() -> None:
+    splits = {"train": split("a", 20), "validation": split("b", 3), "test": split("c", 3, without=("labels",))}
+    data, _ = training_data(splits)
+    assert set(data.splits) == {"train", "validation"}
+    with pytest.raises(ConfigurationError, match="test split has no column 'labels'"):
+        training_data(splits, test_split="test")
+
+
+def test_splits_that_are_there_can_be_left_out() -> None:
+    splits = {"train": split("a", 20), "validation": split("b", 3), "test": split("c", 3)}
+    data, _ = training_data(splits, test_split=None, validation_split=None)
+    assert {name: len(images) for name, images in data.splits.items()} == {"train": 18, "validation": 2}
+    settings = parse_settings(["--test-split", "none", "--validation-split", "none"])
+    assert settings.data == DataConfig(test_split=None, validation_split=None)
+
+
+def test_rows_without_labels_are_left_out_and_counted() -> None:
+    train = Dataset.from_dict(rows("a", 4) | {"labels": [[0], None, [], [2]]}, features=FEATURES)
+    data, said = training_data({"train": train, "validation": split("b", 3)})
+    assert data.splits["train"]["id"][:] == ["a0", "a2", "a3"]
+    assert levels(data.splits["train"]) == [0, 2, 3]
+    assert any(line.startswith("data: 1 rows of the train split have no value in column 'labels'") for line in said)
+    nothing = Dataset.from_dict(rows("a", 2) | {"labels": [None, None]}, features=FEATURES)
+    with pytest.raises(ConfigurationError, match="the train split has no labels: column 'labels' is empty"):
+        training_data({"train": nothing})
+
+
+def test_scenes_that_nobody_asked_for_need_not_be_in_order() -> None:
+    train = Dataset.from_dict(rows("a", 3) | {"scene": ["beach", None, "forest"]}, features=FEATURES)
+    splits = {"train": train, "validation": split("b", 3)}
+    data, said = training_data(splits)
+    assert data.scene_names == ()
+    assert "data: scenes are not used (split train, row 1: column 'scene' has no value)" in said
+    with pytest.raises(ConfigurationError, match="row 1: column 'scene' has no value"):
+        training_data(splits, scene_column="scene")
+
+
+def test_the_format_of_a_dataset_does_not_matter() -> None:
+    numbers = Features(FEATURES | {"labels": ListFeature(Value("int64"))})
+    train = Dataset.from_dict(rows("a", 20), features=numbers)
+    plain, _ = training_data({"train": train})
+    data, _ = training_data({"train": train.with_format("torch")})
+    assert data.label_names == ("0", "1", "2")
+    assert data.source["fingerprint"] == plain.source["fingerprint"]
 
 
 def test_ids_in_two_splits_are_pointed_out() -> None:
@@ -200,9 +272,11 @@ def test_local_folders(tmp_path: Path, save: Callable[[Path], None]) -> None:
     assert str(tmp_path) not in str(data.source)
 
 
-def test_one_parquet_file(tmp_path: Path) -> None:
+def test_one_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split("a", 4).to_parquet(tmp_path / "scenes.parquet")
-    data = load_training_data(DataConfig(dataset=str(tmp_path / "scenes.parquet")), lambda line: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    data = load_training_data(DataConfig(dataset="~/scenes.parquet"), lambda line: None)
+    assert (data.source["dataset"], data.source["hub_id"]) == ("scenes.parquet", None)
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 3, "validation": 1}
 
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError
+from mlrsnet_hf.training import models
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.models import build_model, make_model, require_known_model, training_size
 from mlrsnet_hf.training.preprocessing import model_preprocessing
@@ -172,6 +173,15 @@ def test_a_model_of_one_image_size_only(capsys: pytest.CaptureFixture) -> None:
 )
 def test_training_sees_smaller_squares(image_size: int, scale: float, side: int) -> None:
     assert training_size(build_model("test_resnet", 5, "random"), image_size, scale) == side
+
+
+def test_a_fault_of_a_network_that_varies_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("a layer got None")
+
+    monkeypatch.setattr(models, "_built_anew", broken)
+    with pytest.raises(TypeError, match="a layer got None"):
+        build_model("test_vit", 5, "random", varied=True)
 
 
 @pytest.mark.parametrize(("name", "side"), [("test_vit", 50), ("inception_v3", 64)])

@@ -6,9 +6,11 @@ import timm
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.training import TrainingConfig
-from mlrsnet_hf.training.models import require_known_model
+from mlrsnet_hf.training.models import make_model, require_known_model
 from mlrsnet_hf.training.paper_networks import PAPER_NETWORKS, paper_name
 from mlrsnet_hf.training.recipes import RECIPES, demo, find_recipe, linear_probe, modern, paper
+from mlrsnet_hf.training.settings import parse_settings
+from mlrsnet_hf.training.task import Task
 
 
 def test_the_papers_settings(shared: Path) -> None:
@@ -51,11 +53,14 @@ def test_another_network_with_the_papers_settings() -> None:
 
 
 def test_modern_is_the_default() -> None:
-    assert modern() == TrainingConfig()
+    assert parse_settings([]).training == modern() == TrainingConfig()
 
 
 def test_linear_probe_trains_the_classifier_alone() -> None:
-    assert linear_probe().freeze_backbone
+    config = linear_probe(model="test_resnet", weights="random")
+    model = make_model(config, Task(kind="labels", label_names=("sand", "sea")))
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert trained == ["fc.weight", "fc.bias"]
 
 
 def test_the_demo_does_not_follow_modern() -> None:

@@ -126,6 +126,11 @@ def test_a_wrong_file_is_refused_by_name(yaml_file: WriteFile, text: str, messag
     assert "\n" not in str(caught.value)
 
 
+def test_settings_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"settings\.yaml: cannot be written"):
+        write_settings(tmp_path / "missing" / "settings.yaml", TrainingConfig())
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.yaml cannot be read: No such file"):
         parse_settings(["--config", str(tmp_path / "gone.yaml")])

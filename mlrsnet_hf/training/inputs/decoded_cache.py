@@ -1,11 +1,12 @@
 """Decoded images of a split, in memory or in a file that the processes of a machine share."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock
@@ -20,6 +21,7 @@ from mlrsnet_hf.training.inputs.image_files import ImageFiles
 Read = Callable[[int], Pixels]
 
 _FORMAT = 1
+"""Of the files; whoever changes what the same transform makes of the same image raises it too."""
 _PIXELS, _SIZES = "pixels.bin", "sizes.npy"
 _SAMPLE = 16
 """So many images, spread over the split, tell how much all of them will take."""
@@ -99,7 +101,7 @@ def decode_to_disk(
     except OSError as error:
         raise ConfigurationError(
             f"{target}: decoded images cannot be kept here ({error.strerror or error})",
-            "Choose another folder, or cache='memory' or 'off'.",
+            "Choose another cache_dir, or give --cache off.",
         ) from error
 
 
@@ -125,7 +127,7 @@ def _open_whole(target: Path) -> DecodedFile | None:
         return DecodedFile(target)
     except FileNotFoundError:
         shutil.rmtree(target, ignore_errors=True)
-    except ValueError:
+    except (ValueError, EOFError):  # numpy raises the latter for an empty file
         shutil.rmtree(target)
     return None
 
@@ -139,8 +141,17 @@ def _write(target: Path, read: Read, rows: int, megabytes: int, progress: bool) 
             for image in _decoded(read, rows, progress):
                 sizes.append(image.shape[:2])
                 file.write(np.ascontiguousarray(image).data)
-        np.save(partial / _SIZES, np.array(sizes, np.int64))
+            _sync(file)
+        with (partial / _SIZES).open("wb") as file:
+            np.save(file, np.array(sizes, np.int64))
+            _sync(file)
     return DecodedFile(target)
+
+
+def _sync(file: BinaryIO) -> None:
+    """Wait until the disk holds the file, lest a power cut leave a folder of the final name without its bytes."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _fit(read: Read, rows: int, megabytes: int, progress: bool) -> bool:

@@ -27,6 +27,7 @@ class ImageFiles:
         self.split = split.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))
         self._chunks = self.split.data.column("image").chunks
         self._starts = np.cumsum([0] + [len(chunk) for chunk in self._chunks])[:-1]
+        # What `select` and `shuffle` set; there is no public way to it (datasets 3.6 to 4).
         indices = self.split._indices
         self._places = None if indices is None else indices.column(0).to_numpy()
 

@@ -1,6 +1,5 @@
 """Batches read ahead of the training step, by threads of this process or by processes beside it."""
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -8,9 +7,10 @@ from itertools import islice
 from typing import Any
 
 import torch
+from accelerate.state import PartialState, is_initialized
 from torch.utils.data import DataLoader
 
-from mlrsnet_hf.cores import available_cores
+from mlrsnet_hf.cores import available_cores, local_processes
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.training.inputs.batch import Batch
 from mlrsnet_hf.training.inputs.batches import Draw, ShuffledBatches
@@ -35,8 +35,7 @@ class ThreadedLoader:
         dataset: The images.
         batches: Lists of draws, one per batch.
         threads: Number of threads.
-        ahead: Batches that are made before they are asked for. With 0 the threads rest while the caller computes,
-            which is best where both need the same cores.
+        ahead: Batches, at least 1, that are made before they are asked for.
         pin: Put the batches where a GPU can copy them from.
     """
 
@@ -54,10 +53,7 @@ class ThreadedLoader:
     def __iter__(self) -> Iterator[Batch]:
         pool, builders = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(_BUILDERS)
         try:
-            if self.ahead:
-                yield from self._read_ahead(pool, builders)
-            else:
-                yield from (self._build(draws, pool) for draws in self.batches)
+            yield from self._read_ahead(pool, builders)
         finally:
             builders.shutdown(wait=False, cancel_futures=True)
             pool.shutdown(wait=False, cancel_futures=True)
@@ -90,12 +86,14 @@ def make_loader(images: SplitImages, batches: Batches, workers: int) -> Loader:
     Args:
         images: The split.
         batches: Lists of draws, one per batch; iterated anew for each epoch.
-        workers: Processes that read. With 0, threads of this process do it, which is usually faster: ahead of the
-            training step where a GPU takes it, and between the steps where the step needs the cores itself.
+        workers: Processes that read. With 0, threads of this process do it, which is usually faster: several batches
+            ahead of a step that a GPU takes, one ahead where the step needs the cores itself.
     """
-    gpu = torch.cuda.is_available()
+    device = _device()
+    gpu = device.type == "cuda"
     if workers == 0:
-        return ThreadedLoader(images, batches, threads=_threads(), ahead=_AHEAD if gpu else 1, pin=gpu)
+        ahead = 1 if device.type == "cpu" else _AHEAD
+        return ThreadedLoader(images, batches, threads=_threads(), ahead=ahead, pin=gpu)
     return DataLoader(
         images,
         batch_sampler=batches,
@@ -118,11 +116,16 @@ def read_batches(loader: Loader) -> Iterator[Batch]:
         yield batch
 
 
+def _device() -> torch.device:
+    """Return where the batches go: the device that Accelerate has chosen for the run, if there is one."""
+    if is_initialized():
+        return PartialState().device
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _threads() -> int:
     """Return this process's share of the machine's cores."""
-    # Set by torchrun and accelerate: how many of their processes this machine runs.
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(_MOST_THREADS, available_cores() // processes))
+    return max(1, min(_MOST_THREADS, available_cores() // local_processes()))
 
 
 def _shares(draws: list[Draw], size: int = 4) -> Iterable[list[Draw]]:

@@ -118,7 +118,7 @@ class SplitImages(TorchDataset):
 
         Args:
             mode: `off`; `memory`, of this process and the workers forked from it; or `disk`, in a file that all
-                processes of the machine share and that serves later runs too.
+                processes of the machine share, as do later runs with the same folder.
             megabytes: The images are kept only if they take at most this.
             folder: Of the files; needed for `disk`.
             progress: Show a bar, and say if the images do not fit.

@@ -84,7 +84,7 @@ def test_changed_order_or_file_is_noticed(tmp_path: Path, data: DatasetDict, pic
     assert np.array_equal(images[(0, 0)].pixels, np.asarray(picture([1, 2], seed=2, size=(40, 40))))
 
 
-@pytest.mark.parametrize("damage", ["cut", "no sizes", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "no sizes", "empty sizes", "empty"])
 def test_a_damaged_file_is_made_anew(damage: str, data: DatasetDict, tmp_path: Path) -> None:
     images = SplitImages(data["test"], TASK, StoredTransform(64))
     images.cache("disk", 10, tmp_path)
@@ -93,6 +93,8 @@ def test_a_damaged_file_is_made_anew(damage: str, data: DatasetDict, tmp_path: P
     pixels = folder / "pixels.bin"
     if damage == "no sizes":
         (folder / "sizes.npy").unlink()
+    elif damage == "empty sizes":
+        (folder / "sizes.npy").write_bytes(b"")
     else:
         pixels.write_bytes(pixels.read_bytes()[:-1] if damage == "cut" else b"")
     again = SplitImages(data["test"], TASK, StoredTransform(64))

@@ -22,7 +22,7 @@ def test_batches_do_not_depend_on_workers_processes_or_parts(
         assert hashes([epoch_batches(images, share) for share in shares], accumulation) == expected
 
 
-@pytest.mark.parametrize(("threads", "ahead"), [(1, 0), (3, 0), (3, 1), (2, 9)])
+@pytest.mark.parametrize(("threads", "ahead"), [(1, 1), (3, 1), (3, 2), (2, 9)])
 def test_batches_do_not_depend_on_threads(
     data: DatasetDict, threads: int, ahead: int, make_images: Callable, epoch_batches: Callable, hashes: Callable
 ) -> None:
