@@ -51,7 +51,7 @@ def test_what_another_push_left_is_removed_and_nothing_else(hub_in_process: Hub,
     api = HfApi()
     for name in ("data/pier-a-00000.parquet", "notes.md"):
         api.upload_file(path_or_fileobj=b"1", path_in_repo=name, repo_id="jane/mlrsnet", repo_type="dataset")
-    publish(prepared, "jane/mlrsnet")
+    assert "removed 1 of an earlier push" in publish(prepared, "jane/mlrsnet").summary()
     files = hub_in_process.commits("datasets/jane/mlrsnet")[-1]["files"]
     assert "notes.md" in files
     assert "data/pier-a-00000.parquet" not in files
@@ -64,12 +64,61 @@ def test_embeddings_become_a_dataset(hub_in_process: Hub, embeddings: Path) -> N
     assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
 
 
-def test_a_hub_that_describes_no_repositories(hub_in_process: Hub, light_run: Path) -> None:
-    hub_in_process.fail({"method": "GET", "path": "^/api/models/", "status": 404, "times": 1000})
-    publish(light_run, "jane/scenes")
+LOOK = {"method": "GET", "path": "^/api/(models|datasets|spaces)/", "times": 1000}
+CHECK = {"method": "POST", "path": "/validate-yaml", "times": 1000}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404, "body": {"detail": "Not Found"}},
+        {"status": 405},
+        {"status": 501},
+        {"status": 503},
+        {"status": 200, "body": {"sha": "0" * 40}},
+        {"status": 200, "body": []},
+    ],
+    ids=["404", "405", "501", "503", "half an answer", "another answer"],
+)
+def test_a_hub_that_only_takes_commits(hub_in_process: Hub, light_run: Path, answer: dict) -> None:
+    """It describes no repository and checks no card: pushed, pushed again as it is, and changed."""
+    hub_in_process.fail({**LOOK, **answer}, {**CHECK, **answer})
+    assert publish(light_run, "jane/scenes", private=True).changed
+    again = publish(light_run, "jane/scenes", private=True)
+    assert (again.changed, again.commit) == (False, None)
+    assert "does not say whether it is private" in again.summary()
     (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
-    publish(light_run, "jane/scenes")
+    assert publish(light_run, "jane/scenes").changed
     assert len(hub_in_process.commits("models/jane/scenes")) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/jane/scenes"), ("POST", "/validate-yaml"), ("POST", "/branch/"), ("POST", "/create"), ("GET", "/coll")],
+)
+def test_a_hub_that_is_busy_for_a_moment(hub_in_process: Hub, light_run: Path, method: str, path: str) -> None:
+    """The client repeats none of these requests; the repository and its branch are there."""
+    options = {"revision": "v2", "collection": "jane/scenes-0123456789abcdef01234567"}
+    publish(light_run, "jane/scenes", **options)
+    hub_in_process.fail({"method": method, "path": path, "status": 503})
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    assert publish(light_run, "jane/scenes", **options).changed
+    assert len(hub_in_process.commits("models/jane/scenes", "v2")) == 2
+
+
+def test_a_name_that_is_taken_on_a_hub_that_gives_no_reasons(hub_in_process: Hub, light_run: Path) -> None:
+    found = {"status": 404, "body": {"detail": "Not Found"}, "times": 1000}
+    hub_in_process.fail(
+        {"method": "POST", "path": "/create", "status": 409}, {**LOOK, **found}, {**LOOK, **found, "method": "POST"}
+    )
+    with pytest.raises(HubError, match="taken by something other than a model repository"):
+        publish(light_run, "jane/scenes")
+
+
+def test_a_token_for_one_repository_alone(hub_in_process: Hub, light_run: Path) -> None:
+    publish(light_run, "jane/scenes")
+    hub_in_process.fail({"method": "POST", "path": "/create", "status": 403})
+    assert not publish(light_run, "jane/scenes").changed
 
 
 def test_large_files_go_in_parts(hub_in_process: Hub, light_run: Path) -> None:
