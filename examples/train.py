@@ -22,9 +22,9 @@ def main() -> None:
         settings = parse_settings(description="Fine-tune a timm model on images with lists of labels.")
         target = settings.publish.push_to_hub
         if target is not None and PartialState().is_main_process:
-            from mlrsnet_hf.publishing.publish import check_publish_run
+            from mlrsnet_hf.publishing.hub import check_can_publish
 
-            check_publish_run(target, **settings.publish.options())
+            check_can_publish(target, settings.publish.dataset_id)
 
         data = load_training_data(settings.data)
         train(settings.training, data, recipe=settings.recipe, data_config=settings.data)

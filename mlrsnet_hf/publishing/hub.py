@@ -124,19 +124,24 @@ def push(
     )
 
 
-def check_can_publish(repo_id: str) -> str:
+def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str:
     """Ask the Hub who holds the token, before hours are spent on something to publish; write nothing.
 
     Whether a fine-grained token may write to the very repository shows only when it does.
+
+    Args:
+        repo_id: Will be written.
+        dataset_id: Will be named in the card.
 
     Returns:
         The user's name.
 
     Raises:
-        ConfigurationError: `repo_id` is not USER/NAME.
+        ConfigurationError: One of them is not USER/NAME.
         HubError: There is no token, the Hub does not know it, it may only read, or it belongs to somebody else.
     """
-    check_repo_id(repo_id)
+    for name in filter(None, (repo_id, dataset_id)):
+        check_repo_id(name)
     if get_token() is None:
         raise not_logged_in()
     with hub_errors(f"repository {repo_id}"):

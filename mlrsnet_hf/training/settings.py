@@ -46,7 +46,9 @@ class PublishConfig:
 
     push_to_hub: str | None = setting(None, "Repository on the Hub, USER/NAME, that receives the model.", "Publishing")
     private: bool = setting(False, "The repository is made a private one.")
-    revision: str | None = setting(None, "Its branch that is written, made from main if it is not there; main if unset.")
+    revision: str | None = setting(
+        None, "Its branch that is written, made from main if it is not there; main if unset."
+    )
     collection: str | None = setting(None, "Slug of a collection on the Hub that the repository joins.")
     dataset_id: str | None = setting(None, "Repository of the data on the Hub, for the card and the listed results.")
     license: str | None = setting(None, "Licence of the weights, by the Hub's name, where timm does not know it.")
@@ -60,7 +62,8 @@ class PublishConfig:
 
     def options(self) -> dict[str, Any]:
         """Return everything but the repository, as `mlrsnet_hf.publishing.publish.publish_run` takes it."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[1:]}
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[1:]}
+        return options | {"licence": options.pop("license")}
 
 
 @dataclass(frozen=True, kw_only=True)

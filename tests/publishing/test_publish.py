@@ -12,6 +12,7 @@ from mlrsnet_hf import metric_path
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import HubError
 from mlrsnet_hf.publishing.publish import Built, publish, publish_run
+from mlrsnet_hf.training.settings import parse_settings
 
 Hub = Any
 
@@ -55,13 +56,6 @@ def test_what_another_push_left_is_removed_and_nothing_else(hub_in_process: Hub,
     files = hub_in_process.commits("datasets/jane/mlrsnet")[-1]["files"]
     assert "notes.md" in files
     assert "data/pier-a-00000.parquet" not in files
-
-
-def test_embeddings_become_a_dataset(hub_in_process: Hub, embeddings: Path) -> None:
-    (embeddings / ".embeddings.lock").write_text("")
-    publish(embeddings, "earthlab/embeddings")
-    (commit,) = hub_in_process.commits("datasets/earthlab/embeddings")
-    assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
 
 
 LOOK = {"method": "GET", "path": "^/api/(models|datasets|spaces)/", "times": 1000}
@@ -178,12 +172,25 @@ def test_a_dry_run_leaves_a_folder_and_asks_nobody(hub_in_process: Hub, light_ru
     }
 
 
-def test_no_place_of_this_machine_is_published(light_run: Path) -> None:
+def test_no_place_of_this_machine_is_published(light_run: Path, results: dict[str, Any]) -> None:
+    """Paths are cut, and nothing that only looks like a part of one."""
+    results["config"] |= {"output_dir": "/water/jane/0123", "weights": "local-dir:/water/jane/weights"}
+    results["data"]["label_names"][0] = "land/water/jane"
+    results["data"]["fingerprint"] = "s3:/water/jane/0123"
+    (light_run / "results.json").write_text(json.dumps(results))
+    settings = "# Of the run\noutput_dir: /water/jane/0123\ndata_dir: ~/jane/data\nweights: ../jane/w.pth\nseed: 7\n"
+    (light_run / "settings.yaml").write_text(settings)
     built = publish(light_run, "jane/scenes", dry_run=True)
     assert isinstance(built, Built)
-    texts = [path.read_text() for path in built.repository.files.values() if path.suffix in (".json", ".yaml", ".md")]
-    assert not any("/home/jane" in text for text in texts)
-    assert json.loads((built.repository.folder / "results.json").read_text())["config"]["output_dir"] == "train"
+    folder = built.repository.folder
+    public = json.loads((folder / "results.json").read_text())
+    assert (public["config"]["output_dir"], public["config"]["weights"]) == ("0123", "local-dir:weights")
+    assert public["data"]["label_names"] == results["data"]["label_names"]
+    assert public["data"]["fingerprint"] == "s3:/water/jane/0123"
+    assert public["scores"] == results["scores"]
+    text = (folder / "settings.yaml").read_text()
+    assert text == '# Of the run\noutput_dir: "0123"\ndata_dir: "data"\nweights: "w.pth"\nseed: 7\n'
+    assert parse_settings(["--config", str(folder / "settings.yaml")]).training.output_dir == Path("0123")
 
 
 @pytest.mark.parametrize("name", ["scenes", "jane/a b", "jane/a/b", "jane/--", ""])
