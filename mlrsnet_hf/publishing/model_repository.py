@@ -13,7 +13,6 @@ from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.private_paths import public_results, public_settings
 from mlrsnet_hf.publishing.repository import CARD, EVAL_RESULTS, Repository, files_of, place
 from mlrsnet_hf.publishing.run_results import RunResults, metric_title, read_results
-from mlrsnet_hf.training.settings_file import read_settings_file
 
 RESULTS = "results.json"
 MODEL = "model"
@@ -51,6 +50,8 @@ def build_model(
     if dataset_id:
         check_repo_id(dataset_id)
     require_extra("train")
+    from mlrsnet_hf.training.settings_file import read_settings_file  # brings torch
+
     results = read_results(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
         place(source, folder / name)

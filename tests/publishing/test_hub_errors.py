@@ -8,6 +8,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
+from mlrsnet_hf import metric_path
 from mlrsnet_hf.publishing.hub import check_can_publish
 from mlrsnet_hf.publishing.hub_errors import HubError, hub_errors
 from mlrsnet_hf.publishing.publish import publish
@@ -118,9 +119,9 @@ def test_a_token_that_the_server_repeats_is_not_repeated(hub_in_process: Hub, li
 
 
 @pytest.mark.parametrize("fault", [None, {**COMMIT, "status": 403}])
-def test_the_command_never_shows_the_token(hub: Hub, embeddings: Path, fault: dict | None) -> None:
+def test_the_command_never_shows_the_token(hub: Hub, fault: dict | None) -> None:
     hub.fail(*([fault] if fault else []))
-    run = hub.publish(embeddings, "jane/embeddings", debug=True)
+    run = hub.publish(metric_path("anmrr"), "jane/anmrr", debug=True)
     assert run.returncode == (2 if fault else 0), run.stderr
     assert "Traceback" not in run.stderr
     assert "curl" in run.stderr, "the client tells every request"

@@ -137,7 +137,9 @@ def test_drawn_images_are_not_the_release(render: Render, results: dict[str, Any
     results["data"]["synthetic"] = True
     card = render()
     assert "The images are drawn" in card
-    assert "MLRSNet" not in card
+    assert "The data is synthetic scenes, protocol" in card
+    assert "qi2020mlrsnet" not in card
+    assert "name: synthetic scenes" in card
     assert "Beside the paper" not in card
 
 
