@@ -5,7 +5,7 @@ from pathlib import Path
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, write_embeddings_card
 from mlrsnet_hf.publishing.prepare import MANIFEST
 from mlrsnet_hf.publishing.repository import CARD, Repository, files_of, place
-from mlrsnet_hf.retrieval.embedding_files import DATA
+from mlrsnet_hf.retrieval.embedding_files import DATA, open_embeddings
 
 EMBEDDINGS = "embeddings.json"
 
@@ -42,6 +42,7 @@ def build_embeddings(path: Path, folder: Path, repo_id: str) -> Repository:
     Raises:
         ConfigurationError: The embeddings, or the results of retrieval beside them, cannot be read.
     """
+    open_embeddings(path)  # an error names this folder, not the other
     for name, source in files_of(path).items():
         place(source, folder / name)
     (folder / CARD).unlink()
