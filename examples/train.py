@@ -21,10 +21,10 @@ def main() -> None:
     with exit_on_error():
         settings = parse_settings(description="Fine-tune a timm model on images with lists of labels.")
         target = settings.publish.push_to_hub
-        if target is not None:
+        if target is not None and PartialState().is_main_process:
             from mlrsnet_hf.publishing.hub import check_can_publish
 
-            check_can_publish(target)
+            check_can_publish(target, settings.publish.dataset_id)
 
         data = load_training_data(settings.data)
         train(settings.training, data, recipe=settings.recipe, data_config=settings.data)
@@ -32,7 +32,7 @@ def main() -> None:
         if target is not None and PartialState().is_main_process:
             from mlrsnet_hf.publishing.publish import publish_run
 
-            print(publish_run(settings.training.output_dir, target, private=settings.publish.private).summary())
+            print(publish_run(settings.training.output_dir, target, **settings.publish.options()).summary())
 
 
 if __name__ == "__main__":

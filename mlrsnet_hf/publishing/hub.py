@@ -6,14 +6,13 @@ of files that are all there. Its `upload_folder` splits a large folder into seve
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
-    HfApi,
     constants,
     get_token,
 )
@@ -27,6 +26,7 @@ from huggingface_hub.utils import (
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.publishing.hub_client import Described, HubClient, gives_no_answer, is_plain, status_of, unanswered
 from mlrsnet_hf.publishing.hub_errors import HubError, hub_errors, not_logged_in
 from mlrsnet_hf.publishing.repository import Repository
 
@@ -39,20 +39,27 @@ class Pushed:
 
     url: str
     """The repository's page."""
-    commit: str
-    """Hash of the commit that it now stands at."""
+    commit: str | None
+    """Hash of the commit that it now stands at; None if nothing was sent to a Hub that does not tell it."""
     changed: bool
     """Whether a commit was made; false if the Hub had all files as they are."""
     files: int
     """Number of files that the repository holds from here."""
     file_bytes: int
+    removed: int = 0
+    """Number of files that an earlier push had left there."""
+    privacy_unknown: bool = False
+    """Whether a private repository was wanted, one was there, and the Hub does not say whether it is private."""
 
     def summary(self) -> str:
         """Return what was done, for the terminal."""
         files = f"{self.files:,} files, {self.file_bytes / 1e6:,.1f} MB"
-        if not self.changed:
-            return f"nothing has changed ({files}): {self.url} at {self.commit}"
-        return f"published {files}: {self.url} at {self.commit}"
+        removed = f", removed {self.removed:,} of an earlier push" if self.removed else ""
+        done = f"published {files}{removed}" if self.changed else f"nothing has changed ({files})"
+        lines = [f"{done}: {self.url}{f' at {self.commit}' if self.commit else ''}"]
+        if self.privacy_unknown:
+            lines.append("the repository was there, and the Hub does not say whether it is private: look at its page")
+        return "\n".join(lines)
 
 
 def push(
@@ -82,53 +89,63 @@ def push(
     check_repo_id(repo_id)
     if get_token() is None:
         raise not_logged_in()
-    api = _client()
+    api = HubClient()
     target = f"{repository.repo_type} repository {repo_id}"
     with _bars_on_a_terminal(), hub_errors(target):
         if collection:
             with hub_errors(f"collection {collection}"):
-                api.get_collection(collection)
-        _require_repository(api, repository, repo_id, private)
-        if revision and revision != constants.DEFAULT_REVISION and not revision.startswith("refs/"):
-            api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
-        there = _look(api, repo_id, repository.repo_type, revision)
-        stale = _stale(repository, there.paths if there else ())
-        commit = api.create_commit(
-            repo_id,
-            [*_additions(repository), *(CommitOperationDelete(path) for path in stale)],
-            commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
-            repo_type=repository.repo_type,
-            revision=revision,
-        )
+                _require_collection(api, collection)
+        is_new = _create(api, repository, repo_id, private)
+        with _known_name(repository, repo_id, is_new):
+            if revision and revision != constants.DEFAULT_REVISION and not revision.startswith("refs/"):
+                with unanswered():
+                    api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
+            there = api.repo_info(repo_id, repo_type=repository.repo_type, revision=revision)
+            _refuse_public(there, target, private)
+            stale = _stale(repository, there.paths)
+            commit = api.create_commit(
+                repo_id,
+                [*_additions(repository), *(CommitOperationDelete(path) for path in stale)],
+                commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
+                repo_type=repository.repo_type,
+                revision=revision,
+            )
         if collection:
             with hub_errors(f"collection {collection} ({target} was published)"):
                 api.add_collection_item(collection, repo_id, repository.repo_type, exists_ok=True)
     return Pushed(
         url=repository_url(repo_id, repository.repo_type),
-        commit=str(commit.oid),
-        changed=there is None or commit.oid != there.commit,
+        commit=commit.oid or there.sha,
+        changed=commit.oid not in (None, there.sha),
+        removed=len(stale),
+        privacy_unknown=private and not is_new and there.private is None,
         files=len(repository.files),
         file_bytes=repository.file_bytes,
     )
 
 
-def check_can_publish(repo_id: str) -> str:
+def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str:
     """Ask the Hub who holds the token, before hours are spent on something to publish; write nothing.
 
     Whether a fine-grained token may write to the very repository shows only when it does.
+
+    Args:
+        repo_id: Will be written.
+        dataset_id: Will be named in the card.
 
     Returns:
         The user's name.
 
     Raises:
-        ConfigurationError: `repo_id` is not USER/NAME.
+        ConfigurationError: One of them is not USER/NAME.
         HubError: There is no token, the Hub does not know it, it may only read, or it belongs to somebody else.
     """
-    check_repo_id(repo_id)
+    for name in filter(None, (repo_id, dataset_id)):
+        check_repo_id(name)
     if get_token() is None:
         raise not_logged_in()
     with hub_errors(f"repository {repo_id}"):
-        account = _client().whoami()
+        account = HubClient().whoami()
         user = str(account["name"])
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise HubError(
@@ -136,7 +153,7 @@ def check_can_publish(repo_id: str) -> str:
             "Make one that may write at https://huggingface.co/settings/tokens.",
         )
     namespaces = [user, *(organisation["name"] for organisation in account.get("orgs", ()))]
-    if repo_id.split("/")[0] not in namespaces:
+    if "orgs" in account and repo_id.split("/")[0] not in namespaces:
         raise HubError(
             f"repository {repo_id}: the token is that of {user}, who does not write there",
             f"Give {' or '.join(f'{name}/NAME' for name in namespaces)}, or use another token.",
@@ -164,60 +181,50 @@ def repository_url(repo_id: str, repo_type: str) -> str:
     return f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
-    """What the Hub holds."""
-
-    commit: str | None
-    paths: tuple[str, ...]
-    private: bool | None
-
-
-def _client() -> HfApi:
-    # token=True: a client that is told not to send its token unasked (HF_HUB_DISABLE_IMPLICIT_TOKEN) sends it here.
-    return HfApi(token=True, library_name="mlrsnet-hf", library_version=__version__)
-
-
-def _look(api: HfApi, repo_id: str, repo_type: str, revision: str | None = None) -> _There | None:
-    """Return what the Hub holds; None from a Hub that describes no repositories.
-
-    Raises:
-        RepositoryNotFoundError: It is not there, or the token may not see it.
-    """
+def _require_collection(api: HubClient, slug: str) -> None:
+    """Raise for a collection that is not there; the Hub being too busy to tell is no reason to stop."""
     try:
-        info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
+        api.get_collection(slug)
     except HfHubHTTPError as error:
-        if error.response.status_code == _NOT_FOUND and type(error) is HfHubHTTPError:
-            return None
-        raise
-    paths = tuple(file.rfilename for file in getattr(info, "siblings", None) or ())
-    return _There(info.sha, paths, getattr(info, "private", None))
-
-
-def _require_repository(api: HfApi, repository: Repository, repo_id: str, private: bool) -> None:
-    """Make the repository, unless it is there as it should be."""
-    absent = False
-    try:
-        if there := _look(api, repo_id, repository.repo_type):
-            _require_privacy(there, f"{repository.repo_type} repository {repo_id}", private)
-            return
-    except RepositoryNotFoundError:
-        absent = True
-    try:
-        api.create_repo(
-            repo_id, repo_type=repository.repo_type, private=private or None, space_sdk=repository.space_sdk
-        )
-    except HfHubHTTPError as error:
-        if error.response.status_code != _TAKEN:
+        if status_of(error) == _NOT_FOUND or not gives_no_answer(error):
             raise
-        if absent:
-            raise HubError(
-                f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
-                f"A {repository.kind} becomes a {repository.repo_type} repository; choose another name.",
-            ) from error
 
 
-def _require_privacy(there: _There, target: str, private: bool) -> None:
+def _create(api: HubClient, repository: Repository, repo_id: str, private: bool) -> bool:
+    """Make the repository; return whether it is new."""
+    kind = repository.repo_type
+    try:
+        api.create_repo(repo_id, repo_type=kind, private=private or None, space_sdk=repository.space_sdk)
+    except HfHubHTTPError as error:
+        # A token for this one repository may not make any (403), and a busy Hub may have it.
+        if status_of(error) != _TAKEN and not _is_there(api, repo_id, kind):
+            raise
+        return False
+    return True
+
+
+def _is_there(api: HubClient, repo_id: str, repo_type: str) -> bool:
+    with suppress(HfHubHTTPError):
+        return api.repo_info(repo_id, repo_type=repo_type).sha is not None
+    return False
+
+
+@contextmanager
+def _known_name(repository: Repository, repo_id: str, is_new: bool) -> Iterator[None]:
+    """Say what it means if a repository cannot be made because it is there, and is not there when it is written."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        named = isinstance(error, RepositoryNotFoundError)
+        if is_new or status_of(error) != _NOT_FOUND or not (named or is_plain(error)):
+            raise
+        raise HubError(
+            f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
+            f"A {repository.kind} becomes a {repository.repo_type} repository; choose another name.",
+        ) from error
+
+
+def _refuse_public(there: Described, target: str, private: bool) -> None:
     if private and there.private is False:
         raise HubError(
             f"{target} is there already, and public",

@@ -16,8 +16,17 @@ from huggingface_hub.errors import (
 
 from mlrsnet_hf.errors import MLRSNetError
 
-_RAISED: tuple[type[BaseException], ...] = (*HfHubHTTPError.__bases__, OSError, RuntimeError, ValueError, KeyError)
-"""With the base of the HTTP library's errors; which library that is depends on the client's version."""
+CLIENT_ERRORS: tuple[type[Exception], ...] = (
+    *HfHubHTTPError.__bases__,
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
+"""What the client raises: with the base of the HTTP library's errors, which depends on the client's version; the last
+three where an answer has not the Hub's form."""
 
 _AGAIN = "Run the same command again: what arrived is not sent a second time."
 _LOG_IN = "Run `hf auth login`, or set HF_TOKEN, with a token that may write (https://huggingface.co/settings/tokens)."
@@ -39,7 +48,7 @@ def hub_errors(target: str) -> Iterator[None]:
     """
     try:
         yield
-    except _RAISED as error:
+    except CLIENT_ERRORS as error:
         if isinstance(error, MLRSNetError):
             raise
         found, remedy = _explain(error, target)
@@ -60,20 +69,32 @@ def _explain(error: BaseException, target: str) -> tuple[str, str]:
         if isinstance(cause, OfflineModeIsEnabled):
             return f"{target}: the Hub's client is told to stay offline", "Unset HF_HUB_OFFLINE."
         if isinstance(cause, HFValidationError):
-            return f"{target}: not a name that the Hub takes ({_first_line(cause)})", "Give USER/NAME."
+            return f"{target}: not a name that the Hub takes ({_text(cause)})", "Give USER/NAME."
         if isinstance(cause, HfHubHTTPError):
             return _explain_status(cause, target)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{target}: {error.strerror}", f"Make room on the disk. {_AGAIN}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: cannot be read ({error.strerror})", "Mend that. " + _AGAIN
-    if isinstance(error, (ValueError, KeyError)):
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and (local := _explain_local(cause, target)):
+            return local
+        if "LFS batch API returned errors" in str(cause):  # a full quota, as a rule
+            return f"{target}: the Hub does not take a file ({_text(cause)})", f"Mend what it names. {_AGAIN}"
+    if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
         remedy = f"Check that HF_ENDPOINT, {constants.ENDPOINT}, is a Hub; if it is, the reason stands before this."
-        return f"{target}: the Hub's answer cannot be used ({_first_line(error)})", remedy
+        return f"{target}: the Hub's answer cannot be used ({_text(error)})", remedy
     return (
-        f"{target}: the connection to {constants.ENDPOINT} failed ({_first_line(_chain(error)[-1])})",
+        f"{target}: the connection to {constants.ENDPOINT} failed ({_text(_chain(error)[-1])})",
         f"Check the network. {_AGAIN}",
     )
+
+
+def _explain_local(error: OSError, target: str) -> tuple[str, str] | None:
+    """Return finding and remedy of what went wrong on this machine."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{target}: {error.strerror}", f"Make room on the disk. {_AGAIN}"
+    if isinstance(error, PermissionError) and error.errno is None:  # of the Xet storage
+        return f"{target}: the storage does not take the token ({_text(error)})", _LOG_IN
+    if error.filename is not None:
+        return f"{error.filename}: cannot be read ({error.strerror})", f"Mend that. {_AGAIN}"
+    return None
 
 
 def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
@@ -94,8 +115,8 @@ def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
             f"{target}: the token may not write there{said}",
             "Use a token with write access to that namespace, or another USER/NAME.",
         ),
-        409: (f"{target}: the name is taken{said}", "Choose another name, or look at what is there."),
-        412: (f"{target}: somebody else wrote to it meanwhile{said}", _AGAIN),
+        409: (f"{target}: something else is writing to it{said}", f"Wait. {_AGAIN}"),
+        412: (f"{target}: something else wrote to it meanwhile{said}", _AGAIN),
         413: (f"{target}: a file is larger than the Hub takes{said}", "Publish fewer or smaller files."),
         429: (f"{target}: the Hub's limit of requests is reached{said}", f"Wait some minutes. {_AGAIN}"),
         507: (f"{target}: the Hub has no room left for this account{said}", "Make room there, and run again."),
@@ -103,7 +124,7 @@ def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
     if status in sentences:
         return sentences[status]
     if status >= 500:
-        return f"{target}: the Hub failed, and the client's retries too (status {status}{said})", f"Wait. {_AGAIN}"
+        return f"{target}: the Hub failed (status {status}{said})", f"Wait. {_AGAIN}"
     return f"{target}: the Hub refused (status {status}{said})", "See what it says."
 
 
@@ -121,9 +142,9 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:300]
+def _text(error: BaseException) -> str:
+    """Return an error's text as one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300].rstrip(".")
 
 
 def _tells_token(error: BaseException) -> bool:

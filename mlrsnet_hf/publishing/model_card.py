@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import ModelCardData
 
 from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing import model_card_code, model_card_tables
-from mlrsnet_hf.publishing.run_results import PRETRAINED, RANDOM, RunResults, metric_title
+from mlrsnet_hf.publishing.model_index import TASK, model_index
+from mlrsnet_hf.publishing.origin import UNKNOWN_LICENCE, Origin, licence_fields
+from mlrsnet_hf.publishing.run_results import RunResults
 
 _TEMPLATE = "model_card.md"
 CURVES = "curves.png"
-UNKNOWN_LICENCE = "unknown"
-"""What the Hub calls a licence that is not known."""
-_TASK = "image-classification"
-_METRIC_TYPES = {"map": "map", "scene_accuracy": "accuracy", "subset_accuracy": "accuracy"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +24,12 @@ class ModelCard:
 
     repo_id: str
     results: RunResults
-    licence: str
-    """The weights' licence, by the Hub's name for it."""
-    base_model: str | None = None
-    """The repository of the weights that training began with, if it is known."""
+    origin: Origin
+    """The weights that training began with."""
+    given_licence: str | None = None
+    """The weights' licence as their publisher says; by default that of their origin."""
+    revision: str | None = None
+    """The branch that the card lies on; main by default."""
     dataset_id: str | None = None
     """The repository of the data, if there is one."""
     file_names: tuple[str, ...] = ()
@@ -50,76 +50,50 @@ class ModelCard:
             title=self.name,
             architecture=results.model["architecture"],
             learnt=_learnt(results),
-            beginning=_beginning(results, self.base_model),
+            beginning=_beginning(self.origin),
             data=_data(results, self.dataset_id),
             results_note=_results_note(results),
             score_table=model_card_tables.score_table(results),
             score_notes=_score_notes(results),
             comparison=model_card_tables.comparison(results),
-            timm_code=model_card_code.timm_code(self.repo_id, results.task, thresholds),
-            transformers_code=model_card_code.transformers_code(self.repo_id, results.task, thresholds),
-            use_note=_use_note(results, thresholds),
+            timm_code=model_card_code.timm_code(self.repo_id, self.revision, results.task, thresholds),
+            transformers_code=model_card_code.transformers_code(self.repo_id, self.revision, results.task, thresholds),
+            use_note=_use_note(self, thresholds),
             recipe_table=model_card_tables.recipe_table(results),
             recipe_note=_recipe_note(results),
             curves=f"\n![Loss and scores by epoch]({CURVES})\n\n" if CURVES in self.file_names else "\n",
+            classes="Scenes" if results.task == "scene" else "Labels",
             label_note=_label_note(results),
             label_table=model_card_tables.label_table(results),
             limits=_limits(results),
             files=model_card_tables.file_list(self.file_names),
-            licence=_licence(self.licence, self.base_model, results),
+            licence=_licence(self),
             citation=f"\n```bibtex\n{PAPER}\n```" if results.is_mlrsnet else "",
         )
         return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"  # of parts that are left out
+
+    @property
+    def licence(self) -> str:
+        """The weights' licence."""
+        return self.given_licence or self.origin.licence
 
     def _header(self) -> ModelCardData:
         results = self.results
         multi_label = [] if results.task == "scene" else ["multi-label"]
         mlrsnet = ["mlrsnet"] if results.is_mlrsnet else []
-        evaluated = [*_eval_results(self, tuned=False), *_eval_results(self, tuned=True)]
+        remote_sensing = ["remote-sensing"] if results.is_mlrsnet or results.is_synthetic else []
+        evaluated = model_index(results, self.dataset_id)
         return ModelCardData(
-            license=self.licence,
+            **licence_fields(self.licence, self.origin),
             library_name="timm",
-            pipeline_tag=_TASK,
-            tags=[_TASK, "timm", "transformers", *multi_label, "remote-sensing", *mlrsnet],
+            pipeline_tag=TASK,
+            tags=[TASK, "timm", "transformers", *multi_label, *remote_sensing, *mlrsnet],
             datasets=[self.dataset_id] if self.dataset_id else None,
-            base_model=self.base_model,
+            base_model=self.origin.repository,
             metrics=list(dict.fromkeys(result.metric_type for result in evaluated)),
             model_name=self.name,
             eval_results=evaluated,
         )
-
-
-def _eval_results(card: ModelCard, tuned: bool) -> list[EvalResult]:
-    """Return the model-index entries; at tuned thresholds, those of metrics that take one."""
-    results = card.results
-    values = results.tuned_values if tuned else results.values
-    changed = {name: value for name, value in values.items() if not tuned or value != results.values.get(name)}
-    source = results.data
-    arguments = {"seed": source.get("split_seed"), "labels": source.get("labels")}
-    return [
-        EvalResult(
-            task_type=_TASK,
-            task_name="Image classification" if results.task == "scene" else "Multi-label image classification",
-            dataset_type=card.dataset_id or results.dataset_name.lower(),
-            dataset_name=results.dataset_name
-            if results.is_whole_release or not results.is_mlrsnet
-            else "MLRSNet, a part",
-            dataset_config=source.get("protocol"),
-            dataset_split=results.split,
-            dataset_args={key: value for key, value in arguments.items() if value is not None} or None,
-            metric_type=_METRIC_TYPES.get(name, "f1" if "f1" in name else name),
-            metric_name=metric_title(name) + (", tuned thresholds" if tuned else ""),
-            metric_value=round(value, 6),
-            metric_args=_threshold(name, tuned),
-        )
-        for name, value in changed.items()
-    ]
-
-
-def _threshold(name: str, tuned: bool) -> dict[str, float | str] | None:
-    if name in ("map", "scene_accuracy", "scene_macro_f1", "calibration_error"):
-        return None
-    return {"threshold": "one per label, tuned on validation" if tuned else 0.5}
 
 
 def _learnt(results: RunResults) -> str:
@@ -134,13 +108,8 @@ def _learnt(results: RunResults) -> str:
     )
 
 
-def _beginning(results: RunResults, base_model: str | None) -> str:
-    weights = results.model["weights"]
-    if weights == RANDOM:
-        return "It was trained from random weights."
-    if weights == PRETRAINED:
-        return f"It was fine-tuned from {f'`{base_model}`' if base_model else 'timm pretrained weights'}."
-    return "It was fine-tuned from a file of weights."
+def _beginning(origin: Origin) -> str:
+    return f"It was fine-tuned from {origin.words}." if origin.words else "It was trained from random weights."
 
 
 def _data(results: RunResults, dataset_id: str | None) -> str:
@@ -162,13 +131,22 @@ def _data(results: RunResults, dataset_id: str | None) -> str:
             f"These are {total:,} images in the form of the MLRSNet release, which has {TOTAL_IMAGES:,}: a part of it, "
             "or others in its layout. The scores compare with nobody's on MLRSNet.\n"
         )
-    if source.get("labels") == "as-published":
-        return text + "The labels are as its label files have them, published faults included.\n"
-    repaired = f"{source['repaired']:,}" if source.get("repaired") else "none"
-    return text + (
-        f"The labels are the verified ones, those of the first publication in 2020; {repaired} of these rows had to be "
-        "repaired, as those of the faulty files published since 2021 have.\n"
-    )
+    return text + _label_version(results)
+
+
+def _label_version(results: RunResults) -> str:
+    source = results.data
+    if source.get("labels") is None:
+        return f"Which version of MLRSNet's labels it has, {source.get('dataset')} says, not this run.\n"
+    if source["labels"] == "as-published":
+        return "The labels are as its label files have them, published faults included.\n"
+    text = "The labels are the verified ones, those of the first publication in 2020"
+    if source.get("repaired") is not None:
+        text += (
+            f"; {source['repaired']:,} of these rows had to be repaired, as those of the faulty files "
+            "published since 2021 have"
+        )
+    return text + ".\n"
 
 
 def _protocol(results: RunResults) -> str:
@@ -184,9 +162,13 @@ def _protocol(results: RunResults) -> str:
 def _results_note(results: RunResults) -> str:
     if results.split == "test":
         return ""
+    chosen = ["the epoch"] if results.config.get("keep") != "last" else []
+    chosen += ["the thresholds"] if results.tuned else []
+    if not chosen:
+        return "\n**There is no test split.** The scores are those of the validation split.\n"
     return (
-        "\n**There is no test split.** The scores are those of the validation split, which chose the epoch and the "
-        "thresholds: they flatter.\n"
+        f"\n**There is no test split.** The scores are those of the validation split, which chose "
+        f"{' and '.join(chosen)}: they flatter.\n"
     )
 
 
@@ -195,7 +177,8 @@ def _score_notes(results: RunResults) -> str:
     notes = [f"The model is that of epoch {results.scored_epoch}."]
     if views > 1:
         notes.append(
-            f"Scores are means over {views} turned and mirrored views of each image; one view gives a little less."
+            f"The logits were averaged over {views} turned and mirrored views of each image; the code below takes one "
+            "view, which this run did not measure on its own."
         )
     if {"sample_f1", "f1_of_means"} <= set(results.values):
         notes.append(
@@ -206,10 +189,13 @@ def _score_notes(results: RunResults) -> str:
         notes.append("mAP is the mean over the labels that occur in the split.")
     if results.tuned_values:
         notes.append("Tuned thresholds are one per label, chosen on the validation split for the best F1 of the label.")
-    return " ".join(note.strip() for note in notes) + "\n"
+    if results.untuned:
+        notes.append(f"No validation image has {', '.join(results.untuned)}: threshold 0.5 is kept there.")
+    return " ".join(notes) + "\n"
 
 
-def _use_note(results: RunResults, thresholds: bool) -> str:
+def _use_note(card: ModelCard, thresholds: bool) -> str:
+    results = card.results
     if results.task == "scene":
         return "The outputs are logits of one class per image: take the softmax.\n"
     text = (
@@ -218,7 +204,7 @@ def _use_note(results: RunResults, thresholds: bool) -> str:
     if thresholds:
         text += "The tuned ones are in `config.json`."
     if results.task == "labels+scene":
-        text += "\nThe scene's own classifier is in `scene_head.safetensors`; `mlrsnet_hf` loads both."
+        text += f"\n\n{model_card_code.scene_head_code(card.repo_id, card.revision)}"
     return text.rstrip() + "\n"
 
 
@@ -235,18 +221,23 @@ def _recipe_note(results: RunResults) -> str:
 
 def _label_note(results: RunResults) -> str:
     absent = sum(not row["images"] for row in results.labels)
+    if results.task == "scene":
+        text = f"On the {results.split} split: images of the scene, average precision, F1 of the highest score"
+        return text + (f". Scenes that do not occur there have no score: {absent}." if absent else ".")
     text = f"On the {results.split} split: images with the label, average precision, F1"
     text += " and threshold, tuned on validation" if results.tuned else " at threshold 0.5"
     return text + (f". Labels that do not occur there have no score: {absent}." if absent else ".")
 
 
 def _limits(results: RunResults) -> str:
+    known = results.is_mlrsnet or results.is_synthetic
+    what = "scenes seen from above" if known else f"images like those of {results.dataset_name}"
     lines = [
-        "- For research on scenes seen from above: searching, sorting and describing archives, and a start for other "
-        "tasks. Not for decisions about people or places without somebody who looks at the image.",
-        "- Images of another resolution, season, region or sensor than those it was trained on will be named worse, "
-        "and nothing here measures by how much. It takes three channels, red, green and blue.",
-        "- Scores are confidences, not calibrated probabilities. Labels that are rare in the table above are weak.",
+        f"- For research on {what}: searching, sorting and describing archives, and a start for other tasks. Not for "
+        "decisions about people or places without somebody who looks at the image.",
+        "- Images of another resolution, season, region or sensor than those it was trained on may be named worse; "
+        "nothing here measures it. It takes three channels, red, green and blue.",
+        "- Scores are confidences, not calibrated probabilities.",
     ]
     if results.is_mlrsnet:
         lines += [
@@ -258,15 +249,19 @@ def _limits(results: RunResults) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _licence(licence: str, base_model: str | None, results: RunResults) -> str:
-    source = f"`{base_model}`, the weights that training began with" if base_model else "the weights it began with"
-    if results.model["weights"] == RANDOM:
-        text = f"The weights are under {licence}."
-    elif licence == UNKNOWN_LICENCE:
-        text = "Training began with a file of weights whose licence this card does not know; it holds for these too."
+def _licence(card: ModelCard) -> str:
+    results, origin = card.results, card.origin
+    if card.given_licence:
+        text = f"The weights are under {card.given_licence}, as their publisher says."
+        if origin.words:
+            text += f" Training began with {origin.words}, whose licence holds too."
+    elif not origin.words:
+        text = f"The weights are under {card.licence}."
+    elif card.licence == UNKNOWN_LICENCE:
+        text = f"Training began with {origin.words}; this card does not know their licence, which holds for these too."
     else:
-        text = f"The weights are under {licence}, the licence of {source}."
-    if results.is_mlrsnet and not results.is_synthetic:
+        text = f"The weights are under {card.licence}, the licence of {origin.words}, which training began with."
+    if results.is_mlrsnet:
         text += (
             " MLRSNet is the work of its authors, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); "
             "name and cite them when you use a model trained on it."

@@ -8,7 +8,7 @@ from mlrsnet_hf.publishing.run_results import RunResults, metric_title
 
 _RATIO_PROTOCOLS = {f"ratio{ratio}": ratio for ratio in CLASSIFICATION_RATIOS}
 
-_SETTINGS = {
+SETTINGS = {
     "epochs": "epochs",
     "optimizer": "optimiser",
     "learning_rate": "learning rate",
@@ -22,14 +22,21 @@ _SETTINGS = {
     "loss": "loss",
     "label_smoothing": "label smoothing",
     "freeze_backbone": "classifier alone",
+    "scene_weight": "weight of the scene's loss",
+    "drop_rate": "dropout before the classifier",
+    "drop_path_rate": "stochastic depth",
+    "train_scale": "size in training, share of the size in evaluation",
     "symmetries": "turned and mirrored views in training",
     "crop_scale": "smallest crop, share of the area",
+    "crop_ratio": "widest or highest crop",
     "jitter": "colour jitter",
     "keep": "epoch kept",
     "best_metric": "best by",
     "seed": "seed",
 }
 """Setting -> what the card calls it."""
+_PRECISIONS = {"no": "float32"}
+"""Accelerate's names that say little alone."""
 
 _FILES = {
     "model.safetensors": "the weights, for timm and transformers",
@@ -46,7 +53,8 @@ _FILES = {
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return a Markdown table whose first `left` columns are text and the others numbers."""
     lines = [header, ["---"] * left + ["---:"] * (len(header) - left), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def score_table(results: RunResults) -> str:
@@ -63,7 +71,8 @@ def score_table(results: RunResults) -> str:
 
 
 def label_table(results: RunResults) -> str:
-    """Return the scores of each label."""
+    """Return the scores of each label; of each scene where scenes alone are learnt."""
+    header = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
         [
             row["label"],
@@ -74,19 +83,21 @@ def label_table(results: RunResults) -> str:
         ]
         for row in results.labels
     ]
-    return table(["label", "images", "average precision", "F1", "threshold"], rows)
+    if results.task == "scene":  # the highest score decides
+        return table(["scene", *header[1:-1]], [row[:-1] for row in rows])
+    return table(header, rows)
 
 
 def recipe_table(results: RunResults) -> str:
     """Return the settings that say how the model was trained."""
     batch, run = results.run.get("batch", {}), results.run
     rows = [
-        [text, _shown(results.config[name])] for name, text in _SETTINGS.items() if results.config.get(name) is not None
+        [text, _shown(results.config[name])] for name, text in SETTINGS.items() if results.config.get(name) is not None
     ]
     rows += [
         ["batch, over all processes and parts", _shown(batch.get("global", results.config.get("batch_size")))],
         ["processes", _shown(run.get("processes"))],
-        ["precision", _shown(run.get("precision"))],
+        ["precision", _PRECISIONS.get(str(run.get("precision")), _shown(run.get("precision")))],
     ]
     return table(["setting", "value"], rows, left=2)
 

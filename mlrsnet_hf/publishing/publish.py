@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.publishing.data_repository import is_embeddings, is_prepared, take_embeddings, take_prepared
+from mlrsnet_hf.publishing.data_repository import build_embeddings, is_embeddings, is_prepared, take_prepared
 from mlrsnet_hf.publishing.hub import Pushed, check_repo_id, push
 from mlrsnet_hf.publishing.model_repository import build_model, is_run
 from mlrsnet_hf.publishing.repository import Repository
@@ -69,7 +69,7 @@ def publish(
     check_repo_id(repo_id)
     _refuse_run_options(path, dataset_id, licence)
     with _work_folder(path, keep=dry_run) as folder:
-        repository = _build(path, folder, repo_id, dataset_id, licence)
+        repository = _build(path, folder, repo_id, dataset_id, licence, revision)
         if dry_run:
             return Built(repository=repository, repo_id=repo_id)
         return push(repository, repo_id, private=private, revision=revision, collection=collection)
@@ -83,25 +83,36 @@ def publish_run(
     revision: str | None = None,
     collection: str | None = None,
     dataset_id: str | None = None,
+    licence: str | None = None,
 ) -> Pushed:
     """Publish a finished run as a model; see `publish`."""
     if not is_run(Path(folder)):
         raise ConfigurationError(f"{folder}: not a finished run", "Give a folder with results.json and model/.")
-    pushed = publish(folder, repo_id, private=private, revision=revision, collection=collection, dataset_id=dataset_id)
+    pushed = publish(
+        folder,
+        repo_id,
+        private=private,
+        revision=revision,
+        collection=collection,
+        dataset_id=dataset_id,
+        licence=licence,
+    )
     assert isinstance(pushed, Pushed), "only a dry run pushes nothing"
     return pushed
 
 
-def _build(path: Path, folder: Path, repo_id: str, dataset_id: str | None, licence: str | None) -> Repository:
+def _build(
+    path: Path, folder: Path, repo_id: str, dataset_id: str | None, licence: str | None, revision: str | None
+) -> Repository:
     """Return the repository for what lies in `path`, with what has to be written for it in `folder`."""
     if is_run(path):
-        return build_model(path, folder, repo_id, dataset_id, licence)
+        return build_model(path, folder, repo_id, dataset_id, licence, revision)
     if is_metric(path):
         return build_space(path, folder, repo_id)
     if is_prepared(path):
         return take_prepared(path)
     if is_embeddings(path):
-        return take_embeddings(path)
+        return build_embeddings(path, folder, repo_id)
     found = "no such folder" if not path.is_dir() else "nothing that can be published"
     raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
 

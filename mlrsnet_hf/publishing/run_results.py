@@ -52,6 +52,11 @@ class RunResults:
         return _defined(self.tuned.get(self.split)) if self.tuned else {}
 
     @property
+    def untuned(self) -> Sequence[str]:
+        """Labels that keep 0.5 because no validation image has them."""
+        return tuple(self.tuned.get("untuned", ())) if self.tuned else ()
+
+    @property
     def images(self) -> Mapping[str, int]:
         """Number of images by split."""
         images: Mapping[str, int] = self.data["images"]
@@ -64,10 +69,8 @@ class RunResults:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the images were drawn."""
-        return (
-            self.recipe == "demo" or self.data.get("protocol") == "demo" or "synthetic" in str(self.data.get("dataset"))
-        )
+        """Whether the images were drawn by this package."""
+        return bool(self.data.get("synthetic"))
 
     @property
     def is_whole_release(self) -> bool:
@@ -77,7 +80,10 @@ class RunResults:
     @property
     def dataset_name(self) -> str:
         """The data's name, without the place where it lay."""
-        return "MLRSNet" if self.is_mlrsnet else Path(str(self.data.get("dataset", "unnamed dataset"))).name
+        if self.is_synthetic:
+            return "synthetic scenes"
+        name = Path(str(self.data.get("dataset", "unnamed dataset"))).name
+        return "MLRSNet" if self.is_mlrsnet else name.removesuffix(".parquet")
 
 
 def read_results(path: Path) -> RunResults:

@@ -11,6 +11,8 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 from datasets.exceptions import DatasetsError
 
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
+from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
+from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
 from mlrsnet_hf.training.data_columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.training.data_config import AUTO, MLRSNET, DataConfig
@@ -66,9 +68,18 @@ def make_training_data(
             "held_out": held_out,
             "labels": config.labels if config.dataset == MLRSNET else None,
             "repaired": repaired,
+            "synthetic": _is_drawn(config),
             "fingerprint": _fingerprint(splits),
         },
     )
+
+
+def _is_drawn(config: DataConfig) -> bool:
+    """Tell whether the images are this package's synthetic scenes: those of its demo, or a folder that it drew."""
+    if config.dataset != MLRSNET:
+        return False
+    folder = config.data_dir or os.environ.get(DATA_DIR_VARIABLE)
+    return config.protocol == "demo" or (folder is not None and (Path(folder).expanduser() / CONTACT_SHEET).is_file())
 
 
 def _load(config: DataConfig) -> Mapping[str, Dataset]:

@@ -46,10 +46,24 @@ class PublishConfig:
 
     push_to_hub: str | None = setting(None, "Repository on the Hub, USER/NAME, that receives the model.", "Publishing")
     private: bool = setting(False, "The repository is made a private one.")
+    revision: str | None = setting(
+        None, "Its branch that is written, made from main if it is not there; main if unset."
+    )
+    collection: str | None = setting(None, "Slug of a collection on the Hub that the repository joins.")
+    dataset_id: str | None = setting(None, "Repository of the data on the Hub, for the card and the listed results.")
+    license: str | None = setting(None, "Licence of the weights, by the Hub's name, where timm does not know it.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         check_types(self)
+        given = [field.name for field in dataclasses.fields(self)[1:] if getattr(self, field.name)]
+        if given and self.push_to_hub is None:
+            raise ConfigurationError(f"{given[0]} is of a run that is published", "Give push_to_hub, or leave it out.")
+
+    def options(self) -> dict[str, Any]:
+        """Return everything but the repository, as `mlrsnet_hf.publishing.publish.publish_run` takes it."""
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[1:]}
+        return options | {"licence": options.pop("license")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,55 +187,17 @@ def results() -> dict[str, Any]:
     }
 
 
-def write_run(run: Path, results: dict[str, Any]) -> Path:
-    """Write all of a run folder but its model."""
+@pytest.fixture
+def light_run(tmp_path: Path, results: dict[str, Any]) -> Path:
+    """A run folder whose weights are no weights."""
+    run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     (run / "results.json").write_text(json.dumps(results, indent=2))
     (run / "settings.yaml").write_text("model: test_resnet\noutput_dir: /home/jane/secret/runs/train\n")
     (run / "history.csv").write_text("epoch,loss\n1,0.2\n")
     (run / "curves.png").write_bytes(b"\x89PNG")
-    return run
-
-
-@pytest.fixture
-def light_run(tmp_path: Path, results: dict[str, Any]) -> Path:
-    """A run folder whose weights are no weights."""
-    run = write_run(tmp_path / "run", results)
     (run / "model/config.json").write_text("{}\n")
     (run / "model/model.safetensors").write_bytes(bytes(range(256)) * 100)
-    return run
-
-
-@pytest.fixture
-def embeddings(tmp_path: Path) -> Path:
-    """An embeddings folder, as far as publishing looks into it."""
-    folder = tmp_path / "embeddings"
-    (folder / "data").mkdir(parents=True)
-    (folder / "data/part-0.parquet").write_bytes(b"PAR1")
-    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Embeddings\n")
-    (folder / "embeddings.json").write_text("{}")
-    return folder
-
-
-@pytest.fixture
-def finished_run(tmp_path: Path, results: dict[str, Any]) -> Path:
-    """A run folder with an untrained network in it."""
-    pytest.importorskip("timm")
-    import timm
-    import torch
-
-    from mlrsnet_hf.training.preprocessing import model_preprocessing
-    from mlrsnet_hf.training.saved_model import save_model
-    from mlrsnet_hf.training.task import Task
-
-    torch.manual_seed(0)
-    run = write_run(tmp_path / "run", results)
-    (run / "model").rmdir()
-    labels = results["data"]["label_names"]
-    model = timm.create_model("test_resnet", num_classes=len(labels)).eval()
-    task = Task(kind="labels", label_names=tuple(labels))
-    thresholds = results["tuned"]["thresholds"]
-    save_model(model, run / "model", model_preprocessing(model, None, 1.0), task, thresholds)
     return run
 
 

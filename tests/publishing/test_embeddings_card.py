@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mlrsnet_hf.publishing.embeddings_card import embeddings_card
+from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, embeddings_card
 from mlrsnet_hf.retrieval.embedding_files import DATA, Rows, shard_name, to_table, write_json, write_shard
 from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.local_sources import LOCAL_FILE
@@ -41,11 +41,13 @@ def test_what_the_card_says() -> None:
 
 
 LOAD = """
+from huggingface_hub import DatasetCard
 from datasets import load_dataset
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
-table = EmbeddingTable.load("jane/embeddings")
+table = EmbeddingTable.load("earthlab/embeddings")
 print(table.ids, table.labels, table.embeddings.tolist(), table.info.model)
-print(load_dataset("jane/embeddings", split="query_database")["id"][:])
+print(load_dataset("earthlab/embeddings", split="query_database")["id"][:])
+print(DatasetCard.load("earthlab/embeddings").content)
 """
 
 
@@ -56,11 +58,19 @@ def test_published_embeddings_load_by_their_id(hub: Any, tmp_path: Path) -> None
     write_shard(to_table(rows, INFO), tmp_path / DATA / shard_name(INFO.split_name, 0, 1))
     write_json(tmp_path / INFO_FILE, INFO.to_json())
     write_json(tmp_path / LOCAL_FILE, {"model": "/home/jane/run"})
+    write_json(tmp_path / RESULTS_FILE, {"scores": {"p_at_10": 0.875}, "protocol": "retrieval10, split seed 0"})
     (tmp_path / "README.md").write_text(embeddings_card(INFO))
-    published = hub.publish(tmp_path, "jane/embeddings")
+    (tmp_path / ".embeddings.lock").write_text("")
+    published = hub.publish(tmp_path, "earthlab/embeddings")
     assert published.returncode == 0, published.stderr
-    (commit,) = hub.commits("datasets/jane/embeddings")
-    assert LOCAL_FILE not in commit["files"]
-    table, ids = hub.python(LOAD, cwd=tmp_path).splitlines()
+    (commit,) = hub.commits("datasets/earthlab/embeddings")
+    files = {".gitattributes", "README.md", INFO_FILE, RESULTS_FILE, f"{DATA}/{shard_name(INFO.split_name, 0, 1)}"}
+    assert set(commit["files"]) == files
+    assert (tmp_path / "README.md").read_text() == embeddings_card(INFO), "the folder is left as it was"
+    table, ids, card = hub.python(LOAD, cwd=tmp_path).split("\n", 2)
     assert table == f"{rows.ids} {rows.labels} {vectors.tolist()} densenet201"
     assert ids == str(rows.ids)
+    assert PLACEHOLDER not in card
+    assert 'load_dataset("earthlab/embeddings", split="query_database")' in card
+    assert "retrieval10, split seed 0" in card
+    assert "| p_at_10 | 0.8750 |" in card

@@ -1,5 +1,6 @@
 """Whatever goes wrong on the way to the Hub is one clear sentence, and never the token."""
 
+import errno
 import traceback
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import huggingface_hub
 import pytest
 
+from mlrsnet_hf import metric_path
 from mlrsnet_hf.publishing.hub import check_can_publish
-from mlrsnet_hf.publishing.hub_errors import HubError
+from mlrsnet_hf.publishing.hub_errors import HubError, hub_errors
 from mlrsnet_hf.publishing.publish import publish
 
 Hub = Any
 ALWAYS = 1000
 PREUPLOAD = {"method": "POST", "path": "/preupload/"}
 COMMIT = {"method": "POST", "path": "/commit/"}
+QUOTA = {"objects": [{"oid": "0" * 64, "size": 1, "error": {"code": 403, "message": "Private storage limit reached"}}]}
 UPLOAD = {"method": "PUT", "path": "/lfs/"}
 
 
@@ -38,10 +41,11 @@ def test_what_passes_is_retried_by_the_client(hub_in_process: Hub, light_run: Pa
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ({**PREUPLOAD, "status": 503}, r"the Hub failed, and the client's retries too \(status 503 "),
+        ({**PREUPLOAD, "status": 503}, r"the Hub failed \(status 503 "),
         ({**PREUPLOAD, "status": 429}, r"limit of requests is reached .* Wait some minutes"),
-        ({**COMMIT, "status": 500}, r"the Hub failed, .*\(status 500 \(it says: out of order\)\)"),
-        ({**COMMIT, "status": 412}, "somebody else wrote to it meanwhile"),
+        ({**COMMIT, "status": 500}, r"the Hub failed \(status 500 \(it says: out of order\)\)"),
+        ({**COMMIT, "status": 409}, "something else is writing to it"),
+        ({**COMMIT, "status": 412}, "something else wrote to it meanwhile"),
         ({**COMMIT, "status": 413}, "a file is larger than the Hub takes"),
         ({**COMMIT, "status": 507}, "no room left for this account"),
         ({**COMMIT, "status": 400}, r"refused what was sent \(it says: out of order\)"),
@@ -54,6 +58,10 @@ def test_what_passes_is_retried_by_the_client(hub_in_process: Hub, light_run: Pa
         (
             {"method": "POST", "path": "/validate-yaml", "status": 400, "body": {"errors": [{"message": "bad tag"}]}},
             "bad",
+        ),
+        (
+            {"method": "POST", "path": "/objects/batch", "status": 200, "body": QUOTA},
+            "does not take a file .*Private storage limit reached",
         ),
     ],
 )
@@ -111,9 +119,9 @@ def test_a_token_that_the_server_repeats_is_not_repeated(hub_in_process: Hub, li
 
 
 @pytest.mark.parametrize("fault", [None, {**COMMIT, "status": 403}])
-def test_the_command_never_shows_the_token(hub: Hub, embeddings: Path, fault: dict | None) -> None:
+def test_the_command_never_shows_the_token(hub: Hub, fault: dict | None) -> None:
     hub.fail(*([fault] if fault else []))
-    run = hub.publish(embeddings, "jane/embeddings", debug=True)
+    run = hub.publish(metric_path("anmrr"), "jane/anmrr", debug=True)
     assert run.returncode == (2 if fault else 0), run.stderr
     assert "Traceback" not in run.stderr
     assert "curl" in run.stderr, "the client tells every request"
@@ -140,3 +148,22 @@ def test_check_before_training(hub_in_process: Hub, monkeypatch: pytest.MonkeyPa
     with pytest.raises(HubError, match="does not know the token"):
         check_can_publish("jane/scenes")
     assert set(hub_in_process.requests("POST")) == set()
+
+
+def test_a_hub_that_does_not_tell_organisations_is_asked_by_the_push(hub_in_process: Hub) -> None:
+    hub_in_process.fail({"method": "GET", "path": "/whoami-v2", "status": 200, "body": {"name": "jane"}})
+    assert check_can_publish("earthlab/scenes") == "jane"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Make room on the disk"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "part.parquet"), "part.parquet: cannot be read"),
+        (PermissionError("the token has expired"), "the storage does not take the token .*hf auth login"),
+    ],
+)
+def test_what_went_wrong_here_is_no_fault_of_the_network(error: OSError, sentence: str) -> None:
+    """The client wraps whatever ends the upload of a file."""
+    with pytest.raises(HubError, match=sentence), hub_errors("model repository jane/scenes"):
+        raise RuntimeError("Error while uploading") from error

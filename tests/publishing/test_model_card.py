@@ -1,15 +1,19 @@
 """The card of a model: what it says, and that the Hub's own library reads it."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from huggingface_hub import ModelCard as HubCard
 
 from mlrsnet_hf.publishing import run_results
 from mlrsnet_hf.publishing.model_card import ModelCard
+from mlrsnet_hf.publishing.model_card_tables import SETTINGS
+from mlrsnet_hf.publishing.origin import Origin
 from mlrsnet_hf.publishing.run_results import read_results
 from mlrsnet_hf.training import config
 
@@ -25,7 +29,11 @@ def render(results: dict[str, Any], tmp_path: Path) -> Render:
 
     def rendered(**card: object) -> str:
         (tmp_path / "results.json").write_text(json.dumps(results))
-        fields = {"repo_id": "jane/scenes", "licence": "apache-2.0", "results": read_results(tmp_path / "results.json")}
+        fields = {
+            "repo_id": "jane/scenes",
+            "origin": Origin("", "apache-2.0"),
+            "results": read_results(tmp_path / "results.json"),
+        }
         return ModelCard(**{**fields, **card}).render()
 
     return rendered
@@ -42,7 +50,8 @@ def test_a_whole_card(render: Render, results: dict[str, Any]) -> None:
     results["eval_symmetries"] = 8
     results["model"]["weights"] = "pretrained"
     names = ("README.md", "config.json", "curves.png", "history.csv", "model.safetensors", "results.json")
-    card = render(base_model="timm/test_resnet.r160_in1k", dataset_id="jane/harbours", file_names=names)
+    origin = Origin("`timm/test_resnet.r160_in1k`", "apache-2.0", "timm/test_resnet.r160_in1k")
+    card = render(origin=origin, dataset_id="jane/harbours", file_names=names)
     assert card == EXPECTED.read_text(encoding="utf-8")
 
 
@@ -103,6 +112,9 @@ def test_labels_and_their_version(render: Render, results: dict[str, Any]) -> No
     assert "published faults included" in render()
     assert "| airport | 10 | 0.5000 | 0.2500 | 0.400 |" in render()
     assert "| airplane | 0 |  |  | 0.400 |" in render()
+    results["data"] |= {"labels": None, "repaired": None, "dataset": "jane/mlrsnet"}
+    assert "Which version of MLRSNet's labels it has, jane/mlrsnet says, not this run." in render()
+    assert "verified" not in render()
 
 
 def test_foreign_data_claims_nothing_of_mlrsnet(render: Render, results: dict[str, Any]) -> None:
@@ -114,15 +126,101 @@ def test_foreign_data_claims_nothing_of_mlrsnet(render: Render, results: dict[st
     assert "repaired" not in card
 
 
+def test_a_name_of_drawn_images_is_no_proof(render: Render, results: dict[str, Any]) -> None:
+    """SAR is synthetic-aperture radar; what this package drew says so."""
+    results["data"] |= {"dataset": "jane/synthetic-aperture-ships", "label_names": ["ships"], "labels": None}
+    assert "drawn:" not in render()
+    assert "synthetic-aperture-ships has terms of its own" in render()
+
+
+def test_drawn_images_are_not_the_release(render: Render, results: dict[str, Any]) -> None:
+    results["data"]["synthetic"] = True
+    card = render()
+    assert "The images are drawn" in card
+    assert "The data is synthetic scenes, protocol" in card
+    assert "qi2020mlrsnet" not in card
+    assert "name: synthetic scenes" in card
+    assert "Beside the paper" not in card
+
+
 def test_one_class_per_image(render: Render, results: dict[str, Any]) -> None:
-    results |= {"task": "scene", "tuned": None, "labels": []}
-    results["scores"] = {"validation": {"scene_accuracy": 0.8}, "test": {"scene_accuracy": 0.75}}
+    rows = [{"label": "beach", "images": 9, "average_precision": 0.5, "f1": 0.25, "threshold": None}]
+    results |= {"task": "scene", "tuned": None, "labels": rows}
+    results["scores"] = {
+        "validation": {"scene_accuracy": 0.8, "macro_f1": 0.7},
+        "test": {"scene_accuracy": 0.75, "macro_f1": 0.7},
+    }
     card = render()
     assert "softmax(-1)" in card
     assert ".sigmoid()" not in card
     assert "names the scene of an image, one of 46" in card
     assert "type: accuracy" in card
     assert "multi-label" not in card.partition("# scenes")[0]
+    assert "threshold" not in card
+    assert "## Scenes" in card
+    assert "| beach | 9 | 0.5000 | 0.2500 |\n" in card
+
+
+def test_averaging_over_views_is_part_of_the_score(render: Render, results: dict[str, Any], tmp_path: Path) -> None:
+    results["eval_symmetries"] = 8
+    (tmp_path / "README.md").write_text(render(), encoding="utf-8")
+    found = {r.metric_name: r.metric_args for r in HubCard.load(tmp_path / "README.md").data.eval_results}
+    assert found["mAP, 8 views"] == {"views": 8}
+    assert found["sample-F1, 8 views"] == {"threshold": 0.5, "views": 8}
+
+
+@pytest.mark.parametrize(
+    ("keep", "tuned", "says"),
+    [
+        ("best", True, "validation split, which chose the epoch and the thresholds: they flatter"),
+        ("best", False, "validation split, which chose the epoch: they flatter"),
+        ("last", True, "validation split, which chose the thresholds: they flatter"),
+        ("last", False, "validation split.\n"),
+    ],
+)
+def test_what_flatters_without_a_test_split(
+    render: Render, results: dict[str, Any], keep: str, tuned: bool, says: str
+) -> None:
+    results["config"]["keep"] = keep
+    results["scores"]["test"] = results["tuned"]["test"] = None
+    if not tuned:
+        results["tuned"] = None
+    assert f"The scores are those of the {says}" in render()
+
+
+def test_held_out_images_are_of_the_datasets_train_split(render: Render, results: dict[str, Any]) -> None:
+    results["scores"]["test"] = results["tuned"]["test"] = None
+    results["data"]["held_out"] = 20
+    header = yaml.safe_load(render().split("---\n")[1])
+    (dataset,) = {json.dumps(entry["dataset"]["args"]) for entry in header["model-index"][0]["results"]}
+    assert json.loads(dataset) == {"seed": 0, "labels": "verified", "held_out": 20}
+    assert header["model-index"][0]["results"][0]["dataset"]["split"] == "train"
+
+
+def test_names_that_markdown_would_take_apart(render: Render, results: dict[str, Any]) -> None:
+    results["labels"][1]["label"] = "car|van"
+    assert r"| car\|van | 10 |" in render()
+
+
+def test_a_label_that_could_not_be_tuned_is_named(render: Render, results: dict[str, Any]) -> None:
+    results["tuned"]["untuned"] = ["dock", "pier"]
+    assert "No validation image has dock, pier: threshold 0.5 is kept there." in render()
+
+
+def test_code_on_a_branch_loads_the_branch(render: Render) -> None:
+    card = render(revision="v2")
+    assert 'create_model("hf-hub:jane/scenes@v2"' in card
+    assert 'hf_hub_download("jane/scenes", "config.json", revision="v2")' in card
+    assert card.count('from_pretrained("jane/scenes", revision="v2")') == 2
+
+
+def test_the_scene_head_has_its_code(render: Render, results: dict[str, Any]) -> None:
+    results["task"] = "labels+scene"
+    assert 'load_model(Path(snapshot_download("jane/scenes")))' in render()
+
+
+def test_the_settings_of_the_card_are_those_of_the_trainer() -> None:
+    assert set(SETTINGS) <= {field.name for field in dataclasses.fields(config.TrainingConfig)}
 
 
 def test_the_names_of_no_weights_are_those_of_the_trainer() -> None:
@@ -130,22 +228,39 @@ def test_the_names_of_no_weights_are_those_of_the_trainer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "base_model", "licence"),
+    ("name", "weights", "base_model", "licence"),
     [
-        ("random", None, "apache-2.0"),
-        ("pretrained", "timm/resnet50.tv_in1k", "bsd-3-clause"),
-        ("/home/jane/weights.pth", None, "unknown"),
+        ("resnet50.tv_in1k", "random", None, "apache-2.0"),
+        ("resnet50.tv_in1k", "pretrained", "timm/resnet50.tv_in1k", "bsd-3-clause"),
+        ("resnet50.tv_in1k", "/home/jane/weights.pth", None, "unknown"),
+        ("hf-hub:jane/own@v2", "pretrained", "jane/own", "unknown"),
+        ("resnet50", "hf-hub:jane/own", "jane/own", "unknown"),
+        ("vit_small_patch16_dinov3.lvd1689m", "pretrained", "timm/vit_small_patch16_dinov3.lvd1689m", "other"),
     ],
 )
 def test_base_model_and_licence(
-    light_run: Path, results: dict[str, Any], weights: str, base_model: str | None, licence: str
+    light_run: Path, results: dict[str, Any], name: str, weights: str, base_model: str | None, licence: str
 ) -> None:
     pytest.importorskip("timm")
+    results["model"] |= {"name": name, "architecture": "resnet50", "weights": weights}
+    (light_run / "results.json").write_text(json.dumps(results))
+    card = built_card(light_run)
+    assert (card.data.base_model, card.data.license) == (base_model, licence)
+    if licence == "other":
+        assert card.data.license_name == "dinov3-license"
+        assert card.data.license_link == f"https://huggingface.co/{base_model}"
+
+
+def test_a_licence_that_is_given(light_run: Path) -> None:
+    card = built_card(light_run, licence="MIT")
+    assert card.data.license == "mit"
+    assert "under MIT, as their publisher says" in card.text
+    assert built_card(light_run, licence="jane-1.0").data.license_name == "jane-1.0"
+
+
+def built_card(run: Path, **options: Any) -> HubCard:  # noqa: ANN401
     from mlrsnet_hf.publishing.publish import Built, publish
 
-    results["model"] |= {"name": "resnet50.tv_in1k", "architecture": "resnet50", "weights": weights}
-    (light_run / "results.json").write_text(json.dumps(results))
-    built = publish(light_run, "jane/scenes", dry_run=True)
+    built = publish(run, "jane/scenes", dry_run=True, **options)
     assert isinstance(built, Built)
-    card = HubCard.load(built.repository.folder / "README.md")
-    assert (card.data.base_model, card.data.license) == (base_model, licence)
+    return HubCard.load(built.repository.folder / "README.md")

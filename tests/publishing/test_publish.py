@@ -12,6 +12,7 @@ from mlrsnet_hf import metric_path
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import HubError
 from mlrsnet_hf.publishing.publish import Built, publish, publish_run
+from mlrsnet_hf.training.settings import parse_settings
 
 Hub = Any
 
@@ -51,25 +52,67 @@ def test_what_another_push_left_is_removed_and_nothing_else(hub_in_process: Hub,
     api = HfApi()
     for name in ("data/pier-a-00000.parquet", "notes.md"):
         api.upload_file(path_or_fileobj=b"1", path_in_repo=name, repo_id="jane/mlrsnet", repo_type="dataset")
-    publish(prepared, "jane/mlrsnet")
+    assert "removed 1 of an earlier push" in publish(prepared, "jane/mlrsnet").summary()
     files = hub_in_process.commits("datasets/jane/mlrsnet")[-1]["files"]
     assert "notes.md" in files
     assert "data/pier-a-00000.parquet" not in files
 
 
-def test_embeddings_become_a_dataset(hub_in_process: Hub, embeddings: Path) -> None:
-    (embeddings / ".embeddings.lock").write_text("")
-    publish(embeddings, "earthlab/embeddings")
-    (commit,) = hub_in_process.commits("datasets/earthlab/embeddings")
-    assert set(commit["files"]) == {".gitattributes", "data/part-0.parquet", "README.md", "embeddings.json"}
+LOOK = {"method": "GET", "path": "^/api/(models|datasets|spaces)/", "times": 1000}
+CHECK = {"method": "POST", "path": "/validate-yaml", "times": 1000}
 
 
-def test_a_hub_that_describes_no_repositories(hub_in_process: Hub, light_run: Path) -> None:
-    hub_in_process.fail({"method": "GET", "path": "^/api/models/", "status": 404, "times": 1000})
-    publish(light_run, "jane/scenes")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404, "body": {"detail": "Not Found"}},
+        {"status": 405},
+        {"status": 501},
+        {"status": 503},
+        {"status": 200, "body": {"sha": "0" * 40}},
+        {"status": 200, "body": []},
+    ],
+    ids=["404", "405", "501", "503", "half an answer", "another answer"],
+)
+def test_a_hub_that_only_takes_commits(hub_in_process: Hub, light_run: Path, answer: dict) -> None:
+    """It describes no repository and checks no card: pushed, pushed again as it is, and changed."""
+    hub_in_process.fail({**LOOK, **answer}, {**CHECK, **answer})
+    assert publish(light_run, "jane/scenes", private=True).changed
+    again = publish(light_run, "jane/scenes", private=True)
+    assert (again.changed, again.commit) == (False, None)
+    assert "does not say whether it is private" in again.summary()
     (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
-    publish(light_run, "jane/scenes")
+    assert publish(light_run, "jane/scenes").changed
     assert len(hub_in_process.commits("models/jane/scenes")) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/jane/scenes"), ("POST", "/validate-yaml"), ("POST", "/branch/"), ("POST", "/create"), ("GET", "/coll")],
+)
+def test_a_hub_that_is_busy_for_a_moment(hub_in_process: Hub, light_run: Path, method: str, path: str) -> None:
+    """The client repeats none of these requests; the repository and its branch are there."""
+    options = {"revision": "v2", "collection": "jane/scenes-0123456789abcdef01234567"}
+    publish(light_run, "jane/scenes", **options)
+    hub_in_process.fail({"method": method, "path": path, "status": 503})
+    (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
+    assert publish(light_run, "jane/scenes", **options).changed
+    assert len(hub_in_process.commits("models/jane/scenes", "v2")) == 2
+
+
+def test_a_name_that_is_taken_on_a_hub_that_gives_no_reasons(hub_in_process: Hub, light_run: Path) -> None:
+    found = {"status": 404, "body": {"detail": "Not Found"}, "times": 1000}
+    hub_in_process.fail(
+        {"method": "POST", "path": "/create", "status": 409}, {**LOOK, **found}, {**LOOK, **found, "method": "POST"}
+    )
+    with pytest.raises(HubError, match="taken by something other than a model repository"):
+        publish(light_run, "jane/scenes")
+
+
+def test_a_token_for_one_repository_alone(hub_in_process: Hub, light_run: Path) -> None:
+    publish(light_run, "jane/scenes")
+    hub_in_process.fail({"method": "POST", "path": "/create", "status": 403})
+    assert not publish(light_run, "jane/scenes").changed
 
 
 def test_large_files_go_in_parts(hub_in_process: Hub, light_run: Path) -> None:
@@ -129,12 +172,25 @@ def test_a_dry_run_leaves_a_folder_and_asks_nobody(hub_in_process: Hub, light_ru
     }
 
 
-def test_no_place_of_this_machine_is_published(light_run: Path) -> None:
+def test_no_place_of_this_machine_is_published(light_run: Path, results: dict[str, Any]) -> None:
+    """Paths are cut, and nothing that only looks like a part of one."""
+    results["config"] |= {"output_dir": "/water/jane/0123", "weights": "local-dir:/water/jane/weights"}
+    results["data"]["label_names"][0] = "land/water/jane"
+    results["data"]["fingerprint"] = "s3:/water/jane/0123"
+    (light_run / "results.json").write_text(json.dumps(results))
+    settings = "# Of the run\noutput_dir: /water/jane/0123\ndata_dir: ~/jane/data\nweights: ../jane/w.pth\nseed: 7\n"
+    (light_run / "settings.yaml").write_text(settings)
     built = publish(light_run, "jane/scenes", dry_run=True)
     assert isinstance(built, Built)
-    texts = [path.read_text() for path in built.repository.files.values() if path.suffix in (".json", ".yaml", ".md")]
-    assert not any("/home/jane" in text for text in texts)
-    assert json.loads((built.repository.folder / "results.json").read_text())["config"]["output_dir"] == "train"
+    folder = built.repository.folder
+    public = json.loads((folder / "results.json").read_text())
+    assert (public["config"]["output_dir"], public["config"]["weights"]) == ("0123", "local-dir:weights")
+    assert public["data"]["label_names"] == results["data"]["label_names"]
+    assert public["data"]["fingerprint"] == "s3:/water/jane/0123"
+    assert public["scores"] == results["scores"]
+    text = (folder / "settings.yaml").read_text()
+    assert text == '# Of the run\noutput_dir: "0123"\ndata_dir: "data"\nweights: "w.pth"\nseed: 7\n'
+    assert parse_settings(["--config", str(folder / "settings.yaml")]).training.output_dir == Path("0123")
 
 
 @pytest.mark.parametrize("name", ["scenes", "jane/a b", "jane/a/b", "jane/--", ""])

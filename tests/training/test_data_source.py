@@ -11,6 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from datasets import Sequence as ListFeature
 from PIL import Image as PillowImage
 
+from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.training.data_config import DataConfig
 from mlrsnet_hf.training.data_source import load_training_data, make_training_data
@@ -301,6 +302,7 @@ def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest
         "held_out": 0,
         "labels": "verified",
         "repaired": data.source["repaired"],
+        "synthetic": False,
         "fingerprint": "",
     }
     assert len(data.label_names) == 60
@@ -308,6 +310,13 @@ def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest
     as_published = load_training_data(DataConfig(data_dir=str(root), labels="as-published"))
     assert as_published.source["repaired"] == 0
     assert as_published.source["fingerprint"] != data.source["fingerprint"]
+
+
+def test_drawn_images_are_told_apart(make_release: Callable[..., Path], tmp_path: Path) -> None:
+    """The contact sheet is what this package leaves in a folder that it drew."""
+    (make_release({"beach": 11}) / CONTACT_SHEET).write_bytes(b"")
+    root = str(tmp_path / "release")
+    assert load_training_data(DataConfig(data_dir=root), say=lambda _: None).source["synthetic"] is True
 
 
 def test_other_processes_say_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -149,6 +149,19 @@ def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture
     assert "[tf_efficientnet_lite0]" in text
 
 
+def test_how_a_run_is_published() -> None:
+    publish = parse_settings(["--push-to-hub", "jane/x", "--revision", "v2", "--license", "mit"]).publish
+    assert publish.options() == {
+        "private": False,
+        "revision": "v2",
+        "collection": None,
+        "dataset_id": None,
+        "licence": "mit",
+    }
+    with pytest.raises(ConfigurationError, match="Give push_to_hub, or leave it out"):
+        parse_settings(["--private"])
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_settings_of_a_run_come_back(tmp_path: Path, recipe: str) -> None:
     path = tmp_path / "settings.yaml"
