@@ -288,6 +288,12 @@ def test_search_by_picture(
     # Labels are the binary digits of the row: rows 3, 7, 11, 15 and 19 of 22 have both.
     assert len(lines) == 6
     assert lines[-1] == "5 of the 22 asked for: no more images were found with this filter"
+    with pytest.raises(SystemExit):
+        main(["search", str(searched), str(pictures / "a" / "05.png"), "--model", "test_resnet", "--weights", "random"])
+    assert "test_resnet is not the model that made the index" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["search", str(searched), "z" * 300])
+    assert "no image 'zzz" in capsys.readouterr().err
     with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
         embed_queries([pictures / "a" / "05.png"], index, ModelChoice(model="test_resnet", weights="random"))
     shutil.rmtree(tmp_path / "embeddings")  # the index does not need it
