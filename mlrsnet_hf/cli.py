@@ -212,7 +212,10 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--labels", default="", help="labels that all must be there, separated by commas")
     parser.add_argument("--scene", default=argparse.SUPPRESS, help="the scene that must be shown")
     parser.add_argument("--html", type=Path, default=argparse.SUPPRESS, help="page of pictures to write")
-    parser.add_argument("--model", default=argparse.SUPPRESS, help="the model that made the index, if it has moved")
+    for field in dataclasses.fields(ModelChoice):  # of the model that made the index, if it has moved
+        kind = field.type if isinstance(field.type, type) else int
+        option = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(option, type=kind, default=argparse.SUPPRESS, help=field.metadata["help"])
     parser.add_argument("--collection", default=argparse.SUPPRESS, help="name of the collection on a server")
     parser.set_defaults(run=_search)
 
@@ -228,7 +231,7 @@ def _search(options: argparse.Namespace) -> None:
         k=options.k,
         labels=tuple(label.strip() for label in options.labels.split(",") if label.strip()),
         scene=given.get("scene"),
-        model=ModelChoice(model=options.model) if "model" in given else None,
+        model={field.name: given[field.name] for field in dataclasses.fields(ModelChoice) if field.name in given},
     )
     print_search(options.index, question, given.get("html"), given.get("collection", COLLECTION))
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from accelerate import PartialState
+from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
@@ -39,10 +39,11 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         MLRSNetError: The model, the embeddings, the images or the target cannot be used.
     """
     refuse_existing(config.output_dir.expanduser())
-    PartialState().wait_for_everyone()  # one that looked later might find what another has written by then
+    accelerator = Accelerator(mixed_precision=config.precision)  # a bare PartialState knows no processes on the CPU
+    accelerator.wait_for_everyone()  # one that looked later might find what another has written by then
     sources = find_sources(config, embeddings_card)
     compared = find_compared(config, embeddings_card)
-    if not PartialState().is_main_process:
+    if not accelerator.is_main_process:
         return None
     result = run_protocols(config, sources, compared)
     with whole_folder(config.output_dir) as folder:
@@ -76,14 +77,16 @@ def _places(config: RetrievalConfig, sources: Sequence[Source]) -> list[ImageSet
 
 def _tell_cards(result: RetrievalResult, sources: Sequence[Source]) -> None:
     """Leave the scores beside embeddings that hold one split seed, for their card."""
-    if len(sources) != 1 or len(sources[0].folders) != 1:
-        return
+    if len(sources) != 1 or len(sources[0].folders) != 1 or read_local(sources[0].folders[0].path) is None:
+        return  # what was made elsewhere, such as a copy from the Hub, is not written into
     protocol = result.shown
     scores = {name: protocol.model.mean(name)[0] for name in protocol.model.names()}
     repeat = protocol.model.repeats[0]
     text = (
-        f"{protocol.name}, split seed {repeat.seed}: {repeat.queries:,} queries, {repeat.database:,} images searched."
+        f"{protocol.name}, split seed {repeat.seed}, {result.distance} distance: {repeat.queries:,} queries, "
+        f"{repeat.database:,} images searched."
     )
+    text = " ".join([text, *notes(result)])
     # Where the folder may not be written, the results still stand in their own.
     with (
         contextlib.suppress(ConfigurationError, OSError),

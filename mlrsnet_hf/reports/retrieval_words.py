@@ -25,8 +25,9 @@ def notes(result: RetrievalResult) -> list[str]:
     """Return what a reader has to know before he compares."""
     lines = [*result.notes]
     sizes = [
-        (repeat.queries, repeat.database) == TABLE8_SIZES.get(protocol.percent or 0)
+        (repeat.queries, repeat.database) == TABLE8_SIZES.get(protocol.percent)
         for protocol in result.protocols
+        if protocol.percent is not None
         for repeat in protocol.model.repeats
     ]
     if not all(sizes):

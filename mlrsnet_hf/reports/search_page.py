@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.retrieval.hits import Hit
 
 _THUMBNAIL = 224
@@ -80,13 +81,12 @@ def write_page(page: str, path: Path) -> None:
     Raises:
         ConfigurationError: It cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written ({error.strerror})", "Choose another place.") from error
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def _item(rank: int, hit: Hit, picture: Image.Image | None, wanted: Sequence[str]) -> str:

@@ -1,8 +1,10 @@
 """`mlrsnet search`: ask an index, print what it finds, write the page."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +26,16 @@ class Question:
     k: int = 12
     labels: tuple[str, ...] = ()
     scene: str | None = None
-    model: ModelChoice | None = None
-    """The network that made the index, if it does not lie where it lay then."""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `ModelChoice` that differ from those the index was made with, such as where the network lies now."""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the query is the path of a file."""
+        try:
+            return Path(self.query).is_file()
+        except (OSError, ValueError):  # an id may be no path at all, or too long for one
+            return False
 
 
 def print_search(location: str, question: Question, page: Path | None = None, collection: str = COLLECTION) -> None:
@@ -40,7 +50,7 @@ def print_search(location: str, question: Question, page: Path | None = None, co
     Raises:
         MLRSNetError: The index, the picture, the model, a label or the page cannot be used.
     """
-    if page is not None or Path(question.query).is_file():
+    if page is not None or question.is_picture:
         require_extra("train")  # the pictures are read as training reads them
     with open_index(location, collection) as index:
         vector, asked = _query(question, index)
@@ -53,13 +63,15 @@ def print_search(location: str, question: Question, page: Path | None = None, co
 
 def _query(question: Question, index: ImageIndex) -> tuple[npt.NDArray[np.float32], Image.Image | Hit]:
     """Return the query's embedding, and its picture, or else the image of the index that it is."""
-    if not Path(question.query).is_file():
+    if not question.is_picture:
         image, embedding = index.find(question.query)
         return embedding, image
     from mlrsnet_hf.retrieval.query_images import embed_queries
     from mlrsnet_hf.training.preprocessing import decode_image
 
-    vector = embed_queries([question.query], index, question.model)
+    made_by = index.local.model if index.local else ModelChoice()
+    model = dataclasses.replace(made_by, **question.model) if question.model else None
+    vector = embed_queries([question.query], index, model)
     return vector, decode_image({"bytes": None, "path": question.query}, question.query)
 
 

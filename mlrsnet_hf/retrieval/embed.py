@@ -173,8 +173,8 @@ class _Run:
             missing_raw = processes.on_main(lambda: missing_shards(raw, self.shards))
             own = missing_raw[processes.index :: processes.number]
             processes.together(lambda: _write_all(self._extracted(own), own, raw, self.raw_info))
-            if not fitted.exists():
-                processes.on_main(lambda: self._fit(raw).save(fitted))
+            # Main alone looks: processes that looked by themselves might see different things, and wait for each other.
+            processes.on_main(lambda: None if fitted.exists() else self._fit(raw).save(fitted))
         return processes.together(lambda: load_pca(fitted))
 
     def _fit(self, raw: Path) -> Pca:
@@ -225,5 +225,5 @@ def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
     """Return what a folder was made of that is whole but did not get its name."""
     try:
         return [json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8"))["origin"]]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return []

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, read_info
+from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, SCHEMA_KEY, EmbeddingInfo, read_info
 
 DATA = "data"
 ROW_GROUP = 1024
@@ -153,13 +153,18 @@ class EmbeddingFolder:
             )
 
     def _refuse_foreign(self, path: Path, schema: pa.Schema) -> None:
-        """Refuse a file whose vectors are not those that the folder speaks of."""
+        """Refuse a file whose vectors are not those that the folder speaks of, such as another model's."""
         kind = schema.field("embedding").type if "embedding" in schema.names else None
         size = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else None
         if size != self.info.dimension:
             raise EmbeddingError(
                 f"{path}: embeddings of {size} dimensions where {self.info.dimension} are said to be",
                 "Make the embeddings again.",
+            )
+        told = (schema.metadata or {}).get(SCHEMA_KEY)
+        if told is not None and json.loads(told) != self.info.to_json() | {"rows": None}:
+            raise EmbeddingError(
+                f"{path}: embeddings that were made otherwise than {INFO_FILE} says", "Remove files of another run."
             )
 
 

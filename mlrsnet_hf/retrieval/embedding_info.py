@@ -111,7 +111,7 @@ def info_from_json(content: Mapping[str, Any], source: str) -> EmbeddingInfo:
     Raises:
         ConfigurationError: It is of another format version, or not such an object.
     """
-    version = content.get("format")
+    version = content.get("format") if isinstance(content, Mapping) else None
     if version != FORMAT:
         raise ConfigurationError(
             f"{source}: embeddings of format {version}, this version of mlrsnet-hf reads format {FORMAT}",

@@ -60,6 +60,7 @@ class EmbeddingTable:
             place = slice(len(ids), len(ids) + len(rows))
             if place.stop > info.rows:
                 raise EmbeddingError(f"{folder.path}: more rows than {info.rows:,}", "Remove files of another run.")
+            refuse_not_finite(rows.ids, rows.embeddings, "Make the embeddings again.")
             ids += rows.ids
             embeddings[place] = rows.embeddings
             if scores is not None and rows.scores is not None:
@@ -68,7 +69,6 @@ class EmbeddingTable:
                 scenes[place] = rows.scenes
             if labels is not None and rows.labels is not None:
                 labels += rows.labels
-        refuse_not_finite(ids, embeddings, "Make the embeddings again.")
         return cls(ids, embeddings, scenes, labels, scores, info)
 
     def __len__(self) -> int:

@@ -36,7 +36,7 @@ class Filter:
 
     def __str__(self) -> str:
         parts = [f"labels {', '.join(self.labels)}"] if self.labels else []
-        return " and ".join(parts + ([f"scene {self.scene}"] if self.scene else []))
+        return " and ".join(parts + ([f"scene {self.scene}"] if self.scene is not None else []))
 
     def check(self, info: EmbeddingInfo) -> None:
         """Refuse names that the data does not have.
@@ -46,7 +46,7 @@ class Filter:
         """
         for kind, wanted, known in (
             ("label", self.labels, info.label_names),
-            ("scene", (self.scene,) if self.scene else (), info.scene_names),
+            ("scene", () if self.scene is None else (self.scene,), info.scene_names),
         ):
             for name in wanted:
                 if name not in known:

@@ -114,6 +114,11 @@ def _from_folder(folder: Path) -> ImageSplit:
     names = sorted(path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts))
     if not names:
         raise ConfigurationError(f"images={folder}: no image in it", f"Known suffixes: {', '.join(SUFFIXES)}.")
+    for name in names:
+        if any("\ud800" <= sign <= "\udfff" for sign in name):  # what is no text stands so in a path
+            raise ConfigurationError(
+                f"images={folder}: the name {name!r} is not UTF-8, and cannot be an id", "Rename it."
+            )
     features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
     rows = {"id": names, "image": [{"bytes": None, "path": str((folder / name).absolute())} for name in names]}
     return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.growing_folder import growing_folder
+from mlrsnet_hf.growing_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, info_from_json
 from mlrsnet_hf.retrieval.embedding_table import query_matrix
@@ -123,6 +123,8 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
     server = is_server(location)
     folder = Path(location).expanduser().absolute()
     content = {} if server else _read_index_file(folder)
+    if not server and not (folder / DATABASE).exists():  # Milvus Lite would make an empty one
+        raise ConfigurationError(f"{folder}: not an index (no {DATABASE} in it)", "Build it with `mlrsnet index`.")
     with milvus_client(location if server else folder / DATABASE) as client:
         images = ImageCollection(client, collection if server else COLLECTION)
         if not images.exists():
@@ -169,6 +171,7 @@ def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> Buil
     origin = describe(embeddings.info, kind)
     with growing_folder(target, origin, _origin_of_whole) as folder:
         folder.keep([])
+        _clear_damaged(folder)
         with milvus_client(folder.path / DATABASE) as client:
             images = ImageCollection(client, COLLECTION)
             taken_up, recall = _fill(images, embeddings, kind)
@@ -178,6 +181,22 @@ def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> Buil
         sources = to_local(local.model, local.images) if local else {}
         write_json(folder.path / INDEX_FILE, origin | {"recall": dataclasses.asdict(recall)} | sources)
     return BuiltIndex(str(target), embeddings.info.rows, taken_up, recall)
+
+
+def _clear_damaged(folder: GrowingFolder) -> None:
+    """Begin anew if the database that an earlier build left cannot be read, as after a power cut."""
+    if not (folder.path / DATABASE).exists():
+        return
+    try:
+        with milvus_client(folder.path / DATABASE) as client:
+            images = ImageCollection(client, COLLECTION)
+            if images.exists():
+                images.count()
+    except ConfigurationError as error:
+        print(f"what an earlier build left cannot be taken up, and is built anew: {error}")
+        folder.close()
+        folder.clear()
+        folder.keep([])
 
 
 def _build_on_server(embeddings: EmbeddingFolder, uri: str, kind: str, collection: str) -> BuiltIndex:
@@ -233,11 +252,14 @@ def _read_index_file(folder: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        version = content["format"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigurationError(
             f"{folder}: not an index ({INDEX_FILE} cannot be read)", "Give a folder that `mlrsnet index` wrote."
         ) from error
-    refuse_other_format(content.get("format"), str(folder))
+    refuse_other_format(version, str(folder))
+    if not {"kind", "embeddings"} <= content.keys():
+        raise ConfigurationError(f"{folder}: {INDEX_FILE} is incomplete", "Build the index again with `mlrsnet index`.")
     return content
 
 
@@ -246,5 +268,5 @@ def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
         return [{name: content[name] for name in ("format", "kind", "embeddings")}]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return []

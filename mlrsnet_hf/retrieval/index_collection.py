@@ -20,6 +20,12 @@ _PROPERTY = "mlrsnet"
 _MOST_ID_BYTES = 1024
 _MOST_NAME_BYTES = 128
 _BATCH_BYTES = 8 * 2**20
+_FEW = 10_000
+"""Up to so many images that pass a filter are compared one and all: a filtered walk of the graph would miss most."""
+_MOST_ROWS = 16_384
+"""That a server gives at once."""
+_MOST_CANDIDATES = 32_768
+"""That a server looks at while it walks the graph."""
 _GRAPH = {"M": 16, "efConstruction": 200}
 """Of HNSW: neighbours of a node, and candidates looked at for each (Malkov and Yashunin, 2018)."""
 
@@ -59,7 +65,13 @@ class ImageCollection:
         parameters.add_index("embedding", index_type=kind.upper(), metric_type="L2", params=graph)
         # A second place, for Milvus Lite forgets the description.
         properties = {_PROPERTY: description}
-        self.client.create_collection(self.name, schema=schema, index_params=parameters, properties=properties)
+        self.client.create_collection(
+            self.name,
+            schema=schema,
+            index_params=parameters,
+            properties=properties,
+            consistency_level="Strong",  # or a count right after the last rows may miss them
+        )
 
     def description(self) -> dict[str, Any]:
         """Return what `describe` gave when it was made on a server.
@@ -79,10 +91,10 @@ class ImageCollection:
         refuse_other_format(version, f"collection {self.name!r}")
         return content
 
-    def count(self) -> int:
-        """Return the number of images."""
+    def count(self, expression: str = "") -> int:
+        """Return the number of images, or of those that pass a filter."""
         self.client.load_collection(self.name)
-        return int(self.client.query(self.name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+        return int(self.client.query(self.name, filter=expression, output_fields=["count(*)"])[0]["count(*)"])
 
     def put(self, rows: Rows, first: int, info: EmbeddingInfo) -> None:
         """Store rows; an id that is there is replaced, never stored twice."""
@@ -106,23 +118,65 @@ class ImageCollection:
 
     def find(self, image_id: str, info: EmbeddingInfo) -> tuple[Hit, npt.NDArray[np.float32]] | None:
         """Return an image, at distance 0, with its (D,) embedding; None if it is not there."""
-        found = self.client.get(self.name, ids=[image_id], output_fields=[*_fields(info), "embedding"])
+        fields = ["id", *_fields(info), "embedding"]
+        found = self.client.query(self.name, filter=f"id == {_quoted(image_id)}", output_fields=fields)
         if not found:
             return None
-        hit = _hit({"id": image_id, "distance": 0.0, "entity": found[0]}, info)
-        return hit, np.asarray(found[0]["embedding"], np.float32)
+        return _hit(found[0]["id"], 0.0, found[0], info), np.asarray(found[0]["embedding"], np.float32)
 
     def search(
         self, queries: npt.NDArray[np.float32], k: int, wanted: Filter, info: EmbeddingInfo, kind: str
     ) -> list[list[Hit]]:
-        """Return up to k images for each query, nearest first; ties by row."""
+        """Return up to k images for each query, nearest first; ties by row. With a filter, k unless fewer pass it."""
+        expression = _expression(wanted)
+        passing = self.count(expression) if wanted else info.rows
+        if not wanted or kind == "flat" or passing > _FEW:
+            found = self._walk(queries, k, expression, info, kind, info.rows / max(1, passing))
+            if all(len(hits) == min(k, passing) for hits in found):
+                return found
+        return self._compare(queries, k, self._rows(expression, info), info)
+
+    def _walk(
+        self, queries: npt.NDArray[np.float32], k: int, expression: str, info: EmbeddingInfo, kind: str, share: float
+    ) -> list[list[Hit]]:
+        """Search as the index does; one of `share` images passes the filter."""
         # Candidates kept while the graph is walked: more than k, or the last ones found are chance.
-        parameters = {"ef": max(128, 2 * k)} if kind == "hnsw" else {}
-        asked: dict[str, Any] = {"limit": k, "filter": _expression(wanted), "output_fields": _fields(info)}
+        candidates = int(max(k, min(max(128, 2 * k) * share, _MOST_CANDIDATES)))
+        parameters = {"ef": candidates} if kind == "hnsw" else {}
+        asked: dict[str, Any] = {"limit": k, "filter": expression, "output_fields": _fields(info)}
         asked["search_params"] = {"metric_type": "L2", "params": parameters}
         # One at a time: Milvus Lite may hold queries x images x dimensions.
         answers = [self.client.search(self.name, data=[query], **asked)[0] for query in queries]
-        return [sorted((_hit(found, info) for found in answer), key=_by_distance) for answer in answers]
+        return [
+            sorted((_hit(found["id"], found["distance"], found["entity"], info) for found in answer), key=_by_distance)
+            for answer in answers
+        ]
+
+    def _rows(self, expression: str, info: EmbeddingInfo) -> list[int]:
+        """Return the rows of the images that pass a filter."""
+        found: list[int] = []
+        for first in range(0, info.rows, _MOST_ROWS):
+            within = f"row >= {first} and row < {first + _MOST_ROWS}" + (f" and {expression}" if expression else "")
+            found += (entity["row"] for entity in self.client.query(self.name, filter=within, output_fields=["row"]))
+        return found
+
+    def _compare(
+        self, queries: npt.NDArray[np.float32], k: int, rows: Sequence[int], info: EmbeddingInfo
+    ) -> list[list[Hit]]:
+        """Return up to k of these rows for each query, by comparing with all; memory grows with k alone."""
+        nearest: list[list[Hit]] = [[] for _ in queries]
+        size = batch_rows(info.dimension)
+        for start in range(0, len(rows), size):
+            within = f"row in {list(rows[start : start + size])}"
+            entities = self.client.query(self.name, filter=within, output_fields=["id", *_fields(info), "embedding"])
+            vectors = np.array([entity["embedding"] for entity in entities], np.float64)
+            for place, query in enumerate(queries):
+                squares = ((vectors - query) ** 2).sum(axis=1)
+                hits = [
+                    _hit(entity["id"], square, entity, info) for entity, square in zip(entities, squares, strict=True)
+                ]
+                nearest[place] = sorted(nearest[place] + hits, key=_by_distance)[:k]
+        return nearest
 
 
 def describe(info: EmbeddingInfo, kind: str) -> dict[str, Any]:
@@ -150,21 +204,26 @@ def refuse_other_format(version: object, location: str) -> None:
 
 def _expression(wanted: Filter) -> str:
     """Return a filter in Milvus's language."""
-    parts = [f"ARRAY_CONTAINS_ALL(labels, {json.dumps(list(wanted.labels))})"] if wanted.labels else []
-    return " and ".join(parts + ([f"scene == {json.dumps(wanted.scene)}"] if wanted.scene else []))
+    labels = ", ".join(_quoted(label) for label in wanted.labels)
+    parts = [f"ARRAY_CONTAINS_ALL(labels, [{labels}])"] if wanted.labels else []
+    return " and ".join(parts + ([f"scene == {_quoted(wanted.scene)}"] if wanted.scene is not None else []))
+
+
+def _quoted(text: str) -> str:
+    # Milvus knows no \u escapes.
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _fields(info: EmbeddingInfo) -> list[str]:
     return ["row", "scene", "labels", *(["scores"] if info.scores else [])]
 
 
-def _hit(found: Mapping[str, Any], info: EmbeddingInfo) -> Hit:
-    entity = found["entity"]
+def _hit(image_id: str, square: float, entity: Mapping[str, Any], info: EmbeddingInfo) -> Hit:
     scores: Sequence[float] | None = entity["scores"] if info.scores else None
     return Hit(
-        id=found["id"],
+        id=image_id,
         row=entity["row"],
-        distance=float(np.sqrt(max(found["distance"], 0.0))),  # Milvus's L2 is squared
+        distance=float(np.sqrt(max(square, 0.0))),  # Milvus's L2 is squared
         scene=entity["scene"] or None,
         labels=tuple(entity["labels"]) if info.label_names else None,
         scores=None if scores is None else tuple(scores),

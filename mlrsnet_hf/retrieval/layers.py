@@ -9,21 +9,13 @@ the eight networks (Inception, ResNet, DenseNet) `pre_logits` equals `pooled`; f
 of the second dense layer, and `pooled` is 512 channels. `logits` is there to be compared.
 """
 
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-
-Layer = Literal["pooled", "pre_logits", "logits"]
-LAYERS: tuple[str, ...] = get_args(Layer)
-
-
-def require_known_layer(layer: str) -> None:
-    """Raise `UnknownNameError` unless it is one of `LAYERS`."""
-    if layer not in LAYERS:
-        raise UnknownNameError(f"layer {layer!r} is not known", name_alternatives(layer, LAYERS))
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.retrieval.settings import require_known_layer
 
 
 def embed_pixels(
@@ -72,6 +64,11 @@ def embedding_size(model: nn.Module, layer: str, image_size: int) -> int:
 
 
 def _pooled(features: torch.Tensor, network: Any) -> torch.Tensor:  # noqa: ANN401 - timm's models have no common type
+    if not isinstance(features, torch.Tensor):  # such as the two scales of CoaT
+        raise ConfigurationError(
+            f"{type(network).__name__}: its features are no single tensor, and cannot be averaged",
+            "Use --layer pre_logits.",
+        )
     channels = network.num_features
     if features.ndim == 4 and features.shape[1] == channels:
         return features.mean((2, 3))

@@ -13,6 +13,10 @@ LOCAL_FILE = ".local.json"
 """Beside `embeddings.json`; it holds paths, and is not published."""
 
 
+_NO_PATHS = ("mlrsnet", "pretrained", "random")
+"""Values that name no file, though a file of that name may lie here."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalSources:
     """Model and images."""
@@ -49,6 +53,8 @@ def read_local(folder: Path) -> LocalSources | None:
 def _absolute(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return the values, with those that name something on this disk as absolute paths."""
     for name in names:
+        if values[name] in _NO_PATHS:
+            continue
         path = Path(values[name]).expanduser() if values[name] is not None else None
         if path is not None and path.exists():
             values[name] = str(path.absolute())

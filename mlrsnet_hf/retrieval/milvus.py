@@ -51,7 +51,8 @@ def milvus_client(location: str | Path) -> Iterator[Any]:
                 f"{location}: Milvus refuses ({message or type(error).__name__})",
                 "Check that the server runs and that you may use it; a local index can be built again."
                 if is_server(location)
-                else "Make room if the disk is full; an index can be built again with `mlrsnet index`.",
+                else "Make room if the disk is full; if the index is damaged, remove "
+                f"{Path(location).parent} and build it again with `mlrsnet index`.",
             ) from error
 
 

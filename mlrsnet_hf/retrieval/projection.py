@@ -5,6 +5,8 @@ whitening", ECCV: normalise, project, whiten, normalise again.
 """
 
 import itertools
+import os
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +57,10 @@ class Pca:
         """Write it as a NumPy archive, which has its name only when it is whole."""
         partial = path.with_name(f".{path.name}")
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in self.__slots__}
-        np.savez(partial, **arrays)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
 
 
@@ -68,7 +73,7 @@ def load_pca(path: Path) -> Pca:
     try:
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in Pca.__slots__}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigurationError(f"{path}: cannot be read ({error})", "Make the embeddings again.") from error
     scalars: dict[str, Any] = {name: values[name].item() for name in ("whitened", "explained", "fitted_on")}
     return Pca(**(values | scalars))

@@ -133,7 +133,8 @@ def _left_out(protocol: ProtocolResult, repeat: Repeat) -> Iterator[str]:
     where = "" if protocol.name == GIVEN else f" ({protocol.name}, split seed {repeat.seed})"
     if repeat.queries_without:
         count, scenes = sum(repeat.queries_without.values()), ", ".join(repeat.queries_without)
-        yield f"{count:,} queries are left out, as the database has no image of their scene: {scenes}{where}."
+        are = "query is" if count == 1 else "queries are"
+        yield f"{count:,} {are} left out, as the database has no image of their scene: {scenes}{where}."
     titles: dict[str, list[str]] = {}
     for name, reason in repeat.left_out.items():
         titles.setdefault(reason, []).append(measure_title(name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.retrieval.settings import EmbeddingConfig
 
 PERCENTS = {"retrieval05": 5, "retrieval10": 10, "retrieval15": 15}
 """Protocol -> percent of the pool that queries (Qi et al. 2020, Table 8)."""
@@ -77,6 +78,10 @@ class RetrievalConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         self._check_sources()
+        names = ("layer", "normalise", "image_size", "crop_pct", "batch_size", "num_workers", "precision")
+        EmbeddingConfig(**{name: getattr(self, name) for name in names})  # refuses what cannot be used
+        if not self.memory_megabytes > 0:
+            raise ConfigurationError(f"memory_megabytes={self.memory_megabytes} cannot be used", "Give more than 0.")
         for protocol in self.protocol:
             _require_known("protocol", protocol, tuple(PERCENTS))
         _require_known("distance", self.distance, DISTANCES)

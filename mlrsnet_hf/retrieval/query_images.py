@@ -44,7 +44,7 @@ def embed_queries(
     if loaded.fingerprint() != index.info.model_fingerprint:
         raise EmbeddingError(
             f"{choice.model} is not the model that made the index, {index.info.described()}",
-            "Name that model with --model (its weights and its image size count), or build the index anew.",
+            "Name that model with --model, --weights, --image-size and --crop-pct, or build the index anew.",
         )
     images = [decode_image({"bytes": None, "path": str(path)}, str(path)) for path in paths]
     vectors = loaded.embed_images(images, index.info.layer)

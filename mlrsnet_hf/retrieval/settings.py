@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 
 DTYPES = ("float32", "float16")
+LAYERS = ("pooled", "pre_logits", "logits")
+"""See `retrieval.layers`."""
 PRECISIONS = ("no", "bf16", "fp16")
 
 
@@ -70,7 +72,7 @@ class EmbeddingConfig(ModelChoice):
     batch_size: int = _setting(64, "Images that a process passes through the network at once.")
     num_workers: int = _setting(0, "Processes beside each embedding process that read images; 0 reads in threads.")
     precision: str | None = _setting(None, "no, bf16 or fp16; by default Accelerate's own setting.")
-    shard_images: int = _setting(4096, "Images of a Parquet file; what is lost when a run is killed, and held at once.")
+    shard_images: int = _setting(1024, "Images of a Parquet file; what is lost when a run is killed, and held at once.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
@@ -78,6 +80,7 @@ class EmbeddingConfig(ModelChoice):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
         for name in ("pca", "pca_images", "num_workers"):
             self._require(name, getattr(self, name) >= 0, "a whole number of at least 0")
+        require_known_layer(self.layer)
         self._require("dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
         self._require("precision", self.precision in (None, *PRECISIONS), f"one of {', '.join(PRECISIONS)}")
         self._require("crop_pct", 0 < self.crop_pct <= 1, "a number above 0 and up to 1")
@@ -87,3 +90,13 @@ class EmbeddingConfig(ModelChoice):
     def _require(self, name: str, fits: bool, expected: str) -> None:
         if not fits:
             raise ConfigurationError(f"{name}={getattr(self, name)!r} cannot be used", f"Give {expected}.")
+
+
+def require_known_layer(layer: str) -> None:
+    """Refuse another layer than those of `LAYERS`.
+
+    Raises:
+        UnknownNameError: It is not known.
+    """
+    if layer not in LAYERS:
+        raise UnknownNameError(f"layer {layer!r} is not known", name_alternatives(layer, LAYERS))

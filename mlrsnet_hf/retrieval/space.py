@@ -61,7 +61,8 @@ class Space:
         distance, spread = np.linalg.norm(centre), np.median(np.linalg.norm(sample - centre, axis=1))
         far = bool(distance > _FAR * spread)
         # A vector much shorter than the centre would lose its digits by the move.
-        if distance > 2 * np.linalg.norm(sample, axis=1).min() or (metric == "inner_product" and not far):
+        shortest = 1.0 if metric == "cosine" else _shortest(database)
+        if distance > 2 * shortest or (metric == "inner_product" and not far):
             return unmoved
         return cls(metric, unmoved.shift - _coarse(centre).astype(np.float32), moved=far)
 
@@ -165,6 +166,14 @@ def _unit(rows: np.ndarray) -> npt.NDArray[np.float64]:
     """Return rows at length 1; that of zero is NaN."""
     exact = rows.astype(np.float64)
     return exact / np.sqrt(np.einsum("nd,nd->n", exact, exact))[:, None]
+
+
+def _shortest(rows: np.ndarray) -> float:
+    """Return the least length; of all rows, as a few short ones among many would be missed in a sample."""
+    step = max(1, _BYTES_AT_ONCE // (8 * rows.shape[1]))
+    parts = (rows[start : start + step].astype(np.float32, copy=False) for start in range(0, len(rows), step))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of by `place`
+        return float(np.sqrt(min(np.einsum("nd,nd->n", part, part).min() for part in parts)))
 
 
 def _coarse(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

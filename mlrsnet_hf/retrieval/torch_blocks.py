@@ -35,7 +35,9 @@ class TorchBlocks:
         """Rank the database for the queries of a block; see `Blocks.rank`."""
         values, order = torch.sort(self._distances(queries), dim=1, stable=True)
         ranks = [] if wanted.members is None else self._ranks(order[:, : wanted.depth], wanted.members)
-        return BlockRanking(ranks, order[:, : wanted.k].cpu().numpy(), values[:, : wanted.k].cpu().numpy())
+        # Copies: on a CPU these would be views, and the first k would keep all of the block.
+        nearest, distances = (found[:, : wanted.k].cpu().numpy().copy() for found in (order, values))
+        return BlockRanking(ranks, nearest, distances)
 
     def _ranks(self, order: torch.Tensor, members: Members) -> list[npt.NDArray[np.int64]]:
         """Return the ranks of the relevant items in (B, depth) orders."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,11 +122,15 @@ def test_a_run_that_has_seen_the_images_is_refused(release: Path, tmp_path: Path
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(release: Path, tmp_path: Path) -> None:
     alone = write_retrieval(RetrievalConfig(**options(release, tmp_path)))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     settings = options(release, tmp_path, output_dir=tmp_path / "out2", embeddings_dir=tmp_path / "kept2")
     told = [f"--{name}={value[0] if isinstance(value, list) else value}" for name, value in settings.items()]
-    run = subprocess.run([*launch, str(SCRIPT), *told], capture_output=True, text=True, cwd=tmp_path)
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    run = subprocess.run(
+        [*launch, str(SCRIPT), *told], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=200
+    )
     assert run.returncode == 0, run.stderr
+    assert "1 of 2 processes" in run.stderr
     assert run.stdout.count(f"results: {tmp_path / 'out2'}") == 1
     assert run.stdout.count("hardest scene: ") == 1
     results = json.loads((tmp_path / "out2/results.json").read_text())

@@ -91,6 +91,7 @@ def make_embeddings(tmp_path: Path) -> MakeEmbeddings:
     ) -> EmbeddingFolder:
         draw = np.random.default_rng(seed)
         vectors = changes.pop("vectors", draw.normal(size=(rows, dimension)).astype(np.float32))
+        given = {column: changes.pop(column, None) for column in ("labels", "scenes")}
         ids = changes.pop("ids", [f"image_{i:03d}" for i in range(rows)])
         known = {
             "model": "net",
@@ -107,8 +108,9 @@ def make_embeddings(tmp_path: Path) -> MakeEmbeddings:
         info = EmbeddingInfo(**known | {"rows": rows, "dimension": dimension} | changes)
         folder = tmp_path / name
         (folder / DATA).mkdir(parents=True)
-        labels = [[label for label in range(4) if draw.random() < 0.4] for _ in range(rows)]
-        scenes = draw.integers(0, len(SCENES), rows)
+        labels = given.pop("labels") or [[label for label in range(4) if draw.random() < 0.4] for _ in range(rows)]
+        scenes = given.pop("scenes")
+        scenes = draw.integers(0, len(SCENES), rows) if scenes is None else np.array(scenes)
         for part in plan_shards(info.split_name, rows, shard):
             place = slice(part.rows.start, part.rows.stop)
             table = to_table(Rows(ids[place], vectors[place], scenes[place], labels[place]), info)

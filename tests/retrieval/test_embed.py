@@ -1,6 +1,7 @@
 """Extraction against timm itself, its forms, and what happens when it is killed or shared among processes."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -123,20 +124,13 @@ def test_principal_components_are_those_of_scikit_learn(
 @pytest.mark.slow
 def test_two_processes_write_what_one_writes(saved_model: Path, pictures: Path, tmp_path: Path) -> None:
     one = make(saved_model, ImageSet(images=str(pictures)), tmp_path / "one", pca=4)
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command += [
-        str(SCRIPT),
-        "--images",
-        str(pictures),
-        "--model",
-        str(saved_model),
-        "--output-dir",
-        str(tmp_path / "2"),
-    ]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT)]
+    command += ["--images", str(pictures), "--model", str(saved_model), "--output-dir", str(tmp_path / "2")]
     command += ["--batch-size", "4", "--shard-images", "6", "--pca", "4"]
-    run = subprocess.run(command, capture_output=True, text=True)
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
     assert run.returncode == 0, run.stderr[-2000:]
+    assert "1 of 2 processes" in run.stderr
     assert run.stdout.count("22 embeddings") == 1
     two = EmbeddingTable.load(tmp_path / "2")
     assert two.ids == one.ids

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -15,7 +16,9 @@ from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, write_embeddings_card
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, Rows, to_table
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
-from mlrsnet_hf.retrieval.projection import fit_pca, normalise
+from mlrsnet_hf.retrieval.local_sources import LocalSources, from_local, to_local
+from mlrsnet_hf.retrieval.projection import fit_pca, load_pca, normalise
+from mlrsnet_hf.retrieval.settings import ImageSet, ModelChoice
 from mlrsnet_hf.retrieval.shards import plan_shards
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
@@ -159,3 +162,30 @@ def test_components_do_not_depend_on_the_batches(size: int, seed: int) -> None:
 
 def test_normalise_leaves_zero() -> None:
     np.testing.assert_allclose(normalise(np.float32([[3, 4], [0, 0]])), [[0.6, 0.8], [0, 0]])
+
+
+def test_a_file_of_another_model_is_refused(make_embeddings: MakeEmbeddings) -> None:
+    folder, other = make_embeddings(), make_embeddings(name="other", model_fingerprint="e" * 64)
+    folder.files[1].write_bytes(other.files[1].read_bytes())
+    with pytest.raises(EmbeddingError, match=r"00001.*made otherwise than embeddings.json says"):
+        EmbeddingTable.load(folder)
+
+
+def test_a_name_that_is_a_file_here_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mlrsnet", "pretrained", "weights.pt"):
+        (tmp_path / name).touch()
+    named = from_local(to_local(ModelChoice(weights="pretrained"), ImageSet(dataset="mlrsnet")))
+    assert named == LocalSources(ModelChoice(weights="pretrained"), ImageSet(dataset="mlrsnet"))
+    filed = from_local(to_local(ModelChoice(weights="weights.pt"), ImageSet()))
+    assert filed is not None and filed.model.weights == str(tmp_path / "weights.pt")
+
+
+def test_torn_principal_components_are_one_sentence(tmp_path: Path) -> None:
+    fit_pca([np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)], 2, whiten=False).save(
+        tmp_path / "pca.npz"
+    )
+    whole = (tmp_path / "pca.npz").read_bytes()
+    (tmp_path / "pca.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConfigurationError, match=r"pca.npz: cannot be read"):
+        load_pca(tmp_path / "pca.npz")

@@ -11,6 +11,10 @@ from hypothesis.extra.numpy import arrays
 
 from mlrsnet_hf.metrics import METRICS, RelevantRanks, common_labels, metrics_of, ndcg_at_k
 from mlrsnet_hf.retrieval import CommonLabels, SameClass, Search, table9_depth
+from mlrsnet_hf.retrieval.block_ranking import Wanted
+from mlrsnet_hf.retrieval.database import Database
+from mlrsnet_hf.retrieval.space import Space
+from mlrsnet_hf.retrieval.torch_blocks import TorchBlocks
 
 TOLERANCE = 1e-5
 DEVICES = [None, "cpu"]
@@ -78,6 +82,29 @@ def test_whole_rankings_are_those_of_float64(
         close = np.abs(squared[:, :, None] - squared[:, None, :]) <= TOLERANCE * lengths.max()
         assert np.abs(found.ranks.ranks - expected.ranks).max() < close.sum(axis=2).max()
     assert (found.ranks.relevant == relevance.sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_few_short_vectors_keep_their_ranks(device: str | None, squared_distances: SquaredDistances) -> None:
+    draw = np.random.default_rng(0)
+    items = (draw.normal(size=(3000, 24)) + 100.0).astype(np.float32)
+    short = np.arange(1, 3000, 30)  # a sample of every third row from the first on holds none of them
+    items[short] = draw.normal(size=(len(short), 24)) * 1e-2
+    classes = np.zeros(len(items), dtype=int)
+    classes[short] = draw.integers(2, size=len(short))
+    queries = (draw.normal(size=(5, 24)) * 1e-2).astype(np.float32)
+    found = Search(items, device=device).relevant_ranks(queries, SameClass(np.ones(5), classes))
+    expected = RelevantRanks.from_distances(squared_distances(queries, items), np.tile(classes == 1, (5, 1)))
+    assert (found.ranks == expected.ranks).all()
+
+
+def test_a_block_does_not_outlive_its_first_results() -> None:
+    draw = np.random.default_rng(0)
+    items = draw.normal(size=(500, 8)).astype(np.float32)
+    database = Database(items, Space.around(items, "euclidean"), hold=True, part_rows=500)
+    blocks = TorchBlocks(database, "cpu", hold=True)
+    ranked = blocks.rank(items[:4], Wanted(None, 500, 3))
+    assert ranked.indices.base is None and ranked.values.base is None
 
 
 @pytest.mark.parametrize("device", DEVICES)

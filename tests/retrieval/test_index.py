@@ -76,6 +76,63 @@ def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> Non
     )
 
 
+def test_a_filter_that_few_pass_finds_them_all(
+    make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph alone would find 1 to 3 of these 7 images among 6,000."""
+    rare = [row % 857 == 5 for row in range(6000)]
+    labels = [[0, 3] if few else [0] if row % 2 else [1] for row, few in enumerate(rare)]
+    folder = make_embeddings(rows=6000, shard=6000, labels=labels)
+    build_index(folder, tmp_path / "index")
+    table = EmbeddingTable.load(folder)
+    queries = np.random.default_rng(3).normal(size=(3, 8))
+    with open_index(tmp_path / "index") as index:
+        for k, names in ((5, ["sand"]), (20, ["sand"]), (4, ["sand", "water"]), (3000, ["ships"])):
+            expected, found = table.search(queries, k, names), index.search(queries, k, names)
+            assert [[hit.id for hit in hits] for hits in found] == [[hit.id for hit in hits] for hits in expected]
+        monkeypatch.setattr("mlrsnet_hf.retrieval.index_collection._FEW", 0)  # the graph, then what it missed
+        assert [len(hits) for hits in index.search(queries, 20, ["sand"])] == [7, 7, 7]
+
+
+def test_names_in_any_script_and_with_any_sign(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    ids = ["St. John's_01.jpg", 'a "quoted" one', "back\\slash", "two\nlines", "港.png", "no'] or id in ['x", "x"]
+    names = {"label_names": ("café", "the 'old' town", 'a "b"', "c\\d"), "scene_names": ("港", "b", "c")}
+    folder = make_embeddings(rows=7, ids=ids, labels=[[0, 1, 2, 3]] * 7, scenes=[0] * 7, **names)
+    build_index(folder, tmp_path / "index")
+    with open_index(tmp_path / "index") as index:
+        assert [index.find(image_id)[0].id for image_id in ids] == ids
+        with pytest.raises(ConfigurationError, match="no image"):
+            index.find("y'] or id in ['x")
+        assert len(index.search(np.zeros(8), 7, labels=names["label_names"], scene="港")[0]) == 7
+        with pytest.raises(UnknownNameError, match="scene '' is not known"):
+            index.search(np.zeros(8), 7, scene="")
+
+
+def test_a_damaged_database_of_an_earlier_build_is_built_anew(
+    make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = make_embeddings()
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageCollection, "put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_index(folder, tmp_path / "index")
+    [schema] = (tmp_path / ".index.partial").rglob("schema.json")
+    schema.write_text("")
+    assert build_index(folder, tmp_path / "index").taken_up == 0
+    assert "is built anew" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["[]", '{"format": 1}', "torn"])
+def test_a_damaged_index_file_is_one_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text(content)
+    (tmp_path / "milvus.db").mkdir()
+    with pytest.raises(ConfigurationError, match=r"not an index|incomplete"), open_index(tmp_path):
+        pass
+
+
 DOOMED = """
 import os, signal, sys
 from mlrsnet_hf.retrieval import index as module
@@ -231,6 +288,12 @@ def test_search_by_picture(
     # Labels are the binary digits of the row: rows 3, 7, 11, 15 and 19 of 22 have both.
     assert len(lines) == 6
     assert lines[-1] == "5 of the 22 asked for: no more images were found with this filter"
+    with pytest.raises(SystemExit):
+        main(["search", str(searched), str(pictures / "a" / "05.png"), "--model", "test_resnet", "--weights", "random"])
+    assert "test_resnet is not the model that made the index" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["search", str(searched), "z" * 300])
+    assert "no image 'zzz" in capsys.readouterr().err
     with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
         embed_queries([pictures / "a" / "05.png"], index, ModelChoice(model="test_resnet", weights="random"))
     shutil.rmtree(tmp_path / "embeddings")  # the index does not need it

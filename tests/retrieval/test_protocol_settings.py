@@ -19,6 +19,9 @@ from mlrsnet_hf.retrieval.protocol_settings import RetrievalConfig
         ({"model": ["a", "b", "c"], "split_seeds": [0, 1]}, "3 of --model for 2 split seeds"),
         ({"model": ["a"], "compare": ["a", "b"]}, "2 of --compare for 1 split seeds"),
         ({"model": ["a"], "split_seeds": [1, 1]}, r"split_seeds=\[1, 1\] cannot be used"),
+        ({"model": ["a"], "batch_size": 0}, "batch_size=0 cannot be used"),
+        ({"model": ["a"], "precision": "fp8"}, "precision='fp8' cannot be used"),
+        ({"model": ["a"], "memory_megabytes": -3.0}, "memory_megabytes=-3.0 cannot be used"),
         ({"model": ["a"], "protocol": []}, r"protocol=\[\] cannot be used"),
         ({"model": ["a"], "dataset": "USER/NAME", "split_seeds": [1]}, "Only mlrsnet is split by a seed"),
     ],
@@ -33,3 +36,5 @@ def test_unknown_names_are_refused() -> None:
         RetrievalConfig(model=["a"], protocol=["retrieval1"])
     with pytest.raises(UnknownNameError, match="distance 'manhattan' is not known"):
         RetrievalConfig(model=["a"], distance="manhattan")
+    with pytest.raises(UnknownNameError, match="layer 'last' is not known"):
+        RetrievalConfig(model=["a"], layer="last")
