@@ -105,7 +105,7 @@ def test_sigterm_to_the_launcher_leaves_a_checkpoint(saved_data: Path, tmp_path:
     assert started.wait(60) != 0  # torchrun gives 1 and accelerate dies of the signal, whatever their processes give
     said = wait_for(tmp_path / "log", lambda: "stopped: " in (tmp_path / "log").read_text())
     cause = "SIGTERM" if launcher == "torchrun" else "the end of the launcher"
-    step = int(re.search(rf"stopped: {cause} came; .* up to step (\d+) of 2000\.", said)[1])
+    step = int(re.search(rf"stopped: {cause} came; .* up to step (\d+)\.", said)[1])
     assert list(first.parent.glob(f"step-{step:08d}*"))
 
 

@@ -30,8 +30,9 @@ DOOMED = {"log_every": 2, "checkpoint_steps": 3}
 FATES = {
     1: [
         "step 8 SIGKILL",  # in the middle of an epoch, and so is the checkpoint before
-        "checkpoint 3 SIGKILL",  # while a checkpoint is written
-        "kept 2 SIGKILL",  # between the best model and the checkpoint
+        "disk 5 SIGKILL",  # while a checkpoint is written
+        "disk 9 SIGKILL",  # between the best model and the checkpoint that counts on it
+        "history 2 SIGKILL",  # between the checkpoint and the history
         "step 6 SIGTERM",
         "evaluation 3 SIGTERM",
     ],
@@ -108,7 +109,7 @@ def stopped(
 
     def make(**changes: object) -> TrainingConfig:
         stop_at(6)
-        with pytest.raises(InterruptedRunError, match=r"^SIGTERM came; .* holds all up to step 6 of 8\. .*--resume"):
+        with pytest.raises(InterruptedRunError, match=r"^SIGTERM came; .* holds all up to step 6\. .*--resume"):
             train(make_config(**changes), training_data)
         stop_at(0)
         return make_config(**changes, resume=True)
@@ -122,7 +123,7 @@ def checkpoints_of(config: TrainingConfig) -> list[str]:
 
 def test_a_stopped_run_holds_its_newest_checkpoints(stopped: Callable) -> None:
     config = stopped(checkpoint_steps=1, keep_checkpoints=3)
-    assert checkpoints_of(config) == ["step-00000004-evaluated", "step-00000005", "step-00000006"]
+    assert checkpoints_of(config) == ["best-00000004", "step-00000004-evaluated", "step-00000005", "step-00000006"]
 
 
 def test_the_programs_own_handlers_come_back(stopped: Callable) -> None:
@@ -160,8 +161,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     result = train(config, training_data)
     said = capsys.readouterr().out
     assert "step-00000006 is damaged" in said
+    assert (newest.parents[1] / "damaged-step-00000006" / file).read_bytes() == content
     assert "going on from" in said
-    assert "step-00000004-evaluated, step 4 of 8" in said
+    assert "step-00000004-evaluated, step 4" in said
     assert result.run.resumed
     assert [epoch.epoch for epoch in result.history] == [1, 2]
 
@@ -184,7 +186,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
             train(config, training_data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert checkpoints_of(config) == ["step-00000003", "step-00000004-evaluated"]
+    assert checkpoints_of(config) == ["best-00000004", "step-00000003", "step-00000004-evaluated"]
     monkeypatch.undo()
     assert train(make_config(checkpoint_steps=3, resume=True), training_data).run.resumed
 
@@ -227,4 +229,4 @@ def test_only_whole_checkpoints_have_a_name(stopped: Callable, training_data: Tr
     # What a process leaves that was killed while it wrote.
     shutil.copytree(folder / "step-00000006", folder / ".step-00000007.partial")
     train(config, training_data)
-    assert checkpoints_of(config) == ["step-00000006", "step-00000008-evaluated"]
+    assert checkpoints_of(config)[2:] == ["step-00000006", "step-00000008-evaluated"]
