@@ -27,7 +27,6 @@ class Interruption:
 
     def __init__(self) -> None:
         self._deferred = False
-        self._process = os.getpid()
         self._signal: str | None = None
         self._moment = 0.0
         self._launcher = os.getppid() if any(name in os.environ for name in _LAUNCHERS) else None
@@ -70,3 +69,15 @@ class Interruption:
                 )
         elif number == signal.SIGINT and now - self._moment > _ECHO:
             raise KeyboardInterrupt
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """Make a reading process deaf to `SIGNALS`, which schedulers and terminals send to it too.
+
+    The training process still needs its images up to where it stops, and ends it then.
+
+    Args:
+        worker: Its number, which `DataLoader` tells.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

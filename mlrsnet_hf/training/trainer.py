@@ -70,6 +70,7 @@ def train(
             say(f"the run in {folder.root} has ended already; these are its results\n{opening.finished.report()}")
             return opening.finished
         parts = make_parts(config, data, task, accelerator, folder.decoded, say)
+        stack.callback(parts.inputs.close)
         say("\n".join(filter(None, [describe(accelerator, parts.split), parts.batch_statistics_note()])))
         interruption.defer()
         agreement.from_main(lambda: enter_folder(folder, checkpoints, opening, config, data_config, recipe))
