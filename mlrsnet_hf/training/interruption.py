@@ -74,10 +74,19 @@ class Interruption:
 def leave_signals_to_the_parent(worker: int) -> None:
     """Make a reading process deaf to `SIGNALS`, which schedulers and terminals send to it too.
 
-    The training process still needs its images up to where it stops, and ends it then.
+    The training process still needs its images up to where it stops. SIGTERM that the parent itself sends ends the
+    process all the same, because Python waits for it after that.
 
     Args:
         worker: Its number, which `DataLoader` tells.
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # elsewhere SIGTERM ends the process, whoever sends it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_the_parent(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
