@@ -12,10 +12,15 @@ from mlrsnet_hf.errors import ConfigurationError
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def whole_folder(target: Path, *, replace: bool = False, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `target` that takes its name when the block ends without an error.
 
     An error in the block leaves nothing behind; a killed process leaves `.<name>.partial`, which the next run clears.
+
+    Args:
+        target: The folder.
+        replace: Put it in place of a folder of the name, which stays until the new one is whole.
+        durable: Wait until all is on the disk, so that not even a power cut leaves a broken folder of this name.
 
     Raises:
         ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
@@ -23,16 +28,28 @@ def whole_folder(target: Path) -> Iterator[Path]:
     target = target.expanduser().absolute()
     if not target.name:
         raise ConfigurationError(f"{target}: exists already", "Choose another folder.")
-    partial = target.with_name(f".{target.name}.partial")
+    partial, old = (target.with_name(f".{target.name}.{state}") for state in ("partial", "old"))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(target):
-            refuse_existing(target)
+            if not replace:
+                refuse_existing(target)
+            elif old.exists() and not target.exists():
+                old.rename(target)  # a process was killed between the two names
             shutil.rmtree(partial, ignore_errors=True)
             try:
                 partial.mkdir()
                 yield partial
+                if durable:
+                    _sync(*partial.rglob("*"), partial)
+                if replace and target.exists():
+                    shutil.rmtree(old, ignore_errors=True)
+                    target.rename(old)
                 partial.rename(target)
+                if durable:
+                    _sync(target.parent)
+                if replace:
+                    shutil.rmtree(old, ignore_errors=True)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -98,3 +115,15 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def _sync(*paths: Path) -> None:
+    """Wait until files and folders are on the disk."""
+    for path in paths:
+        if path.is_dir() and os.name == "nt":
+            continue  # Windows keeps folders by itself, and opens none
+        handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

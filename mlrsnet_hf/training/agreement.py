@@ -7,7 +7,7 @@ import torch
 import torch.distributed
 from accelerate import Accelerator
 
-from mlrsnet_hf.errors import ImageError, MLRSNetError
+from mlrsnet_hf.errors import MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
 
 Outcome = TypeVar("Outcome")
@@ -43,16 +43,24 @@ class Agreement:
         """
         if self.processes == 1:
             return act()
-        outcome: list[Any] = [None, None]
-        if self.is_main:
-            try:
-                outcome[0] = act()
-            except MLRSNetError as error:
-                outcome[1] = error
-        torch.distributed.broadcast_object_list(outcome, src=0, group=self._group)
+        # If the act fails in a way that nobody foresaw, the others are told so and do not wait for ever.
+        outcome: list[Any] = [None, MLRSNetError("the main process failed", "Its own error says why.")]
+        try:
+            if self.is_main:
+                outcome = self._tried(act)
+        finally:
+            torch.distributed.broadcast_object_list(outcome, src=0, group=self._group)
         if outcome[1] is not None:
             raise outcome[1]
-        return outcome[0]
+        result: Outcome = outcome[0]
+        return result
+
+    @staticmethod
+    def _tried(act: Callable[[], Outcome]) -> list[Any]:
+        try:
+            return [act(), None]
+        except MLRSNetError as error:
+            return [None, error]
 
     def raise_error(self, error: MLRSNetError | None) -> None:
         """Raise this process's error, or else that of another. All processes must ask.
@@ -93,15 +101,20 @@ class WatchedLoader:
     def __iter__(self) -> Iterator[Batch]:
         batches = read_batches(self.loader)
         for _ in range(self.rounds):
-            batch, error = take(batches)
+            batch, error = next_or_error(batches)
             self.watch(error)
             if batch is not None:
                 yield batch
 
 
-def take(batches: Iterator[Batch]) -> tuple[Batch | None, ImageError | None]:
+def next_or_error(batches: Iterator[Batch]) -> tuple[Batch | None, MLRSNetError | None]:
     """Return the next batch, or None after the last, or the error in its place."""
     try:
         return next(batches, None), None
-    except ImageError as error:
+    except MLRSNetError as error:
         return None, error
+    except MemoryError:
+        return None, OutOfMemoryError(
+            "out of memory while images were read",
+            "Lower cache_megabytes, num_workers or eval_batch_size; --resume takes it.",
+        )

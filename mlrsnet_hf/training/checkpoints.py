@@ -1,12 +1,18 @@
-"""Checkpoints: written whole or not at all, checked when read, the newest few kept."""
+"""Checkpoints and the model of the best epoch: written whole or not at all, checked when read, the newest few kept.
+
+checkpoints/step-00000123/               the state of the run after a step; after an epoch's last, before evaluation
+checkpoints/step-00000200-evaluated/     the same after the evaluation
+checkpoints/best-00000100/               the saved model that these checkpoints count as the run's, for timm
+checkpoints/damaged-step-00000150/       a checkpoint that is not as it was written; nothing deletes it
+"""
 
 import hashlib
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,59 +20,24 @@ from safetensors import SafetensorError
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_folder
-from mlrsnet_hf.training.history import Epoch
+from mlrsnet_hf.training.progress import KeptModel, Position
+from mlrsnet_hf.training.resumption import RunRecord
 from mlrsnet_hf.training.run_state import RunState
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_FILE = "state.json"
-_PREFIX = "step-"
+_STEP, _BEST, _DAMAGED = "step-", "best-", "damaged-"
 _EVALUATED = "-evaluated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """How far a run has come."""
-
-    step: int = 0
-    """Optimiser steps taken since the run began."""
-    history: tuple[Epoch, ...] = ()
-    """The epochs that are trained and evaluated."""
-    loss_total: float = 0.0
-    """Sum of the losses of the epoch under way."""
-    loss_count: int = 0
-    seconds: float = 0.0
-    """That the run has taken so far."""
-
-    @property
-    def name(self) -> str:
-        """Of the checkpoint; at an epoch's last step there may be one before and one after the evaluation."""
-        evaluated = bool(self.history) and self.history[-1].step == self.step
-        return f"{_PREFIX}{self.step:08d}{_EVALUATED if evaluated else ''}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            "step": self.step,
-            "history": [epoch.to_dict() for epoch in self.history],
-            "loss_total": self.loss_total,
-            "loss_count": self.loss_count,
-            "seconds": self.seconds,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Position":
-        """Return the position that `to_dict` gave."""
-        return cls(**{**values, "history": tuple(Epoch.from_dict(epoch) for epoch in values["history"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One that was found whole."""
+    """One that was found whole, and so was the model that it counts as the best."""
 
     folder: Path
     position: Position
-    run: Mapping[str, Any]
-    """What the run said of itself when it wrote this: settings, data, processes."""
+    run: RunRecord
+    """What the run was when it wrote this."""
 
 
 class Checkpoints:
@@ -81,64 +52,98 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
 
-    def save(self, state: RunState, position: Position, run: Mapping[str, Any]) -> None:
-        """Write a checkpoint, and remove those that are now too many.
+    def __bool__(self) -> bool:
+        """Whether there is any, damaged or not."""
+        return any(path for prefix in (_STEP, _DAMAGED) for path in self.folder.glob(f"{prefix}*"))
+
+    def save(self, state: RunState, position: Position, run: RunRecord) -> None:
+        """Write a checkpoint, and remove those that are now too many and the models that none of the others counts on.
 
         The files reach the disk before the folder gets its name, so that not even a power cut leaves a broken one.
 
         Raises:
             ConfigurationError: It cannot be written; those before it are as they were.
         """
-        target = self.folder / position.name
+        # At an epoch's last step there may be one before and one after the evaluation.
+        target = self.folder / f"{_STEP}{position.step:08d}{_EVALUATED if position.is_evaluated else ''}"
         if target.exists():
             return
         try:
-            with whole_folder(target) as partial:
+            with whole_folder(target, durable=True) as partial:
                 state.write(partial)
-                manifest = {"format": FORMAT, "run": dict(run), "position": position.to_dict()}
-                manifest["files"] = {path.name: _digest(path) for path in sorted(partial.iterdir())}
+                manifest = {"format": FORMAT, "run": run.to_dict(), "position": position.to_dict()}
+                manifest["files"] = _digests(partial)
                 (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-                _sync(*partial.iterdir(), partial)
-            _sync(self.folder)
         # torch and safetensors wrap what the system says of a full disk in errors of their own.
         except (ConfigurationError, OSError, RuntimeError, SafetensorError) as error:
             raise ConfigurationError(
                 f"checkpoint {target} cannot be written: {error}",
                 "The earlier checkpoints are whole: free space on the disk, then give the same command with --resume.",
             ) from error
-        for old in self._folders()[self.keep :]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._tidy()
+
+    def keep_model(self, step: int, write: Callable[[Path], None]) -> KeptModel:
+        """Write the model of an epoch beside the checkpoints; the next checkpoint is to count on it.
+
+        Args:
+            step: Last one of the epoch.
+            write: Fills a folder, or replaces the one that a killed process left, and syncs it.
+        """
+        folder = self.folder / f"{_BEST}{step:08d}"
+        write(folder)
+        return KeptModel(folder.name, _digests(folder))
 
     def newest(self, say: Callable[[str], None]) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole; damaged ones are named and removed.
+        """Return the newest checkpoint that is whole; damaged ones are named and set aside.
 
         Args:
             say: Is told of each damaged one.
 
         Raises:
-            ConfigurationError: Another version wrote it.
+            ConfigurationError: One cannot be read, which may pass, or another version wrote it.
         """
         for folder in self._folders():
             try:
                 return _read(folder)
-            except ConfigurationError:
-                raise
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                say(f"checkpoint {folder} is damaged ({error}); falling back to the one before")
-                shutil.rmtree(folder, ignore_errors=True)
+            except (FileNotFoundError, ValueError) as error:
+                if isinstance(error, ConfigurationError):
+                    raise
+                aside = self._set_aside(folder)
+                say(f"checkpoint {folder} is damaged ({error}) and now {aside.name}; falling back to the one before")
+            except OSError as error:
+                raise ConfigurationError(
+                    f"checkpoint {folder} cannot be read: {error}", "Nothing was changed; try again."
+                ) from error
         return None
 
     def clear_partial(self) -> None:
         """Remove what a killed process left unfinished."""
-        for path in self.folder.glob(f".{_PREFIX}*"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        for prefix in (_STEP, _BEST):
+            for path in self.folder.glob(f".{prefix}*"):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    def _set_aside(self, folder: Path) -> Path:
+        names = (f"{_DAMAGED}{folder.name}{f'-{number}' if number else ''}" for number in count())
+        return folder.rename(next(folder.with_name(name) for name in names if not folder.with_name(name).exists()))
+
+    def _tidy(self) -> None:
+        folders = self._folders()
+        for old in folders[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
+        try:
+            counted = {_kept_name(folder) for folder in folders[: self.keep]}
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # a checkpoint that cannot be read now may count on any of the models
+        for model in self.folder.glob(f"{_BEST}*"):
+            if model.name not in counted:
+                shutil.rmtree(model, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
         """Return the checkpoints, the newest first."""
-        return sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True)
+        return sorted(self.folder.glob(f"{_STEP}*"), reverse=True)
 
 
 class CheckpointClock:
@@ -170,32 +175,44 @@ class CheckpointClock:
 
 def _read(folder: Path) -> Checkpoint:
     manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
-        raise ConfigurationError(
-            f"checkpoint {folder} has format {manifest['format']!r}, this version reads {FORMAT}",
-            "Go on with the version of mlrsnet-hf that wrote it, or begin anew with --overwrite.",
-        )
-    for name in _differing(folder, manifest["files"]):
-        raise ValueError(f"{name} is not as it was written")
-    return Checkpoint(folder, Position.from_dict(manifest["position"]), manifest["run"])
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{MANIFEST_FILE} is not as it was written")
+    if manifest.get("format") != FORMAT:
+        raise _other_version(folder)
+    try:
+        position, run = Position.from_dict(manifest["position"]), RunRecord.from_dict(manifest["run"])
+        files: Mapping[str, str] = manifest["files"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _other_version(folder) from error
+    _check(folder, files)
+    if position.kept is not None:
+        _check(folder.with_name(position.kept.name), position.kept.files)
+    return Checkpoint(folder, position, run)
 
 
-def _differing(folder: Path, digests: Mapping[str, str]) -> Iterator[str]:
-    yield from (name for name, digest in digests.items() if _digest(folder / name) != digest)
+def _other_version(folder: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"checkpoint {folder} was written by another version, in another format than {FORMAT}",
+        "Go on with the version of mlrsnet-hf that wrote it, or begin anew with --overwrite.",
+    )
+
+
+def _check(folder: Path, digests: Mapping[str, str]) -> None:
+    for name, digest in digests.items():
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{folder.name}/{name} is not as it was written")
+
+
+def _kept_name(folder: Path) -> Any:  # noqa: ANN401 - a name, or None before the first evaluation
+    """Return which model a checkpoint counts on."""
+    kept = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["position"]["kept"]
+    return None if kept is None else kept["name"]
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: _digest(path) for path in sorted(folder.iterdir())}
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(*paths: Path) -> None:
-    """Wait until files and folders are on the disk."""
-    for path in paths:
-        if path.is_dir() and os.name == "nt":
-            continue  # Windows keeps folders by itself, and opens none
-        handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -9,12 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import (
-    DistributedType,
-    ProjectConfiguration,
-    set_seed,
-)
-from accelerate.utils.memory import should_reduce_batch_size
+from accelerate.utils import DistributedType, ProjectConfiguration, set_seed
 
 from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import ConfigurationError, OutOfMemoryError
@@ -79,18 +74,26 @@ def make_accelerator(config: TrainingConfig, logs: Path) -> Accelerator:
         raise ConfigurationError(
             f"precision={config.precision!r} cannot be used here: {error}", "Give another one, or none at all."
         ) from error
-    _refuse_split_models(accelerator)
+    refuse_split_models(accelerator.distributed_type)
     _take_over_accumulation(accelerator, config)
     _set_threads(accelerator, config)
     set_seed(config.seed)
     return accelerator
 
 
-def _refuse_split_models(accelerator: Accelerator) -> None:
-    if accelerator.distributed_type not in _WHOLE_MODELS:
+def refuse_split_models(kind: DistributedType) -> None:
+    """Refuse the ways of Accelerate (FSDP, DeepSpeed, Megatron, TPUs) that leave no process the whole model.
+
+    Checkpoints, moving average and evaluation here want all weights on each device. The networks that this package is
+    for have room there many times over.
+
+    Raises:
+        ConfigurationError: It is one of them.
+    """
+    if kind not in _WHOLE_MODELS:
         raise ConfigurationError(
-            f"Accelerate is set to {accelerator.distributed_type.value}, which spreads a model over the devices",
-            "Run `accelerate config` anew without it: each device holds the whole model here.",
+            f"Accelerate is set to {kind.value}, which spreads a model over the devices; here each holds the whole",
+            "Take examples/configs/accelerate/multi_gpu.yaml, or answer `accelerate config` anew without it.",
         )
 
 
@@ -130,14 +133,35 @@ def describe(accelerator: Accelerator, split: BatchSplit) -> str:
     """Return the line that says what a run truly computes with."""
     device = accelerator.device
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else _counted(torch.get_num_threads(), "thread")
-    precision = accelerator.mixed_precision
-    arithmetic = "float32" if precision == "no" else f"{precision} with float32 weights"
-    return f"device {device} ({kind}), precision {precision} ({arithmetic}), batch {split}"
+    return f"device {device} ({kind}), precision {_precision(accelerator)}, batch {split}"
+
+
+def _precision(accelerator: Accelerator) -> str:
+    precision, device = accelerator.mixed_precision, accelerator.device
+    if precision != "no":
+        return f"{precision} ({precision} with float32 weights)"
+    # From the Ampere generation on, PyTorch lets cuDNN round the factors of convolutions to 10 bits.
+    rounds = (
+        device.type == "cuda" and torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(device)[0] >= 8
+    )
+    return f"{precision} (float32{', convolutions in TF32' if rounds else ''})"
+
+
+_NO_MEMORY = (
+    "out of memory",  # CUDA's and HIP's allocators and drivers
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "can't allocate memory",  # PyTorch's on the CPU
+    "cannot allocate memory",
+    "not enough memory",
+)
 
 
 @contextmanager
 def explain_memory(what: str, remedy: str) -> Iterator[None]:
     """Turn the error of an allocator, of CUDA or of the CPU, into one that says what was too much.
+
+    Only the process that had no memory says so; the others end with an error of their connection to it.
 
     Args:
         what: What was done, such as "step 3".
@@ -148,7 +172,10 @@ def explain_memory(what: str, remedy: str) -> Iterator[None]:
     """
     try:
         yield
+    except OutOfMemoryError:
+        raise  # explained where more was known
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or should_reduce_batch_size(error):
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if known or any(mark.lower() in str(error).lower() for mark in _NO_MEMORY):
             raise OutOfMemoryError(f"out of memory in {what}", remedy) from error
         raise

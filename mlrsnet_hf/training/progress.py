@@ -1,52 +1,100 @@
-"""The progress bar of training: loss, learning rate and images per second."""
+"""How far a run has come: all that a checkpoint stores beside tensors."""
 
 import time
-from types import TracebackType
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from tqdm.auto import tqdm
+from mlrsnet_hf.training.history import Epoch
+from mlrsnet_hf.training.running_loss import RunningLoss
 
 
-class ProgressBar:
-    """A bar over the steps of a run, on the main process alone.
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """The saved model of the best epoch so far, or of the last; a folder beside the checkpoints."""
+
+    name: str
+    """Of the folder."""
+    files: Mapping[str, str]
+    """SHA-256 of each file, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a run had come at some moment."""
+
+    step: int = 0
+    """Optimiser steps taken since the run began."""
+    history: tuple[Epoch, ...] = ()
+    """The epochs that are trained and evaluated."""
+    kept: KeptModel | None = None
+    """The model that is the run's so far; None before the first evaluation."""
+    loss_total: float = 0.0
+    """Sum of the losses of the epoch under way."""
+    loss_count: int = 0
+    seconds: float = 0.0
+    """That the run has taken so far."""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the last step was an epoch's, and that is evaluated."""
+        return bool(self.history) and self.history[-1].step == self.step
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "step": self.step,
+            "history": [epoch.to_dict() for epoch in self.history],
+            "kept": None if self.kept is None else {"name": self.kept.name, "files": dict(self.kept.files)},
+            "loss_total": self.loss_total,
+            "loss_count": self.loss_count,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Position":
+        """Return the position that `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError: The values are others.
+        """
+        kept = values["kept"]
+        history = tuple(Epoch.from_dict(epoch) for epoch in values["history"])
+        return cls(**{**values, "history": history, "kept": None if kept is None else KeptModel(**kept)})
+
+
+class Progress:
+    """The position of the run under way, on every process alike.
 
     Args:
-        steps: Of the whole run.
-        done: Steps taken before a resumption.
-        shown: Whether this process shows it.
+        position: Where it begins, or goes on.
+        losses: Begins there too.
     """
 
-    def __init__(self, steps: int, done: int, shown: bool) -> None:
-        self._bar = tqdm(total=steps, initial=done, unit="step", disable=not shown)
-        self._images = 0
-        self._since = time.perf_counter()
+    def __init__(self, position: Position, losses: RunningLoss) -> None:
+        self.losses = losses
+        self.step = position.step
+        self.history = list(position.history)
+        self.kept = position.kept
+        self._started = time.perf_counter() - position.seconds
 
-    def __enter__(self) -> "ProgressBar":
-        return self
+    @property
+    def seconds(self) -> float:
+        """That the run has taken, with its parts before a resumption."""
+        return time.perf_counter() - self._started
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
+    def position(self) -> Position:
+        """Return the position now; reads the losses, so all processes must ask.
 
-    def begin_epoch(self, title: str) -> None:
-        """Name the epoch, and measure the speed of training alone from here."""
-        self._bar.set_description(title)
-        self._images, self._since = 0, time.perf_counter()
-
-    def update(self, images: int) -> None:
-        """Count a step of so many images."""
-        self._bar.update()
-        self._images += images
-
-    def show(self, loss: float, rate: float) -> float:
-        """Show loss and learning rate, just read from the device; return the images per second since the last time."""
-        now = time.perf_counter()
-        speed = self._images / max(now - self._since, 1e-9)
-        self._images, self._since = 0, now
-        self._bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:.2e}, {speed:.0f} images/s")
-        return speed
-
-    def write(self, text: str) -> None:
-        """Print a line above the bar."""
-        if not self._bar.disable:
-            self._bar.write(text)
+        Raises:
+            ConfigurationError: A loss is infinite or not a number.
+        """
+        self.losses.read()
+        return Position(
+            step=self.step,
+            history=tuple(self.history),
+            kept=self.kept,
+            loss_total=self.losses.total,
+            loss_count=self.losses.count,
+            seconds=self.seconds,
+        )

@@ -1,6 +1,7 @@
 """What a run found: results.json and the report that a person reads."""
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.evaluators import LabelScore, metric_text
+from mlrsnet_hf.training.evaluators import LabelScore, metric_text, metric_title
 from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
 from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.task import TaskKind
@@ -89,7 +90,7 @@ class RunSummary:
     batch: Mapping[str, int]
     """Images of an optimiser step: `global`, `per_process`, and the number of parts of the latter, `accumulation`."""
     seconds: float
-    """From the start of training to the last metric; of a resumed run, of its last part."""
+    """From the start of training to the last metric; of a resumed run, of all its parts up to their checkpoints."""
     resumed: bool
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
@@ -212,6 +213,9 @@ class TrainingResult:
         lines = [f"{split.capitalize()} split, {self.data.images[split]} images, model of epoch {self.scored_epoch}:"]
         if split == "validation":
             lines.append(f"  there is no test split{_CHOSEN if self.config.keep == 'best' else ''}")
+        chosen = self.config.selection_metric
+        if self.config.keep == "best" and all(math.isnan(epoch.validation[chosen]) for epoch in self.history):
+            lines.append(f"  {metric_title(chosen)} was defined in no epoch and chose none: the last is kept")
         if self.eval_symmetries > 1:
             lines.append(f"  logits averaged over {self.eval_symmetries} symmetries of each image")
         lines += self._metric_lines()

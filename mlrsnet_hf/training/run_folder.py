@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
+from mlrsnet_hf.training.checkpoints import Checkpoints
 from mlrsnet_hf.training.saved_model import MODEL_FILES
 
 _PATIENCE = 10.0
@@ -23,12 +24,12 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The kept model, for timm and transformers."""
+        """The kept model, for timm and transformers; it is there when the run has ended."""
         return self.root / "model"
 
     @property
     def checkpoints(self) -> Path:
-        """What `--resume` goes on from, a folder for each checkpoint."""
+        """What `--resume` goes on from, a folder for each checkpoint, and the best model so far."""
         return self.root / "checkpoints"
 
     @property
@@ -61,21 +62,12 @@ class RunFolder:
         """TensorBoard's event files."""
         return self.root / "tensorboard"
 
-    def check(self, overwrite: bool, resume: bool = False) -> None:
-        """Refuse a folder that cannot be used; change nothing.
+    def check_place(self) -> None:
+        """Refuse a place where no folder can be made; change nothing.
 
         Raises:
-            ConfigurationError: It holds a run that is neither to be overwritten nor to be resumed, or it cannot be
-                written.
+            ConfigurationError: It is no folder, or not writable.
         """
-        if overwrite and resume:
-            raise ConfigurationError("overwrite and resume contradict each other", "Give one of them.")
-        if not overwrite and not resume and self._holds_a_run():
-            raise ConfigurationError(
-                f"output_dir {self.root} already holds a run",
-                "Choose another folder, or give --overwrite, or --resume to go on with it.",
-            )
-        self._refuse_foreign_files()
         ancestor = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
         if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
             reason = "is not writable" if ancestor.is_dir() else "is not a folder"
@@ -83,8 +75,32 @@ class RunFolder:
                 f"output_dir {self.root} cannot be made: {ancestor} {reason}", "Choose a folder that you may write."
             )
 
+    def check_use(self, overwrite: bool, resume: bool) -> None:
+        """Refuse a folder that no new run may take; change nothing.
+
+        Args:
+            overwrite: Whether a run that it holds may be replaced.
+            resume: Whether one was to be gone on with.
+
+        Raises:
+            ConfigurationError: It holds a run that is not to be overwritten, or what no run wrote.
+        """
+        if self._holds_a_run() and not overwrite:
+            if resume:
+                raise ConfigurationError(
+                    f"output_dir {self.root} holds a run, but no checkpoint to go on from",
+                    "Nothing was changed: choose another folder, or give --overwrite to begin anew in this one.",
+                )
+            raise ConfigurationError(
+                f"output_dir {self.root} already holds a run",
+                "Choose another folder, or give --overwrite, or --resume to go on with it.",
+            )
+        self._refuse_foreign_files()
+
     def _holds_a_run(self) -> bool:
-        return self.model.exists() or self.results.exists() or any(self.checkpoints.glob("step-*"))
+        files = (self.model, self.results, *self.history)
+        # A model beside the checkpoints alone is no run yet: it was killed before its first checkpoint.
+        return any(path.exists() for path in files) or bool(Checkpoints(self.checkpoints, keep=1))
 
     def _refuse_foreign_files(self) -> None:
         """Refuse to clear away what no run wrote."""
@@ -101,7 +117,7 @@ class RunFolder:
         Raises:
             ConfigurationError: Another run is in it, or the folder around it cannot be written.
         """
-        with self._explained():
+        with self.writing():
             self.root.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(self.root.absolute(), patience=_PATIENCE):
             yield
@@ -112,7 +128,7 @@ class RunFolder:
         Raises:
             ConfigurationError: It cannot be written.
         """
-        with self._explained():
+        with self.writing():
             self.root.mkdir(parents=True, exist_ok=True)
             for folder in (self.model, self.checkpoints):
                 if folder.exists():
@@ -124,7 +140,12 @@ class RunFolder:
             self.checkpoints.mkdir()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Explain what goes wrong when something is written into the folder.
+
+        Raises:
+            ConfigurationError: In place of the system's error.
+        """
         try:
             yield
         except OSError as error:

@@ -17,9 +17,9 @@ class RunningLoss:
 
     Args:
         gather: Returns the (K,) float32 values of each process as (processes, K); all processes read together.
-        name_images: Returns the ids of the images of a step of the epoch, counted from 0, for errors.
-        first_step: Number of the epoch's first step in the run, from 1.
-        total: Sum of the losses before a resumption.
+        name_images: Returns the ids of the images of a step of the run, counted from 0, for errors.
+        step: Steps of the run that were taken before.
+        total: Sum of the losses of the epoch under way.
         count: Number of the losses in it.
     """
 
@@ -27,23 +27,27 @@ class RunningLoss:
         self,
         gather: Callable[[torch.Tensor], torch.Tensor],
         name_images: Callable[[int], Sequence[str]],
-        first_step: int,
+        step: int = 0,
         total: float = 0.0,
         count: int = 0,
     ) -> None:
         self._gather = gather
         self._name_images = name_images
-        self._first_step = first_step
+        self._step = step
         self._unread: list[torch.Tensor] = []
         self.total = total
         self.count = count
+
+    def begin_epoch(self) -> None:
+        """Take the mean anew; the losses of the epoch before must have been read."""
+        self.total, self.count = 0.0, 0
 
     def add(self, loss: torch.Tensor) -> None:
         """Take this process's scalar loss of the next step."""
         self._unread.append(loss.detach())
 
     def read(self) -> float:
-        """Return the mean of all losses so far; `total` and `count` then hold them all.
+        """Return the mean of the epoch's losses so far; `total` and `count` then hold them all.
 
         Raises:
             ConfigurationError: A loss is infinite or not a number; on all processes alike.
@@ -55,14 +59,14 @@ class RunningLoss:
                     raise self._no_number(value)
                 self.total += value
                 self.count += 1
+                self._step += 1
             self._unread.clear()
         return self.total / max(1, self.count)
 
     def _no_number(self, value: float) -> ConfigurationError:
-        ids = self._name_images(self.count)
+        ids = self._name_images(self._step)
         more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
         return ConfigurationError(
-            f"the loss is {value} at step {self._first_step + self.count}, of the images "
-            f"{', '.join(ids[:_LISTED])}{more}",
+            f"the loss is {value} at step {self._step + 1}, of the images {', '.join(ids[:_LISTED])}{more}",
             "Lower learning_rate, set clip_norm, or look at these images and at the weights.",
         )

@@ -64,7 +64,7 @@ def save_model(
     task: Task,
     thresholds: Mapping[str, float] | None = None,
 ) -> None:
-    """Write the folder, or replace the model that it holds; whoever reads it finds a whole model at any moment.
+    """Write the folder, or replace the model that it holds, by one that is whole and on the disk.
 
     Args:
         model: With `task.outputs` outputs.
@@ -78,34 +78,26 @@ def save_model(
     """
     config = model_config(model, preprocessing, task, thresholds)
     weights, scene_head = _split_outputs(model, task)
-    if not folder.exists():
-        with whole_folder(folder) as partial:
-            _write(partial, config, weights, scene_head)
-        return
-    fresh = folder.with_name(f".{folder.name}.next")
-    shutil.rmtree(fresh, ignore_errors=True)
-    with whole_folder(fresh) as partial:
+    with whole_folder(folder, replace=True, durable=True) as partial:
         _write(partial, config, weights, scene_head)
-    # Within one run the weights alone differ, so the files may be replaced one after the other.
-    for name in MODEL_FILES:
-        if (fresh / name).exists():
-            (fresh / name).replace(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-    fresh.rmdir()
 
 
-def store_thresholds(folder: Path, thresholds: Mapping[str, float]) -> None:
-    """Add the labels' thresholds to a saved model, in one step.
+def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | None = None) -> None:
+    """Copy a saved model, in place of the one that `folder` may hold.
 
     Args:
-        folder: Of a saved model.
-        thresholds: By label.
+        source: Folder of a saved model.
+        folder: Its parents are made.
+        thresholds: By label; by default those of the source.
+
+    Raises:
+        ConfigurationError: A folder cannot be read or written.
     """
-    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    partial = folder.with_name(f".{folder.name}.{CONFIG_FILE}.partial")
-    _write_config(partial, config | {"thresholds": dict(thresholds)})
-    partial.replace(folder / CONFIG_FILE)
+    with whole_folder(folder, replace=True, durable=True) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+        if thresholds is not None:
+            config = json.loads((partial / CONFIG_FILE).read_text(encoding="utf-8"))
+            _write_config(partial / CONFIG_FILE, config | {"thresholds": dict(thresholds)})
 
 
 def load_model(folder: Path) -> SavedModel:
@@ -195,10 +187,13 @@ def _output_tensors(model: nn.Module) -> set[str]:
 
 def _write(folder: Path, config: Mapping[str, Any], weights: Tensors, scene_head: Tensors) -> None:
     _write_config(folder / CONFIG_FILE, config)
-    # transformers asks for the format entry.
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-    if scene_head:
-        save_file(scene_head, folder / SCENE_HEAD_FILE, metadata={"format": "pt"})
+    try:
+        # transformers asks for the format entry.
+        save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        if scene_head:
+            save_file(scene_head, folder / SCENE_HEAD_FILE, metadata={"format": "pt"})
+    except SafetensorError as error:  # what the system says of a full disk, wrapped
+        raise OSError(str(error)) from error
 
 
 def _write_config(path: Path, config: Mapping[str, Any]) -> None:

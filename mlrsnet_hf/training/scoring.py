@@ -1,27 +1,40 @@
 """The end of a run: the kept model, measured on validation and test, and all that results.json says."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.evaluators import Predictions, Scores, evaluate, is_better
+from mlrsnet_hf.training.evaluators import Predictions, Scores, evaluate, is_better, label_scores
 from mlrsnet_hf.training.history import Epoch
-from mlrsnet_hf.training.results import SplitScores, TunedScores
-from mlrsnet_hf.training.task import Task
-from mlrsnet_hf.training.thresholds import thresholds_by_label, untuned_labels
+from mlrsnet_hf.training.results import (
+    DataSummary,
+    ModelSummary,
+    RunSummary,
+    SplitScores,
+    TrainingResult,
+    TunedScores,
+)
+from mlrsnet_hf.training.saved_model import SavedModel
+from mlrsnet_hf.training.task import Task, TrainingData
+from mlrsnet_hf.training.thresholds import thresholds_by_label, tune_thresholds, untuned_labels
+from mlrsnet_hf.training.timm_settings import timm_settings
 
 
 def kept_epoch(history: Sequence[Epoch], config: TrainingConfig) -> Epoch:
     """Return the epoch whose model a run keeps: the last, or the first of those with the best validation metric.
 
+    A metric that is defined in no epoch chooses none, and the last, which has learnt most, is kept.
+
     Args:
         history: One epoch or more.
         config: Its `keep` and `selection_metric`.
     """
-    if config.keep == "last":
-        return history[-1]
     name = config.selection_metric
-    best = history[0]
-    for epoch in history[1:]:
+    defined = [epoch for epoch in history if not math.isnan(epoch.validation[name])]
+    if config.keep == "last" or not defined:
+        return history[-1]
+    best = defined[0]
+    for epoch in defined[1:]:
         if is_better(name, epoch.validation[name], best.validation[name]):
             best = epoch
     return best
@@ -52,4 +65,53 @@ def tuned_scores(validation: Predictions, test: Predictions | None, task: Task, 
         test=scores.test,
         thresholds=thresholds_by_label(thresholds, task),
         untuned=untuned_labels(validation, task),
+    )
+
+
+def make_result(
+    config: TrainingConfig,
+    data: TrainingData,
+    saved: SavedModel,
+    predictions: Mapping[str, Predictions],
+    history: Sequence[Epoch],
+    run: RunSummary,
+    recipe: str | None = None,
+) -> TrainingResult:
+    """Return all that results.json holds.
+
+    Args:
+        config: The settings.
+        data: The splits.
+        saved: The kept model.
+        predictions: Its, of `validation` and, if there is one, `test`.
+        history: All epochs.
+        run: How it was carried out.
+        recipe: Name of the recipe that the settings began with.
+    """
+    task, validation, test = saved.task, predictions["validation"], predictions.get("test")
+    thresholds = tune_thresholds(validation) if config.tune_thresholds and task.label_outputs else None
+    return TrainingResult(
+        recipe=recipe,
+        config=config,
+        data=DataSummary(
+            source=data.source,
+            label_names=data.label_names,
+            scene_names=data.scene_names,
+            images={name: len(split) for name, split in data.splits.items()},
+        ),
+        model=ModelSummary(
+            name=config.model,
+            architecture=timm_settings(saved.model)["architecture"],
+            parameters=sum(parameter.numel() for parameter in saved.model.parameters()),
+            weights=config.weights,
+            image_size=saved.preprocessing.image_size,
+        ),
+        task=task.kind,
+        history=tuple(history),
+        scored_epoch=kept_epoch(history, config).epoch,
+        scores=score(validation, test, task),
+        tuned=None if thresholds is None else tuned_scores(validation, test, task, thresholds),
+        eval_symmetries=config.eval_symmetries,
+        labels=label_scores(test or validation, task, thresholds),
+        run=run,
     )

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import accelerate
 from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType
 
 from mlrsnet_hf.errors import ConfigurationError
 
 PROJECT = "mlrsnet-hf"
 
-_PACKAGES = {"comet_ml": "comet-ml"}
-"""Where a tracker's package has another name."""
+_PACKAGES = {"comet_ml": "comet-ml", "trackio": "'mlrsnet-hf[trackio]'"}
+"""Where a tracker's package has another name, or needs older versions of what is here."""
 
 
 def require_trackers(names: Sequence[str]) -> None:
@@ -21,10 +23,16 @@ def require_trackers(names: Sequence[str]) -> None:
         names: Accelerate's names, such as `tensorboard`, `trackio`, `wandb` and `mlflow`.
 
     Raises:
-        ConfigurationError: A tracker is not installed.
+        ConfigurationError: A tracker is not installed, or not known to the Accelerate that is.
     """
+    known = {str(tracker) for tracker in LoggerType}
     available = {str(tracker) for tracker in get_available_trackers()}
     for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"Accelerate {accelerate.__version__} does not know tracker {name}",
+                "Run: pip install -U accelerate, or leave it out of trackers.",
+            )
         if name not in available:
             raise ConfigurationError(
                 f"tracker {name} is not installed",

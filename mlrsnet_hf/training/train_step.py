@@ -36,6 +36,7 @@ class TrainStep:
 
     def __init__(
         self,
+        *,
         accelerator: Accelerator,
         model: nn.Module,
         optimiser: AcceleratedOptimizer,

@@ -1,48 +1,34 @@
-"""The training run, from top to bottom: data, model, optimiser, resume, loop, evaluation, results."""
+"""The training run, from top to bottom: what the folder holds, the parts, the epochs, the scores."""
 
-import json
-import math
 import secrets
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, NoReturn, cast
 
-import torch
-from accelerate.utils import broadcast
-from torch import nn
+from accelerate import Accelerator
 
-from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
-from mlrsnet_hf.training.agreement import Agreement, WatchedLoader, take
-from mlrsnet_hf.training.checkpoints import Checkpoint, CheckpointClock, Checkpoints, Position
+from mlrsnet_hf.training.agreement import Agreement
+from mlrsnet_hf.training.checkpoints import CheckpointClock, Checkpoints
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.curves import draw_curves
 from mlrsnet_hf.training.data_config import DataConfig
-from mlrsnet_hf.training.device import BatchSplit, describe, explain_memory, make_accelerator
-from mlrsnet_hf.training.evaluators import Predictions, evaluate, label_scores, metric_title, predict
-from mlrsnet_hf.training.frozen_backbone import hold_backbone
+from mlrsnet_hf.training.device import describe, make_accelerator
+from mlrsnet_hf.training.epoch_loop import EpochLoop
+from mlrsnet_hf.training.evaluation import predict_split, share_batch_statistics
+from mlrsnet_hf.training.evaluators import evaluate, metric_text
 from mlrsnet_hf.training.history import Epoch, write_history
-from mlrsnet_hf.training.inputs import Batch, Loader, read_batches
 from mlrsnet_hf.training.interruption import Interruption
-from mlrsnet_hf.training.losses import make_loss
-from mlrsnet_hf.training.models import make_model, training_size
-from mlrsnet_hf.training.optimisation import make_optimiser, make_schedule, rate_factor
-from mlrsnet_hf.training.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.training.progress import ProgressBar
-from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
-from mlrsnet_hf.training.resumption import refuse_other_data, refuse_other_settings
+from mlrsnet_hf.training.progress import KeptModel, Position, Progress
+from mlrsnet_hf.training.progress_bar import ProgressBar
+from mlrsnet_hf.training.results import RunSummary, TrainingResult
+from mlrsnet_hf.training.resumption import RunRecord, plain
 from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.run_inputs import make_inputs
-from mlrsnet_hf.training.run_state import RunState
+from mlrsnet_hf.training.run_opening import Opening, enter_folder, open_run
+from mlrsnet_hf.training.run_parts import RunParts, make_parts, place
 from mlrsnet_hf.training.running_loss import RunningLoss
-from mlrsnet_hf.training.saved_model import load_model, save_model, store_thresholds
-from mlrsnet_hf.training.scoring import kept_epoch, score, tuned_scores
-from mlrsnet_hf.training.settings_file import write_settings
+from mlrsnet_hf.training.saved_model import copy_model, load_model, save_model
+from mlrsnet_hf.training.scoring import kept_epoch, make_result
 from mlrsnet_hf.training.task import TrainingData, make_task
-from mlrsnet_hf.training.thresholds import tune_thresholds
-from mlrsnet_hf.training.timm_settings import timm_settings
 from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
-from mlrsnet_hf.training.train_step import TrainStep, make_average, uses_batch_statistics
+from mlrsnet_hf.training.watch import Watch
 
 
 def train(
@@ -51,8 +37,9 @@ def train(
     """Fine-tune a model, keep the best epoch by validation, and measure it once on the test split.
 
     The run folder then holds `model/`, `results.json`, `settings.yaml`, `history.json` and `.csv`, `curves.png`, the
-    last checkpoints and the trackers' files. With `config.resume` a run goes on from its newest checkpoint, and ends
-    with the files of a run that was never stopped, on the CPU to the last bit.
+    last checkpoints, with the model of the best epoch among them, and the trackers' files. With `config.resume` a run
+    goes on from its newest checkpoint, and ends with the files of a run that was never stopped, on the CPU to the last
+    bit. On several machines the folder must be one that all of them see.
 
     Args:
         config: The settings.
@@ -67,380 +54,177 @@ def train(
         MLRSNetError: A setting, the weights, an image or the output folder cannot be used.
         InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
     """
-    return Trainer(config, data, recipe, data_config).run()
+    require_trackers(config.trackers)
+    task = make_task(config, data)
+    folder = RunFolder(config.output_dir)
+    checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
+    accelerator = make_accelerator(config, folder.logs)
+    agreement, say = Agreement(accelerator), accelerator.print
+    with ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
+        agreement.from_main(folder.check_place)
+        agreement.from_main(lambda: stack.enter_context(folder.lock()))
+        record = make_record(config, data, accelerator)
+        opening = agreement.from_main(lambda: open_run(folder, checkpoints, config, record, say))
+        if opening.finished is not None:
+            say(f"the run in {folder.root} has ended already; these are its results\n{opening.finished.report()}")
+            return opening.finished
+        parts = make_parts(config, data, task, accelerator, folder.decoded, say)
+        stack.callback(parts.inputs.close)
+        say("\n".join(filter(None, [describe(accelerator, parts.split), parts.batch_statistics_note()])))
+        interruption.defer()
+        agreement.from_main(lambda: enter_folder(folder, checkpoints, opening, config, data_config, recipe))
+        run = Run(parts, folder, checkpoints, opening, agreement, interruption)
+        run.train()
+        return run.finish(data, recipe)
 
 
-class Trainer:
-    """One run. The constructor sets the stage and refuses what cannot work; `run` does the rest."""
+def make_record(config: TrainingConfig, data: TrainingData, accelerator: Accelerator) -> RunRecord:
+    """Return what checkpoints say of a run that begins now."""
+    return RunRecord(
+        settings=plain(config.to_dict()),
+        data=plain(data.source),
+        processes=accelerator.num_processes,
+        precision=accelerator.mixed_precision,
+        device=accelerator.device.type,
+        run_id=secrets.token_hex(4),
+    )
+
+
+class Run:
+    """A run that stands where it begins or goes on.
+
+    Args:
+        parts: What it computes with; a checkpoint's state is read into them.
+        folder: The run folder, entered.
+        checkpoints: Those in it.
+        opening: The run's record, and the checkpoint to go on from.
+        agreement: Of the processes.
+        interruption: Of this one.
+    """
 
     def __init__(
         self,
-        config: TrainingConfig,
-        data: TrainingData,
-        recipe: str | None = None,
-        data_config: DataConfig | None = None,
+        parts: RunParts,
+        folder: RunFolder,
+        checkpoints: Checkpoints,
+        opening: Opening,
+        agreement: Agreement,
+        interruption: Interruption,
     ) -> None:
+        config, checkpoint = parts.config, opening.checkpoint
+        self.parts = parts
         self.config = config
-        self.data = data
-        self.recipe = recipe
-        self.data_config = data_config
-        require_trackers(config.trackers)
-        self.task = make_task(config, data)
-        self.folder = RunFolder(config.output_dir)
-        self.accelerator = make_accelerator(config, self.folder.logs)
-        self.agreement = Agreement(self.accelerator)
-        self.say = self.accelerator.print
-        self.agreement.from_main(lambda: self.folder.check(config.overwrite, config.resume))
-        self.finished = self.agreement.from_main(self._finished_run)
-        if self.finished is None:
-            self._set_up_model()
-            self._set_up_data()
-            self._set_up_optimiser()
-            self._announce()
-
-    def _finished_run(self) -> TrainingResult | None:
-        """Return the results of a run that has nothing left to resume."""
-        if not self.config.resume or not self.folder.results.exists():
-            return None
-        result = TrainingResult.load(self.folder.results)
-        refuse_other_settings(_plain(result.config.to_dict()), _plain(self.config.to_dict()))
-        refuse_other_data(result.data.source, _plain(self.data.source))
-        return result
-
-    def _set_up_model(self) -> None:
-        config = self.config
-        self.network = make_model(config, self.task, self.say)
-        self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
-        self.train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale, self.say)
-        self._place(self.network)
-
-    def _place(self, model: nn.Module) -> nn.Module:
-        model = model.to(self.accelerator.device)
-        return model.to(memory_format=torch.channels_last) if self.config.channels_last else model
-
-    def _set_up_data(self) -> None:
-        self.inputs = make_inputs(
-            self.config,
-            self.data,
-            self.task,
-            self.preprocessing,
-            self.train_size,
-            self.accelerator,
-            self.folder.decoded,
-        )
-        self.steps_per_epoch = len(self.inputs.batches)
-        self.steps = self.steps_per_epoch * self.config.epochs
-        self.split = BatchSplit(
-            self.inputs.batches.batch_size, self.accelerator.num_processes, self.config.accumulation
-        )
-
-    def _set_up_optimiser(self) -> None:
-        config = self.config
-        # Copied before Accelerate wraps the forward pass and torch compiles it.
-        average = make_average(self.network, config.ema)
-        plain_optimiser = make_optimiser(self.network, config)
-        schedule = make_schedule(plain_optimiser, self.steps, config)
-        model, optimiser = self.accelerator.prepare(self.network, plain_optimiser)
-        if config.compile:
-            self.network.compile()
-        self.model = model
-        self.state = RunState(self.network, average, plain_optimiser, schedule, self.accelerator.scaler)
-        loss = make_loss(config, self.task)
-        self.step = TrainStep(
-            self.accelerator,
-            model,
-            optimiser,
-            schedule,
-            loss,
-            self.preprocessing,
-            average,
-            config.clip_norm,
-            config.seed,
-        )
-
-    def _set_training_mode(self) -> None:
-        self.model.train()
-        if self.config.freeze_backbone:
-            hold_backbone(self.network)
-
-    def _announce(self) -> None:
-        self._set_training_mode()
-        self.say(describe(self.accelerator, self.split))
-        if uses_batch_statistics(self.model) and self.split.part < self.split.images:
-            self.say(
-                f"batch normalisation takes its statistics over the {self.split.part} images of a part, so the results "
-                f"differ from those of {self.split.images} images at once; the statistics of process 0 are kept"
-            )
-
-    def run(self) -> TrainingResult:
-        """Train, evaluate and write."""
-        if self.finished is not None:
-            self.say(f"the run in {self.folder.root} has ended already; these are its results")
-            self.say(self.finished.report())
-            return self.finished
-        with ExitStack() as stack:
-            self.agreement.from_main(lambda: stack.enter_context(self.folder.lock()))
-            self.interruption = stack.enter_context(Interruption())
-            self.begin_or_resume()
-            self._train()
-            return self._finish()
-
-    def begin_or_resume(self) -> None:
-        """Bring the run to where its newest checkpoint, or else an empty folder, lets it begin."""
-        config = self.config
-        self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
-        checkpoint = self.agreement.from_main(self._open_folder)
-        position = Position() if checkpoint is None else checkpoint.position
-        self.about = {
-            "settings": _plain(config.to_dict()),
-            "data": _plain(self.data.source),
-            "processes": self.accelerator.num_processes,
-            "run_id": secrets.token_hex(4),
-        }
-        if checkpoint is not None:
-            self._resume(checkpoint)
+        self.folder = folder
+        self.checkpoints = checkpoints
+        self.agreement = agreement
+        self.accelerator = parts.accelerator
         self.resumed = checkpoint is not None
-        self.done = position.step
-        self.history = list(position.history)
-        self.losses = self._new_losses(position)
-        self.started = time.perf_counter() - position.seconds
-        self.clock = CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes)
+        if checkpoint is not None:
+            parts.state.read(checkpoint.folder)
+        position = Position() if checkpoint is None else checkpoint.position
+        self.progress = Progress(position, self._losses(position))
+        self.watch = Watch(
+            agreement=agreement,
+            interruption=interruption,
+            clock=CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes),
+            checkpoints=checkpoints,
+            state=parts.state,
+            progress=self.progress,
+            record=opening.record,
+        )
         self.accelerator.init_trackers(
             PROJECT,
             None if self.resumed else tracked_settings(config.to_dict()),
-            tracker_options(self.folder.root, self.about["run_id"], self.done),
+            tracker_options(folder.root, opening.record.run_id, position.step),
         )
 
-    def _open_folder(self) -> Checkpoint | None:
-        """Return the checkpoint to go on from; without one, make the folder anew."""
-        checkpoint = None
-        if self.config.resume:
-            self.checkpoints.clear_partial()
-            checkpoint = self.checkpoints.newest(self.say)
-            if checkpoint is None:
-                self.say(f"{self.folder.checkpoints} holds no checkpoint: the run begins anew")
-        if checkpoint is None:
-            self.folder.create()
-            write_settings(self.folder.settings, self.config, self.data_config, self.recipe)
-        return checkpoint
-
-    def _resume(self, checkpoint: Checkpoint) -> None:
-        run, processes = checkpoint.run, self.accelerator.num_processes
-        refuse_other_settings(run["settings"], self.about["settings"])
-        refuse_other_data(run["data"], self.about["data"])
-        self.about["run_id"] = run["run_id"]
-        self.say(f"going on from {checkpoint.folder}, step {checkpoint.position.step} of {self.steps}")
-        if run["processes"] != processes:
-            self.say(
-                f"the run had {run['processes']} processes and goes on with {processes}: dropout and batch statistics "
-                "will not be those of a run that was never stopped"
-            )
-        self.state.read(checkpoint.folder)
-
-    def _train(self) -> None:
-        """Train and evaluate the epochs that are left."""
-        with ProgressBar(self.steps, self.done, self.accelerator.is_main_process) as self.bar:
-            for number in range(len(self.history) + 1, self.config.epochs + 1):
-                self.bar.begin_epoch(f"epoch {number}/{self.config.epochs}")
-                self._train_epoch(number)
-                self._evaluate_epoch(number)
-                self.losses = self._new_losses(Position())
-                self._save_checkpoint()
-
-    def _new_losses(self, position: Position) -> RunningLoss:
-        epoch = len(self.history) + 1
+    def _losses(self, position: Position) -> RunningLoss:
+        processes, gather = self.accelerator.num_processes, self.accelerator.gather
         return RunningLoss(
-            gather=lambda losses: self.accelerator.gather(losses).view(self.accelerator.num_processes, -1),
-            name_images=lambda step: self.inputs.step_ids(epoch, step),
-            first_step=(epoch - 1) * self.steps_per_epoch + 1,
+            gather=lambda losses: gather(losses).view(processes, -1),
+            name_images=self.parts.step_ids,
+            step=position.step,
             total=position.loss_total,
             count=position.loss_count,
         )
 
-    def _train_epoch(self, number: int) -> None:
-        """Take the optimiser steps that are left of the epoch."""
-        self._set_training_mode()
-        batches = self.inputs.batches
-        batches.epoch, batches.first_step = number, self.done - (number - 1) * self.steps_per_epoch
-        reader = read_batches(self.inputs.training)
-        for _ in range(batches.first_step, self.steps_per_epoch):
-            self.take_step(reader)
-        self.losses.read()
+    def train(self) -> None:
+        """Train and evaluate the epochs that are left."""
+        progress = self.progress
+        with ProgressBar(self.parts.steps, progress.step, self.accelerator.is_main_process) as bar:
+            loop = EpochLoop(self.parts, progress, self.watch, bar)
+            for number in range(len(progress.history) + 1, self.config.epochs + 1):
+                loop.run(number)
+                epoch = self._evaluate(number, loop.learning_rate)
+                progress.history.append(epoch)
+                progress.kept = self.agreement.from_main(self._keep_model)
+                progress.losses.begin_epoch()
+                self.watch.save()
+                # After the checkpoint, so that a history never tells of more than can be gone on from.
+                self.agreement.from_main(lambda: write_history(progress.history, self.folder.root))
+                chosen = self.config.selection_metric
+                bar.write(f"epoch {number}: loss {epoch.loss:.4f}, {metric_text(chosen, epoch.validation[chosen])}")
 
-    def take_step(self, batches: Iterator[Batch]) -> None:
-        """Take an optimiser step, with all that belongs to it."""
-        parts = self._next_parts(batches)
-        with explain_memory(*self._memory_advice(f"step {self.done + 1}, batch {self.split}")):
-            self.losses.add(self.step(parts, self.done, self.split.images))
-        self.done += 1
-        self.bar.update(self.split.images)
-        if self.done % self.config.log_every == 0:
-            self._show()
-        if self.clock.is_due_at(self.done) and self.done % self.steps_per_epoch:
-            self._save_checkpoint()
-
-    def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
-        """Return this process's share of the next batch, unless a process has a reason to stop."""
-        parts = [take(batches) for _ in range(self.config.accumulation)]
-        error = next((error for _, error in parts if error is not None), None)
-        if self._watch(error, self.clock.is_due_now):
-            self._save_checkpoint()
-        return [part for part, _ in parts if part is not None]
-
-    def _watch(self, error: MLRSNetError | None = None, is_due: bool = False) -> bool:
-        """Agree on what the processes have seen: stop if one must, else return whether a checkpoint is due."""
-        failed, stopped, due = self.agreement.any(error is not None, self.interruption.requested is not None, is_due)
-        if failed:
-            self.agreement.raise_error(error)
-        if stopped:
-            self._stop()
-        return due
-
-    def _stop(self) -> NoReturn:
-        self._save_checkpoint()
-        raise InterruptedRunError(
-            f"{self.interruption.requested or 'a signal to another process'} came; {self.folder.checkpoints} holds all "
-            f"up to step {self.done} of {self.steps}",
-            "Give the same command with --resume to go on.",
-        )
-
-    def _save_checkpoint(self) -> None:
-        self.losses.read()  # by all processes; a loss that is no number is never kept
-        position = Position(
-            step=self.done,
-            history=tuple(self.history),
-            loss_total=self.losses.total,
-            loss_count=self.losses.count,
-            seconds=time.perf_counter() - self.started,
-        )
-        self.agreement.from_main(lambda: self.checkpoints.save(self.state, position, self.about))
-        self.clock.restart()
-
-    def _show(self) -> None:
-        """Read the losses and show where the run stands."""
-        loss, rate = self.losses.read(), self._learning_rate()
-        speed = self.bar.show(loss, rate)
-        self._log({"train/loss": loss, "train/learning_rate": rate, "train/images_per_second": speed})
-
-    def _learning_rate(self) -> float:
-        """Return the backbone's learning rate at the last step taken."""
-        config = self.config
-        return config.learning_rate * rate_factor(self.done - 1, self.steps, config.warmup, config.schedule)
-
-    def _log(self, values: dict[str, float]) -> None:
-        self.accelerator.log(values, step=self.done)
-
-    def _evaluate_epoch(self, number: int) -> None:
-        """Measure the epoch on the validation split; keep its model if it is the best so far."""
-        predictions = self._predict("validation", self._scored_network(), self.preprocessing)
-        validation = evaluate(predictions, self.task)
-        epoch = Epoch(
+    def _evaluate(self, number: int, learning_rate: float) -> Epoch:
+        """Measure an epoch on the validation split."""
+        parts, scored = self.parts, self.parts.state.scored
+        share_batch_statistics(scored, self.accelerator.num_processes)
+        predictions = predict_split(parts, self.watch, "validation", scored, parts.preprocessing)
+        validation = evaluate(predictions, parts.task)
+        values = {f"validation/{name}": value for name, value in validation.items()}
+        self.accelerator.log(values, step=self.progress.step)
+        return Epoch(
             epoch=number,
-            step=self.done,
-            loss=self.losses.read(),
-            learning_rate=self._learning_rate(),
+            step=self.progress.step,
+            loss=self.progress.losses.read(),
+            learning_rate=learning_rate,
             validation=validation,
         )
-        self.history.append(epoch)
-        self.agreement.from_main(self._write_epoch)
-        self._log({f"validation/{name}": value for name, value in validation.items()})
-        chosen = self.config.selection_metric
-        self.bar.write(f"epoch {number}: loss {epoch.loss:.4f}, {metric_title(chosen)} {validation[chosen]:.4f}")
 
-    def _write_epoch(self) -> None:
-        if kept_epoch(self.history, self.config) is self.history[-1]:
-            save_model(self.state.scored, self.folder.model, self.preprocessing, self.task)
-        write_history(self.history, self.folder.root)
-
-    def _scored_network(self) -> nn.Module:
-        """Return the network to evaluate, with the batch statistics that are saved: those of process 0."""
-        if self.accelerator.num_processes > 1:
-            for buffer in self.state.scored.buffers():
-                buffer.copy_(broadcast(buffer))
-        return self.state.scored
-
-    def _predict(self, split: str, model: nn.Module, preprocessing: Preprocessing, symmetries: int = 1) -> Predictions:
-        loader = self.inputs.evaluation[split]
-        share = math.ceil(self.inputs.images[split] / self.accelerator.num_processes)
-        rounds = math.ceil(share / self.config.eval_batch_size)
-        watched = cast(Loader, WatchedLoader(loader, rounds, self._watch))
-        with explain_memory(
-            f"evaluation of {self.config.eval_batch_size} images at once", "Lower eval_batch_size; --resume takes it."
-        ):
-            return predict(model, watched, preprocessing, self.accelerator, split, symmetries)
-
-    def _memory_advice(self, what: str) -> tuple[str, str]:
-        return what, (
-            f"Raise accumulation above {self.split.accumulation}, use more processes, lower batch_size, train_scale "
-            "or image_size, or compute in bf16."
+    def _keep_model(self) -> KeptModel | None:
+        """Save the model of the epoch just measured, if it is the run's so far; return the one that is."""
+        parts, history = self.parts, self.progress.history
+        if kept_epoch(history, self.config) is not history[-1]:
+            return self.progress.kept
+        return self.checkpoints.keep_model(
+            history[-1].step,
+            lambda folder: save_model(parts.state.scored, folder, parts.preprocessing, parts.task),
         )
 
-    def _finish(self) -> TrainingResult:
-        """Measure the kept model, read back from its folder, so that the figures are those of the files."""
-        result = self._score()
-        self.agreement.from_main(lambda: self._write_results(result))
+    def finish(self, data: TrainingData, recipe: str | None) -> TrainingResult:
+        """Measure the kept model, read back from its folder, so that the figures are those of the files; write all."""
+        assert self.progress.kept is not None, "a run has an epoch or more"
+        kept = self.checkpoints.folder / self.progress.kept.name
+        saved = load_model(kept)
+        model = place(saved.model, self.config, self.accelerator)
+        predictions = {
+            name: predict_split(self.parts, self.watch, name, model, saved.preprocessing, self.config.eval_symmetries)
+            for name in self.parts.inputs.evaluation
+        }
+        result = make_result(self.config, data, saved, predictions, self.progress.history, self._summary(), recipe)
+
+        def write() -> None:
+            copy_model(kept, self.folder.model, None if result.tuned is None else result.tuned.thresholds)
+            draw_curves(self.progress.history, self.folder.curves, result.scored_epoch)
+            result.save(self.folder.results)  # last of all: this file tells that the run has ended
+
+        self.agreement.from_main(write)
         self.accelerator.end_training()
-        self.say(result.report())
+        self.accelerator.print(result.report())
         return result
 
-    def _score(self) -> TrainingResult:
-        config = self.config
-        saved = load_model(self.folder.model)
-        model = self._place(saved.model)
-        splits = {
-            name: self._predict(name, model, saved.preprocessing, config.eval_symmetries)
-            for name in self.inputs.evaluation
-        }
-        validation, test = splits["validation"], splits.get("test")
-        thresholds = tune_thresholds(validation) if config.tune_thresholds and self.task.label_outputs else None
-        return TrainingResult(
-            recipe=self.recipe,
-            config=config,
-            data=DataSummary(
-                source=self.data.source,
-                label_names=self.task.label_names,
-                scene_names=self.task.scene_names,
-                images=self.inputs.images,
-            ),
-            model=ModelSummary(
-                name=config.model,
-                architecture=timm_settings(model)["architecture"],
-                parameters=sum(parameter.numel() for parameter in model.parameters()),
-                weights=config.weights,
-                image_size=saved.preprocessing.image_size,
-            ),
-            task=self.task.kind,
-            history=tuple(self.history),
-            scored_epoch=kept_epoch(self.history, config).epoch,
-            scores=score(validation, test, self.task),
-            tuned=None if thresholds is None else tuned_scores(validation, test, self.task, thresholds),
-            eval_symmetries=config.eval_symmetries,
-            labels=label_scores(test or validation, self.task, thresholds),
-            run=self._summary(),
-        )
-
     def _summary(self) -> RunSummary:
+        split = self.parts.split
         return RunSummary(
-            processes=self.split.processes,
+            processes=split.processes,
             precision=self.accelerator.mixed_precision,
             device=str(self.accelerator.device),
             batch={
-                "global": self.split.images,
-                "per_process": self.split.images // self.split.processes,
-                "accumulation": self.split.accumulation,
+                "global": split.images,
+                "per_process": split.images // split.processes,
+                "accumulation": split.accumulation,
             },
-            seconds=time.perf_counter() - self.started,
+            seconds=self.progress.seconds,
             resumed=self.resumed,
         )
-
-    def _write_results(self, result: TrainingResult) -> None:
-        if result.tuned is not None:
-            store_thresholds(self.folder.model, result.tuned.thresholds)
-        draw_curves(self.history, self.folder.curves, result.scored_epoch)
-        # Last of all: this file tells that the run has ended.
-        result.save(self.folder.results)
-
-
-def _plain(values: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Return values as JSON gives them back, so that they can be compared with stored ones."""
-    return json.loads(json.dumps(values))

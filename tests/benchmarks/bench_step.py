@@ -19,12 +19,19 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from mlrsnet_hf.training import TrainingConfig
+from mlrsnet_hf.training.agreement import Agreement
+from mlrsnet_hf.training.checkpoints import Checkpoints
+from mlrsnet_hf.training.device import make_accelerator
+from mlrsnet_hf.training.epoch_loop import EpochLoop
 from mlrsnet_hf.training.inputs import read_batches
 from mlrsnet_hf.training.interruption import Interruption
 from mlrsnet_hf.training.preprocessing import model_input
-from mlrsnet_hf.training.progress import ProgressBar
-from mlrsnet_hf.training.task import TrainingData
-from mlrsnet_hf.training.trainer import Trainer
+from mlrsnet_hf.training.progress_bar import ProgressBar
+from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.run_opening import Opening
+from mlrsnet_hf.training.run_parts import make_parts
+from mlrsnet_hf.training.task import TrainingData, make_task
+from mlrsnet_hf.training.trainer import Run, make_record
 
 FEATURES = Features({"id": Value("string"), "image": ImageFeature(), "labels": Sequence(Value("int64"))})
 
@@ -85,31 +92,43 @@ def main() -> None:
             log_every=options.steps + 2,
             trackers=(),
         )
-        trainer = Trainer(config, data)
-        trainer.interruption = interruption
-        trainer.begin_or_resume()
-        bare, whole = measure(trainer, options.steps)
+        interruption.defer()
+        bare, whole = measure(make_run(config, data, interruption), options.steps)
     for name, few, many in zip(("clock", "cores"), bare, whole, strict=True):
         print(f"by the {name}: bare loop {few:.3f} s a step, training loop {many:.3f} s, ratio {many / few:.3f}")
 
 
-def measure(trainer: Trainer, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def make_run(config: TrainingConfig, data: TrainingData, interruption: Interruption) -> Run:
+    """Return a run that has not taken a step."""
+    folder = RunFolder(config.output_dir)
+    folder.create()
+    accelerator = make_accelerator(config, folder.logs)
+    parts = make_parts(config, data, make_task(config, data), accelerator, folder.decoded, print)
+    opening = Opening(make_record(config, data, accelerator))
+    checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
+    return Run(parts, folder, checkpoints, opening, Agreement(accelerator), interruption)
+
+
+def measure(run: Run, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the median seconds, see `wait`, of a step of the bare loop and of the training loop, done in turns."""
-    device = trainer.accelerator.device
-    trainer.inputs.batches.epoch = 1
-    reader = read_batches(trainer.inputs.training)
-    resident = next(read_batches(trainer.inputs.training)).to(device)
-    pixels = model_input(resident, trainer.preprocessing)
+    parts = run.parts
+    device = parts.accelerator.device
+    parts.set_training_mode()
+    parts.inputs.batches.epoch = 1
+    reader = read_batches(parts.inputs.training)
+    resident = next(read_batches(parts.inputs.training)).to(device)
+    pixels = model_input(resident, parts.preprocessing)
     bare, whole = [], []
-    with ProgressBar(steps + 1, 0, shown=True) as trainer.bar:
+    with ProgressBar(steps + 1, 0, shown=True) as bar:
+        loop = EpochLoop(parts, run.progress, run.watch, bar)
         for _ in range(steps + 1):
             start = wait(device)
-            loss = trainer.step.loss(trainer.model(pixels), resident)
-            trainer.accelerator.backward(loss)
-            trainer.step.optimiser.step()
-            trainer.step.optimiser.zero_grad()
+            loss = parts.step.loss(parts.model(pixels), resident)
+            parts.accelerator.backward(loss)
+            parts.step.optimiser.step()
+            parts.step.optimiser.zero_grad()
             middle = wait(device)
-            trainer.take_step(reader)
+            loop.take_step(reader)
             end = wait(device)
             bare.append(middle - start)
             whole.append(end - middle)

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import DistributedType
 
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.device import refuse_split_models
 from mlrsnet_hf.training.recipes import RECIPES, paper
 from mlrsnet_hf.training.settings import parse_settings
 
@@ -57,7 +60,6 @@ def test_the_command_at_the_head_can_be_given(path: Path, monkeypatch: pytest.Mo
         ("cpu", 1, "no", "use_cpu"),
         ("single_gpu_bf16", 1, "bf16", None),
         ("multi_gpu", 4, "bf16", "multi_gpu"),
-        ("fsdp", 4, "bf16", "use_fsdp"),
     ],
 )
 def test_accelerate_starts_what_the_file_says(name: str, processes: int, precision: str, kind: str | None) -> None:
@@ -67,9 +69,19 @@ def test_accelerate_starts_what_the_file_says(name: str, processes: int, precisi
     given.nondefault = set()
     options, _, _ = _validate_launch_command(given)
     assert (options.num_processes, options.mixed_precision) == (processes, precision)
-    assert [key for key in ("use_cpu", "multi_gpu", "use_fsdp") if getattr(options, key)] == ([kind] if kind else [])
+    assert [key for key in ("use_cpu", "multi_gpu") if getattr(options, key)] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in LAUNCHES])
+def test_the_trainer_takes_what_accelerate_is_told(path: Path) -> None:
+    refuse_split_models(load_config_from_file(str(path)).distributed_type)
+
+
+def test_models_in_pieces_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"set to FSDP, which spreads a model.*multi_gpu\.yaml"):
+        refuse_split_models(DistributedType.FSDP)
 
 
 def test_every_file_is_looked_at() -> None:
-    assert {path.stem for path in LAUNCHES} == {"cpu", "single_gpu_bf16", "multi_gpu", "fsdp"}
+    assert {path.stem for path in LAUNCHES} == {"cpu", "single_gpu_bf16", "multi_gpu"}
     assert {"debug_cpu", "modern", "paper"} <= {path.stem for path in CONFIGS}

@@ -1,10 +1,11 @@
 """Runs of the trainer in processes of their own, some of which die: `python doomed_runs.py < runs.json > codes.json`.
 
 Standard input holds a list of runs, done one after the other: the `settings`, the `data` (a folder with one saved
-dataset per split), the number of `processes`, and the `fate`: a moment ("step 3", "checkpoint 2", "evaluation 1",
-"kept 1") and a signal that its processes are sent then. Prints the exit codes of each run's processes as JSON; what the
-runs say goes to standard error. The processes are forks of this one, because to import torch takes longer than to train
-a network this small. With arguments in place of standard input, `doomed_runs.py RUN`, it does one run in this process.
+dataset per split), the number of `processes`, and the `fate`: a moment ("step 3", "disk 2", "evaluation 1",
+"history 1") and a signal that its processes are sent then. Prints the exit codes of each run's processes as JSON; what
+the runs say goes to standard error. The processes are forks of this one, because to import torch takes longer than to
+train a network this small. With arguments in place of standard input, `doomed_runs.py RUN`, it does one run in this
+process.
 """
 
 import json
@@ -18,16 +19,17 @@ from pathlib import Path
 
 from datasets import load_from_disk
 
+from mlrsnet_hf import files
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.training import TrainingConfig, checkpoints, train, trainer
+from mlrsnet_hf.training import TrainingConfig, evaluation, train, trainer
 from mlrsnet_hf.training.task import TrainingData
 from mlrsnet_hf.training.train_step import TrainStep
 
 MOMENTS: dict[str, tuple[object, str]] = {
     "step": (TrainStep, "__call__"),
-    "checkpoint": (checkpoints, "_sync"),
-    "evaluation": (trainer, "predict"),
-    "kept": (trainer, "write_history"),
+    "disk": (files, "_sync"),  # before and after the name of a checkpoint, and of the best model
+    "evaluation": (evaluation, "predict"),
+    "history": (trainer, "write_history"),
 }
 
 

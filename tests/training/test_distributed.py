@@ -15,7 +15,7 @@ import torch
 from datasets import DatasetDict
 from safetensors.torch import load_file
 
-from mlrsnet_hf.errors import EXIT_BAD_INPUT
+from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 
 RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
 
@@ -105,8 +105,20 @@ def test_sigterm_to_the_launcher_leaves_a_checkpoint(saved_data: Path, tmp_path:
     assert started.wait(60) != 0  # torchrun gives 1 and accelerate dies of the signal, whatever their processes give
     said = wait_for(tmp_path / "log", lambda: "stopped: " in (tmp_path / "log").read_text())
     cause = "SIGTERM" if launcher == "torchrun" else "the end of the launcher"
-    step = int(re.search(rf"stopped: {cause} came; .* up to step (\d+) of 2000\.", said)[1])
+    step = int(re.search(rf"stopped: {cause} came; .* up to step (\d+)\.", said)[1])
     assert list(first.parent.glob(f"step-{step:08d}*"))
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_finds_the_reading_processes_deaf(saved_data: Path, tmp_path: Path) -> None:
+    """So Slurm sends it."""
+    settings = SETTINGS | {"model": "test_resnet", "image_size": 32, "epochs": 500, "num_workers": 1}
+    run = json.dumps({"settings": settings | {"output_dir": str(tmp_path / "run")}, "data": str(saved_data)})
+    with (tmp_path / "log").open("w") as log:
+        started = subprocess.Popen([sys.executable, str(SCRIPT), run], stdout=log, stderr=log, start_new_session=True)
+    wait_for(tmp_path / "log", (tmp_path / "run/checkpoints/step-00000004-evaluated").exists)
+    os.killpg(started.pid, signal.SIGTERM)
+    assert started.wait(60) == EXIT_INTERRUPTED, (tmp_path / "log").read_text()
 
 
 def wait_for(log: Path, happened: Callable[[], bool]) -> str:

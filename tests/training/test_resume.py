@@ -1,5 +1,6 @@
 """A run that was stopped, anyhow and anywhere, ends as the run that never was."""
 
+import errno
 import json
 import os
 import resource
@@ -9,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate.state import AcceleratorState
 from datasets import Dataset
 
 from mlrsnet_hf.errors import EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError
 from mlrsnet_hf.files import only_writer
-from mlrsnet_hf.training import TrainingConfig, train
+from mlrsnet_hf.training import TrainingConfig, load_model, train, trainer
+from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.task import TrainingData
 from mlrsnet_hf.training.train_step import TrainStep
 
@@ -30,8 +34,9 @@ DOOMED = {"log_every": 2, "checkpoint_steps": 3}
 FATES = {
     1: [
         "step 8 SIGKILL",  # in the middle of an epoch, and so is the checkpoint before
-        "checkpoint 3 SIGKILL",  # while a checkpoint is written
-        "kept 2 SIGKILL",  # between the best model and the checkpoint
+        "disk 5 SIGKILL",  # while a checkpoint is written
+        "disk 9 SIGKILL",  # between the best model and the checkpoint that counts on it
+        "history 2 SIGKILL",  # between the checkpoint and the history
         "step 6 SIGTERM",
         "evaluation 3 SIGTERM",
     ],
@@ -108,7 +113,7 @@ def stopped(
 
     def make(**changes: object) -> TrainingConfig:
         stop_at(6)
-        with pytest.raises(InterruptedRunError, match=r"^SIGTERM came; .* holds all up to step 6 of 8\. .*--resume"):
+        with pytest.raises(InterruptedRunError, match=r"^SIGTERM came; .* holds all up to step 6\. .*--resume"):
             train(make_config(**changes), training_data)
         stop_at(0)
         return make_config(**changes, resume=True)
@@ -122,7 +127,7 @@ def checkpoints_of(config: TrainingConfig) -> list[str]:
 
 def test_a_stopped_run_holds_its_newest_checkpoints(stopped: Callable) -> None:
     config = stopped(checkpoint_steps=1, keep_checkpoints=3)
-    assert checkpoints_of(config) == ["step-00000004-evaluated", "step-00000005", "step-00000006"]
+    assert checkpoints_of(config) == ["best-00000004", "step-00000004-evaluated", "step-00000005", "step-00000006"]
 
 
 def test_the_programs_own_handlers_come_back(stopped: Callable) -> None:
@@ -160,8 +165,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     result = train(config, training_data)
     said = capsys.readouterr().out
     assert "step-00000006 is damaged" in said
+    assert (newest.parents[1] / "damaged-step-00000006" / file).read_bytes() == content
     assert "going on from" in said
-    assert "step-00000004-evaluated, step 4 of 8" in said
+    assert "step-00000004-evaluated, step 4" in said
     assert result.run.resumed
     assert [epoch.epoch for epoch in result.history] == [1, 2]
 
@@ -184,7 +190,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
             train(config, training_data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert checkpoints_of(config) == ["step-00000003", "step-00000004-evaluated"]
+    assert checkpoints_of(config) == ["best-00000004", "step-00000003", "step-00000004-evaluated"]
     monkeypatch.undo()
     assert train(make_config(checkpoint_steps=3, resume=True), training_data).run.resumed
 
@@ -227,4 +233,141 @@ def test_only_whole_checkpoints_have_a_name(stopped: Callable, training_data: Tr
     # What a process leaves that was killed while it wrote.
     shutil.copytree(folder / "step-00000006", folder / ".step-00000007.partial")
     train(config, training_data)
-    assert checkpoints_of(config) == ["step-00000006", "step-00000008-evaluated"]
+    assert checkpoints_of(config)[2:] == ["step-00000006", "step-00000008-evaluated"]
+
+
+def test_the_same_command_resumes_a_run_that_replaced_another(
+    make_config: MakeConfig, stopped: Callable, training_data: TrainingData
+) -> None:
+    train(make_config(epochs=1), training_data)
+    config = stopped(overwrite=True)
+    assert train(config, training_data).run.resumed
+
+
+def test_another_precision_is_refused(stopped: Callable, training_data: TrainingData, make_config: MakeConfig) -> None:
+    stopped()
+    # As a launcher sets it: the settings are the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+        AcceleratorState._reset_state()
+        with pytest.raises(ConfigurationError, match=r"in another precision: it was no, is bf16\. Give --precision no"):
+            train(make_config(resume=True), training_data)
+    AcceleratorState._reset_state()
+
+
+def test_other_parts_of_a_batch_go_on_with_a_word(
+    stopped: Callable, training_data: TrainingData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped()
+    assert train(make_config(resume=True, accumulation=2), training_data).run.resumed
+    assert "accumulation was 1, is 2: dropout, batch statistics" in capsys.readouterr().out
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ESTALE, "Stale file handle"), PermissionError(13, "Permission denied")]
+)
+def test_what_cannot_be_read_now_is_kept(
+    stopped: Callable, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch, fault: OSError
+) -> None:
+    config = stopped()
+    before = contents(config.output_dir)
+
+    def fail(path: Path) -> str:
+        raise fault
+
+    monkeypatch.setattr("mlrsnet_hf.training.checkpoints._digest", fail)
+    with pytest.raises(ConfigurationError, match=r"cannot be read: .*Nothing was changed; try again"):
+        train(config, training_data)
+    assert contents(config.output_dir) == before
+
+
+def test_a_run_without_a_checkpoint_is_not_begun_anew_in_silence(
+    stopped: Callable, training_data: TrainingData, make_config: MakeConfig
+) -> None:
+    config = stopped()
+    for path in (config.output_dir / "checkpoints").glob("step-*"):
+        (path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"holds a run, but no checkpoint to go on from\. Nothing was changed"):
+        train(config, training_data)
+    assert {name.split("-")[0] for name in checkpoints_of(config)} == {"best", "damaged"}
+    assert not train(make_config(resume=True, overwrite=True), training_data).run.resumed
+
+
+def test_a_checkpoint_counts_on_its_best_model(
+    stopped: Callable, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a power cut, if the disk had not been waited for."""
+    config = stopped()
+    (config.output_dir / "checkpoints/best-00000004/model.safetensors").write_bytes(b"")
+    with pytest.raises(ConfigurationError, match="no checkpoint to go on from"):
+        train(config, training_data)
+    assert "best-00000004/model.safetensors is not as it was written" in capsys.readouterr().out
+
+
+def test_a_model_that_no_checkpoint_counts_on_is_not_the_runs(
+    stopped: Callable, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that dies between the best model and its checkpoint may find that epoch worse when it goes on."""
+    config = stopped(checkpoint_steps=1)
+    best = config.output_dir / "checkpoints" / "best-00000004"
+    shutil.copytree(best, best.with_name("best-00000008"))
+    maps = iter([0.0])
+    original = trainer.evaluate
+    monkeypatch.setattr(trainer, "evaluate", lambda *arguments: original(*arguments) | {"map": next(maps)})
+    result = train(config, training_data)
+    assert result.scored_epoch == 1
+    assert (config.output_dir / "model/model.safetensors").read_bytes() == (best / "model.safetensors").read_bytes()
+
+
+def test_a_folder_that_another_run_filled_meanwhile_is_kept(
+    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one ends while this one waits for the lock."""
+    original = RunFolder.lock
+
+    def late(self: RunFolder) -> object:
+        monkeypatch.setattr(RunFolder, "lock", original)
+        train(make_config(epochs=1, seed=9), training_data)
+        return original(self)
+
+    monkeypatch.setattr(RunFolder, "lock", late)
+    with pytest.raises(ConfigurationError, match="already holds a run"):
+        train(make_config(epochs=1), training_data)
+    assert json.loads((make_config().output_dir / "results.json").read_text())["config"]["seed"] == 9
+
+
+def test_a_signal_before_the_first_step_stops_at_once(
+    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "make_parts", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InterruptedRunError, match=r"^SIGTERM came before the first step\. .*--resume"):
+        train(make_config(), training_data)
+    assert not make_config().output_dir.exists()
+
+
+def test_a_compiled_run_goes_on(
+    stopped: Callable, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the compiler would make of the graph is torch's business, and takes minutes.
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
+    config = stopped(compile=True)
+    assert train(config, training_data).run.resumed
+    assert not [name for name in load_model(config.output_dir / "model").model.state_dict() if "_orig_mod" in name]
+
+
+@pytest.mark.slow
+def test_bf16_trains_on_the_cpu(
+    make_config: MakeConfig, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AcceleratorState._reset_state()
+    result = train(make_config(epochs=1, precision="bf16"), training_data)
+    AcceleratorState._reset_state()
+    assert result.run.precision == "bf16"
+    assert "precision bf16 (bf16 with float32 weights)" in capsys.readouterr().out
+    weights = load_model(result.config.output_dir / "model").model.state_dict().values()
+    assert {weight.dtype for weight in weights if weight.is_floating_point()} == {torch.float32}

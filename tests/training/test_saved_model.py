@@ -18,7 +18,7 @@ from mlrsnet_hf.taxonomy import LABEL_NAMES
 from mlrsnet_hf.training import load_model
 from mlrsnet_hf.training.models import build_model
 from mlrsnet_hf.training.preprocessing import decode_image, model_preprocessing, normalise
-from mlrsnet_hf.training.saved_model import save_model, store_thresholds
+from mlrsnet_hf.training.saved_model import copy_model, save_model
 from mlrsnet_hf.training.task import Task
 
 LABELS = Task(kind="labels", label_names=LABEL_NAMES)
@@ -186,10 +186,12 @@ def test_thresholds_are_kept(tmp_path: Path) -> None:
     thresholds = {"a": 0.25, "b": 0.5, "c": 0.75}
     save_model(model, folder, model_preprocessing(model, None, 1.0), BOTH, thresholds)
     assert load_model(folder).thresholds == thresholds
-    store_thresholds(folder, dict.fromkeys("abc", 0.1))
-    assert load_model(folder).thresholds == dict.fromkeys("abc", 0.1)
-    assert timm.create_model(f"local-dir:{folder}", pretrained=True).num_classes == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    copy_model(folder, tmp_path / "copy")
+    assert load_model(tmp_path / "copy").thresholds == thresholds
+    copy_model(folder, tmp_path / "copy", dict.fromkeys("abc", 0.1))
+    assert load_model(tmp_path / "copy").thresholds == dict.fromkeys("abc", 0.1)
+    assert timm.create_model(f"local-dir:{tmp_path / 'copy'}", pretrained=True).num_classes == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "model"]
 
 
 def test_windows_of_another_image_size_come_back(tmp_path: Path) -> None:

@@ -5,10 +5,16 @@ from mlrsnet_hf.training import TrainingConfig
 from mlrsnet_hf.training.trackers import require_trackers, tracked_settings
 
 
-def test_what_is_not_installed_is_refused() -> None:
+def test_what_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlrsnet_hf.training.trackers.get_available_trackers", lambda: ["tensorboard"])
     require_trackers(["tensorboard"])
-    with pytest.raises(ConfigurationError, match=r"tracker no_such is not installed\. Run: pip install no_such"):
-        require_trackers(["tensorboard", "no_such"])
+    with pytest.raises(ConfigurationError, match=r"tracker trackio is not installed\. Run: pip install 'mlrsnet-hf\[t"):
+        require_trackers(["tensorboard", "trackio"])
+
+
+def test_what_accelerate_does_not_know_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"does not know tracker no_such\. Run: pip install -U accelerate"):
+        require_trackers(["no_such"])
 
 
 def test_every_setting_becomes_a_value_that_trackers_take() -> None:

@@ -15,6 +15,7 @@ from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.training.inputs.batch import Batch
 from mlrsnet_hf.training.inputs.batches import Draw, ShuffledBatches
 from mlrsnet_hf.training.inputs.split_images import Sample, SplitImages
+from mlrsnet_hf.training.interruption import leave_signals_to_the_parent
 
 Batches = ShuffledBatches | Sequence[list[Draw]]
 
@@ -101,6 +102,7 @@ def make_loader(images: SplitImages, batches: Batches, workers: int) -> Loader:
         collate_fn=_as_it_is,
         pin_memory=gpu,
         persistent_workers=True,
+        worker_init_fn=leave_signals_to_the_parent,
     )
 
 
