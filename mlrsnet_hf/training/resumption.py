@@ -10,7 +10,7 @@ from mlrsnet_hf.errors import ConfigurationError
 FREE_SETTINGS = frozenset(
     {
         *("output_dir", "overwrite", "resume"),
-        *("accumulation", "cpu_threads", "num_workers", "cache", "cache_megabytes", "eval_batch_size"),
+        *("accumulation", "cpu_threads", "num_workers", "cache", "cache_dir", "cache_megabytes", "eval_batch_size"),
         *("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints", "log_every", "trackers"),
     }
 )
