@@ -71,7 +71,7 @@ def test_counts_equal_a_matrix_product(drawn: list) -> None:
 
 def statistics_of(archive: Path, folder: Path) -> LabelStatistics:
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder)
     return label_statistics(open_labels(folder))
 
 

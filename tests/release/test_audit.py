@@ -45,7 +45,7 @@ def published(shared: Path, tmp_path: Path) -> dict[str, Path]:
     folders = {}
     for year in ("2020", "2021"):
         with tarfile.open(shared / f"data/mlrsnet_labels_{year}/labels.tar.xz") as archive:
-            archive.extractall(tmp_path / year, filter="data")
+            archive.extractall(tmp_path / year)
         folders[year] = tmp_path / year / "labels"
     return folders
 

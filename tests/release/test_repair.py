@@ -15,7 +15,7 @@ PublishedRows = dict[str, tuple[Scene, tuple[int, ...]]]
 def published_rows(archive: Path, folder: Path) -> PublishedRows:
     """Return scene and labels of all 109,161 images as published, by id."""
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder)
     rows: PublishedRows = {}
     for path in folder.glob("labels/*.csv"):
         rows |= {Path(row.file_name).stem: (find_scene(path.stem), row.labels) for row in read_label_file(path)}
