@@ -37,7 +37,7 @@ tr.own td { font-weight: 600; }
 """
 
 
-def page(title: str, body: Sequence[str]) -> str:
+def page(title: str, body: Sequence[str], style: str = _STYLE) -> str:
     """Return a page of sections of HTML."""
     content = "\n".join(body)
     return f"""<!DOCTYPE html>
@@ -46,7 +46,7 @@ def page(title: str, body: Sequence[str]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title>
-<style>{_STYLE}</style>
+<style>{style}</style>
 </head>
 <body>
 <h1>{html.escape(title)}</h1>

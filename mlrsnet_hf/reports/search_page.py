@@ -10,6 +10,7 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.reports.html_page import page
 from mlrsnet_hf.retrieval.hits import Hit
 
 _THUMBNAIL = 224
@@ -55,27 +56,10 @@ def render_search_page(
     items = "\n".join(_item(rank, hit, pictures.get(hit.id), wanted) for rank, hit in enumerate(hits, start=1))
     lines = "\n".join(f'<p class="about">{html.escape(line)}</p>' for line in about)
     shown = "" if query is None else f'<figure class="query">{_image(query, "the query")}</figure>'
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<h1>{html.escape(title)}</h1>
-{lines}
-{shown}
-<ol>
-{items}
-</ol>
-</body>
-</html>
-"""
+    return page(title, [lines, shown, f"<ol>\n{items}\n</ol>"], _STYLE)
 
 
-def write_page(page: str, path: Path) -> None:
+def write_page(content: str, path: Path) -> None:
     """Write a page, which has its name only when it is whole.
 
     Raises:
@@ -86,7 +70,7 @@ def write_page(page: str, path: Path) -> None:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written ({error.strerror})", "Choose another place.") from error
     with whole_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+        partial.write_text(content, encoding="utf-8")
 
 
 def _item(rank: int, hit: Hit, picture: Image.Image | None, wanted: Sequence[str]) -> str:
