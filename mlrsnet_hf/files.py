@@ -41,13 +41,13 @@ def whole_folder(target: Path, *, replace: bool = False, durable: bool = False) 
                 partial.mkdir()
                 yield partial
                 if durable:
-                    _sync(*partial.rglob("*"), partial)
+                    sync(*partial.rglob("*"), partial)
                 if replace and target.exists():
                     shutil.rmtree(old, ignore_errors=True)
                     target.rename(old)
                 partial.rename(target)
                 if durable:
-                    _sync(target.parent)
+                    sync(target.parent)
                 if replace:
                     shutil.rmtree(old, ignore_errors=True)
             finally:
@@ -117,7 +117,7 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
         lock.release()
 
 
-def _sync(*paths: Path) -> None:
+def sync(*paths: Path) -> None:
     """Wait until files and folders are on the disk."""
     for path in paths:
         if path.is_dir() and os.name == "nt":

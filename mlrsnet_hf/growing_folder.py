@@ -5,7 +5,6 @@ it is made of, then one for every part that is done. A line that was cut short c
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.files import refuse_existing, sync
 
 Recover = Callable[[Path], list[dict[str, Any]]]
 
@@ -64,12 +63,11 @@ class GrowingFolder:
     def finish(self, target: Path) -> None:
         """Take the final name; the journal goes last, for until then the next run needs it."""
         self.close()
-        for path in (*(path for path in self.path.rglob("*") if path != self.path / _JOURNAL), self.path):
-            _sync(path)
+        sync(*(path for path in self.path.rglob("*") if path != self.path / _JOURNAL), self.path)
         refuse_existing(target)
         (self.path / _JOURNAL).unlink()
         self.path.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
 
 
 @contextmanager
@@ -134,13 +132,3 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # pragma: no cover - Windows does not open folders
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

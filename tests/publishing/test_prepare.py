@@ -316,14 +316,14 @@ def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> N
     assert content(prepared.folder) == content(prepare(release, tmp_path / "again").folder)
 
 
-@pytest.mark.parametrize("step", ["_sync", "unlink", "rename"])
+@pytest.mark.parametrize("step", ["sync", "unlink", "rename"])
 def test_killed_at_the_very_end(release: Path, tmp_path: Path, step: str) -> None:
     """While the files settle, before the journal goes, and after it."""
     code = (
         "import os, signal\nfrom pathlib import Path\nfrom mlrsnet_hf import growing_folder as module\n"
         "def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)\n"
         "finish = module.GrowingFolder.finish\n"
-        f"def arm(*arguments):\n    setattr({'module' if step == '_sync' else 'Path'}, '{step}', kill)\n"
+        f"def arm(*arguments):\n    setattr({'module' if step == 'sync' else 'Path'}, '{step}', kill)\n"
         "    finish(*arguments)\n"
         "module.GrowingFolder.finish = arm\n"
     )

@@ -27,7 +27,7 @@ from mlrsnet_hf.training.train_step import TrainStep
 
 MOMENTS: dict[str, tuple[object, str]] = {
     "step": (TrainStep, "__call__"),
-    "disk": (files, "_sync"),  # before and after the name of a checkpoint, and of the best model
+    "disk": (files, "sync"),  # before and after the name of a checkpoint, and of the best model
     "evaluation": (evaluation, "predict"),
     "history": (trainer, "write_history"),
 }
