@@ -1,8 +1,6 @@
 """What a search found, as one HTML page that needs no other file."""
 
-import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +8,8 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.reports.html_page import page
+from mlrsnet_hf.reports.html_page import page, thumbnail
 from mlrsnet_hf.retrieval.hits import Hit
-
-_THUMBNAIL = 224
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 20%, transparent); }
@@ -55,7 +51,7 @@ def render_search_page(
     """
     items = "\n".join(_item(rank, hit, pictures.get(hit.id), wanted) for rank, hit in enumerate(hits, start=1))
     lines = "\n".join(f'<p class="about">{html.escape(line)}</p>' for line in about)
-    shown = "" if query is None else f'<figure class="query">{_image(query, "the query")}</figure>'
+    shown = "" if query is None else f'<figure class="query">{thumbnail(query, "the query")}</figure>'
     return page(title, [lines, shown, f"<ol>\n{items}\n</ol>"], _STYLE)
 
 
@@ -74,7 +70,7 @@ def write_page(content: str, path: Path) -> None:
 
 
 def _item(rank: int, hit: Hit, picture: Image.Image | None, wanted: Sequence[str]) -> str:
-    image = '<div class="none">picture not found</div>' if picture is None else _image(picture, hit.id)
+    image = '<div class="none">picture not found</div>' if picture is None else thumbnail(picture, hit.id)
     labels = "".join(
         f'<span class="label{" wanted" if label in wanted else ""}">{html.escape(label)}</span>'
         for label in hit.labels or ()
@@ -84,12 +80,3 @@ def _item(rank: int, hit: Hit, picture: Image.Image | None, wanted: Sequence[str
         f'<li><figure>{image}<figcaption><p class="name">{rank}. {html.escape(hit.id)}</p>'
         f"<p>distance {hit.distance:.4g}</p>{scene}{labels}</figcaption></figure></li>"
     )
-
-
-def _image(picture: Image.Image, name: str) -> str:
-    thumbnail = picture.copy()
-    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    thumbnail.save(buffer, "JPEG", quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(name)}">'
