@@ -23,13 +23,13 @@ from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alterna
 from mlrsnet_hf.growing_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, info_from_json
-from mlrsnet_hf.retrieval.embedding_table import query_matrix
-from mlrsnet_hf.retrieval.hits import Filter, Hit, refuse_none_found, refuse_too_many
+from mlrsnet_hf.retrieval.hits import Hit, Listing, refuse_none_found
 from mlrsnet_hf.retrieval.index_collection import KINDS, ImageCollection, batch_rows, describe, refuse_other_format
 from mlrsnet_hf.retrieval.index_recall import Recall, measure_recall
 from mlrsnet_hf.retrieval.local_sources import LocalSources, from_local, read_local, to_local
 from mlrsnet_hf.retrieval.milvus import is_server, milvus_client
 from mlrsnet_hf.retrieval.projection import PCA_FILE
+from mlrsnet_hf.retrieval.search_arguments import check_listing, check_search
 
 INDEX_FILE = "index.json"
 DATABASE = "milvus.db"
@@ -91,21 +91,36 @@ class ImageIndex:
         Args:
             queries: (Q, D) or (D,) embeddings, made as those in the index.
             k: How many; with a filter, at most so many.
-            labels: Names of labels that every image found must have.
-            scene: Name of the scene that every image found must show.
+            labels: Names of labels that every image found must have; with MLRSNet's, in any spelling that `find_label`
+                knows.
+            scene: Name of the scene that every image found must show, likewise.
 
         Raises:
             EmbeddingError: The queries have another dimension, or are not finite.
             ConfigurationError: k is above the number of images, or no image has the labels and the scene.
             UnknownNameError: A label or scene is not known.
         """
-        vectors = query_matrix(queries, self.info)
-        wanted = Filter(labels=tuple(labels), scene=scene)
-        wanted.check(self.info)
-        refuse_too_many(k, len(self), "the index")
-        found = self._collection.search(vectors, k, wanted, self.info, self._kind)
-        refuse_none_found([hit for hits in found for hit in hits], wanted)
+        asked = check_search(queries, k, labels, scene, self.info, "the index")
+        found = self._collection.search(asked.queries, asked.k, asked.wanted, self.info, self._kind)
+        refuse_none_found(found[0], asked.wanted)
         return found
+
+    def list_images(self, labels: Sequence[str] = (), scene: str | None = None, k: int = 12) -> Listing:
+        """Return the images that have all labels and show the scene, in the order of the embeddings.
+
+        Args:
+            labels: Names of labels; with MLRSNet's, in any spelling that `find_label` knows.
+            scene: Name of a scene, likewise.
+            k: At most so many; `total` counts them all.
+
+        Raises:
+            ConfigurationError: No image has the labels and the scene, or neither is given.
+            UnknownNameError: A label or scene is not known.
+        """
+        k, wanted = check_listing(k, labels, scene, self.info)
+        listing = self._collection.list_images(k, wanted, self.info)
+        refuse_none_found(listing.images, wanted)
+        return listing
 
 
 @contextmanager
