@@ -19,6 +19,7 @@ from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import build_index, open_index
 from mlrsnet_hf.retrieval.index_collection import ImageCollection
+from mlrsnet_hf.retrieval.projection import fit_pca, load_pca
 from mlrsnet_hf.retrieval.query_images import embed_queries
 from mlrsnet_hf.retrieval.settings import ModelChoice
 
@@ -297,6 +298,57 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
     assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
     with pytest.raises(ConfigurationError, match="collection 'mlrsnet_images' exists already"):
         build_index(folder, server)
+
+
+def test_pictures_are_projected_on_a_server_too(
+    server: str, searched: Path, pictures: Path, saved_model: Path, capsys: pytest.CaptureFixture
+) -> None:
+    embeddings, picture = searched.with_name("embeddings"), str(pictures / "a" / "05.png")
+    main(["index", str(embeddings), server])
+    asked = ["search", server, picture, "-k", "3", "--model", str(saved_model)]
+    main(asked)
+    by_uri = capsys.readouterr().out.splitlines()[-3:]
+    main(["search", str(searched), picture, "-k", "3"])
+    assert by_uri == capsys.readouterr().out.splitlines()[-3:]
+    expected = load_pca(embeddings / "pca.npz")
+    with open_index(server) as index:
+        pca = index.projection()
+        assert pca is not None
+        np.testing.assert_array_equal(pca.components, expected.components)
+        index._collection.client.drop_collection("mlrsnet_images_projection")
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert "the principal components of its embeddings are not there. Search by id" in capsys.readouterr().err
+    main(["search", server, "image_05", "-k", "1"])  # which needs none
+    assert capsys.readouterr().out.split()[2] == "image_05"
+
+
+def test_a_projection_of_many_pieces_and_of_others(
+    server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlrsnet_hf.retrieval.index_projection._PIECE", 50)  # 40 to 60 pieces
+    monkeypatch.setattr("mlrsnet_hf.retrieval.index_projection._PIECES_AT_ONCE", 7)
+    draw = np.random.default_rng(1)
+    pca, other = (fit_pca([draw.normal(size=(99, 12)).astype(np.float32)], 8, whiten) for whiten in (False, True))
+    folder = make_embeddings(pca=pca.to_json())
+    pca.save(folder.path / "pca.npz")
+    build_index(folder, server, collection="first")
+    with open_index(server, "first") as index:
+        stored = index.projection()
+        assert stored is not None
+        np.testing.assert_array_equal(stored.mean, pca.mean)
+    other.save(folder.path / "pca.npz")
+    build_index(folder, server, collection="second")
+    with (
+        open_index(server, "second") as index,
+        pytest.raises(ConfigurationError, match="are those of other embeddings"),
+    ):
+        index.projection()
+    build_index(folder, server, collection="third_projection")
+    with pytest.raises(ConfigurationError, match="need the name 'third_projection', which another collection has"):
+        build_index(folder, server, collection="third")
+    with open_index(server, "third_projection") as index:
+        assert len(index.search(np.zeros(8), 60)[0]) == 60, "what stood there is untouched"
 
 
 def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
