@@ -7,9 +7,9 @@ change its content. A shard has its name when it is whole. Processes on several 
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ class _Run:
             processes.on_main(stack.pop_all().close)
         return len(self.split.rows) - sum(len(shard.rows) for shard in missing)
 
-    def _extracted(self, shards: Sequence[Shard]) -> Iterator[Rows]:
+    def _extracted(self, shards: Sequence[Shard]) -> Generator[Rows, None, None]:
         for rows in extract(self.split, self.model, shards, self.config, self.accelerator):
             yield dataclasses.replace(rows, embeddings=normalise(rows.embeddings)) if self.config.normalise else rows
 
@@ -200,7 +200,7 @@ class _Run:
         shutil.rmtree(path / _RAW, ignore_errors=True)
 
 
-def _projected(raw: Path, shards: Sequence[Shard], *, pca: Pca, unit: bool) -> Iterator[Rows]:
+def _projected(raw: Path, shards: Sequence[Shard], *, pca: Pca, unit: bool) -> Generator[Rows, None, None]:
     for shard in shards:
         rows = read_rows(raw / shard.name)
         projected = pca.project(rows.embeddings)
@@ -209,7 +209,7 @@ def _projected(raw: Path, shards: Sequence[Shard], *, pca: Pca, unit: bool) -> I
 
 def _write_all(
     processes: Processes,
-    make: Callable[[Sequence[Shard]], Iterator[Rows]],
+    make: Callable[[Sequence[Shard]], Generator[Rows, None, None]],
     missing: Sequence[Shard],
     folder: Path,
     info: EmbeddingInfo,
@@ -230,8 +230,9 @@ def _write_all(
         MLRSNetError: A shard could not be made or written in one of the processes; all raise.
     """
     own = missing[processes.index :: processes.number]
-    with ThreadPoolExecutor(1) as writer:
-        made = zip(own, make(own), strict=True) if own else iter(())
+    # Closed, so that the bar is ended before an error is told.
+    with ThreadPoolExecutor(1) as writer, closing(make(own)) as rows_of_shards:
+        made = zip(own, rows_of_shards, strict=True) if own else iter(())
         pending: Future[None] | None = None
 
         def next_shard() -> None:

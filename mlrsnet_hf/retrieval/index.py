@@ -173,7 +173,11 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
             )
         description = images.description() if server else content
         info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
-        client.load_collection(images.name)
+        found = images.count()
+        if found != info.rows:  # Milvus Lite may pass over a damaged file in silence
+            raise ConfigurationError(
+                f"{location}: {found:,} images where {info.rows:,} are said to be", "Build the index again."
+            )
         pca = folder / PCA_FILE if not server and (folder / PCA_FILE).exists() else None
         yield ImageIndex(str(location), info, from_local(content), images, kind, pca)
 

@@ -188,6 +188,17 @@ def test_a_damaged_index_file_is_one_sentence(content: str, tmp_path: Path) -> N
         pass
 
 
+def test_an_index_that_lost_images_is_refused(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    build_index(make_embeddings(), tmp_path / "index")
+    [manifest] = (tmp_path / "index").rglob("manifest.json")
+    manifest.unlink()  # the one before it speaks of an empty collection
+    with (
+        pytest.raises(ConfigurationError, match="index: 0 images where 60 are said to be"),
+        open_index(tmp_path / "index"),
+    ):
+        pass
+
+
 DOOMED = """
 import os, signal, sys
 from mlrsnet_hf.retrieval import index as module
