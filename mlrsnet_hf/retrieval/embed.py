@@ -76,6 +76,8 @@ def embed(
     processes = Processes(accelerator, config.output_dir)
     processes.on_main(partial(_prepare, config, images))
     split, model = processes.together(lambda: (load_images(images), load_embedding_model(config)))
+    for note in split.notes if accelerator.is_main_process else ():
+        print(f"data: {note}", flush=True)
     # One process reads all weights and image files for their fingerprints.
     raw_info = processes.on_main(lambda: _raw_info(config, split, model))
     taken_up = _Run(config, images, accelerator, split, model, raw_info, card).write(processes)

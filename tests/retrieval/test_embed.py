@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import timm
@@ -121,6 +122,33 @@ def test_principal_components_are_those_of_scikit_learn(
         "explained": pytest.approx(peer.explained_variance_ratio_.sum(), abs=1e-5),
     }
     assert not list((tmp_path / "out").glob(".raw"))
+
+
+def test_a_dataset_in_any_form_that_training_takes(dataset: Path, tmp_path: Path) -> None:
+    [file] = dataset.rglob("*.parquet")
+    usual = load_images(ImageSet(dataset=str(dataset), split="test"))
+    alone = load_images(ImageSet(dataset=str(file), split="train"))
+    assert alone.fingerprint() == usual.fingerprint()
+    whole = datasets.load_dataset(str(dataset), split="test")
+    datasets.DatasetDict(query=whole.select(range(5)), rest=whole.select(range(5, 22))).save_to_disk(tmp_path / "saved")
+    saved = load_images(ImageSet(dataset=str(tmp_path / "saved"), split="query+rest"))
+    assert saved.fingerprint() == usual.fingerprint()
+    assert (saved.label_names, saved.scene_names) == (usual.label_names, usual.scene_names)
+    with pytest.raises(UnknownNameError, match=r"has no split 'qery'\. Did you mean 'query'"):
+        load_images(ImageSet(dataset=str(tmp_path / "saved"), split="qery"))
+
+
+def test_images_without_labels_are_embedded_and_what_is_passed_over_is_said(dataset: Path, tmp_path: Path) -> None:
+    whole = datasets.load_dataset(str(dataset), split="test")
+    for name, known in (("none", 0), ("some", 20)):
+        labels = [row if i < known else None for i, row in enumerate(whole["labels"])]
+        rows = whole.remove_columns("labels").add_column("labels", labels, feature=whole.features["labels"])
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    without = load_images(ImageSet(dataset=str(tmp_path / "none.parquet"), split="train"))
+    assert (len(without.rows), without.label_names, without.scene_names) == (22, (), ("beach", "forest", "harbor"))
+    some = load_images(ImageSet(dataset=str(tmp_path / "some.parquet"), split="train"))
+    assert len(some.rows) == 20
+    assert "2 rows of the train split have no value in column 'labels' and are left out" in some.notes[0]
 
 
 @pytest.mark.slow
