@@ -64,7 +64,8 @@ def embed(
         The folder, on every process.
 
     Raises:
-        ConfigurationError: A setting cannot be used, the target exists, another run is writing it, or the disk is full.
+        ConfigurationError: A setting cannot be used, the target exists, another process is writing it, or the disk is
+            full.
         ImageError: An image cannot be read; the message names it.
         EmbeddingError: An embedding is not finite; ids are named.
         WeightsError: The weights cannot be had.
