@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 
-from mlrsnet_hf.errors import ConfigurationError, ImageError, UnknownNameError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, OutOfMemoryError, UnknownNameError
 from mlrsnet_hf.retrieval import embed as embed_module
 from mlrsnet_hf.retrieval.embed import embed
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError
@@ -342,6 +342,18 @@ def test_a_damaged_image_is_named(saved_model: Path, tmp_path: Path) -> None:
     (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
     with pytest.raises(ImageError, match=r"torn\.jpg"):
         make(saved_model, ImageSet(images=str(folder)), tmp_path / "out")
+
+
+def test_too_little_memory_is_one_sentence(
+    saved_model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("mlrsnet_hf.retrieval.extraction.embed_pixels", refused)
+    with pytest.raises(OutOfMemoryError, match=r"out of memory in train-00000-of-00004.parquet\. Lower --batch-size"):
+        make(saved_model, ImageSet(images=str(pictures)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_mistakes(saved_model: Path, pictures: Path, dataset: Path, tmp_path: Path) -> None:
