@@ -66,17 +66,16 @@ def print_search(location: str, question: Question, page: Path | None = None, co
         require_extra("train")  # the pictures are read as training reads them
     with open_index(location, collection) as index:
         wanted = known_filter(question.labels, question.scene, index.info)  # before a network is loaded in vain
-        answer = _list(question, index) if question.query is None else _search(question, question.query, index)
+        answer = _list(question, wanted, index) if question.query is None else _search(question, question.query, index)
     _print(answer, question)
     if page is not None:
         write_page(_page(index, wanted, answer), page)
         print(f"page: {page}")
 
 
-def _list(question: Question, index: ImageIndex) -> _Answer:
+def _list(question: Question, wanted: Filter, index: ImageIndex) -> _Answer:
     listing = index.list_images(question.labels, question.scene, question.k)
-    title = f"Images with {known_filter(question.labels, question.scene, index.info)}"
-    return _Answer(images=listing.images, title=title, total=listing.total)
+    return _Answer(images=listing.images, title=f"Images with {wanted}", total=listing.total)
 
 
 def _search(question: Question, query: str, index: ImageIndex) -> _Answer:
