@@ -22,7 +22,7 @@ Settings = TypeVar("Settings", EmbeddingConfig, ImageSet, RetrievalConfig)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends it with one sentence and exit code 2."""
-    options = _parser().parse_args(arguments)
+    options = _parse(_parser(), arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
@@ -31,6 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    options, unknown = parser.parse_known_args(arguments)
+    if len(unknown) == 1 and options.run is _search and "query" not in options and not unknown[0].startswith("-"):
+        options.query = unknown.pop()  # argparse takes an argument that may be left out before the options alone
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,12 +213,17 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
         commands,
         "search",
         "find images like one",
-        "Find the images of an index that are nearest to a picture, or to an image of the index by its id.",
+        "Find the images of an index that are nearest to a picture, or to an image of the index by its id; without "
+        "either, list those that have the labels and the scene.",
     )
     parser.add_argument("index", help="a folder that `mlrsnet index` wrote, or the URI of a Milvus server")
-    parser.add_argument("query", help="path of a picture, or id of an image of the index")
+    parser.add_argument(
+        "query", nargs="?", default=argparse.SUPPRESS, help="path of a picture, or id of an image of the index"
+    )
     parser.add_argument("-k", type=_count(1), default=12, help="how many images")
-    parser.add_argument("--labels", default="", help="labels that all must be there, separated by commas")
+    parser.add_argument(
+        "--labels", type=_names, default=argparse.SUPPRESS, help="labels that all must be there, separated by commas"
+    )
     parser.add_argument("--scene", default=argparse.SUPPRESS, help="the scene that must be shown")
     parser.add_argument("--html", type=Path, default=argparse.SUPPRESS, help="page of pictures to write")
     for field in dataclasses.fields(ModelChoice):  # of the model that made the index, if it has moved
@@ -227,9 +241,9 @@ def _search(options: argparse.Namespace) -> None:
 
     given = vars(options)
     question = Question(
-        query=options.query,
+        query=given.get("query"),
         k=options.k,
-        labels=tuple(label.strip() for label in options.labels.split(",") if label.strip()),
+        labels=given.get("labels", ()),
         scene=given.get("scene"),
         model={field.name: given[field.name] for field in dataclasses.fields(ModelChoice) if field.name in given},
     )
@@ -374,6 +388,14 @@ def _synthesize(options: argparse.Namespace) -> None:
     images_per_scene = None if options.full_size else options.images_per_scene
     release = write_synthetic_release(root, images_per_scene, options.seed, options.processes)
     print(f"{len(release.entries):,} synthetic images: {root}, at a glance: {root / CONTACT_SHEET}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return names that are separated by commas, for argparse."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return names
 
 
 class _count:  # noqa: N801 - reads as the type that argparse names in its errors

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -113,7 +113,9 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        # Before it is let go of: filelock then takes no other process's hold on this very file for the lock.
+        with suppress(OSError):  # Windows removes nothing that is open
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

@@ -7,14 +7,12 @@ it is made of, then one for every part that is done. A line that was cut short c
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
-
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import refuse_existing, sync
+from mlrsnet_hf.files import only_writer, refuse_existing, sync
 
 Recover = Callable[[Path], list[dict[str, Any]]]
 
@@ -83,13 +81,14 @@ def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> It
             name; nothing for any other folder.
 
     Raises:
-        ConfigurationError: The target exists, another run is at it, or the folder cannot be written.
+        ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
     """
     refuse_existing(target)
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_writer(target):
+        with only_writer(target):
+            refuse_existing(target)  # another process may have given it its name just before
             partial.mkdir(exist_ok=True)
             folder = GrowingFolder(partial, origin, recover)
             try:
@@ -102,25 +101,6 @@ def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> It
             f"{target}: cannot be written ({error.strerror or error})",
             f"What is finished is kept in {partial}; make room or mend what is wrong, and run again to go on.",
         ) from error
-
-
-@contextmanager
-def _only_writer(target: Path) -> Iterator[None]:
-    """Hold the target's lock against other runs; the system frees it if the process dies."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ConfigurationError(f"{target}: another run is writing it", "Wait until it has ended.") from None
-    try:
-        refuse_existing(target)  # the other run may have given it its name just before
-        yield
-    finally:
-        lock.release()
-    # Only now that the target is there: whoever still waits for this file finds that out, instead of sharing the folder
-    # with somebody who made the file anew.
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -73,6 +73,19 @@ def test_second_writer_is_refused_and_the_first_keeps_its_files(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
+    """Each removes the lock's file when it is done, while others wait for that very file."""
+    code = (
+        "import sys; from pathlib import Path; from mlrsnet_hf.files import only_writer\n"
+        "inside, target = Path(sys.argv[1]) / 'inside', Path(sys.argv[1]) / 'out'\n"
+        "for _ in range(60):\n"
+        "    with only_writer(target, patience=100): inside.touch(exist_ok=False); inside.unlink()"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_there_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="exists already"), whole_folder(Path()):

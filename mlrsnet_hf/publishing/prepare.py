@@ -98,7 +98,7 @@ def prepare(
     Raises:
         ReleaseError: The source cannot be used, or changed meanwhile.
         ImageError: An image cannot be read.
-        ConfigurationError: The target exists, another run is writing it, or it cannot be written.
+        ConfigurationError: The target exists, another process is writing it, or it cannot be written.
     """
     target = Path(target).expanduser().absolute()
     refuse_existing(target)

@@ -9,7 +9,7 @@ from PIL import Image
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.reports.html_page import page, thumbnail
-from mlrsnet_hf.retrieval.hits import Hit
+from mlrsnet_hf.retrieval.hits import Hit, IndexedImage
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 20%, transparent); }
@@ -34,7 +34,7 @@ figcaption { padding: .5rem .7rem .7rem; font-size: .85rem; overflow-wrap: anywh
 def render_search_page(
     title: str,
     about: Sequence[str],
-    hits: Sequence[Hit],
+    images: Sequence[IndexedImage],
     pictures: Mapping[str, Image.Image],
     query: Image.Image | None = None,
     wanted: Sequence[str] = (),
@@ -44,12 +44,12 @@ def render_search_page(
     Args:
         title: What was searched for.
         about: Lines below the title: the index, its model, the filter.
-        hits: What was found, best first.
-        pictures: By id; a hit without one is shown by its text.
+        images: What was found, best first.
+        pictures: By id; an image without one is shown by its text.
         query: The picture that was searched for.
         wanted: Labels to mark.
     """
-    items = "\n".join(_item(rank, hit, pictures.get(hit.id), wanted) for rank, hit in enumerate(hits, start=1))
+    items = "\n".join(_item(rank, image, pictures.get(image.id), wanted) for rank, image in enumerate(images, start=1))
     lines = "\n".join(f'<p class="about">{html.escape(line)}</p>' for line in about)
     shown = "" if query is None else f'<figure class="query">{thumbnail(query, "the query")}</figure>'
     return page(title, [lines, shown, f"<ol>\n{items}\n</ol>"], _STYLE)
@@ -69,14 +69,15 @@ def write_page(content: str, path: Path) -> None:
         partial.write_text(content, encoding="utf-8")
 
 
-def _item(rank: int, hit: Hit, picture: Image.Image | None, wanted: Sequence[str]) -> str:
-    image = '<div class="none">picture not found</div>' if picture is None else thumbnail(picture, hit.id)
+def _item(rank: int, image: IndexedImage, picture: Image.Image | None, wanted: Sequence[str]) -> str:
+    shown = '<div class="none">picture not found</div>' if picture is None else thumbnail(picture, image.id)
     labels = "".join(
         f'<span class="label{" wanted" if label in wanted else ""}">{html.escape(label)}</span>'
-        for label in hit.labels or ()
+        for label in image.labels or ()
     )
-    scene = f"<p>{html.escape(hit.scene)}</p>" if hit.scene else ""
+    distance = f"<p>distance {image.distance:.4g}</p>" if isinstance(image, Hit) else ""
+    scene = f"<p>{html.escape(image.scene)}</p>" if image.scene else ""
     return (
-        f'<li><figure>{image}<figcaption><p class="name">{rank}. {html.escape(hit.id)}</p>'
-        f"<p>distance {hit.distance:.4g}</p>{scene}{labels}</figcaption></figure></li>"
+        f'<li><figure>{shown}<figcaption><p class="name">{rank}. {html.escape(image.id)}</p>'
+        f"{distance}{scene}{labels}</figcaption></figure></li>"
     )

@@ -7,10 +7,10 @@ change its content. A shard has its name when it is whole. Processes on several 
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import cached_property, partial
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def embed(
         The folder, on every process.
 
     Raises:
-        ConfigurationError: A setting cannot be used, the target exists, another run is writing it, or the disk is full.
+        ConfigurationError: A setting cannot be used, the target exists, another process is writing it, or the disk is
+            full.
         ImageError: An image cannot be read; the message names it.
         EmbeddingError: An embedding is not finite; ids are named.
         WeightsError: The weights cannot be had.
@@ -75,8 +76,12 @@ def embed(
         torch.set_num_threads(max(1, available_cores() // accelerator.num_processes))
     processes = Processes(accelerator, config.output_dir)
     processes.on_main(partial(_prepare, config, images))
-    run = _Run(config, images, accelerator, load_images(images), load_embedding_model(config), card)
-    taken_up = run.write(processes)
+    split, model = processes.together(lambda: (load_images(images), load_embedding_model(config)))
+    for note in split.notes if accelerator.is_main_process else ():
+        print(f"data: {note}", flush=True)
+    # One process reads all weights and image files for their fingerprints.
+    raw_info = processes.on_main(lambda: _raw_info(config, split, model))
+    taken_up = _Run(config, images, accelerator, split, model, raw_info, card).write(processes)
     folder = open_embeddings(config.output_dir)
     if accelerator.is_main_process:
         earlier = f", {taken_up:,} of them from an earlier run" if taken_up else ""
@@ -90,6 +95,29 @@ def _prepare(config: EmbeddingConfig, images: ImageSet) -> None:
     load_images(images)
 
 
+def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel) -> EmbeddingInfo:
+    """Return what is to be said of what the network gives, before principal components."""
+    if config.scores and not model.label_names:
+        raise ConfigurationError(
+            f"model {config.model!r} was not trained on labels, so it has no scores", "Leave --scores out."
+        )
+    return EmbeddingInfo(
+        model=model.name,
+        architecture=model.architecture,
+        model_fingerprint=model.fingerprint(),
+        layer=config.layer,
+        dimension=model.size(config.layer),
+        dtype="float32",
+        normalised=config.normalise,
+        dataset=split.source,
+        dataset_fingerprint=split.fingerprint(),
+        rows=len(split.rows),
+        label_names=split.label_names,
+        scene_names=split.scene_names,
+        scores=model.label_names if config.scores else (),
+    )
+
+
 class _Run:
     """One call of `embed`, with everything at hand that it needs."""
 
@@ -100,6 +128,7 @@ class _Run:
         accelerator: Accelerator,
         split: ImageSplit,
         model: EmbeddingModel,
+        raw_info: EmbeddingInfo,
         card: Callable[[EmbeddingInfo], str] | None,
     ) -> None:
         self.config = config
@@ -107,34 +136,12 @@ class _Run:
         self.accelerator = accelerator
         self.split = split
         self.model = model
+        self.raw_info = raw_info
         self.card = card
         self.target = config.output_dir.expanduser().absolute()
-        if config.scores and not model.label_names:
-            raise ConfigurationError(
-                f"model {config.model!r} was not trained on labels, so it has no scores", "Leave --scores out."
-            )
-        self.shards = plan_shards(self.raw_info.split_name, len(split.rows), config.shard_images)
+        self.shards = plan_shards(raw_info.split_name, raw_info.rows, config.shard_images)
 
-    @cached_property
-    def raw_info(self) -> EmbeddingInfo:
-        """What the network gives, before principal components."""
-        return EmbeddingInfo(
-            model=self.model.name,
-            architecture=self.model.architecture,
-            model_fingerprint=self.model.fingerprint(),
-            layer=self.config.layer,
-            dimension=self.model.size(self.config.layer),
-            dtype="float32",
-            normalised=self.config.normalise,
-            dataset=self.split.source,
-            dataset_fingerprint=self.split.fingerprint(),
-            rows=len(self.split.rows),
-            label_names=self.split.label_names,
-            scene_names=self.split.scene_names,
-            scores=self.model.label_names if self.config.scores else (),
-        )
-
-    @cached_property
+    @property
     def origin(self) -> dict[str, Any]:
         """What must be the same for a later run to go on."""
         names = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
@@ -143,26 +150,27 @@ class _Run:
 
     def write(self, processes: Processes) -> int:
         """Write the folder; return how many rows were there from an earlier run."""
-        origin = self.origin  # its errors are every process's, and come before the folder is made
         with ExitStack() as stack:
 
             def begin() -> tuple[Path, tuple[Shard, ...]]:
-                folder = stack.enter_context(growing_folder(self.target, origin, _origin_of_whole))
+                folder = stack.enter_context(growing_folder(self.target, self.origin, _origin_of_whole))
                 folder.keep([])
                 return folder.path, missing_shards(folder.path / DATA, self.shards)
 
             path, missing = processes.on_main(begin)
             pca = self._components(processes, path, missing) if self.config.pca else None
             info = self._info(pca)
-            own = missing[processes.index :: processes.number]
-            rows = self._extracted(own) if pca is None else _projected(path / _RAW, own, pca, self.config.normalise)
-            processes.together(lambda: _write_all(rows, own, path / DATA, info))
+            if pca is None:
+                _write_all(processes, self._extracted, missing, path / DATA, info)
+            else:
+                projected = partial(_projected, path / _RAW, pca=pca, unit=self.config.normalise)
+                _write_all(processes, projected, missing, path / DATA, info)
             processes.on_main(lambda: self._describe(path, info))
             # Only now the folder takes its name; after an error above it is let go of without.
             processes.on_main(stack.pop_all().close)
         return len(self.split.rows) - sum(len(shard.rows) for shard in missing)
 
-    def _extracted(self, shards: Sequence[Shard]) -> Iterator[Rows]:
+    def _extracted(self, shards: Sequence[Shard]) -> Generator[Rows, None, None]:
         for rows in extract(self.split, self.model, shards, self.config, self.accelerator):
             yield dataclasses.replace(rows, embeddings=normalise(rows.embeddings)) if self.config.normalise else rows
 
@@ -171,8 +179,7 @@ class _Run:
         fitted, raw = path / PCA_FILE, path / _RAW
         if missing:
             missing_raw = processes.on_main(lambda: missing_shards(raw, self.shards))
-            own = missing_raw[processes.index :: processes.number]
-            processes.together(lambda: _write_all(self._extracted(own), own, raw, self.raw_info))
+            _write_all(processes, self._extracted, missing_raw, raw, self.raw_info)
             # Main alone looks: processes that looked by themselves might see different things, and wait for each other.
             processes.on_main(lambda: None if fitted.exists() else self._fit(raw).save(fitted))
         return processes.together(lambda: load_pca(fitted))
@@ -196,25 +203,52 @@ class _Run:
         shutil.rmtree(path / _RAW, ignore_errors=True)
 
 
-def _projected(raw: Path, shards: Sequence[Shard], pca: Pca, unit: bool) -> Iterator[Rows]:
+def _projected(raw: Path, shards: Sequence[Shard], *, pca: Pca, unit: bool) -> Generator[Rows, None, None]:
     for shard in shards:
         rows = read_rows(raw / shard.name)
         projected = pca.project(rows.embeddings)
         yield dataclasses.replace(rows, embeddings=normalise(projected) if unit else projected)
 
 
-def _write_all(shards_rows: Iterable[Rows], shards: Sequence[Shard], folder: Path, info: EmbeddingInfo) -> None:
-    """Write the rows of each shard while the next ones are computed; one waits at most."""
-    if not shards:
-        return
-    with ThreadPoolExecutor(1) as writer:
+def _write_all(
+    processes: Processes,
+    make: Callable[[Sequence[Shard]], Generator[Rows, None, None]],
+    missing: Sequence[Shard],
+    folder: Path,
+    info: EmbeddingInfo,
+) -> None:
+    """Write this process's share of the missing shards, each while the next one is computed.
+
+    After each round of one shard for every process, all know whether one has failed, and end together: whoever went on
+    alone would compute in vain, or wait for a process that is gone.
+
+    Args:
+        processes: All of them call this.
+        make: Returns the rows of each of some shards.
+        missing: The shards of all processes.
+        folder: Where they are written.
+        info: Of the embeddings.
+
+    Raises:
+        MLRSNetError: A shard could not be made or written in one of the processes; all raise.
+    """
+    own = missing[processes.index :: processes.number]
+    # Closed, so that the bar is ended before an error is told.
+    with ThreadPoolExecutor(1) as writer, closing(make(own)) as rows_of_shards:
+        made = zip(own, rows_of_shards, strict=True) if own else iter(())
         pending: Future[None] | None = None
-        for shard, rows in zip(shards, shards_rows, strict=True):
+
+        def next_shard() -> None:
+            nonlocal pending
+            shard, rows = next(made, (None, None))
             if pending is not None:
                 pending.result()
-            pending = writer.submit(_write, rows, folder / shard.name, info)
-        if pending is not None:
-            pending.result()
+            pending = None
+            if shard is not None and rows is not None:
+                pending = writer.submit(_write, rows, folder / shard.name, info)
+
+        for _ in range(-(-len(missing) // processes.number) + 1):  # and once more, for the last to be written
+            processes.together(next_shard)
 
 
 def _write(rows: Rows, path: Path, info: EmbeddingInfo) -> None:

@@ -42,7 +42,7 @@ class EmbeddingInfo:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     """Where the images come from: `name`, and `protocol`, `split`, `seed`, `labels` of the MLRSNet protocols."""
     dataset_fingerprint: str
-    """Hash of ids, labels, scenes and sizes of the image files, in order."""
+    """Hash of ids, labels, scenes and the bytes of the image files, in order."""
     rows: int
     label_names: tuple[str, ...] = ()
     scene_names: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,8 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError, EmbeddingFolder, open_embeddings, refuse_not_finite
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.exact import Search
-from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of, refuse_none_found, refuse_too_many
+from mlrsnet_hf.retrieval.hits import Filter, Hit, IndexedImage, Listing, names_of, refuse_none_found
+from mlrsnet_hf.retrieval.search_arguments import check_listing, check_search
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,26 +95,44 @@ class EmbeddingTable:
         Args:
             queries: (Q, D) or (D,) embeddings, made as these were.
             k: How many; with a filter, at most so many.
-            labels: Names of labels that every image found must have.
-            scene: Name of the scene that every image found must show.
+            labels: Names of labels that every image found must have; with MLRSNet's, in any spelling that `find_label`
+                knows.
+            scene: Name of the scene that every image found must show, likewise.
 
         Raises:
             EmbeddingError: The queries have another dimension, or are not finite.
             ConfigurationError: k is above the number of images, or no image has the labels and the scene.
             UnknownNameError: A label or scene is not known.
         """
-        vectors = query_matrix(queries, self.info)
-        wanted = Filter(labels=tuple(labels), scene=scene)
-        wanted.check(self.info)
-        refuse_too_many(k, len(self), "the database")
-        rows = self._allowed(wanted)
-        refuse_none_found(rows, wanted)
-        database = self.embeddings if not wanted else self.embeddings[rows]
-        found = Search(database).top(vectors, min(k, len(rows)))
+        asked = check_search(queries, k, labels, scene, self.info, "the database")
+        rows = self._allowed(asked.wanted)
+        refuse_none_found(rows, asked.wanted)
+        database = self.embeddings if not asked.wanted else self.embeddings[rows]
+        found = Search(database).top(asked.queries, min(asked.k, len(rows)))
         return [
-            [self._hit(int(rows[place]), float(distance)) for place, distance in zip(*answer, strict=True)]
+            [
+                Hit(**self._known(int(rows[place])), distance=float(distance))
+                for place, distance in zip(*answer, strict=True)
+            ]
             for answer in zip(found.indices, found.distances, strict=True)
         ]
+
+    def list_images(self, labels: Sequence[str] = (), scene: str | None = None, k: int = 12) -> Listing:
+        """Return the images that have all labels and show the scene, in the order of the table.
+
+        Args:
+            labels: Names of labels; with MLRSNet's, in any spelling that `find_label` knows.
+            scene: Name of a scene, likewise.
+            k: At most so many; `total` counts them all.
+
+        Raises:
+            ConfigurationError: No image has the labels and the scene, or neither is given.
+            UnknownNameError: A label or scene is not known.
+        """
+        k, wanted = check_listing(k, labels, scene, self.info)
+        rows = self._allowed(wanted)
+        refuse_none_found(rows, wanted)
+        return Listing(images=[IndexedImage(**self._known(int(row))) for row in rows[:k]], total=len(rows))
 
     def _allowed(self, wanted: Filter) -> npt.NDArray[np.intp]:
         allowed = np.ones(len(self), bool)
@@ -123,24 +143,12 @@ class EmbeddingTable:
             allowed &= np.array([needed <= set(ids) for ids in self.labels], bool)
         return np.flatnonzero(allowed)
 
-    def _hit(self, row: int, distance: float) -> Hit:
-        scene = None if self.scenes is None else self.info.scene_names[self.scenes[row]]
-        labels = None if self.labels is None else names_of(self.labels[row], self.info.label_names)
-        scores = None if self.scores is None else tuple(self.scores[row].tolist())
-        return Hit(self.ids[row], row, distance, scene, labels, scores)
-
-
-def query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np.float32]:
-    """Return queries as (Q, D) float32.
-
-    Raises:
-        EmbeddingError: They have another dimension than the embeddings, or are not finite.
-    """
-    vectors = np.atleast_2d(np.asarray(queries, np.float32))
-    if vectors.ndim != 2 or vectors.shape[1] != info.dimension:
-        raise EmbeddingError(
-            f"queries of shape {vectors.shape} for embeddings of {info.dimension} dimensions",
-            f"Embed the queries as the database was: {info.described()}.",
-        )
-    refuse_not_finite([f"query {i}" for i in range(len(vectors))], vectors, "Embed the queries again.")
-    return vectors
+    def _known(self, row: int) -> dict[str, Any]:
+        """Return the fields of `IndexedImage`."""
+        return {
+            "id": self.ids[row],
+            "row": row,
+            "scene": None if self.scenes is None else self.info.scene_names[self.scenes[row]],
+            "labels": None if self.labels is None else names_of(self.labels[row], self.info.label_names),
+            "scores": None if self.scores is None else tuple(self.scores[row].tolist()),
+        }

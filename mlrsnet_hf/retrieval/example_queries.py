@@ -76,7 +76,8 @@ def _hit(data: QueryDatabase, part: LabelledEmbeddings, row: int, distance: floa
     labels = None
     if part.labels is not None:
         labels = tuple(name for name, is_there in zip(data.label_names, part.labels[row], strict=True) if is_there)
-    return Hit(part.ids[row], row, distance, data.scene_names[part.scenes[row]], labels)
+    scene = data.scene_names[part.scenes[row]]
+    return Hit(id=part.ids[row], row=row, scene=scene, labels=labels, distance=distance)
 
 
 def _lot(name: str) -> bytes:

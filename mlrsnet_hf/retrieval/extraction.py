@@ -15,6 +15,7 @@ from mlrsnet_hf.retrieval.image_split import ImageSplit
 from mlrsnet_hf.retrieval.layers import embed_pixels
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig
 from mlrsnet_hf.retrieval.shards import Shard
+from mlrsnet_hf.training.device import explain_memory
 from mlrsnet_hf.training.inputs import Batch, SplitImages, make_loader, read_batches
 from mlrsnet_hf.training.preprocessing import model_input
 from mlrsnet_hf.training.task import Task
@@ -41,6 +42,7 @@ def extract(
 
     Raises:
         ImageError: An image cannot be read; the message names it.
+        OutOfMemoryError: A batch does not fit the device.
     """
     network = model.model.to(accelerator.device).to(memory_format=torch.channels_last)
     outputs = len(model.label_names) if config.scores else 0
@@ -51,15 +53,17 @@ def extract(
     with tqdm(total=sum(len(shard.rows) for shard in shards), desc=title, unit="img", disable=hidden) as bar:
         for shard, own in zip(shards, batches, strict=True):
             vectors, scores = [], []
-            for batch in itertools.islice(stream, len(own)):
-                pixels = model_input(batch.to(accelerator.device), model.preprocessing)
-                with torch.inference_mode(), accelerator.autocast():
-                    vector, logits = embed_pixels(network, pixels, config.layer, with_logits=outputs > 0)
-                vectors.append(vector)
-                if outputs and logits is not None:
-                    scores.append(logits[:, :outputs].sigmoid())
-                bar.update(len(pixels))
-            yield _rows(split, shard, _to_host(vectors), _to_host(scores) if outputs else None)
+            with explain_memory(shard.name, "Lower --batch-size, or --shard-images."):
+                for batch in itertools.islice(stream, len(own)):
+                    pixels = model_input(batch.to(accelerator.device), model.preprocessing)
+                    with torch.inference_mode(), accelerator.autocast():
+                        vector, logits = embed_pixels(network, pixels, config.layer, with_logits=outputs > 0)
+                    vectors.append(vector)
+                    if outputs and logits is not None:
+                        scores.append(logits[:, :outputs].sigmoid())
+                    bar.update(len(pixels))
+                rows = _rows(split, shard, _to_host(vectors), _to_host(scores) if outputs else None)
+            yield rows
 
 
 def _read(split: ImageSplit, model: EmbeddingModel, batches: list[list[int]], workers: int) -> Iterator[Batch]:

@@ -1,5 +1,7 @@
 """The images that are embedded, as one split of a dataset, and found again to be shown."""
 
+import contextlib
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +10,15 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
-import pyarrow.compute as pc
-from datasets.exceptions import DatasetsError
 
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.settings import ImageSet
-from mlrsnet_hf.training.data_columns import read_columns
+from mlrsnet_hf.training.data_columns import holds_labels, read_columns
 from mlrsnet_hf.training.data_config import MLRSNET, DataConfig
+from mlrsnet_hf.training.data_source import load_splits
 
 DEFAULT_PROTOCOL = "retrieval10"
+_ROWS_AT_ONCE = 64
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
@@ -30,19 +32,20 @@ class ImageSplit:
     scene_names: tuple[str, ...]
     source: Mapping[str, Any]
     """Name, protocol, split, seed and version of the labels; no path of this machine."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, and why."""
 
     def fingerprint(self) -> str:
-        """Return a hash of ids, labels, scenes, and sizes of the image files, in order."""
+        """Return a hash of ids, labels, scenes, and the bytes of the image files, in order; nothing is decoded."""
         table = self.rows.with_format("arrow")
-        digest = hashlib.sha256()
-        for start in range(0, len(self.rows), 4096):
-            batch: pa.Table = table[start : start + 4096]
-            image = batch["image"].combine_chunks()
-            sizes = pc.binary_length(pc.struct_field(image, "bytes")).to_pylist()
-            paths = pc.struct_field(image, "path").to_pylist()
-            sizes = [_size(path) if size is None else size for size, path in zip(sizes, paths, strict=True)]
+        digest = hashlib.blake2b(digest_size=32)
+        for start in range(0, len(self.rows), _ROWS_AT_ONCE):
+            batch: pa.Table = table[start : start + _ROWS_AT_ONCE]
             columns = [batch[name].to_pylist() for name in ("id", "scene", "labels") if name in batch.column_names]
-            digest.update(repr((sizes, columns)).encode())
+            files = [_content(image) for image in batch["image"].to_pylist()]
+            sizes = [None if file is None else len(file) for file in files]
+            digest.update(repr((columns, sizes)).encode())
+            digest.update(b"".join(file for file in files if file is not None))
         return digest.hexdigest()
 
 
@@ -60,7 +63,7 @@ def load_images(images: ImageSet) -> ImageSplit:
 
 def _from_mlrsnet(images: ImageSet) -> ImageSplit:
     protocol = images.protocol or DEFAULT_PROTOCOL
-    rows = _load(images, protocol, seed=images.split_seed, labels=images.labels)
+    rows = _load(images, protocol)
     label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
     drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.labels}
     columns = ["id", "image", "scene", "labels"]
@@ -68,18 +71,19 @@ def _from_mlrsnet(images: ImageSet) -> ImageSplit:
 
 
 def _from_dataset(images: ImageSet) -> ImageSplit:
-    rows = _load(images, images.protocol)
-    labels = images.labels_column or ("labels" if "labels" in rows.column_names else None)
+    rows = _load(images, images.protocol).with_format(None)
     config = DataConfig(
         dataset=images.dataset,
         image_column=images.image_column,
-        labels_column=labels,
+        labels_column=images.labels_column or "labels",
         scene_column=images.scene_column,
         id_column=images.id_column,
     )
+    if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
+        config = dataclasses.replace(config, labels_column=None)
     columns = read_columns({images.split: rows}, config)
-    local = Path(images.dataset).exists()
-    source = {"name": Path(images.dataset).absolute().name if local else images.dataset, "split": images.split}
+    path = Path(images.dataset).expanduser()
+    source = {"name": path.absolute().name if path.exists() else images.dataset, "split": images.split}
     if images.protocol:
         source["protocol"] = images.protocol
     return ImageSplit(
@@ -87,24 +91,22 @@ def _from_dataset(images: ImageSet) -> ImageSplit:
         columns.labels.names if columns.labels else (),
         columns.scenes.names if columns.scenes else (),
         source,
+        columns.notes,
     )
 
 
-def _load(images: ImageSet, configuration: str | None, **options: object) -> datasets.Dataset:
-    try:
-        return datasets.load_dataset(
-            images.dataset, configuration, data_dir=images.data_dir, split=images.split, **options
-        )
-    except MLRSNetError:
-        raise
-    # `datasets` raises these for what it does not find, cannot reach or cannot read.
-    except (DatasetsError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
-        raise ConfigurationError(
-            f"split {images.split!r} of dataset {images.dataset!r} cannot be loaded: "
-            f"{' '.join(str(error).split()).rstrip('.')}",
-            "Check dataset, protocol and split: ratio protocols have train, validation and test, retrieval protocols "
-            "query and database.",
-        ) from error
+def _load(images: ImageSet, protocol: str | None) -> datasets.Dataset:
+    rows = load_splits(
+        images.dataset,
+        protocol,
+        images.data_dir,
+        seed=images.split_seed,
+        labels=images.labels,
+        split=images.split,
+    )[images.split]
+    if not len(rows):
+        raise ConfigurationError(f"split {images.split!r} of dataset {images.dataset!r} is empty", "Name another.")
+    return rows
 
 
 def _from_folder(folder: Path) -> ImageSplit:
@@ -124,8 +126,10 @@ def _from_folder(folder: Path) -> ImageSplit:
     return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
 
 
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return -1  # what reads it says what is wrong with it
+def _content(image: Mapping[str, Any] | None) -> bytes | None:
+    """Return the bytes of an image file; None if it is not there, of which whatever reads it will tell."""
+    content, path = (image["bytes"], image["path"]) if image is not None else (None, None)
+    if content is None and path is not None:
+        with contextlib.suppress(OSError):
+            content = Path(path).read_bytes()
+    return content

@@ -2,8 +2,8 @@
 
 A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, and the principal components if there are
 any. It is built under a temporary name, closed, and renamed. On a server it is a collection, built under a temporary
-name too; one machine then no longer bounds it. A full server was not available to test against: the tests ask Milvus
-Lite by its own URI, which speaks the same protocol.
+name too, beside which a second one holds the principal components; one machine then no longer bounds it. A full server
+was not available to test against: the tests ask Milvus Lite by its own URI, which speaks the same protocol.
 """
 
 import dataclasses
@@ -23,13 +23,14 @@ from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alterna
 from mlrsnet_hf.growing_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo, info_from_json
-from mlrsnet_hf.retrieval.embedding_table import query_matrix
-from mlrsnet_hf.retrieval.hits import Filter, Hit, refuse_none_found, refuse_too_many
+from mlrsnet_hf.retrieval.hits import Hit, Listing, refuse_none_found
 from mlrsnet_hf.retrieval.index_collection import KINDS, ImageCollection, batch_rows, describe, refuse_other_format
+from mlrsnet_hf.retrieval.index_projection import read_projection, refuse_taken, store_projection
 from mlrsnet_hf.retrieval.index_recall import Recall, measure_recall
 from mlrsnet_hf.retrieval.local_sources import LocalSources, from_local, read_local, to_local
 from mlrsnet_hf.retrieval.milvus import is_server, milvus_client
-from mlrsnet_hf.retrieval.projection import PCA_FILE
+from mlrsnet_hf.retrieval.projection import PCA_FILE, Pca, load_pca
+from mlrsnet_hf.retrieval.search_arguments import check_listing, check_search
 
 INDEX_FILE = "index.json"
 DATABASE = "milvus.db"
@@ -62,12 +63,36 @@ class ImageIndex:
     """How the embeddings in it were made; queries must be made so too."""
     local: LocalSources | None
     """Where model and images lie, if it was built where they are."""
-    pca_file: Path | None
     _collection: ImageCollection
     _kind: str
+    _pca_file: Path | None
+    """Of a local index."""
 
     def __len__(self) -> int:
         return self.info.rows
+
+    def projection(self) -> Pca | None:
+        """Return the principal components that queries must be projected by; None if the embeddings are not projected.
+
+        Raises:
+            ConfigurationError: They are not there, damaged, or those of other embeddings.
+        """
+        if self.info.pca is None:
+            return None
+        if not is_server(self.location):
+            pca = load_pca(self._pca_file) if self._pca_file else None
+        else:
+            pca = read_projection(self._collection.client, self._collection.name)
+        if pca is None:
+            raise ConfigurationError(
+                f"{self.location}: the principal components of its embeddings are not there",
+                "Search by id, or build the index anew from a folder that holds pca.npz.",
+            )
+        if (pca.to_json(), len(pca.components)) != (self.info.pca, self.info.dimension):
+            raise ConfigurationError(
+                f"{self.location}: the principal components are those of other embeddings", "Build the index anew."
+            )
+        return pca
 
     def find(self, image_id: str) -> tuple[Hit, npt.NDArray[np.float32]]:
         """Return an image of the index, at distance 0, with its (D,) embedding.
@@ -91,21 +116,36 @@ class ImageIndex:
         Args:
             queries: (Q, D) or (D,) embeddings, made as those in the index.
             k: How many; with a filter, at most so many.
-            labels: Names of labels that every image found must have.
-            scene: Name of the scene that every image found must show.
+            labels: Names of labels that every image found must have; with MLRSNet's, in any spelling that `find_label`
+                knows.
+            scene: Name of the scene that every image found must show, likewise.
 
         Raises:
             EmbeddingError: The queries have another dimension, or are not finite.
             ConfigurationError: k is above the number of images, or no image has the labels and the scene.
             UnknownNameError: A label or scene is not known.
         """
-        vectors = query_matrix(queries, self.info)
-        wanted = Filter(labels=tuple(labels), scene=scene)
-        wanted.check(self.info)
-        refuse_too_many(k, len(self), "the index")
-        found = self._collection.search(vectors, k, wanted, self.info, self._kind)
-        refuse_none_found([hit for hits in found for hit in hits], wanted)
+        asked = check_search(queries, k, labels, scene, self.info, "the index")
+        found = self._collection.search(asked.queries, asked.k, asked.wanted, self.info, self._kind)
+        refuse_none_found(found[0], asked.wanted)
         return found
+
+    def list_images(self, labels: Sequence[str] = (), scene: str | None = None, k: int = 12) -> Listing:
+        """Return the images that have all labels and show the scene, in the order of the embeddings.
+
+        Args:
+            labels: Names of labels; with MLRSNet's, in any spelling that `find_label` knows.
+            scene: Name of a scene, likewise.
+            k: At most so many; `total` counts them all.
+
+        Raises:
+            ConfigurationError: No image has the labels and the scene, or neither is given.
+            UnknownNameError: A label or scene is not known.
+        """
+        k, wanted = check_listing(k, labels, scene, self.info)
+        listing = self._collection.list_images(k, wanted, self.info)
+        refuse_none_found(listing.images, wanted)
+        return listing
 
 
 @contextmanager
@@ -133,9 +173,13 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
             )
         description = images.description() if server else content
         info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
-        client.load_collection(images.name)
+        found = images.count()
+        if found != info.rows:  # Milvus Lite may pass over a damaged file in silence
+            raise ConfigurationError(
+                f"{location}: {found:,} images where {info.rows:,} are said to be", "Build the index again."
+            )
         pca = folder / PCA_FILE if not server and (folder / PCA_FILE).exists() else None
-        yield ImageIndex(str(location), info, from_local(content), pca, images, kind)
+        yield ImageIndex(str(location), info, from_local(content), images, kind, pca)
 
 
 def build_index(
@@ -205,10 +249,14 @@ def _build_on_server(embeddings: EmbeddingFolder, uri: str, kind: str, collectio
             raise ConfigurationError(
                 f"{uri}: collection {collection!r} exists already", "Drop it, or choose another name."
             )
+        pca = embeddings.path / PCA_FILE
+        if pca.exists():
+            refuse_taken(client, collection)
         images = ImageCollection(client, collection + _BUILDING)
         if images.exists() and images.description() != describe(embeddings.info, kind):
             client.drop_collection(images.name)
         taken_up, recall = _fill(images, embeddings, kind)
+        store_projection(client, collection, pca.read_bytes() if pca.exists() else None)
         client.rename_collection(images.name, collection)
     return BuiltIndex(f"{uri}, collection {collection}", embeddings.info.rows, taken_up, recall)
 

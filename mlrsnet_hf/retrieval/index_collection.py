@@ -1,7 +1,8 @@
 """One Milvus collection of images: what it holds, how it is filled and asked. The same on a folder and on a server."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embedding_files import Rows
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
-from mlrsnet_hf.retrieval.hits import Filter, Hit, names_of
+from mlrsnet_hf.retrieval.hits import Filter, Hit, IndexedImage, Listing, names_of
 
 FORMAT = 1
 KINDS = ("hnsw", "flat")
@@ -134,7 +135,19 @@ class ImageCollection:
             found = self._walk(queries, k, expression, info, kind, info.rows / max(1, passing))
             if all(len(hits) == min(k, passing) for hits in found):
                 return found
-        return self._compare(queries, k, self._rows(expression, info), info)
+        return self._compare(queries, k, list(self._rows(expression, info)), info)
+
+    def list_images(self, k: int, wanted: Filter, info: EmbeddingInfo) -> Listing:
+        """Return the first k images that pass a filter, by row, and how many there are."""
+        expression = _expression(wanted)
+        chosen = list(itertools.islice(self._rows(expression, info), k))
+        images: list[IndexedImage] = []
+        for start in range(0, len(chosen), _MOST_ROWS):
+            within = f"row in {chosen[start : start + _MOST_ROWS]}"
+            entities = self.client.query(self.name, filter=within, output_fields=["id", *_fields(info)])
+            found = (IndexedImage(**_known(entity["id"], entity, info)) for entity in entities)
+            images += sorted(found, key=lambda image: image.row)
+        return Listing(images=images, total=self.count(expression))
 
     def _walk(
         self, queries: npt.NDArray[np.float32], k: int, expression: str, info: EmbeddingInfo, kind: str, share: float
@@ -152,13 +165,12 @@ class ImageCollection:
             for answer in answers
         ]
 
-    def _rows(self, expression: str, info: EmbeddingInfo) -> list[int]:
-        """Return the rows of the images that pass a filter."""
-        found: list[int] = []
+    def _rows(self, expression: str, info: EmbeddingInfo) -> Iterator[int]:
+        """Yield the rows of the images that pass a filter, ascending."""
         for first in range(0, info.rows, _MOST_ROWS):
             within = f"row >= {first} and row < {first + _MOST_ROWS}" + (f" and {expression}" if expression else "")
-            found += (entity["row"] for entity in self.client.query(self.name, filter=within, output_fields=["row"]))
-        return found
+            found = self.client.query(self.name, filter=within, output_fields=["row"])
+            yield from sorted(entity["row"] for entity in found)
 
     def _compare(
         self, queries: npt.NDArray[np.float32], k: int, rows: Sequence[int], info: EmbeddingInfo
@@ -218,16 +230,20 @@ def _fields(info: EmbeddingInfo) -> list[str]:
     return ["row", "scene", "labels", *(["scores"] if info.scores else [])]
 
 
+def _known(image_id: str, entity: Mapping[str, Any], info: EmbeddingInfo) -> dict[str, Any]:
+    """Return the fields of `IndexedImage`."""
+    return {
+        "id": image_id,
+        "row": entity["row"],
+        "scene": entity["scene"] or None,
+        "labels": tuple(entity["labels"]) if info.label_names else None,
+        "scores": tuple(entity["scores"]) if info.scores else None,
+    }
+
+
 def _hit(image_id: str, square: float, entity: Mapping[str, Any], info: EmbeddingInfo) -> Hit:
-    scores: Sequence[float] | None = entity["scores"] if info.scores else None
-    return Hit(
-        id=image_id,
-        row=entity["row"],
-        distance=float(np.sqrt(max(square, 0.0))),  # Milvus's L2 is squared
-        scene=entity["scene"] or None,
-        labels=tuple(entity["labels"]) if info.label_names else None,
-        scores=None if scores is None else tuple(scores),
-    )
+    # Milvus's L2 is squared.
+    return Hit(**_known(image_id, entity, info), distance=float(np.sqrt(max(square, 0.0))))
 
 
 def _by_distance(hit: Hit) -> tuple[float, int]:

@@ -61,7 +61,7 @@ def _server(client_class: Any, uri: str) -> Iterator[Any]:  # noqa: ANN401 - imp
 
     try:
         client = client_class(uri=uri, token=os.environ.get(TOKEN_VARIABLE, ""), timeout=_CONNECT_SECONDS)
-    except MilvusException as error:
+    except (MilvusException, ValueError) as error:  # the latter for what is no address
         raise ConfigurationError(
             f"{uri}: no Milvus server answers within {_CONNECT_SECONDS:.0f} seconds",
             f"Check the address, that the server runs, and {TOKEN_VARIABLE} if it asks for a token.",

@@ -6,14 +6,14 @@ import datasets
 from PIL import Image
 
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.retrieval.hits import Hit
+from mlrsnet_hf.retrieval.hits import IndexedImage
 from mlrsnet_hf.retrieval.image_split import load_images
 from mlrsnet_hf.retrieval.local_sources import LocalSources
 from mlrsnet_hf.training.preprocessing import decode_image
 
 
-def find_pictures(hits: Sequence[Hit], local: LocalSources | None) -> Mapping[str, Image.Image]:
-    """Return the pictures of hits by id, those that are still there.
+def find_pictures(images: Sequence[IndexedImage], local: LocalSources | None) -> Mapping[str, Image.Image]:
+    """Return the pictures of images by id, those that are still there.
 
     A picture that is gone, or stands in another row than when it was embedded, is left out.
     """
@@ -25,10 +25,10 @@ def find_pictures(hits: Sequence[Hit], local: LocalSources | None) -> Mapping[st
         return {}
     raw = rows.cast_column("image", datasets.Image(decode=False))
     found = {}
-    for hit in hits:
-        if hit.row < len(raw) and (row := raw[hit.row])["id"] == hit.id:
+    for image in images:
+        if image.row < len(raw) and (row := raw[image.row])["id"] == image.id:
             try:
-                found[hit.id] = decode_image(row["image"], hit.id)
+                found[image.id] = decode_image(row["image"], image.id)
             except MLRSNetError:
                 continue
     return found

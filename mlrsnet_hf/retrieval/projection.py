@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,17 +64,21 @@ class Pca:
         partial.replace(path)
 
 
-def load_pca(path: Path) -> Pca:
+def load_pca(file: Path | IO[bytes], name: str | None = None) -> Pca:
     """Read what `Pca.save` wrote.
+
+    Args:
+        file: Its path, or the open file.
+        name: What it is called in errors; by default the path.
 
     Raises:
         ConfigurationError: The file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(file, allow_pickle=False) as stored:
             values = {name: stored[name] for name in Pca.__slots__}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})", "Make the embeddings again.") from error
+        raise ConfigurationError(f"{name or file}: cannot be read ({error})", "Make the embeddings again.") from error
     scalars: dict[str, Any] = {name: values[name].item() for name in ("whitened", "explained", "fitted_on")}
     return Pca(**(values | scalars))
 

@@ -10,7 +10,6 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError
 from mlrsnet_hf.retrieval.embedding_model import finish, load_embedding_model
 from mlrsnet_hf.retrieval.index import ImageIndex
-from mlrsnet_hf.retrieval.projection import load_pca
 from mlrsnet_hf.retrieval.settings import ModelChoice
 from mlrsnet_hf.training.preprocessing import decode_image
 
@@ -27,7 +26,7 @@ def embed_queries(
 
     Raises:
         ImageError: A picture cannot be read.
-        ConfigurationError: It is not known where the model lies.
+        ConfigurationError: It is not known where the model lies, or the index lacks its principal components.
         EmbeddingError: The model is not the one that made the index.
         WeightsError: Its weights cannot be had.
     """
@@ -35,10 +34,7 @@ def embed_queries(
         raise ConfigurationError(
             f"{index.location}: it is not known here where its model lies ({index.info.model})", "Name it with --model."
         )
-    if index.info.pca is not None and index.pca_file is None:
-        raise ConfigurationError(
-            f"{index.location}: its principal components are not there", "Search by id, or in a local index."
-        )
+    pca = index.projection()
     choice = model or (index.local.model if index.local else ModelChoice())
     loaded = load_embedding_model(choice)
     if loaded.fingerprint() != index.info.model_fingerprint:
@@ -48,4 +44,4 @@ def embed_queries(
         )
     images = [decode_image({"bytes": None, "path": str(path)}, str(path)) for path in paths]
     vectors = loaded.embed_images(images, index.info.layer)
-    return finish(vectors, index.info.normalised, load_pca(index.pca_file) if index.pca_file else None)
+    return finish(vectors, index.info.normalised, pca)

@@ -6,8 +6,9 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetsError
 
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
@@ -32,8 +33,9 @@ def load_training_data(config: DataConfig, say: Callable[[str], None] | None = N
     Raises:
         MLRSNetError: The dataset cannot be loaded, or lacks a split or column, or holds what is no label.
     """
+    protocol = config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
     with _quiet_builder():
-        loaded = _load(config)
+        loaded = load_splits(config.dataset, protocol, config.data_dir, seed=config.split_seed, labels=config.labels)
     return make_training_data(loaded, config, say)
 
 
@@ -82,31 +84,65 @@ def _is_drawn(config: DataConfig) -> bool:
     return config.protocol == "demo" or (folder is not None and (Path(folder).expanduser() / CONTACT_SHEET).is_file())
 
 
-def _load(config: DataConfig) -> Mapping[str, Dataset]:
-    path = Path(config.dataset).expanduser()
+def load_splits(
+    name: str,
+    protocol: str | None,
+    data_dir: str | None,
+    *,
+    seed: int = 0,
+    labels: str = "verified",
+    split: str | None = None,
+) -> Mapping[str, Dataset]:
+    """Load a dataset by its name.
+
+    Args:
+        name: 'mlrsnet', an id on the Hub, a folder (of files, or what `save_to_disk` wrote) or a Parquet file.
+        protocol: Its configuration.
+        data_dir: Of `load_dataset`.
+        seed: Of mlrsnet's splits.
+        labels: Of mlrsnet, verified or as published.
+        split: One alone, or several as `datasets` takes them, such as `query+database`; None is all.
+
+    Returns:
+        The splits by name; the one that is asked for by the name that is asked for.
+
+    Raises:
+        MLRSNetError: The dataset cannot be found, reached or read, or has no such split.
+    """
+    path = Path(name).expanduser()
     try:
-        if config.dataset == MLRSNET:
-            return load_dataset(
-                MLRSNET,
-                config.protocol or DEFAULT_PROTOCOL,
-                data_dir=config.data_dir,
-                seed=config.split_seed,
-                labels=config.labels,
-            )
-        if path.is_file() and path.suffix == ".parquet":
-            return load_dataset("parquet", data_files={"train": str(path)})
-        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            saved = load_from_disk(str(path))
-            return saved if isinstance(saved, DatasetDict) else {"train": saved}
-        return load_dataset(str(path) if path.exists() else config.dataset, config.protocol, data_dir=config.data_dir)
+        if name == MLRSNET:
+            found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, seed=seed, labels=labels)
+        elif path.is_file() and path.suffix == ".parquet":
+            found = load_dataset("parquet", data_files={"train": str(path)}, split=split)
+        elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+            found = _load_saved(path, split)
+        else:
+            found = load_dataset(str(path) if path.exists() else name, protocol, data_dir=data_dir, split=split)
     except MLRSNetError:
         raise
     # `datasets` raises these for what it does not find, cannot reach or cannot read.
     except (DatasetsError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
+        part = "" if split is None else f"split {split!r} of "
         raise ConfigurationError(
-            f"dataset {config.dataset!r} cannot be loaded: {' '.join(str(error).split()).rstrip('.')}",
-            "Give 'mlrsnet', a dataset on the Hub, or a folder or Parquet file; protocol names its configuration.",
+            f"{part}dataset {name!r} cannot be loaded: {' '.join(str(error).split()).rstrip('.')}",
+            "Give 'mlrsnet', a dataset on the Hub, or a folder or Parquet file; protocol names its configuration"
+            f"{'' if split is None else ', which has splits of its own'}.",
         ) from error
+    return found if split is None else {split: found}
+
+
+def _load_saved(path: Path, split: str | None) -> Dataset | Mapping[str, Dataset]:
+    """Return what `save_to_disk` wrote."""
+    saved = load_from_disk(str(path))
+    splits = saved if isinstance(saved, DatasetDict) else {"train": saved}
+    if split is None:
+        return splits
+    names = split.split("+")
+    for name in names:
+        if name not in splits:
+            raise UnknownNameError(f"{path} has no split {name!r}", name_alternatives(name, splits))
+    return concatenate_datasets([splits[name] for name in names])
 
 
 def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig, say: Callable[[str], None]) -> dict[str, Dataset]:

@@ -3,8 +3,11 @@
     python tests/benchmarks/bench_exact_search.py [--rounds 3] [--growth] [--faiss]
 
 The size is the paper's: 6,550 queries (Table 8) of 58,947 images, 1,920 dimensions (densenet201), 46 scenes; the values
-are random, in classes, none below zero like pooled features. Wall times need an idle machine; the processor time beside
-them (of all threads) bears other work better, and the parts of a round are timed in turns, in both orders.
+are random, in classes, none below zero like pooled features. `--growth` times a quarter, a half and the whole of the
+queries, of the items and of the dimensions, and fits by which power of each the time grows.
+
+Wall times need an idle machine; the processor time beside them (of all threads) bears other work better, and the parts
+of a round are timed in turns, in both orders.
 """
 
 import argparse
@@ -100,13 +103,39 @@ def timed(function: Callable[[Task], object], task: Task) -> tuple[float, float]
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def compare(task: Task, functions: list[Callable[[Task], object]], rounds: int) -> None:
-    """Time functions in turns, and print them beside the fastest product."""
+def timed_in_turns(
+    task: Task, functions: list[Callable[[Task], object]], rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Return for each function the least wall and processor seconds of all rounds."""
     times: dict[str, list[tuple[float, float]]] = {function.__name__: [] for function in functions}
     for number in range(rounds):
         for function in functions if number % 2 == 0 else functions[::-1]:
             times[function.__name__].append(timed(function, task))
-    best = {name: np.min(values, axis=0) for name, values in times.items()}
+    return {name: tuple(np.min(values, axis=0)) for name, values in times.items()}
+
+
+def grow(size: tuple[int, int, int], rounds: int) -> None:
+    """Print seconds at a quarter, a half and the whole of each size, and the powers by which they grow."""
+    functions: list[Callable[[Task], object]] = [product_numpy, engine_table9, engine_curves]
+    whole = timed_in_turns(Task.random(*size), functions, rounds)
+    print("| size | of | wall seconds | power | processor seconds | power |")
+    print("| --- | --- | --- | ---: | --- | ---: |")
+    for axis, name in enumerate(("queries", "items", "dimensions")):
+        numbers = [size[axis] // 4, size[axis] // 2, size[axis]]
+        parts = [tuple(number if i == axis else other for i, other in enumerate(size)) for number in numbers[:2]]
+        times = [timed_in_turns(Task.random(*part), functions, rounds) for part in parts] + [whole]
+        for function in functions:
+            cells = [name + " " + ", ".join(f"{number:,}" for number in numbers), function.__name__]
+            for clock in range(2):
+                seconds = [time[function.__name__][clock] for time in times]
+                cells.append(", ".join(f"{value:.3g}" for value in seconds))
+                cells.append(f"{np.polyfit(np.log(numbers), np.log(seconds), 1)[0]:.2f}")
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def compare(task: Task, functions: list[Callable[[Task], object]], rounds: int) -> None:
+    """Time functions in turns, and print them beside the fastest product."""
+    best = timed_in_turns(task, functions, rounds)
     product = np.min([values for name, values in best.items() if name.startswith("product")], axis=0)
     for name, (wall, processor) in best.items():
         ratios = f"{wall / product[0]:5.2f} x the fastest product, processor {processor / product[1]:5.2f} x"
@@ -125,10 +154,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("queries", 6550), ("items", 58_947), ("dimensions", 1920), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--growth", action="store_true", help="also with half the queries, items and dimensions")
+    parser.add_argument("--growth", action="store_true", help="only by which power of each size the time grows")
     parser.add_argument("--faiss", action="store_true", help="also IndexFlatL2 (pip install faiss-cpu)")
     arguments = parser.parse_args()
     size = (arguments.queries, arguments.items, arguments.dimensions)
+    if arguments.growth:
+        grow(size, arguments.rounds)
+        return
 
     for function in (engine_table9, engine_curves):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -144,11 +176,6 @@ def main() -> None:
     values = {function.__name__: function(task) for function in [engine_table9, *others]}
     for name, columns in values.items():
         print(f"  {name}:", ", ".join(f"{column} {value:.5f}" for column, value in columns.items()))
-    if arguments.growth:
-        for halved in range(3):
-            part = tuple(number // 2 if axis == halved else number for axis, number in enumerate(size))
-            print("{:,} queries, {:,} items, {:,} dimensions".format(*part))
-            compare(Task.random(*part), [product_numpy, *engines], arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -220,7 +220,7 @@ def test_source_that_changes_meanwhile_is_refused(
 def test_two_runs_at_once(release: Path, tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / ".out.lock"),
-        pytest.raises(ConfigurationError, match="out: another run is writing it"),
+        pytest.raises(ConfigurationError, match="out: another process is writing it"),
     ):
         prepare(release, tmp_path / "out")
     prepare(release, tmp_path / "out")

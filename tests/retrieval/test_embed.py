@@ -1,5 +1,6 @@
 """Extraction against timm itself, its forms, and what happens when it is killed or shared among processes."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import timm
@@ -17,11 +19,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 
-from mlrsnet_hf.errors import ConfigurationError, ImageError, UnknownNameError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, OutOfMemoryError, UnknownNameError
 from mlrsnet_hf.retrieval import embed as embed_module
 from mlrsnet_hf.retrieval.embed import embed
 from mlrsnet_hf.retrieval.embedding_files import EmbeddingError
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
+from mlrsnet_hf.retrieval.image_split import load_images
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
 from mlrsnet_hf.training.saved_model import load_model
 
@@ -121,6 +124,33 @@ def test_principal_components_are_those_of_scikit_learn(
     assert not list((tmp_path / "out").glob(".raw"))
 
 
+def test_a_dataset_in_any_form_that_training_takes(dataset: Path, tmp_path: Path) -> None:
+    [file] = dataset.rglob("*.parquet")
+    usual = load_images(ImageSet(dataset=str(dataset), split="test"))
+    alone = load_images(ImageSet(dataset=str(file), split="train"))
+    assert alone.fingerprint() == usual.fingerprint()
+    whole = datasets.load_dataset(str(dataset), split="test")
+    datasets.DatasetDict(query=whole.select(range(5)), rest=whole.select(range(5, 22))).save_to_disk(tmp_path / "saved")
+    saved = load_images(ImageSet(dataset=str(tmp_path / "saved"), split="query+rest"))
+    assert saved.fingerprint() == usual.fingerprint()
+    assert (saved.label_names, saved.scene_names) == (usual.label_names, usual.scene_names)
+    with pytest.raises(UnknownNameError, match=r"has no split 'qery'\. Did you mean 'query'"):
+        load_images(ImageSet(dataset=str(tmp_path / "saved"), split="qery"))
+
+
+def test_images_without_labels_are_embedded_and_what_is_passed_over_is_said(dataset: Path, tmp_path: Path) -> None:
+    whole = datasets.load_dataset(str(dataset), split="test")
+    for name, known in (("none", 0), ("some", 20)):
+        labels = [row if i < known else None for i, row in enumerate(whole["labels"])]
+        rows = whole.remove_columns("labels").add_column("labels", labels, feature=whole.features["labels"])
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    without = load_images(ImageSet(dataset=str(tmp_path / "none.parquet"), split="train"))
+    assert (len(without.rows), without.label_names, without.scene_names) == (22, (), ("beach", "forest", "harbor"))
+    some = load_images(ImageSet(dataset=str(tmp_path / "some.parquet"), split="train"))
+    assert len(some.rows) == 20
+    assert "2 rows of the train split have no value in column 'labels' and are left out" in some.notes[0]
+
+
 @pytest.mark.slow
 def test_two_processes_write_what_one_writes(saved_model: Path, pictures: Path, tmp_path: Path) -> None:
     one = make(saved_model, ImageSet(images=str(pictures)), tmp_path / "one", pca=4)
@@ -137,6 +167,85 @@ def test_two_processes_write_what_one_writes(saved_model: Path, pictures: Path, 
     np.testing.assert_allclose(two.embeddings, one.embeddings, rtol=1e-5, atol=1e-5 * np.abs(one.embeddings).max())
     assert two.info == one.info
     assert (tmp_path / "2" / "README.md").exists()
+
+
+FAILING = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.retrieval import embed as module
+from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
+model, torn, pictures, folder = sys.argv[1:]
+second, whole = os.environ["RANK"] == "1", module.write_shard
+table = module.to_table
+def full(written, path):
+    if second:
+        raise OSError(28, "No space left on device")
+    whole(written, path)
+def broken(rows, info):
+    if second:
+        rows.embeddings[1, 2] = np.nan
+    return table(rows, info)
+for name, images, change in (
+    ("torn", torn, {}), ("full", pictures, {"write_shard": full}), ("nan", pictures, {"to_table": broken}),
+    ("well", pictures, {}),
+):
+    vars(module).update({"write_shard": whole, "to_table": table} | change)
+    target = Path(folder) / name
+    config = EmbeddingConfig(model=model, batch_size=2, shard_images=2, output_dir=target)
+    try:
+        module.embed(config, ImageSet(images=images))
+        said = "whole"
+    except MLRSNetError as error:
+        said = f"{type(error).__name__}: {error}"
+    (Path(folder) / f"{name}.{int(second)}").write_text(said)
+"""
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_ends_both(saved_model: Path, pictures: Path, tmp_path: Path) -> None:
+    """The second of two processes makes each second shard, of eleven: the first is told before it makes a third."""
+    torn = shutil.copytree(pictures, tmp_path / "torn_pictures")
+    damaged = sorted(torn.rglob("*.[pP][nN][gG]"))[2]  # the first of the second shard
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    (tmp_path / "failing.py").write_text(FAILING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += map(str, [tmp_path / "failing.py", saved_model, torn, pictures, tmp_path])
+    run = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, timeout=200
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    said = {name: [(tmp_path / f"{name}.{rank}").read_text() for rank in (0, 1)] for name in ("torn", "full", "nan")}
+    assert all(first == second for first, second in said.values()), said
+    assert said["torn"][0].startswith("ImageError: ") and damaged.name in said["torn"][0]
+    assert said["full"][0].startswith(f"ConfigurationError: {tmp_path / 'full'}: cannot be written (No space left")
+    assert said["nan"][0].startswith("EmbeddingError: the embeddings of 'a/07.png' hold NaN or infinity.")
+    for name in said:
+        assert not (tmp_path / name).exists()
+        left = sorted(path.name for path in (tmp_path / f".{name}.partial" / "data").iterdir())
+        assert left in ([f"train-{number:05d}-of-00011.parquet" for number in numbers] for numbers in ([0], [0, 2]))
+    assert EmbeddingTable.load(tmp_path / "well").ids == [
+        path.relative_to(pictures).as_posix() for path in sorted(pictures.rglob("*.[pP][nN][gG]"))
+    ]
+
+
+def test_other_bytes_of_the_same_size_are_other_images(pictures: Path, dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(pictures, tmp_path / "copy" / pictures.name)
+    before = load_images(ImageSet(images=str(pictures))).fingerprint()
+    assert load_images(ImageSet(images=str(copy))).fingerprint() == before, "it does not matter where they lie"
+    path = copy / "a" / "05.png"
+    status, whole = path.stat(), path.read_bytes()
+    path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    assert load_images(ImageSet(images=str(copy))).fingerprint() != before
+    path.unlink()
+    missing = load_images(ImageSet(images=str(pictures)))
+    rows = missing.rows.map(lambda row: {"image": None} if row["id"] == "a/05.png" else row)
+    assert dataclasses.replace(missing, rows=rows).fingerprint() != before, "an image that is not there"
+    stored = load_images(ImageSet(dataset=str(dataset), split="test"))
+    assert stored.fingerprint() == load_images(ImageSet(dataset=str(dataset), split="test")).fingerprint()
 
 
 DOOMED = """
@@ -233,6 +342,18 @@ def test_a_damaged_image_is_named(saved_model: Path, tmp_path: Path) -> None:
     (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
     with pytest.raises(ImageError, match=r"torn\.jpg"):
         make(saved_model, ImageSet(images=str(folder)), tmp_path / "out")
+
+
+def test_too_little_memory_is_one_sentence(
+    saved_model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("mlrsnet_hf.retrieval.extraction.embed_pixels", refused)
+    with pytest.raises(OutOfMemoryError, match=r"out of memory in train-00000-of-00004.parquet\. Lower --batch-size"):
+        make(saved_model, ImageSet(images=str(pictures)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_mistakes(saved_model: Path, pictures: Path, dataset: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The index on Milvus Lite: against exact search, killed while it is built, opened twice, and asked wrongly."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import build_index, open_index
 from mlrsnet_hf.retrieval.index_collection import ImageCollection
+from mlrsnet_hf.retrieval.projection import fit_pca, load_pca
 from mlrsnet_hf.retrieval.query_images import embed_queries
 from mlrsnet_hf.retrieval.settings import ModelChoice
 
@@ -50,12 +52,66 @@ def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, 
         assert index.find("image_017")[0] == table.search(table.vector("image_017"), 1)[0][0]
 
 
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_a_filter_alone_lists_the_first_images_that_pass(
+    kind: str, make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlrsnet_hf.retrieval.index_collection._MOST_ROWS", 16)  # several rounds
+    folder = make_embeddings()
+    table = EmbeddingTable.load(folder)
+    build_index(folder, tmp_path / "index", kind)
+    assert table.labels is not None and table.scenes is not None
+    wet = [row for row in range(60) if 0 in table.labels[row]]  # label 0 is water
+    sandy = [row for row in range(60) if {2, 3} <= set(table.labels[row]) and table.scenes[row] == 0]
+    with open_index(tmp_path / "index") as index:
+        for source in (index, table):
+            listing = source.list_images(["water"], k=7)
+            assert ([image.row for image in listing.images], listing.total) == (wet[:7], len(wet))
+            assert all(image.id == f"image_{image.row:03d}" for image in listing.images)
+            listing = source.list_images(["sand", "trees"], "beach", k=1000)
+            assert [image.row for image in listing.images] == sandy and listing.total == len(sandy)
+            with pytest.raises(ConfigurationError, match="neither a query nor a filter"):
+                source.list_images()
+            with pytest.raises(ConfigurationError, match="k=0 cannot be used"):
+                source.list_images(["water"], k=0)
+            with pytest.raises(UnknownNameError, match="Did you mean 'harbor'"):
+                source.list_images(scene="habor")
+        assert index.list_images(["water"], k=60).images == table.list_images(["water"], k=60).images
+
+
+def test_every_spelling_of_mlrsnet_is_accepted(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    names = {"label_names": ("harbor", "swimming pool", "wind turbine"), "scene_names": ("harbor_port", "airplane")}
+    rows = {"labels": [[0, 1]] * 4 + [[2]] * 3, "scenes": [0] * 5 + [1] * 2}
+    folder = make_embeddings(rows=7, **rows, **names)
+    table, query = EmbeddingTable.load(folder), np.zeros(8)
+    for labels, scene, found in (
+        (["habor"], None, 4),
+        (["Swimmimg_Pool", "harbor"], "harbor&port", 4),
+        ([], "habor&port", 5),
+        ("wind-turbine", None, 3),
+    ):
+        assert len(table.search(query, 7, labels, scene)[0]) == found
+    with pytest.raises(UnknownNameError, match=r"label 'wind turbin' is not known.*Did you mean 'wind turbine'"):
+        table.search(query, 7, ["wind turbin"])
+    with pytest.raises(UnknownNameError, match=r"label 'water' is not known to these embeddings\. Known names: harbor"):
+        table.search(query, 7, ["water"])  # one of MLRSNet's, but none of these images' names
+    own = make_embeddings(rows=7, name="own", label_names=("habor", "quay", "sea"), labels=rows["labels"])
+    table = EmbeddingTable.load(own)
+    assert len(table.search(query, 7, ["habor"])[0]) == 4
+    with pytest.raises(UnknownNameError, match="Did you mean 'habor'"):
+        table.search(query, 7, ["harbor"])
+
+
 def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     build_index(make_embeddings(rows=20), tmp_path / "index", "flat")
     query = np.zeros(8)
     with open_index(tmp_path / "index") as index:
         with pytest.raises(EmbeddingError, match=r"queries of shape \(1, 9\) for embeddings of 8 dimensions"):
             index.search(np.zeros(9))
+        with pytest.raises(EmbeddingError, match="queries have dtype <U1"):
+            index.search([["x"]])
+        with pytest.raises(ConfigurationError, match=r"k=2\.5 cannot be used"):
+            index.search(query, k=2.5)
         with pytest.raises(ConfigurationError, match="k=21 where the index holds 20 images"):
             index.search(query, k=21)
         with pytest.raises(UnknownNameError, match="Did you mean 'ships'"):
@@ -133,6 +189,17 @@ def test_a_damaged_index_file_is_one_sentence(content: str, tmp_path: Path) -> N
         pass
 
 
+def test_an_index_that_lost_images_is_refused(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    build_index(make_embeddings(), tmp_path / "index")
+    [manifest] = (tmp_path / "index").rglob("manifest.json")
+    manifest.unlink()  # the one before it speaks of an empty collection
+    with (
+        pytest.raises(ConfigurationError, match="index: 0 images where 60 are said to be"),
+        open_index(tmp_path / "index"),
+    ):
+        pass
+
+
 DOOMED = """
 import os, signal, sys
 from mlrsnet_hf.retrieval import index as module
@@ -189,11 +256,12 @@ def test_what_is_no_index(make_embeddings: MakeEmbeddings, tmp_path: Path) -> No
         pass
 
 
-def test_an_unreachable_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "http://127.0.0.1:99999", "http://"])
+def test_an_unreachable_server_is_one_sentence(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlrsnet_hf.retrieval.milvus._CONNECT_SECONDS", 0.5)
     with (
-        pytest.raises(ConfigurationError, match=r"http://127.0.0.1:9: no Milvus server answers within .* seconds"),
-        open_index("http://127.0.0.1:9"),
+        pytest.raises(ConfigurationError, match=f"^{re.escape(uri)}: no Milvus server answers within .* seconds"),
+        open_index(uri),
     ):
         pass
 
@@ -243,6 +311,57 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
     assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
     with pytest.raises(ConfigurationError, match="collection 'mlrsnet_images' exists already"):
         build_index(folder, server)
+
+
+def test_pictures_are_projected_on_a_server_too(
+    server: str, searched: Path, pictures: Path, saved_model: Path, capsys: pytest.CaptureFixture
+) -> None:
+    embeddings, picture = searched.with_name("embeddings"), str(pictures / "a" / "05.png")
+    main(["index", str(embeddings), server])
+    asked = ["search", server, picture, "-k", "3", "--model", str(saved_model)]
+    main(asked)
+    by_uri = capsys.readouterr().out.splitlines()[-3:]
+    main(["search", str(searched), picture, "-k", "3"])
+    assert by_uri == capsys.readouterr().out.splitlines()[-3:]
+    expected = load_pca(embeddings / "pca.npz")
+    with open_index(server) as index:
+        pca = index.projection()
+        assert pca is not None
+        np.testing.assert_array_equal(pca.components, expected.components)
+        index._collection.client.drop_collection("mlrsnet_images_projection")
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert "the principal components of its embeddings are not there. Search by id" in capsys.readouterr().err
+    main(["search", server, "image_05", "-k", "1"])  # which needs none
+    assert capsys.readouterr().out.split()[2] == "image_05"
+
+
+def test_a_projection_of_many_pieces_and_of_others(
+    server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlrsnet_hf.retrieval.index_projection._PIECE", 50)  # 40 to 60 pieces
+    monkeypatch.setattr("mlrsnet_hf.retrieval.index_projection._PIECES_AT_ONCE", 7)
+    draw = np.random.default_rng(1)
+    pca, other = (fit_pca([draw.normal(size=(99, 12)).astype(np.float32)], 8, whiten) for whiten in (False, True))
+    folder = make_embeddings(pca=pca.to_json())
+    pca.save(folder.path / "pca.npz")
+    build_index(folder, server, collection="first")
+    with open_index(server, "first") as index:
+        stored = index.projection()
+        assert stored is not None
+        np.testing.assert_array_equal(stored.mean, pca.mean)
+    other.save(folder.path / "pca.npz")
+    build_index(folder, server, collection="second")
+    with (
+        open_index(server, "second") as index,
+        pytest.raises(ConfigurationError, match="are those of other embeddings"),
+    ):
+        index.projection()
+    build_index(folder, server, collection="third_projection")
+    with pytest.raises(ConfigurationError, match="need the name 'third_projection', which another collection has"):
+        build_index(folder, server, collection="third")
+    with open_index(server, "third_projection") as index:
+        assert len(index.search(np.zeros(8), 60)[0]) == 60, "what stood there is untouched"
 
 
 def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
@@ -296,6 +415,20 @@ def test_search_by_picture(
     assert "no image 'zzz" in capsys.readouterr().err
     with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
         embed_queries([pictures / "a" / "05.png"], index, ModelChoice(model="test_resnet", weights="random"))
+    main(["search", str(searched), "--labels", "Water,ships", "-k", "2", "--html", str(page)])
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "  1  image_07  [beach]  water, ships",
+        "  2  image_15  [forest]  water, ships, trees",
+        "2 of 5 images with this filter, in the order of the embeddings",
+    ]
+    text = page.read_text()
+    assert text.count("data:image/jpeg;base64,") == 2 and "Images with labels water, ships" in text
+    main(["search", str(searched), "-k", "1", "image_05"])
+    assert capsys.readouterr().out.split()[2] == "image_05", "the query may stand behind the options"
+    for options, said in (([], "neither a query nor a filter"), (["--labels", " ,"], "' ,' names nothing")):
+        with pytest.raises(SystemExit) as ended:
+            main(["search", str(searched), *options])
+        assert ended.value.code == 2 and said in capsys.readouterr().err
     shutil.rmtree(tmp_path / "embeddings")  # the index does not need it
     main(["search", str(searched), "image_07", "-k", "1"])
     assert capsys.readouterr().out.split()[2] == "image_07"
