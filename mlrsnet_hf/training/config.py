@@ -60,7 +60,7 @@ class TrainingConfig:
     single_label: bool = _setting(False, "Learn the scene alone, one class per image.")
     freeze_backbone: bool = _setting(False, "Train the classifier alone (linear probe).")
 
-    epochs: int = _setting(10, "Passes over the training split.", section="Optimisation")
+    epochs: int = _setting(20, "Passes over the training split.", section="Optimisation")
     batch_size: int = _setting(32, "Images per optimiser step, over all processes and accumulation steps.")
     accumulation: int = _setting(1, "Parts into which each process splits its share of a batch, to save memory.")
     optimizer: str = _setting("adamw", f"One of {', '.join(OPTIMIZERS)}.")
@@ -92,7 +92,7 @@ class TrainingConfig:
         None, "Side in pixels of the square that evaluation sees; the model's if unset.", section="Images"
     )
     train_scale: float = _setting(
-        1.0,
+        0.857,
         "Side of the squares that training sees as a share of image_size, to the nearest 32 pixels; 1 for models that "
         "take one size only.",
     )

@@ -50,7 +50,7 @@ ROWS: dict[str, Changes] = {
     "without average of weights": {"ema": 0.0},
     "four symmetries": {"symmetries": 4},
     "trained at the size of evaluation": {"train_scale": 1.0},
-    "trained at 128 pixels of 224": {"train_scale": 0.571},
+    "trained at 160 pixels of 224": {"train_scale": 0.714},
     "rate x 2": {"learning_rate": 2e-3},
     "one rate for head and backbone": {"head_rate": 1.0},
     "layer decay 0.8": {"layer_decay": 0.8},

@@ -85,6 +85,7 @@ def main() -> None:
             epochs=1,
             batch_size=options.batch_size,
             image_size=options.image_size,
+            train_scale=1.0,
             precision=options.precision,
             cache=options.cache,
             num_workers=options.num_workers,
