@@ -127,8 +127,8 @@ def push(
 def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str | None:
     """Ask the Hub who holds the token, before hours are spent on something to publish; write nothing.
 
-    Whether a fine-grained token may write to the very repository shows only when it does. A Hub that does not tell whose
-    a token is, or is too busy for it, is no reason not to train.
+    Whether a fine-grained token may write to the very repository shows only when it does. A Hub that does not tell
+    whose a token is, or is too busy for it, is no reason not to train.
 
     Args:
         repo_id: Will be written.
