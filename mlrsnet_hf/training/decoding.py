@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlrsnet_hf.errors import ImageError
 
@@ -60,8 +60,10 @@ def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
         return _decode_by_pillow(data) if pixels is None else pixels
     except (OSError, SyntaxError, ValueError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
         path = image["path"]
+        unknown = isinstance(error, UnidentifiedImageError)  # Pillow names an object of Python
         raise ImageError(
-            f"image {name!r}{f' ({path})' if path else ''} cannot be read: {error}",
+            f"image {name!r}{f' ({path})' if path else ''} cannot be read: "
+            f"{'it is in no format that Pillow knows' if unknown else error}",
             "Replace the file by a whole copy, or remove it and its row.",
         ) from error
 
