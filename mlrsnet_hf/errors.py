@@ -67,11 +67,21 @@ class InterruptedRunError(MLRSNetError):
 
 
 def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
-    """Return a remedy sentence that lists the known names nearest to `name`."""
+    """Return a remedy sentence that lists the known names nearest to `name`, in whatever case it is written.
+
+    Examples:
+        >>> name_alternatives("mAP", ["sample_f1", "map"])
+        "Did you mean 'map'?"
+        >>> name_alternatives("f1", ["map", "auc"])
+        'Known names: map, auc.'
+    """
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=limit, cutoff=0.6)
+    spelt: dict[str, str] = {}
+    for n in known:
+        spelt.setdefault(n.casefold(), n)
+    near = difflib.get_close_matches(name.casefold(), spelt, n=limit, cutoff=0.6)
     if near:
-        return f"Did you mean {' or '.join(repr(n) for n in near)}?"
+        return f"Did you mean {' or '.join(repr(spelt[n]) for n in near)}?"
     return f"Known names: {', '.join(known)}."
 
 

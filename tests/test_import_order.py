@@ -20,6 +20,7 @@ STAGES = [
     "metrics",
     "release",
     "dataset",
+    "results_file",
     "training",
     "retrieval",
     "publishing",

@@ -124,17 +124,18 @@ def push(
     )
 
 
-def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str:
+def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str | None:
     """Ask the Hub who holds the token, before hours are spent on something to publish; write nothing.
 
-    Whether a fine-grained token may write to the very repository shows only when it does.
+    Whether a fine-grained token may write to the very repository shows only when it does. A Hub that does not tell
+    whose a token is, or is too busy for it, is no reason not to train.
 
     Args:
         repo_id: Will be written.
         dataset_id: Will be named in the card.
 
     Returns:
-        The user's name.
+        The user's name; None from a Hub that does not tell it.
 
     Raises:
         ConfigurationError: One of them is not USER/NAME.
@@ -144,8 +145,12 @@ def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str:
         check_repo_id(name)
     if get_token() is None:
         raise not_logged_in()
+    account = None
     with hub_errors(f"repository {repo_id}"):
-        account = HubClient().whoami()
+        with unanswered():
+            account = HubClient().whoami()
+        if account is None:
+            return None
         user = str(account["name"])
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise HubError(

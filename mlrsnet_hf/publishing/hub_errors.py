@@ -28,7 +28,7 @@ CLIENT_ERRORS: tuple[type[Exception], ...] = (
 """What the client raises: with the base of the HTTP library's errors, which depends on the client's version; the last
 three where an answer has not the Hub's form."""
 
-_AGAIN = "Run the same command again: what arrived is not sent a second time."
+_AGAIN = "Publish again: what arrived is not sent a second time."
 _LOG_IN = "Run `hf auth login`, or set HF_TOKEN, with a token that may write (https://huggingface.co/settings/tokens)."
 
 

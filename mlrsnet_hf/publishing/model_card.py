@@ -174,7 +174,7 @@ def _results_note(results: RunResults) -> str:
 
 def _score_notes(results: RunResults) -> str:
     views = results.eval_symmetries
-    notes = [f"The model is that of epoch {results.scored_epoch}."]
+    notes = [f"All values are fractions of 1. The model is that of epoch {results.scored_epoch}."]
     if views > 1:
         notes.append(
             f"The logits were averaged over {views} turned and mirrored views of each image; the code below takes one "
@@ -210,9 +210,10 @@ def _use_note(card: ModelCard, thresholds: bool) -> str:
 
 def _recipe_note(results: RunResults) -> str:
     recipe = f"Recipe `{results.recipe}` of" if results.recipe else "Trained with"
-    seconds, run = results.run.get("seconds"), results.run
+    seconds, run = results.run.get("seconds") or 0, results.run
     where = f"on {run['device']}" if run.get("device") else ""
-    took = f" It took {seconds / 60:,.1f} minutes {where}".rstrip() + "." if seconds else ""
+    time = f"{seconds / 60:,.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
+    took = f" It took {time} {where}".rstrip() + "." if seconds else ""
     return (
         f"{recipe} `mlrsnet-hf`.{took} `settings.yaml` holds every setting and "
         "can be given back as `--config`, with the places of files filled in; `history.csv` has a line per epoch.\n"

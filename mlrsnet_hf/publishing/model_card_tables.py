@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlrsnet_hf.metrics.citations import PAPER_URL
 from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
 from mlrsnet_hf.publishing.run_results import RunResults, metric_title
 
@@ -31,7 +32,6 @@ SETTINGS = {
     "crop_ratio": "widest or highest crop",
     "jitter": "colour jitter",
     "keep": "epoch kept",
-    "best_metric": "best by",
     "seed": "seed",
 }
 """Setting -> what the card calls it."""
@@ -53,8 +53,12 @@ _FILES = {
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return a Markdown table whose first `left` columns are text and the others numbers."""
     lines = [header, ["---"] * left + ["---:"] * (len(header) - left), *rows]
-    escaped = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return text so that no sign of it ends the cell or is taken for HTML."""
+    return " ".join(text.split()).replace("|", r"\|").replace("<", "&lt;")
 
 
 def score_table(results: RunResults) -> str:
@@ -91,9 +95,13 @@ def label_table(results: RunResults) -> str:
 def recipe_table(results: RunResults) -> str:
     """Return the settings that say how the model was trained."""
     batch, run = results.run.get("batch", {}), results.run
-    rows = [
-        [text, _shown(results.config[name])] for name, text in SETTINGS.items() if results.config.get(name) is not None
-    ]
+    settings = dict(results.config)
+    if results.task != "labels+scene":
+        settings.pop("scene_weight", None)  # weighs nothing
+    if settings.get("keep") == "best":
+        chosen = settings.get("best_metric") or ("scene_accuracy" if results.task == "scene" else "map")
+        settings["keep"] = f"the best by {metric_title(chosen)} on validation"
+    rows = [[text, _shown(settings[name])] for name, text in SETTINGS.items() if settings.get(name) is not None]
     rows += [
         ["batch, over all processes and parts", _shown(batch.get("global", results.config.get("batch_size")))],
         ["processes", _shown(run.get("processes"))],
@@ -112,7 +120,8 @@ def comparison(results: RunResults) -> str:
     network = paper_name(str(results.model["architecture"]))
     best = max(TABLE6_MAP, key=lambda name: TABLE6_MAP[name][ratio])
     shown = [name for name in dict.fromkeys((network, best)) if name]
-    rows = [["this model", f"{100 * results.values['map']:.2f}", _number(results.values.get("sample_f1"))]]
+    views = f", {results.eval_symmetries} views of each image" if results.eval_symmetries > 1 else ""
+    rows = [[f"this model{views}", f"{100 * results.values['map']:.2f}", _number(results.values.get("sample_f1"))]]
     rows[0].append(_number(results.values.get("f1_of_means")))
     rows += [
         [
@@ -126,11 +135,11 @@ def comparison(results: RunResults) -> str:
     which = "the row is that of the same network" if network else "they have no row for this network"
     also = "" if network == best else f", and {best} has the best mAP there"
     return (
-        f"\n### Beside the paper\n\nQi et al. (2020), Tables 6 and 7, {ratio} percent training; {which}{also}.\n\n"
-        f"{table(['', 'mAP in percent', 'sample-F1', 'F1 of means'], rows)}\n\n"
-        "The paper trained Keras models for 10 epochs at threshold 0.5, publishes no lists of images, and does not say "
-        "which of the two F1 its Table 7 shows; its number stands in both columns. Its values are "
-        "means of five repeats.\n\n"
+        f"\n### Beside the paper\n\n[Qi et al. (2020)]({PAPER_URL}), Tables 6 and 7, {ratio} percent training; "
+        f"{which}{also}.\n\n{table(['', 'mAP in percent', 'sample-F1', 'F1 of means'], rows)}\n\n"
+        "The paper trained Keras' networks from Keras' weights for 10 epochs, decides at a threshold of 0.5, publishes "
+        "no lists of images, and does not say which of the two F1 its Table 7 shows; its number stands in both. "
+        "Its values are means of five repeats, those of this model are of one run, at 0.5 too.\n\n"
     )
 
 

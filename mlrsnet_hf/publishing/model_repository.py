@@ -13,8 +13,8 @@ from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.private_paths import public_results, public_settings
 from mlrsnet_hf.publishing.repository import CARD, EVAL_RESULTS, Repository, files_of, place
 from mlrsnet_hf.publishing.run_results import RunResults, metric_title, read_results
+from mlrsnet_hf.results_file import RESULTS
 
-RESULTS = "results.json"
 MODEL = "model"
 _SETTINGS = "settings.yaml"
 _BESIDE = ("history.csv", "history.json", CURVES)

@@ -1,20 +1,18 @@
-"""A run's results.json, read back and checked, for the card."""
+"""A run's results.json as the card sees it."""
 
-import json
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.published import TOTAL_IMAGES
+from mlrsnet_hf.results_file import read_results_file
 from mlrsnet_hf.taxonomy import LABELS
 
 PRETRAINED, RANDOM = "pretrained", "random"
 """What `weights` says if it is no file; `mlrsnet_hf.training` would bring torch, which publishing does without."""
-_FORMAT = 2
-_FIELDS = ("config", "data", "model", "task", "scored_epoch", "scores", "tuned", "eval_symmetries", "labels", "run")
 _TITLES = {"scene_accuracy": "scene accuracy"}
 
 
@@ -92,17 +90,8 @@ def read_results(path: Path) -> RunResults:
     Raises:
         ConfigurationError: It is not the results file of a finished run.
     """
-    remedy = "Give the folder of a run that mlrsnet_hf.training finished, or train again."
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})", remedy) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ConfigurationError(f"{path}: not results of format {_FORMAT}", remedy)
-    missing = [name for name in _FIELDS if name not in content]
-    if missing:
-        raise ConfigurationError(f"{path}: lacks {', '.join(missing)}", remedy)
-    return RunResults(recipe=content.get("recipe"), **{name: content[name] for name in _FIELDS})
+    content = read_results_file(path)
+    return RunResults(**{field.name: content[field.name] for field in dataclasses.fields(RunResults)})
 
 
 def metric_title(name: str) -> str:

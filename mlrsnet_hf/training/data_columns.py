@@ -5,7 +5,7 @@ Image files are not copied, unless a split that was drawn from another (`Dataset
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datasets import ClassLabel, Dataset, Image, Value
@@ -46,8 +46,10 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
     _require_columns(splits, config)
     notes: list[str] = []
     splits = {name: _with_labels(split, name, config, notes) for name, split in splits.items()}
-    images = {name: _with_images(split, config.image_column) for name, split in splits.items()}
-    labels = read_labels(splits, config.labels_column) if config.labels_column is not None else None
+    images = {name: _with_images(split, config) for name, split in splits.items()}
+    labels = None
+    if config.labels_column is not None:
+        labels = read_labels(splits, config.labels_column, config.label_separator)
     scene_column = config.scene_column or _default_scene_column(splits)
     scenes = _read_scenes(splits, scene_column, config, notes)
     ids, ids_from = _find_ids(images, config, notes)
@@ -76,7 +78,7 @@ def holds_labels(split: Dataset, config: DataConfig) -> bool:
     if column not in split.column_names:
         return False
     rows = (value if isinstance(value, list) else [value] for value in split[column][:])
-    return any(entry not in (None, -1) for row in rows for entry in row)
+    return any(entry not in (None, -1, "") for row in rows for entry in row)
 
 
 def _with_labels(split: Dataset, name: str, config: DataConfig, notes: list[str]) -> Dataset:
@@ -144,20 +146,35 @@ def _column_remedy(split: Dataset, setting: str, column: str) -> str:
     option = f"--{setting.replace('_', '-')}"
     if len(fitting) == 1:
         return f"Pass {option} {fitting[0]}."
-    return f"Name it with {option}. {name_alternatives(column, fitting or split.column_names)}"
+    if not fitting and column in split.column_names:
+        return f"Give one that does with {option}; Dataset.cast_column(NAME, Image()) makes it of paths or of bytes."
+    near = name_alternatives(column, fitting or split.column_names)
+    # All columns stand in what was found already.
+    return f"Name it with {option}." + (f" {near}" if fitting or near.startswith("Did you mean") else "")
 
 
-def _with_images(split: Dataset, column: str) -> Dataset:
+def _with_images(split: Dataset, config: DataConfig) -> Dataset:
     """Return the split with a column of images, made of paths or of the bytes of files."""
+    column = config.image_column
     feature = split.features[column]
     if isinstance(feature, Image):
         return split
-    is_struct = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
-    if is_struct or (isinstance(feature, Value) and feature.dtype in ("string", "binary")):
+    if isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
+        paths = _found_paths(split[column][:], Path(config.dataset).expanduser())
+        paths_alone = split.remove_columns(column).add_column(column, paths, feature=Value("string"))
+        return paths_alone.cast_column(column, Image())
+    is_struct = isinstance(feature, dict) and set(feature) in ({"bytes", "path"}, {"bytes"}, {"path"})
+    if is_struct or (isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")):
         return split.cast_column(column, Image())
     raise ConfigurationError(
         f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column)
     )
+
+
+def _found_paths(paths: Sequence[str | None], dataset: Path) -> list[str | None]:
+    """Return the paths of image files; those that lead there from the dataset's folder, and not from here, in full."""
+    folder = (dataset if dataset.is_dir() else dataset.parent).absolute()
+    return [str(folder / path) if path and "://" not in path and (folder / path).exists() else path for path in paths]
 
 
 def _default_scene_column(splits: Splits) -> str | None:
@@ -201,4 +218,5 @@ def _file_names(split: Dataset, column: str) -> list[str | None]:
     """Return the names of the image files, without reading a file."""
     flat: Any = split.select_columns([column]).cast_column(column, Image(decode=False)).flatten()
     paths = flat.select_columns([f"{column}.path"])[f"{column}.path"][:]
-    return [PurePosixPath(path.replace("\\", "/")).name if path else None for path in paths]
+    # Of an image in an archive, `zip://NAME::ARCHIVE`, the name there.
+    return [PurePosixPath(path.partition("::")[0].replace("\\", "/")).name if path else None for path in paths]

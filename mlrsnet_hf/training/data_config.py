@@ -22,7 +22,7 @@ class DataConfig:
 
     dataset: str = setting(
         MLRSNET,
-        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet file.",
+        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, CSV or JSON file.",
         section="Data",
     )
     protocol: str | None = setting(
@@ -33,9 +33,14 @@ class DataConfig:
         "Folder inside the dataset; of mlrsnet a copy of the release, by default what MLRSNET_DATA_DIR names, else the "
         "published archive.",
     )
-    image_column: str = setting("image", "Column of the images.")
+    image_column: str = setting(
+        "image", "Column of the images: files, their bytes, or their paths, from here or from the dataset's folder."
+    )
     labels_column: str | None = setting(
         "labels", "Column of each image's labels: a list of classes, names, numbers, or of one 0 or 1 per label."
+    )
+    label_separator: str | None = setting(
+        None, "What stands between the names of labels where their column holds text, such as ',' in 'sea, sand'."
     )
     scene_column: str | None = setting(
         None, "Column of each image's only class; if unset 'scene', where there is one in order."
@@ -67,6 +72,8 @@ class DataConfig:
             raise ConfigurationError(
                 f"validation_share={self.validation_share!r} cannot be used", "Give a number between 0 and 1."
             )
+        if self.label_separator == "":
+            raise ConfigurationError("label_separator='' cannot be used", "Give what stands between two labels.")
         columns = [name for name in self.columns().values() if name is not None]
         for column in columns:
             if columns.count(column) > 1:

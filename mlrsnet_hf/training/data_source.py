@@ -21,6 +21,10 @@ from mlrsnet_hf.training.task import TrainingData
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """Names under which a validation split is found if none is given."""
+TEST_NAME = "test"
+
+_READERS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
+"""What `datasets` calls the reader of a file."""
 
 
 def load_training_data(config: DataConfig, say: Callable[[str], None] | None = None) -> TrainingData:
@@ -55,16 +59,14 @@ def make_training_data(
     repaired = _count_repaired(chosen)
     for line in _report(splits, columns, held_out, repaired, config):
         say(line)
-    path = Path(config.dataset).expanduser()
-    local = config.dataset != MLRSNET and path.exists()
+    name, hub_id = _names(config)
     return TrainingData(
         splits=splits,
         label_names=columns.labels.names if columns.labels else (),
         scene_names=columns.scenes.names if columns.scenes else (),
         source={
-            # A path would tell readers of a published card of this machine.
-            "dataset": path.absolute().name if local else config.dataset,
-            "hub_id": None if local or config.dataset == MLRSNET else config.dataset,
+            "dataset": name,
+            "hub_id": hub_id,
             "protocol": (config.protocol or DEFAULT_PROTOCOL) if config.dataset == MLRSNET else config.protocol,
             "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
             "held_out": held_out,
@@ -74,6 +76,21 @@ def make_training_data(
             "fingerprint": _fingerprint(splits),
         },
     )
+
+
+def _names(config: DataConfig) -> tuple[str, str | None]:
+    """Return what a card calls the dataset, and its repository on the Hub, if it is from there.
+
+    A path would tell readers of this machine; of a reader's name, as in `imagefolder`, the folder says more.
+    """
+    path = Path(config.dataset).expanduser()
+    if config.dataset == MLRSNET:
+        return MLRSNET, None
+    if path.exists():
+        return path.absolute().name, None
+    if "/" not in config.dataset and config.data_dir is not None:
+        return Path(config.data_dir).expanduser().absolute().name, None
+    return config.dataset, config.dataset
 
 
 def _is_drawn(config: DataConfig) -> bool:
@@ -96,7 +113,8 @@ def load_splits(
     """Load a dataset by its name.
 
     Args:
-        name: 'mlrsnet', an id on the Hub, a folder (of files, or what `save_to_disk` wrote) or a Parquet file.
+        name: 'mlrsnet', an id on the Hub, a folder (of files, or what `save_to_disk` wrote) or a Parquet, CSV
+            or JSON file.
         protocol: Its configuration.
         data_dir: Of `load_dataset`.
         seed: Of mlrsnet's splits.
@@ -113,8 +131,8 @@ def load_splits(
     try:
         if name == MLRSNET:
             found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, seed=seed, labels=labels)
-        elif path.is_file() and path.suffix == ".parquet":
-            found = load_dataset("parquet", data_files={"train": str(path)}, split=split)
+        elif path.is_file() and path.suffix in _READERS:
+            found = load_dataset(_READERS[path.suffix], data_files={"train": str(path)}, split=split)
         elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             found = _load_saved(path, split)
         else:
@@ -150,7 +168,7 @@ def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig, say: Calla
     names = {
         "train": config.train_split,
         "validation": _find_split(loaded, config.validation_split, VALIDATION_NAMES, config, say),
-        "test": _find_split(loaded, config.test_split, ("test",), config, say),
+        "test": _find_split(loaded, config.test_split, (TEST_NAME,), config, say),
     }
     chosen: dict[str, Dataset] = {}
     for part, name in names.items():
@@ -168,6 +186,9 @@ def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig, say: Calla
         if not len(loaded[name]):
             raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
         chosen[part] = loaded[name]
+    unused = [name for name in loaded if name not in (*names.values(), *VALIDATION_NAMES, TEST_NAME)]
+    if unused:
+        say(f"data: not used: {', '.join(unused)}; train_split, validation_split and test_split take any split")
     return chosen
 
 

@@ -1,12 +1,15 @@
 """From an image file of any size and mode to RGB pixels, by the fastest decoder that gives Pillow's."""
 
 import io
+import zipfile
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlrsnet_hf.errors import ImageError
 
@@ -39,7 +42,8 @@ def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
     colour ones, so that 0 to 65535 become 0 to 255. The orientation that EXIF or XMP gives is honoured.
 
     Args:
-        image: `bytes`, or `path` if these are not there.
+        image: `bytes`, or `path` if these are not there: of a file, or of one in an archive (`zip://NAME::ARCHIVE`), as
+            `datasets` writes it.
         name: How an error calls the image, such as its id.
 
     Returns:
@@ -49,19 +53,29 @@ def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
         ImageError: The file is missing, truncated, not an image, or holds values that have no agreed range (floating
             point, or beyond 16 bits).
     """
-    # Pillow's decoders also raise SyntaxError and ValueError for damaged files.
+    # Pillow's decoders also raise SyntaxError and ValueError for damaged files, archives a KeyError for a missing one.
     try:
-        data = image["bytes"]
-        if data is None and image["path"] is None:
-            raise ValueError("the row holds no image")
-        pixels = _decode_jpeg(data) if data is not None else None
-        return _decode_by_pillow(image["path"] if data is None else io.BytesIO(data)) if pixels is None else pixels
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        data = image["bytes"] if image["bytes"] is not None else _read(image["path"])
+        pixels = _decode_jpeg(data)
+        return _decode_by_pillow(data) if pixels is None else pixels
+    except (OSError, SyntaxError, ValueError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
         path = image["path"]
+        unknown = isinstance(error, UnidentifiedImageError)  # Pillow names an object of Python
         raise ImageError(
-            f"image {name!r}{f' ({path})' if path else ''} cannot be read: {error}",
+            f"image {name!r}{f' ({path})' if path else ''} cannot be read: "
+            f"{'it is in no format that Pillow knows' if unknown else error}",
             "Replace the file by a whole copy, or remove it and its row.",
         ) from error
+
+
+def _read(path: str | None) -> bytes:
+    if path is None:
+        raise ValueError("the row holds no image")
+    if "://" not in path:
+        return Path(path).read_bytes()
+    with fsspec.open(path, "rb") as file:
+        content: bytes = file.read()
+    return content
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
@@ -82,8 +96,8 @@ def _is_bomb(pixels: int) -> bool:
     return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
 
 
-def _decode_by_pillow(source: str | BinaryIO) -> Pixels:
-    with Image.open(source) as opened:
+def _decode_by_pillow(data: bytes) -> Pixels:
+    with Image.open(io.BytesIO(data)) as opened:
         upright = ImageOps.exif_transpose(opened)
         if upright.mode == "F":
             raise ValueError("its values are floating point numbers, whose range is not known")

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, ProjectConfiguration, set_seed
 
 from mlrsnet_hf.cores import available_cores
-from mlrsnet_hf.errors import ConfigurationError, OutOfMemoryError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.training.config import TrainingConfig
 
 # Of malloc.h.
@@ -79,6 +79,22 @@ def make_accelerator(config: TrainingConfig, logs: Path) -> Accelerator:
     _set_threads(accelerator, config)
     set_seed(config.seed)
     return accelerator
+
+
+@contextmanager
+def ended_together(accelerator: Accelerator) -> Iterator[None]:
+    """End the trackers, and leave the other processes in order, when the block ends.
+
+    A process that finds the connection to another one gone may abort while it ends, and so lose its exit code.
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise  # of this process alone; the others still wait for it
+    except MLRSNetError:
+        accelerator.state.destroy_process_group()
+        raise
+    accelerator.end_training()
 
 
 def refuse_split_models(kind: DistributedType) -> None:

@@ -1,7 +1,9 @@
 """The steps of an epoch."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.training.agreement import next_or_error
 from mlrsnet_hf.training.device import explain_memory
 from mlrsnet_hf.training.inputs import Batch, read_batches
@@ -58,7 +60,8 @@ class EpochLoop:
         progress, split = self.progress, self.parts.split
         with explain_memory(f"step {progress.step + 1}, batch {split}", self._memory_remedy):
             parts = self._next_parts(batches)
-            progress.losses.add(self.parts.step(parts, progress.step, split.images))
+            with _explain_lone_images():
+                progress.losses.add(self.parts.step(parts, progress.step, split.images))
         progress.step += 1
         self.bar.update(split.images)
         if progress.step % self.parts.config.log_every == 0:
@@ -85,3 +88,21 @@ class EpochLoop:
             f"Raise accumulation above {self.parts.split.accumulation} or use more processes, which --resume takes; or "
             "begin anew with a lower batch_size, train_scale or image_size, or in bf16."
         )
+
+
+@contextmanager
+def _explain_lone_images() -> Iterator[None]:
+    """Say what it means if a layer has a single value to normalise: one image, shrunk to one pixel.
+
+    Raises:
+        ConfigurationError: In place of PyTorch's error.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigurationError(
+            "batch normalisation cannot learn from one image at a time",
+            "Raise batch_size, or lower accumulation or the number of processes; a training split needs two images.",
+        ) from error

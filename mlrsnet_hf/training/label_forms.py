@@ -1,7 +1,8 @@
 """The ways in which datasets write labels, all brought to ids with names.
 
-Of lists: of classes (`datasets.ClassLabel`), of names, of numbers, and of one 0 or 1 per label (multi-hot). Names and
-numbers make a vocabulary of all that occur in any split, in order. Of single values: classes, names and numbers.
+Of lists: of classes (`datasets.ClassLabel`), of names, of numbers, and of one 0 or 1 per label (multi-hot); text that
+writes a list or has a separator counts as one. Names and numbers make a vocabulary of all that occur in any split, in
+order. Of single values: classes, names and numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,15 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Value
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.label_texts import (
+    Lists,
+    Texts,
+    are_lists,
+    hold_text,
+    likely_separator,
+    read_lists,
+    split_texts,
+)
 
 Rows = Mapping[str, Sequence[Any]]
 """By split, one entry per row."""
@@ -30,25 +40,31 @@ class IdColumn:
     """Whether the column holds these ids as it stands."""
 
 
-def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
+def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | None = None) -> IdColumn:
     """Return the label ids of each row.
 
     Args:
         splits: All have the column.
         column: Its name.
+        separator: What stands between two names, if the column holds text.
 
     Raises:
         ConfigurationError: The column holds no lists of labels, or a row holds what is none of them.
     """
     feature = _common_feature(splits, column)
     kind = list_entry(feature)
+    rows: dict[str, list] = {name: split[column][:] for name, split in splits.items()}
+    if _is_text(feature):
+        kind, rows = _read_texts(rows, column, separator)
+    elif separator is not None:
+        raise ConfigurationError(
+            f"column {column!r} holds no text for label_separator={separator!r} to split", "Leave label_separator out."
+        )
     if kind is None:
         raise ConfigurationError(
             f"column {column!r} holds no lists of labels but {_in_words(feature)}",
-            "Name another as labels_column; split text into lists of names with Dataset.map; or, if each image has one "
-            f"class, pass --labels-column none --scene-column {column} --single-label.",
+            f"Name another as labels_column, or, {_single_class(column)}",
         )
-    rows = {name: split[column][:] for name, split in splits.items()}
     _refuse_missing(rows, column, lists=True)
     if isinstance(kind, ClassLabel):
         _refuse_rows(rows, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
@@ -67,6 +83,7 @@ def read_labels(splits: Mapping[str, Dataset], column: str) -> IdColumn:
     vocabulary = _vocabulary(entries)
     ids = {name: [[vocabulary[entry] for entry in row] for row in lists] for name, lists in rows.items()}
     form = "lists of names" if _is_text(kind) else "lists of numbers"
+    form = form if separator is None else f"names with {separator!r} between them"
     return IdColumn(tuple(str(entry) for entry in vocabulary), ids, form, stored=False)
 
 
@@ -126,6 +143,26 @@ def _common_feature(splits: Mapping[str, Dataset], column: str) -> Any:  # noqa:
 
 def _in_words(feature: Any) -> str:  # noqa: ANN401 - any feature of datasets
     return f"one of {feature.num_classes} classes each" if isinstance(feature, ClassLabel) else str(feature)
+
+
+def _single_class(column: str) -> str:
+    return f"if each image has one class, pass --labels-column none --scene-column {column} --single-label."
+
+
+def _read_texts(texts: Texts, column: str, separator: str | None) -> tuple[Any, Lists]:
+    """Return the lists that a column of text holds, and what they are lists of."""
+    if separator is not None:
+        return Value("string"), split_texts(texts, separator)
+    if are_lists(texts):
+        lists = read_lists(texts, column)
+        return Value("string" if hold_text(lists) else "int64"), lists
+    example = max((text for rows in texts.values() for text in rows if text), key=len, default="")
+    likely = likely_separator(texts)
+    if likely is None:
+        remedy = f"Name another as labels_column, or, {_single_class(column)}"
+    else:
+        remedy = f"Pass --label-separator {likely!r} if that stands between two labels; {_single_class(column)}"
+    raise ConfigurationError(f"column {column!r} holds no lists of labels but text, such as {example[:60]!r}", remedy)
 
 
 def _multi_hot(rows: Rows, column: str) -> IdColumn:

@@ -11,14 +11,12 @@ from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.results_file import RESULTS_FORMAT, read_results_file
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.evaluators import LabelScore, metric_text, metric_title
 from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
 from mlrsnet_hf.training.run_folder import RunFolder
 from mlrsnet_hf.training.task import TaskKind
-
-FORMAT = 2
-"""Of results.json; raised when a reader of the old one would go wrong."""
 
 Metrics = Mapping[str, float]
 """Values by name, as fractions; NaN, in JSON null, where one is not defined."""
@@ -136,7 +134,7 @@ class TrainingResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None stands for a number that is not defined."""
         return {
-            "format": FORMAT,
+            "format": RESULTS_FORMAT,
             "recipe": self.recipe,
             "config": self.config.to_dict(),
             "data": {
@@ -161,15 +159,9 @@ class TrainingResult:
         """Return the result that `to_dict` gave.
 
         Raises:
-            ConfigurationError: The values have another format, or a setting cannot be used.
+            ConfigurationError: The values are others, or a setting cannot be used.
             UnknownNameError: A setting names what this version does not know.
         """
-        found = values.get("format")
-        if found != FORMAT:
-            raise ConfigurationError(
-                f"these results have format {found!r}, this version reads {FORMAT}",
-                "Train again, or use the version of mlrsnet-hf that wrote them.",
-            )
         try:
             return cls(**_fields(values))
         except (KeyError, TypeError, AttributeError) as error:
@@ -193,12 +185,7 @@ class TrainingResult:
         Raises:
             ConfigurationError: There is none, it is damaged, or it has another format.
         """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{path}: cannot be read ({error})", "Give the results.json of a run.") from error
-        if not isinstance(values, dict):
-            raise ConfigurationError(f"{path}: holds no results", "Give the results.json of a run.")
+        values = read_results_file(path)
         try:
             return cls.from_dict(values)
         except MLRSNetError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
+from mlrsnet_hf.results_file import RESULTS
 from mlrsnet_hf.training.checkpoints import Checkpoints
 from mlrsnet_hf.training.saved_model import MODEL_FILES
 
@@ -35,7 +36,7 @@ class RunFolder:
     @property
     def results(self) -> Path:
         """The JSON file of settings, history and metrics; it is there when the run has ended."""
-        return self.root / "results.json"
+        return self.root / RESULTS
 
     @property
     def settings(self) -> Path:

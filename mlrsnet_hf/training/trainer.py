@@ -10,7 +10,7 @@ from mlrsnet_hf.training.checkpoints import CheckpointClock, Checkpoints
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.curves import draw_curves
 from mlrsnet_hf.training.data_config import DataConfig
-from mlrsnet_hf.training.device import describe, make_accelerator
+from mlrsnet_hf.training.device import describe, ended_together, make_accelerator
 from mlrsnet_hf.training.epoch_loop import EpochLoop
 from mlrsnet_hf.training.evaluation import predict_split, share_batch_statistics
 from mlrsnet_hf.training.evaluators import evaluate, metric_text
@@ -61,6 +61,7 @@ def train(
     accelerator = make_accelerator(config, folder.logs)
     agreement, say = Agreement(accelerator), accelerator.print
     with ExitStack() as stack:
+        stack.enter_context(ended_together(accelerator))
         interruption = stack.enter_context(Interruption())
         agreement.from_main(folder.check_place)
         agreement.from_main(lambda: stack.enter_context(folder.lock()))
@@ -210,7 +211,6 @@ class Run:
             result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
         self.agreement.from_main(write)
-        self.accelerator.end_training()
         self.accelerator.print(result.report())
         return result
 

@@ -155,6 +155,12 @@ def test_a_hub_that_does_not_tell_organisations_is_asked_by_the_push(hub_in_proc
     assert check_can_publish("earthlab/scenes") == "jane"
 
 
+@pytest.mark.parametrize("status", [404, 405, 501, 503])
+def test_a_hub_that_does_not_tell_whose_a_token_is(hub_in_process: Hub, status: int) -> None:
+    hub_in_process.fail({"method": "GET", "path": "/whoami-v2", "status": status, "times": ALWAYS})
+    assert check_can_publish("jane/scenes") is None
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [

@@ -198,8 +198,25 @@ def test_held_out_images_are_of_the_datasets_train_split(render: Render, results
 
 
 def test_names_that_markdown_would_take_apart(render: Render, results: dict[str, Any]) -> None:
-    results["labels"][1]["label"] = "car|van"
-    assert r"| car\|van | 10 |" in render()
+    results["labels"][1]["label"], results["labels"][2]["label"] = "car|van", "<none>"
+    card = render()
+    assert r"| car\|van | 10 |" in card
+    assert "| &lt;none> | 20 |" in card
+
+
+def test_the_card_says_which_epoch_was_kept_and_what_was_learnt(render: Render, results: dict[str, Any]) -> None:
+    results["config"] |= {"keep": "best", "best_metric": None, "scene_weight": 0.5}
+    card = render()
+    assert "| epoch kept | the best by mAP on validation |" in card
+    assert "scene's loss" not in card
+    results["config"]["best_metric"], results["task"] = "micro_f1", "labels+scene"
+    card = render()
+    assert "| epoch kept | the best by micro-F1 on validation |" in card
+    assert "| weight of the scene's loss | 0.5 |" in card
+    results["config"]["keep"], results["run"]["seconds"] = "last", 41.3
+    card = render()
+    assert "| epoch kept | last |" in card
+    assert "It took 41 seconds on cpu." in card
 
 
 def test_a_label_that_could_not_be_tuned_is_named(render: Render, results: dict[str, Any]) -> None:

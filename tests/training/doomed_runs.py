@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch.distributed
 from datasets import load_from_disk
 
 from mlrsnet_hf import files
@@ -31,6 +32,9 @@ MOMENTS: dict[str, tuple[object, str]] = {
     "evaluation": (evaluation, "predict"),
     "history": (trainer, "write_history"),
 }
+
+STILL_CONNECTED = 98
+"""Exit code of a process that left the others without a word."""
 
 
 def strike(moment: str, number: str, signal_name: str) -> None:
@@ -87,6 +91,8 @@ def start(run: dict) -> list[int]:
         except SystemExit as end:
             code = int(end.code or 0)
         finally:
+            if torch.distributed.is_initialized():  # the processes may abort one another while they end
+                code = STILL_CONNECTED
             sys.stdout.flush()
             os._exit(code)
     return children

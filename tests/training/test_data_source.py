@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.training.data_config import DataConfig
 from mlrsnet_hf.training.data_source import load_training_data, make_training_data
+from mlrsnet_hf.training.decoding import decode_pixels
+from mlrsnet_hf.training.inputs.image_files import ImageFiles
 from mlrsnet_hf.training.settings import parse_settings
 from mlrsnet_hf.training.task import TrainingData
 
@@ -259,7 +262,18 @@ def save_image_folder(folder: Path) -> None:
         (folder / name / "metadata.jsonl").write_text("\n".join(lines))
 
 
-@pytest.mark.parametrize("save", [save_parquet, save_disk, save_image_folder])
+def save_zipped_folder(folder: Path) -> None:
+    """Images in an archive, as many sets on the Hub have them; `datasets` does not unpack it."""
+    for name in ("train", "test"):
+        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+            lines = []
+            for i in range(4):
+                archive.writestr(f"{i}.png", png(i))
+                lines.append(json.dumps({"file_name": f"{i}.png", "labels": [["sand", "sea", "trees"][i % 3]]}))
+            archive.writestr("metadata.jsonl", "\n".join(lines))
+
+
+@pytest.mark.parametrize("save", [save_parquet, save_disk, save_image_folder, save_zipped_folder])
 def test_local_folders(tmp_path: Path, save: Callable[[Path], None]) -> None:
     folder = tmp_path / "my scenes"
     folder.mkdir()
@@ -268,9 +282,70 @@ def test_local_folders(tmp_path: Path, save: Callable[[Path], None]) -> None:
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 2, "validation": 2, "test": 4}
     assert data.label_names == ("sand", "sea", "trees")
     assert levels(data.splits["test"]) == [0, 1, 2, 3]
+    files = ImageFiles(data.splits["test"])
+    assert [decode_pixels(files[i], "x")[0, 0, 0] for i in range(4)] == [0, 1, 2, 3]
+    assert len(set(data.splits["test"]["id"][:])) == 4
     assert data.splits["test"]["labels"][:] == [[0], [1], [2], [0]]
     assert data.source["dataset"] == "my scenes"
     assert str(tmp_path) not in str(data.source)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_table_of_paths(tmp_path: Path, suffix: str) -> None:
+    """The paths lead from the table's folder, whatever the working folder is."""
+    (tmp_path / "tiles").mkdir()
+    rows = [{"file": f"tiles/{i}.png", "tags": ["sand; sea", "trees", "sea"][i % 3]} for i in range(4)]
+    for i in range(4):
+        (tmp_path / f"tiles/{i}.png").write_bytes(png(i))
+    table = tmp_path / f"scenes.{suffix}"
+    lines = (
+        ["file,tags", *(f"{row['file']},{row['tags']}" for row in rows)] if suffix == "csv" else map(json.dumps, rows)
+    )
+    table.write_text("\n".join(lines))
+    names = {"image_column": "file", "labels_column": "tags", "label_separator": ";"}
+    data = load_training_data(DataConfig(dataset=str(table), validation_share=0.25, **names), lambda line: None)
+    assert data.label_names == ("sand", "sea", "trees")
+    both = [(name, images) for name, images in data.splits.items()]
+    labels = {i: tags for _, images in both for i, tags in zip(images["id"], images["labels"], strict=True)}
+    assert labels == {"0.png": [0, 1], "1.png": [2], "2.png": [1], "3.png": [0, 1]}
+    assert sorted(level for _, images in both for level in levels(images)) == [0, 1, 2, 3]
+
+
+def test_bytes_and_paths_in_other_types(tmp_path: Path) -> None:
+    values = rows("a", 3)
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, file in enumerate(files):
+        file.write_bytes(png(i))
+    contents = [png(i) for i in range(3)]
+    forms = {
+        "large_binary": (Value("large_binary"), contents),
+        "large_string": (Value("large_string"), [str(file) for file in files]),
+        "bytes alone": ({"bytes": Value("binary")}, [{"bytes": content} for content in contents]),
+    }
+    for form, (kind, images) in forms.items():
+        train = Dataset.from_dict(values | {"image": images}, features=Features(FEATURES | {"image": kind}))
+        data, _ = training_data({"train": train}, validation_split=None, validation_share=0.3)
+        assert sorted(levels(data.splits["train"]) + levels(data.splits["validation"])) == [0, 1, 2], form
+
+
+def test_a_split_of_another_name_is_pointed_out() -> None:
+    splits = {"train": split("a", 6), "val": split("b", 3), "eval": split("c", 2), "extra": split("d", 2)}
+    _, said = training_data(splits)
+    assert "data: not used: eval, extra; train_split, validation_split and test_split take any split" in said
+    _, said = training_data(splits, test_split="eval")
+    assert "data: not used: extra; train_split, validation_split and test_split take any split" in said
+
+
+def test_what_a_card_calls_the_dataset(tmp_path: Path) -> None:
+    """Neither a path of this machine nor the name of a reader."""
+    folder = tmp_path / "my scenes"
+    folder.mkdir()
+    save_image_folder(folder)
+    config = DataConfig(dataset="imagefolder", data_dir=str(folder), validation_share=0.5)
+    source = load_training_data(config, lambda line: None).source
+    assert (source["dataset"], source["hub_id"]) == ("my scenes", None)
+    source = training_data({"train": split("a", 4)})[0].source
+    assert (source["dataset"], source["hub_id"]) == ("user/name", "user/name")
 
 
 def test_one_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,11 @@ def test_damaged_image_is_named(kept: float, file_format: str, picture: Callable
         decode_pixels({"bytes": data, "path": "scene_7.jpg"}, "scene_7")
 
 
+def test_what_is_no_image_is_told_without_an_address() -> None:
+    with pytest.raises(ImageError, match=r"image 'x' cannot be read: it is in no format that Pillow knows\. Replace"):
+        decoded(b"<html>not found</html>")
+
+
 def test_an_image_too_large_for_pillow_is_too_large_for_both(
     monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
 ) -> None:

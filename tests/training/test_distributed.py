@@ -41,8 +41,10 @@ def runs(saved_data: Path, run_processes: RunProcesses, tmp_path_factory: pytest
         }
         for name, (processes, accumulation) in SPLITS.items()
     ]
+    # A run that has ended: nothing is left to do, and the processes must still part in order.
+    planned.append(planned[-1] | {"settings": planned[-1]["settings"] | {"resume": True}})
     codes, said = run_processes(planned)
-    assert codes == [[0] * processes for processes, _ in SPLITS.values()], said
+    assert codes == [[0] * run["processes"] for run in planned], said
     return root
 
 

@@ -1,5 +1,8 @@
 """One set of labels in every form that datasets use, and rows that are none of them."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
@@ -46,6 +49,40 @@ def test_every_form_gives_the_same_ids(given: dict[str, Dataset], names: list[st
     assert found.stored == (form == "lists of classes")
 
 
+@pytest.mark.parametrize(
+    ("separator", "texts"),
+    [
+        (",", ["sand, trees", " ", "sea,trees,"]),
+        ("|", ["sand|trees", "", "|sea | trees"]),
+        (" ", ["sand  trees", "", "sea trees "]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["string", "large_string"])
+def test_names_in_one_text(separator: str, texts: list[str], kind: str) -> None:
+    found = read_labels({"train": column(texts, Value(kind))}, "tags", separator)
+    assert (list(found.names), found.ids["train"], found.stored) == (NAMES, TRAIN, False)
+
+
+@pytest.mark.parametrize("write", [str, json.dumps])
+def test_lists_that_a_table_holds_as_text(write: Callable[[list], str]) -> None:
+    """What pandas writes of a column of lists, and JSON."""
+    texts = [write(row) for row in names_of(TRAIN)]
+    found = read_labels({"train": column(texts, Value("string"))}, "tags")
+    assert (list(found.names), found.ids["train"]) == (NAMES, TRAIN)
+    numbers = [write([7 * i for i in row]) for row in TRAIN]
+    found = read_labels({"train": column(numbers, Value("string"))}, "tags")
+    assert (found.names, found.form) == (("0", "7", "14"), "lists of numbers")
+    with pytest.raises(ConfigurationError, match=r"split train, row 1: column 'tags' holds .*no list of names or of"):
+        read_labels({"train": column([texts[0], "[1]"], Value("string"))}, "tags")
+    with pytest.raises(ConfigurationError, match=r"row 1: column 'tags' holds .\[__import__"):
+        read_labels({"train": column([texts[0], "[__import__('os').getcwd()]"], Value("string"))}, "tags")
+
+
+def test_a_separator_is_for_text() -> None:
+    with pytest.raises(ConfigurationError, match="column 'tags' holds no text for label_separator=';' to split"):
+        read_labels({"train": column(TRAIN, ListFeature(CLASSES))}, "tags", ";")
+
+
 def test_the_vocabulary_is_that_of_all_splits_in_order() -> None:
     kind = ListFeature(Value("string"))
     assert read_labels(splits([["b"], []], [["c", "a"]], kind), "tags").names == ("a", "b", "c")
@@ -76,7 +113,13 @@ def test_short_lists_of_ids_are_not_multi_hot() -> None:
         (ListFeature(CLASSES), [[0], None], "row 1: column 'tags' has no value. Give one: an empty list says"),
         (ListFeature(Value("string")), [["a", None]], "row 0: column 'tags' has no value"),
         (ListFeature(ListFeature(Value("int64"))), [[[1]]], "holds lists of"),
-        (Value("string"), ["sand, sea"], "no lists of labels but .*split text into lists of names"),
+        (
+            Value("string"),
+            ["sand, sea"],
+            "no lists of labels but text, such as 'sand, sea'. Pass --label-separator ','",
+        ),
+        (Value("string"), ["sand sea;trees"], "--label-separator ';'"),
+        (Value("string"), ["sand"], "Name another as labels_column, or, .*--scene-column tags --single-label"),
         (CLASSES, [1], "no lists of labels but one of 3 classes each.*--scene-column tags --single-label"),
     ],
 )

@@ -106,6 +106,14 @@ def test_too_little_memory_says_what_to_lower(
         train(make_config(accumulation=2), training_data)
 
 
+def test_one_image_is_too_few_for_batch_statistics(
+    data: DatasetDict, make_config: MakeConfig, as_training_data: Callable
+) -> None:
+    """At 32 pixels the last maps of the network have one pixel."""
+    with pytest.raises(ConfigurationError, match=r"cannot learn from one image at a time\. Raise batch_size, or lower"):
+        train(make_config(accumulation=8), as_training_data(data))
+
+
 @pytest.mark.parametrize("part", ["model", "results.json"])
 def test_a_used_folder_is_refused_unless_told(training_data: TrainingData, make_config: MakeConfig, part: str) -> None:
     config = make_config(epochs=1)

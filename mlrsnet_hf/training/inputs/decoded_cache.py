@@ -114,10 +114,10 @@ def _fingerprint(files: ImageFiles, kind: str) -> str:
             digest.update(b"%d:" % len(file["bytes"]))
             digest.update(file["bytes"])
         elif file["path"] is not None:
-            path = Path(file["path"])
+            path = Path(file["path"].rpartition("::")[2])  # of one in an archive, the archive
             # A missing file is left for the decoder to report, which knows its row's id.
             status = path.stat() if path.exists() else None
-            digest.update(f"{path}:{status and (status.st_size, status.st_mtime_ns)}".encode())
+            digest.update(f"{file['path']}:{status and (status.st_size, status.st_mtime_ns)}".encode())
     return digest.hexdigest()
 
 
