@@ -113,7 +113,8 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before it is let go of: filelock then takes no other process's hold on this very file for the lock.
+        # Before it is let go of: filelock then takes no other process's hold on this very file for the lock. From 3.21
+        # to 3.29.0 it removes what has this name then, maybe the next process's lock, so setup.cfg asks for a later.
         with suppress(OSError):  # Windows removes nothing that is open
             Path(lock.lock_file).unlink()
         lock.release()

@@ -69,7 +69,9 @@ class GrowingFolder:
 
 
 @contextmanager
-def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> Iterator[GrowingFolder]:
+def growing_folder(
+    target: Path, origin: dict[str, Any], recover: Recover, patience: float = 0
+) -> Iterator[GrowingFolder]:
     """Yield a folder beside `target` that takes its name when the block ends without an error.
 
     What is there when the block fails, or the process is killed, is there for the next run with the same origin.
@@ -79,6 +81,7 @@ def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> It
         origin: What the folder is made of, as JSON; what another origin left is removed.
         recover: Returns origin and notes of a folder that was whole, so that its journal is gone, but did not get its
             name; nothing for any other folder.
+        patience: Of `only_writer`.
 
     Raises:
         ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
@@ -87,7 +90,7 @@ def growing_folder(target: Path, origin: dict[str, Any], recover: Recover) -> It
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with only_writer(target):
+        with only_writer(target, patience):
             refuse_existing(target)  # another process may have given it its name just before
             partial.mkdir(exist_ok=True)
             folder = GrowingFolder(partial, origin, recover)

@@ -43,6 +43,8 @@ from mlrsnet_hf.retrieval.shards import Shard, missing_shards, plan_shards
 
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
+_PATIENCE = 10.0
+"""Seconds: the reading processes of a run that was killed notice it within five, and may hold its lock until then."""
 
 
 def embed(
@@ -68,6 +70,7 @@ def embed(
             full.
         ImageError: An image cannot be read; the message names it.
         EmbeddingError: An embedding is not finite; ids are named.
+        OutOfMemoryError: A batch does not fit the device.
         WeightsError: The weights cannot be had.
     """
     accelerator = Accelerator(mixed_precision=config.precision)
@@ -153,7 +156,7 @@ class _Run:
         with ExitStack() as stack:
 
             def begin() -> tuple[Path, tuple[Shard, ...]]:
-                folder = stack.enter_context(growing_folder(self.target, self.origin, _origin_of_whole))
+                folder = stack.enter_context(growing_folder(self.target, self.origin, _origin_of_whole, _PATIENCE))
                 folder.keep([])
                 return folder.path, missing_shards(folder.path / DATA, self.shards)
 

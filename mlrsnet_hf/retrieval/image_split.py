@@ -41,11 +41,11 @@ class ImageSplit:
         digest = hashlib.blake2b(digest_size=32)
         for start in range(0, len(self.rows), _ROWS_AT_ONCE):
             batch: pa.Table = table[start : start + _ROWS_AT_ONCE]
-            columns = [batch[name].to_pylist() for name in ("id", "scene", "labels") if name in batch.column_names]
-            files = [_content(image) for image in batch["image"].to_pylist()]
-            sizes = [None if file is None else len(file) for file in files]
-            digest.update(repr((columns, sizes)).encode())
-            digest.update(b"".join(file for file in files if file is not None))
+            known = batch.select([name for name in ("id", "scene", "labels") if name in batch.column_names])
+            for values, image in zip(known.to_pylist(), batch["image"], strict=True):
+                file = _content(image.as_py())  # one at a time: they may be large
+                digest.update(repr((values, None if file is None else len(file))).encode())
+                digest.update(file or b"")
         return digest.hexdigest()
 
 

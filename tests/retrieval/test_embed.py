@@ -158,7 +158,7 @@ def test_two_processes_write_what_one_writes(saved_model: Path, pictures: Path, 
     command += ["--images", str(pictures), "--model", str(saved_model), "--output-dir", str(tmp_path / "2")]
     command += ["--batch-size", "4", "--shard-images", "6", "--pca", "4"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400)
     assert run.returncode == 0, run.stderr[-2000:]
     assert "1 of 2 processes" in run.stderr
     assert run.stdout.count("22 embeddings") == 1
@@ -213,7 +213,7 @@ def test_an_error_in_one_process_ends_both(saved_model: Path, pictures: Path, tm
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += map(str, [tmp_path / "failing.py", saved_model, torn, pictures, tmp_path])
     run = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, timeout=200
+        command, capture_output=True, text=True, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, timeout=400
     )
     assert run.returncode == 0, run.stderr[-2000:]
     said = {name: [(tmp_path / f"{name}.{rank}").read_text() for rank in (0, 1)] for name in ("torn", "full", "nan")}
