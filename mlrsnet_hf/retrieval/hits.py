@@ -78,6 +78,8 @@ def _own_name(
     """Return the name by which the data knows what is called `name`."""
     if name in known:
         return name
+    if not isinstance(name, str):
+        raise UnknownNameError(f"{kind} {name!r} is no name", f"Give the {kind} by its name, not by its number.")
     if set(known) <= {spelling for entry in entries for spelling in (entry.name, entry.published)}:
         with contextlib.suppress(UnknownNameError):
             entry = find(name)

@@ -95,6 +95,8 @@ def test_every_spelling_of_mlrsnet_is_accepted(make_embeddings: MakeEmbeddings, 
         table.search(query, 7, ["wind turbin"])
     with pytest.raises(UnknownNameError, match=r"label 'water' is not known to these embeddings\. Known names: harbor"):
         table.search(query, 7, ["water"])  # one of MLRSNet's, but none of these images' names
+    with pytest.raises(UnknownNameError, match=r"label 1 is no name\. Give the label by its name"):
+        table.search(query, 7, [1])
     own = make_embeddings(rows=7, name="own", label_names=("habor", "quay", "sea"), labels=rows["labels"])
     table = EmbeddingTable.load(own)
     assert len(table.search(query, 7, ["habor"])[0]) == 4
