@@ -13,6 +13,7 @@ from accelerate import PartialState
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.training import train
 from mlrsnet_hf.training.data_source import load_training_data
+from mlrsnet_hf.training.interruption import Interruption
 from mlrsnet_hf.training.settings import parse_settings
 
 
@@ -26,7 +27,8 @@ def main() -> None:
 
             check_can_publish(target, settings.publish.dataset_id)
 
-        data = load_training_data(settings.data)
+        with Interruption():  # a cluster may ask to stop before training listens
+            data = load_training_data(settings.data)
         train(settings.training, data, recipe=settings.recipe, data_config=settings.data)
 
         if target is not None and PartialState().is_main_process:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,17 @@ def test_repaired_labels_are_reported(
     assert "11 of 33 images carry repaired labels; --labels as-published keeps" in capsys.readouterr().out
     assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "published", "--labels", "as-published") == 0
     assert "repaired labels" not in capsys.readouterr().out
+
+
+def test_a_signal_while_the_data_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Preempted so early, a run ends with the code that says try again, and leaves nothing behind."""
+    former = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("mlrsnet_hf.training.data_source.load_dataset", lambda *_, **__: os.kill(os.getpid(), 15))
+    assert run_script(monkeypatch, "--dataset", "USER/NAME", *QUICK, "--output-dir", tmp_path / "run") == 75
+    assert "stopped: SIGTERM came before the first step" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists() and signal.getsignal(signal.SIGTERM) is former
 
 
 def test_another_dataset_with_a_scene_head(
