@@ -1,6 +1,6 @@
 """What ranks a block of queries, and what it returns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,8 +35,12 @@ class BlockRanking:
     """(B, k) their offsets minus products."""
 
 
+Block = tuple[npt.NDArray[np.float32], Wanted]
+"""The queries of a block, (B, D) as `Space.ask` returns them, and what is to be found for them."""
+
+
 class Blocks(Protocol):
     """Ranks blocks of queries against a database."""
 
-    def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
-        """Rank the database for the queries of a block, (B, D) as `Space.ask` returns them."""
+    def rank(self, blocks: Iterable[Block]) -> Iterator[BlockRanking]:
+        """Yield the ranking of each block, in order."""

@@ -5,7 +5,8 @@ float64 wherever two squared distances differ by more than 1e-5 (|q|^2 + |x|^2);
 equal vectors, rank by database index.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.extras import require_extra
 from mlrsnet_hf.metrics import RelevantRanks
 from mlrsnet_hf.metrics.arguments import require_choice, whole_number
-from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Blocks, Wanted
+from mlrsnet_hf.retrieval.block_ranking import Block, BlockRanking, Blocks, Wanted
 from mlrsnet_hf.retrieval.database import Database
 from mlrsnet_hf.retrieval.memory import MemoryPlan
 from mlrsnet_hf.retrieval.near_zero import mend_near_zero
@@ -37,10 +38,10 @@ class Search:
         database: (N, D) vectors, an array (memory-mapped too) or tensor of real numbers; kept, and not to be changed.
         metric: "euclidean", "cosine" (no vector may be zero) or "inner_product" (largest first).
         device: None for NumPy on the processor; otherwise a device of torch, such as "cuda".
-        memory_megabytes: How much the search may hold besides `database`, the queries and the results: a block of
-            queries by items, and a prepared copy of the database if it fits (4 N D bytes; otherwise it is prepared anew
-            for each block). No copy is needed of a float32 array that is not far from the origin, except for the
-            cosine. With a device, of the device's memory.
+        memory_megabytes: How much the search may hold besides `database`, the queries and the results: two blocks of
+            queries by items (one on a device), and a prepared copy of the database if it fits (4 N D bytes; otherwise
+            it is prepared anew for each block). No copy is needed of a float32 array that is not far from the origin,
+            except for the cosine. With a device, of the device's memory.
         ids: (N,) names of the vectors, for errors.
 
     Raises:
@@ -151,12 +152,19 @@ class Search:
             )
         rows = min(len(vectors), self._plan.queries, _MOST_QUERIES)
         blocks: Blocks = self._on_device or NumpyBlocks(self._database, rows)
-        found = []
-        with tqdm(total=len(vectors), unit="query", disable=not progress) as bar:
+        waiting: deque[tuple[np.ndarray, npt.NDArray[np.float64]]] = deque()
+
+        def placed_blocks() -> Iterator[Block]:
             for start in range(0, len(vectors), rows):
                 block = vectors[start : start + rows]
                 placed, terms = self._database.space.ask(block, start)
-                ranking = blocks.rank(placed, asked.of_block(start))
+                waiting.append((block, terms))
+                yield placed, asked.of_block(start)
+
+        found = []
+        with tqdm(total=len(vectors), unit="query", disable=not progress) as bar:
+            for ranking in blocks.rank(placed_blocks()):
+                block, terms = waiting.popleft()
                 found.append(mend_near_zero(ranking, block, terms, self._database))
                 bar.update(len(block))
         return found

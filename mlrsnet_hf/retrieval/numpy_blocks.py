@@ -1,56 +1,66 @@
-"""Ranking of a block of queries on the processor, by NumPy: one matrix product, then each row on a thread."""
+"""Ranking of blocks of queries on the processor, by NumPy: the rows of one while the product of the next is made."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
-from mlrsnet_hf.cores import available_cores
-from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Wanted
+from mlrsnet_hf.retrieval.block_ranking import Block, BlockRanking, Wanted
 from mlrsnet_hf.retrieval.database import Database
 from mlrsnet_hf.retrieval.row_ranks import RowMemory, nearest_in_row, ranks_in_row
-
-_ROWS_PER_TASK = 64
 
 
 class NumpyBlocks:
     """Ranks blocks of queries against a database.
 
+    One thread ranks. Each of its steps is too short for several: they would pass Python's lock to and fro for longer
+    than they compute. The product, which does not need the lock, has all cores meanwhile but for the share of this one.
+
     Args:
         database: The database.
-        rows: How many queries a block has at most.
+        rows: How many queries a block has at most; two blocks are held.
     """
 
     def __init__(self, database: Database, rows: int) -> None:
         self._database = database
-        self._products = np.empty((rows, len(database)), dtype=np.float32)
+        self._products = [np.empty((rows, len(database)), dtype=np.float32) for _ in range(2)]
+        self._memory = RowMemory(len(database))
 
-    def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
-        """Rank the database for the queries of a block; see `Blocks.rank`."""
+    def rank(self, blocks: Iterable[Block]) -> Iterator[BlockRanking]:
+        """Yield the ranking of each block; see `Blocks.rank`."""
+        with ThreadPoolExecutor(1) as ranker:
+            before: Future[BlockRanking] | None = None
+            for number, (queries, wanted) in enumerate(blocks):
+                products = self._multiply(queries, self._products[number % 2])
+                if before is not None:
+                    yield before.result()
+                before = ranker.submit(self._rank, products, wanted)
+            if before is not None:
+                yield before.result()
+
+    def _multiply(self, queries: npt.NDArray[np.float32], products: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return (B, N) products of queries and items."""
         for columns, part in self._database.parts():
-            np.matmul(queries, part.T, out=self._products[: len(queries), columns])
-        indices = np.empty((len(queries), wanted.k), dtype=np.int64)
-        values = np.empty((len(queries), wanted.k), dtype=np.float32)
+            np.matmul(queries, part.T, out=products[: len(queries), columns])
+        return products[: len(queries)]
 
-        def rank_rows(first: int) -> list[npt.NDArray[np.int64]]:
-            ranks, memory = [], RowMemory(len(self._database))
-            for row in range(first, min(first + _ROWS_PER_TASK, len(queries))):
-                distances = self._distances(row)
-                if wanted.k:
-                    indices[row] = nearest_in_row(distances, wanted.k)
-                    values[row] = distances[indices[row]]
-                if wanted.members is not None:
-                    ranks.append(ranks_in_row(distances, wanted.members(row), wanted.depth, memory))
-            return ranks
-
-        with ThreadPoolExecutor(available_cores()) as pool:
-            ranks = [row for rows in pool.map(rank_rows, range(0, len(queries), _ROWS_PER_TASK)) for row in rows]
+    def _rank(self, products: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
+        ranks = []
+        indices = np.empty((len(products), wanted.k), dtype=np.int64)
+        values = np.empty((len(products), wanted.k), dtype=np.float32)
+        for row, of_row in enumerate(products):
+            distances = self._distances(of_row)
+            if wanted.k:
+                indices[row] = nearest_in_row(distances, wanted.k)
+                values[row] = distances[indices[row]]
+            if wanted.members is not None:
+                ranks.append(ranks_in_row(distances, wanted.members(row), wanted.depth, self._memory))
         return BlockRanking(ranks, indices, values)
 
-    def _distances(self, row: int) -> npt.NDArray[np.float32]:
+    def _distances(self, products: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Turn a row of products into distances, up to what is the same for all items."""
-        distances = self._products[row]
-        np.subtract(self._database.offsets, distances, out=distances)
+        distances = np.subtract(self._database.offsets, products, out=products)
         if len(self._database.copies):
             distances[self._database.copies] = distances[self._database.firsts]
         return distances

@@ -1,13 +1,13 @@
 """Ranking of a block of queries by torch, for a GPU: one matrix product and one stable sort of all its rows."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from mlrsnet_hf.retrieval.block_ranking import BlockRanking, Members, Wanted
+from mlrsnet_hf.retrieval.block_ranking import Block, BlockRanking, Members, Wanted
 from mlrsnet_hf.retrieval.database import Database
 
 
@@ -30,9 +30,13 @@ class TorchBlocks:
             for rows, part in database.parts():
                 self._held[rows].copy_(torch.from_numpy(part))
 
+    def rank(self, blocks: Iterable[Block]) -> Iterator[BlockRanking]:
+        """Yield the ranking of each block; see `Blocks.rank`."""
+        for queries, wanted in blocks:
+            yield self._rank(queries, wanted)
+
     @torch.inference_mode()
-    def rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
-        """Rank the database for the queries of a block; see `Blocks.rank`."""
+    def _rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
         values, order = torch.sort(self._distances(queries), dim=1, stable=True)
         ranks = [] if wanted.members is None else self._ranks(order[:, : wanted.depth], wanted.members)
         # Copies: on a CPU these would be views, and the first k would keep all of the block.

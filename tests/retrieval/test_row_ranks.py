@@ -55,6 +55,15 @@ def test_long_rows_with_many_and_few_ties(levels: int | None, share: float) -> N
         assert (nearest_in_row(row, 700) == np.argsort(row, kind="stable")[:700]).all()
 
 
+@pytest.mark.parametrize("items", [1, 7, 8, 9, 64, 1001])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.09, 0.11, 1.0])
+def test_flags_are_found_whatever_their_share(items: int, share: float) -> None:
+    memory = RowMemory(items)
+    for seed in range(20):
+        memory.flags[:] = np.random.default_rng(seed).random(items) < share
+        assert memory.flagged(np.count_nonzero(memory.flags)).tolist() == np.flatnonzero(memory.flags).tolist()
+
+
 def test_a_far_item_costs_no_correctness() -> None:
     row = np.float32([5, 1e30, 3, 5, 4, -1e30])
     assert ranks_in_row(row, np.array([0, 1, 3])).tolist() == [4, 5, 6]
