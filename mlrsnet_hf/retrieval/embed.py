@@ -14,10 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
-from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.growing_folder import growing_folder
@@ -40,6 +38,7 @@ from mlrsnet_hf.retrieval.processes import Processes
 from mlrsnet_hf.retrieval.projection import PCA_FILE, Pca, fit_pca, load_pca, normalise
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
 from mlrsnet_hf.retrieval.shards import Shard, missing_shards, plan_shards
+from mlrsnet_hf.training.device import use_processor
 
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
@@ -74,9 +73,7 @@ def embed(
         WeightsError: The weights cannot be had.
     """
     accelerator = Accelerator(mixed_precision=config.precision)
-    if accelerator.device.type == "cpu":
-        # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
-        torch.set_num_threads(max(1, available_cores() // accelerator.num_processes))
+    use_processor(accelerator)
     processes = Processes(accelerator, config.output_dir)
     processes.on_main(partial(_prepare, config, images))
     split, model = processes.together(lambda: (load_images(images), load_embedding_model(config)))

@@ -76,7 +76,7 @@ def make_accelerator(config: TrainingConfig, logs: Path) -> Accelerator:
         ) from error
     refuse_split_models(accelerator.distributed_type)
     _take_over_accumulation(accelerator, config)
-    _set_threads(accelerator, config)
+    use_processor(accelerator, config.cpu_threads)
     set_seed(config.seed)
     return accelerator
 
@@ -124,12 +124,18 @@ def _take_over_accumulation(accelerator: Accelerator, config: TrainingConfig) ->
     accelerator.gradient_accumulation_steps = 1
 
 
-def _set_threads(accelerator: Accelerator, config: TrainingConfig) -> None:
+def use_processor(accelerator: Accelerator, threads: int = 0) -> None:
+    """Where the processes compute on the CPU, give each its share of the cores and keep its memory.
+
+    `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
+
+    Args:
+        accelerator: Knows device and processes.
+        threads: Of this process; 0 shares all cores.
+    """
     if accelerator.device.type == "cpu":
         keep_freed_memory()
-        # `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
-        share = max(1, available_cores() // accelerator.num_processes)
-        torch.set_num_threads(config.cpu_threads or share)
+        torch.set_num_threads(threads or max(1, available_cores() // accelerator.num_processes))
 
 
 def keep_freed_memory() -> None:

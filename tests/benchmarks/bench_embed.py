@@ -16,7 +16,6 @@ import datasets
 import torch
 from accelerate import Accelerator
 
-from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.dataset.synthetic import synthetic_record
 from mlrsnet_hf.retrieval.embedding_files import to_table, write_shard
 from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
@@ -27,6 +26,7 @@ from mlrsnet_hf.retrieval.layers import embed_pixels
 from mlrsnet_hf.retrieval.settings import EmbeddingConfig
 from mlrsnet_hf.retrieval.shards import plan_shards
 from mlrsnet_hf.taxonomy import SCENES
+from mlrsnet_hf.training.device import use_processor
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args()
     accelerator = Accelerator()
-    torch.set_num_threads(available_cores())
+    use_processor(accelerator)
     config = EmbeddingConfig(model=options.model, weights="random", image_size=224, batch_size=options.batch_size)
     model = load_embedding_model(config)
     model.model.to(accelerator.device).to(memory_format=torch.channels_last)
