@@ -91,8 +91,11 @@ def label_table(results: RunResults) -> str:
 def recipe_table(results: RunResults) -> str:
     """Return the settings that say how the model was trained."""
     batch, run = results.run.get("batch", {}), results.run
+    unused = () if results.task == "labels+scene" else ("scene_weight",)
     rows = [
-        [text, _shown(results.config[name])] for name, text in SETTINGS.items() if results.config.get(name) is not None
+        [text, _shown(results.config[name])]
+        for name, text in SETTINGS.items()
+        if name not in unused and results.config.get(name) is not None
     ]
     rows += [
         ["batch, over all processes and parts", _shown(batch.get("global", results.config.get("batch_size")))],
