@@ -15,6 +15,8 @@ from mlrsnet_hf.publishing.origin import UNKNOWN_LICENCE, Origin, licence_fields
 from mlrsnet_hf.publishing.run_results import RunResults
 
 _TEMPLATE = "model_card.md"
+_LISTED = 8
+"""Names of labels in one sentence; the table of labels has them all."""
 CURVES = "curves.png"
 
 
@@ -140,7 +142,8 @@ def _label_version(results: RunResults) -> str:
         return f"Which version of MLRSNet's labels it has, {source.get('dataset')} says, not this run.\n"
     if source["labels"] == "as-published":
         return "The labels are as its label files have them, published faults included.\n"
-    text = "The labels are the verified ones, those of the first publication in 2020"
+    of_release = "" if results.is_whole_release else "for MLRSNet "
+    text = f"The labels are the verified ones, {of_release}those of the first publication in 2020"
     if source.get("repaired") is not None:
         text += (
             f"; {source['repaired']:,} of these rows had to be repaired, as those of the faulty files "
@@ -190,7 +193,9 @@ def _score_notes(results: RunResults) -> str:
     if results.tuned_values:
         notes.append("Tuned thresholds are one per label, chosen on the validation split for the best F1 of the label.")
     if results.untuned:
-        notes.append(f"No validation image has {', '.join(results.untuned)}: threshold 0.5 is kept there.")
+        more = f" and {len(results.untuned) - _LISTED} more" if len(results.untuned) > _LISTED else ""
+        listed = ", ".join(results.untuned[:_LISTED])
+        notes.append(f"No validation image has {listed}{more}: threshold 0.5 is kept there.")
     return " ".join(notes) + "\n"
 
 

@@ -121,7 +121,7 @@ def _page(index: ImageIndex, wanted: Filter, answer: _Answer) -> str:
     if answer.total is not None:
         about.append(f"{len(answer.images):,} of {answer.total:,} such images")
     elif wanted:
-        about.append(f"only {wanted}")
+        about.append(f"only images with {wanted}")
     pictures = find_pictures([*answer.images, image] if image else answer.images, index.local)
     query = pictures.get(image.id) if image else answer.asked
     assert not isinstance(query, IndexedImage)

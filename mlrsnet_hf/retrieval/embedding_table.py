@@ -85,7 +85,9 @@ class EmbeddingTable:
         try:
             return self.embeddings[self.ids.index(image_id)]
         except ValueError:
-            raise ConfigurationError(f"no image {image_id!r} in these embeddings", "Check the id.") from None
+            raise ConfigurationError(
+                f"no image {image_id!r} among these {len(self):,} embeddings", f"Take an id such as {self.ids[0]!r}."
+            ) from None
 
     def search(
         self, queries: npt.ArrayLike, k: int = 10, labels: Sequence[str] = (), scene: str | None = None

@@ -23,6 +23,8 @@ Metrics = Mapping[str, float]
 
 _CHOSEN = "; these images chose the epoch too, so expect less on others"
 
+_LISTED = 8
+"""Names of labels in one line."""
 _LIBRARIES = ("mlrsnet-hf", "torch", "torchvision", "timm", "accelerate", "datasets", "pillow", "numpy")
 
 
@@ -213,7 +215,9 @@ class TrainingResult:
                 f"{what}"
             )
         if self.tuned is not None and self.tuned.untuned:
-            lines.append(f"  no validation image has {', '.join(self.tuned.untuned)}: threshold 0.5 kept")
+            untuned = self.tuned.untuned
+            more = f" and {len(untuned) - _LISTED} more" if len(untuned) > _LISTED else ""
+            lines.append(f"  no validation image has {', '.join(untuned[:_LISTED])}{more}: threshold 0.5 kept")
         return lines
 
     def _metric_lines(self) -> list[str]:

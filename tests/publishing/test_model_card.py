@@ -224,6 +224,11 @@ def test_a_label_that_could_not_be_tuned_is_named(render: Render, results: dict[
     assert "No validation image has dock, pier: threshold 0.5 is kept there." in render()
 
 
+def test_many_labels_that_could_not_be_tuned_are_counted(render: Render, results: dict[str, Any]) -> None:
+    results["tuned"]["untuned"] = [f"label {i}" for i in range(20)]
+    assert "label 6, label 7 and 12 more: threshold 0.5 is kept there." in render()
+
+
 def test_code_on_a_branch_loads_the_branch(render: Render) -> None:
     card = render(revision="v2")
     assert 'create_model("hf-hub:jane/scenes@v2"' in card
