@@ -60,7 +60,7 @@ class TrainingConfig:
     single_label: bool = _setting(False, "Learn the scene alone, one class per image.")
     freeze_backbone: bool = _setting(False, "Train the classifier alone (linear probe).")
 
-    epochs: int = _setting(20, "Passes over the training split.", section="Optimisation")
+    epochs: int = _setting(18, "Passes over the training split.", section="Optimisation")
     batch_size: int = _setting(32, "Images per optimiser step, over all processes and accumulation steps.")
     accumulation: int = _setting(1, "Parts into which each process splits its share of a batch, to save memory.")
     optimizer: str = _setting("adamw", f"One of {', '.join(OPTIMIZERS)}.")
@@ -68,13 +68,13 @@ class TrainingConfig:
     head_rate: float = _setting(3.0, "Learning rate of the classifier as a multiple of learning_rate.")
     layer_decay: float = _setting(1.0, "Rate of each block of layers as a multiple of the next one's; 1 is one rate.")
     weight_decay: float = _setting(0.05, "Weight decay of all tensors with two dimensions or more.")
-    schedule: str = _setting("cosine", f"Course of the rate after the warm-up, one of {', '.join(SCHEDULES)}.")
+    schedule: str = _setting("constant", f"Course of the rate after the warm-up, one of {', '.join(SCHEDULES)}.")
     warmup: float = _setting(0.1, "Share of the steps in which the rate climbs.")
     clip_norm: float = _setting(1.0, "Largest norm of the gradient; 0 does not clip.")
     drop_rate: float = _setting(0.0, "Dropout before the classifier.")
     drop_path_rate: float = _setting(0.0, "Stochastic depth, for the models that have it.")
     ema: float = _setting(
-        0.99,
+        0.998,
         "Decay per step of the averaged weights, which are evaluated and saved; 0 is none. In the first steps a plain "
         "mean.",
     )

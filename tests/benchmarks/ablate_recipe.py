@@ -47,6 +47,7 @@ BASELINE: Changes = {
 ROWS: dict[str, Changes] = {
     "modern": {},
     "crop and flips, one-cycle (a)": BASELINE,
+    "cosine, average of 100 steps": {"schedule": "cosine", "ema": 0.99},
     "without average of weights": {"ema": 0.0},
     "four symmetries": {"symmetries": 4},
     "trained at the size of evaluation": {"train_scale": 1.0},
