@@ -9,6 +9,7 @@ EXTRAS = {
     "search": ("milvus_lite", "pymilvus"),
     "train": (
         "accelerate",
+        "fsspec",
         "matplotlib",
         "safetensors",
         "simplejpeg",
