@@ -106,6 +106,7 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-demo"), help="where everything is written")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of the scenes, the split and the training")
+    parser.add_argument("--resume", action="store_true", help="go on with a demo that was stopped")
     parser.set_defaults(run=_demo)
 
 
@@ -113,7 +114,7 @@ def _demo(options: argparse.Namespace) -> None:
     require_extra("train")
     from mlrsnet_hf.demo import run_demo
 
-    run_demo(options.output_dir, seed=options.seed)
+    run_demo(options.output_dir, seed=options.seed, resume=options.resume)
 
 
 def _add_embed(commands: argparse._SubParsersAction) -> None:

@@ -16,7 +16,11 @@ IMAGES_PER_SCENE = 150
 
 
 def run_demo(
-    output_dir: Path, seed: int = 0, images_per_scene: int = IMAGES_PER_SCENE, epochs: int | None = None
+    output_dir: Path,
+    seed: int = 0,
+    images_per_scene: int = IMAGES_PER_SCENE,
+    epochs: int | None = None,
+    resume: bool = False,
 ) -> TrainingResult:
     """Run the main job and say where its results lie; scenes that an earlier run drew are taken up.
 
@@ -25,11 +29,12 @@ def run_demo(
         seed: Of the scenes, the split and the training.
         images_per_scene: How many are drawn, where none lie there yet; few make a quick, unskilled model.
         epochs: Passes over the training split, by default the recipe's.
+        resume: Go on with a run that was stopped, instead of replacing it.
 
     Raises:
         MLRSNetError: The output folder cannot be written.
     """
-    config = recipes.demo(output_dir=output_dir / "run", overwrite=True, seed=seed)
+    config = recipes.demo(output_dir=output_dir / "run", overwrite=True, resume=resume, seed=seed)
     scenes = output_dir / f"synthetic_scenes_seed{seed}"
     if not scenes.exists():
         write_synthetic_release(scenes, images_per_scene, seed)

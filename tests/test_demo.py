@@ -40,3 +40,8 @@ def test_a_small_demo(tmp_path: Path) -> None:
     # Once more: the scenes are taken up, the run is replaced.
     again = run_demo(tmp_path / "mlrsnet-demo", images_per_scene=3, epochs=1)
     assert again.scores.test == results["scores"]["test"]
+    # And with resume: that run has ended, so there is nothing left to do.
+    kept = (tmp_path / "mlrsnet-demo/run/results.json").stat().st_mtime_ns
+    ended = run_demo(tmp_path / "mlrsnet-demo", images_per_scene=3, epochs=1, resume=True)
+    assert ended.scores.test == again.scores.test
+    assert (tmp_path / "mlrsnet-demo/run/results.json").stat().st_mtime_ns == kept
