@@ -10,9 +10,9 @@ from transformers import HfArgumentParser
 
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.publishing.embeddings_card import embeddings_card
-from mlrsnet_hf.retrieval.embed import embed
-from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
-from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.embeddings.embed import embed
+from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 
 def main() -> None:

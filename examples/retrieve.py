@@ -8,8 +8,8 @@
 from transformers import HfArgumentParser
 
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.reports.retrieval_report import write_retrieval
-from mlrsnet_hf.retrieval.protocol_settings import RetrievalConfig
+from mlrsnet_hf.reports.retrieval.report import write_retrieval
+from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 
 
 def main() -> None:

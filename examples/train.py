@@ -11,10 +11,10 @@ it from the YAML file that `--config` names, over that from the command line.
 from accelerate import PartialState
 
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.training import train
-from mlrsnet_hf.training.data_source import load_training_data
-from mlrsnet_hf.training.interruption import Interruption
+from mlrsnet_hf.inputs.load import load_training_data
+from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.settings import parse_settings
+from mlrsnet_hf.training.trainer import train
 
 
 def main() -> None:

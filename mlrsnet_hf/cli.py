@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from mlrsnet_hf import __version__
-from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.extras import require_extra
+from mlrsnet_hf.errors import exit_on_error, require_extra
 from mlrsnet_hf.parallel import default_processes
-from mlrsnet_hf.retrieval.protocol_settings import RetrievalConfig
-from mlrsnet_hf.retrieval.settings import EmbeddingConfig, ImageSet, ModelChoice
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet, ModelChoice
+from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 
 Settings = TypeVar("Settings", EmbeddingConfig, ImageSet, RetrievalConfig)
 
@@ -89,7 +88,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    from mlrsnet_hf.reports.audit_report import print_audit, print_repairs
+    from mlrsnet_hf.reports.audit import print_audit, print_repairs
 
     if options.diff:
         sys.exit(print_repairs(options.source))
@@ -151,7 +150,7 @@ def _settings(kind: type[Settings], options: argparse.Namespace) -> Settings:
 def _embed(options: argparse.Namespace) -> None:
     require_extra("train")
     from mlrsnet_hf.publishing.embeddings_card import embeddings_card
-    from mlrsnet_hf.retrieval.embed import embed
+    from mlrsnet_hf.retrieval.embeddings.embed import embed
 
     embed(_settings(EmbeddingConfig, options), _settings(ImageSet, options), embeddings_card)
 
@@ -175,7 +174,7 @@ def _add_index(commands: argparse._SubParsersAction) -> None:
 
 def _index(options: argparse.Namespace) -> None:
     require_extra("search")
-    from mlrsnet_hf.retrieval.index import COLLECTION, build_index
+    from mlrsnet_hf.retrieval.index.index import COLLECTION, build_index
 
     collection = getattr(options, "collection", COLLECTION)
     print(build_index(options.embeddings, options.index, options.kind, collection).summary())
@@ -204,7 +203,7 @@ def _add_retrieval(commands: argparse._SubParsersAction) -> None:
 def _retrieval(options: argparse.Namespace) -> None:
     require_extra("train")
     require_extra("plots")
-    from mlrsnet_hf.reports.retrieval_report import write_retrieval
+    from mlrsnet_hf.reports.retrieval.report import write_retrieval
 
     write_retrieval(_settings(RetrievalConfig, options))
 
@@ -237,8 +236,8 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
 
 def _search(options: argparse.Namespace) -> None:
     require_extra("search")
-    from mlrsnet_hf.reports.search_report import Question, print_search
-    from mlrsnet_hf.retrieval.index import COLLECTION
+    from mlrsnet_hf.reports.search import Question, print_search
+    from mlrsnet_hf.retrieval.index.index import COLLECTION
 
     given = vars(options)
     question = Question(
@@ -269,10 +268,9 @@ def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:
 
 
 def _near_duplicates(options: argparse.Namespace) -> None:
-    from mlrsnet_hf.dataset.group_files import release_groups, write_groups
-    from mlrsnet_hf.dataset.near_duplicates import report
-    from mlrsnet_hf.dataset.protocols import split_ids
-    from mlrsnet_hf.dataset.scene_ids import ids_by_scene
+    from mlrsnet_hf.dataset.near_duplicates.group_files import release_groups, write_groups
+    from mlrsnet_hf.dataset.near_duplicates.groups import report
+    from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
     from mlrsnet_hf.release import open_release
 
     release = open_release(options.source)
@@ -361,7 +359,7 @@ def _add_stats(commands: argparse._SubParsersAction) -> None:
 
 def _stats(options: argparse.Namespace) -> None:
     require_extra("plots")
-    from mlrsnet_hf.reports.statistics_report import write_statistics
+    from mlrsnet_hf.reports.statistics.report import write_statistics
 
     print(write_statistics(options.source, options.output_dir, options.labels, processes=options.processes))
 
@@ -383,7 +381,7 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
 
 
 def _synthesize(options: argparse.Namespace) -> None:
-    from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
+    from mlrsnet_hf.synthetic.release import CONTACT_SHEET, write_synthetic_release
 
     root: Path = options.output_dir
     images_per_scene = None if options.full_size else options.images_per_scene

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from datasets import load_dataset
 
-from mlrsnet_hf.dataset.synthetic_release import CONTACT_SHEET, write_synthetic_release
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import make_training_data
+from mlrsnet_hf.synthetic.release import CONTACT_SHEET, write_synthetic_release
 from mlrsnet_hf.training import recipes
-from mlrsnet_hf.training.data_config import DataConfig
-from mlrsnet_hf.training.data_source import make_training_data
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.trainer import train
 

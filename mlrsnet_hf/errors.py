@@ -6,6 +6,7 @@ most; see `exit_on_error`.
 
 import contextlib
 import difflib
+import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -93,3 +94,40 @@ def exit_on_error() -> Iterator[None]:
     except MLRSNetError as error:
         print(f"{error.heading}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+EXTRAS = {
+    "plots": ("matplotlib",),
+    "search": ("milvus_lite", "pymilvus"),
+    "train": (
+        "accelerate",
+        "fsspec",
+        "matplotlib",
+        "safetensors",
+        "simplejpeg",
+        "tensorboard",
+        "timm",
+        "torch",
+        "torchvision",
+        "transformers",
+    ),
+}
+"""Modules that each extra of setup.cfg brings."""
+
+
+class MissingExtraError(MLRSNetError, ImportError):
+    """A package that is not part of the base install."""
+
+
+def require_extra(extra: str) -> None:
+    """Refuse to go on without the packages of an extra.
+
+    Raises:
+        MissingExtraError: A package is missing; the message holds the command that installs it.
+    """
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"this needs {', '.join(missing)}, not part of the base install",
+            f'Run: pip install "mlrsnet-hf[{extra}]" (in a checkout: pip install ".[{extra}]").',
+        )

@@ -2,13 +2,14 @@
 
 import itertools
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TypeVar
 
-from mlrsnet_hf.cores import available_cores
 from mlrsnet_hf.errors import MLRSNetError
 
 Item = TypeVar("Item")
@@ -76,3 +77,27 @@ def in_processes(
 
 def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     return [function(item) for item in items]
+
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cores() -> int:
+    """Return the cores that the process may use: its affinity, within a container's quota (cgroup v2); at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(_QUOTA)
+    return max(1, cores if quota is None else min(cores, quota))
+
+
+def local_processes() -> int:
+    """Return how many processes of this run the machine holds, as torchrun and `accelerate launch` tell it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _quota(path: Path) -> int | None:
+    """Return the whole cores that a cgroup allows, or None where nothing limits them."""
+    try:
+        allowed, period = path.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if allowed == "max" else int(allowed) // int(period)

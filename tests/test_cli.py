@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mlrsnet_hf
-from mlrsnet_hf.extras import EXTRAS
+from mlrsnet_hf.errors import EXTRAS
 
 
 def mlrsnet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlrsnet_hf import cores
+from mlrsnet_hf import parallel as cores
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,6 @@ def test_quota_bounds_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_affinity_is_heeded() -> None:
     code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n" + (
-        "from mlrsnet_hf.cores import available_cores; print(available_cores())"
+        "from mlrsnet_hf.parallel import available_cores; print(available_cores())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"

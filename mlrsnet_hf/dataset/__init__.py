@@ -7,11 +7,11 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "DEFAULT_PROTOCOL": "mlrsnet_hf.dataset.protocols",
+    "DEFAULT_PROTOCOL": "mlrsnet_hf.dataset.splits.protocols",
     "FEATURES": "mlrsnet_hf.dataset.features",
-    "GROUPED_PROTOCOLS": "mlrsnet_hf.dataset.protocols",
-    "PROTOCOLS": "mlrsnet_hf.dataset.protocols",
-    "split_ids": "mlrsnet_hf.dataset.protocols",
+    "GROUPED_PROTOCOLS": "mlrsnet_hf.dataset.splits.protocols",
+    "PROTOCOLS": "mlrsnet_hf.dataset.splits.protocols",
+    "split_ids": "mlrsnet_hf.dataset.splits.protocols",
     "to_example": "mlrsnet_hf.dataset.features",
 }
 

@@ -35,11 +35,9 @@ from datasets.exceptions import DatasetGenerationError
 
 from mlrsnet_hf.dataset.download import LANDING_PAGE, archive_path, download_archive
 from mlrsnet_hf.dataset.features import FEATURES, to_example
-from mlrsnet_hf.dataset.group_files import cached_groups
 from mlrsnet_hf.dataset.indices import select, write_rows
-from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, split_ids
+from mlrsnet_hf.dataset.near_duplicates.group_files import cached_groups
 from mlrsnet_hf.dataset.registration import NAME
-from mlrsnet_hf.dataset.scene_ids import ids_by_scene
 from mlrsnet_hf.dataset.source import (
     Source,
     cache_key,
@@ -49,7 +47,8 @@ from mlrsnet_hf.dataset.source import (
     find_data,
     open_source,
 )
-from mlrsnet_hf.dataset.split_files import read_split_file
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, ids_by_scene, split_ids
+from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError, UnknownNameError, name_alternatives
 from mlrsnet_hf.release import LabelSource
 from mlrsnet_hf.release.repair import require_label_source

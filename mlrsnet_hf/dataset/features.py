@@ -4,7 +4,7 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Image, Sequence, Value
 
-from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.release import Record
 from mlrsnet_hf.taxonomy import GROUP_NAMES, LABEL_NAMES, SCENE_NAMES
 
 FEATURES = Features(

@@ -13,14 +13,14 @@ from datasets import config
 
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE, archive_path
 from mlrsnet_hf.dataset.features import FEATURES
-from mlrsnet_hf.dataset.repository_parts import repository_order
-from mlrsnet_hf.dataset.scene_ids import Annotated, ids_by_scene
-from mlrsnet_hf.dataset.synthetic import synthetic_record
+from mlrsnet_hf.dataset.repository.parts import repository_order
+from mlrsnet_hf.dataset.splits.protocols import Annotated, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ReleaseError
 from mlrsnet_hf.release import Entry as ReleaseEntry
 from mlrsnet_hf.release import LabelSource, Record, Release, open_release
-from mlrsnet_hf.release.archives import ARCHIVE_SUFFIXES
+from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter
+from mlrsnet_hf.synthetic import synthetic_record
 from mlrsnet_hf.taxonomy import SCENES, Scene
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")

@@ -7,10 +7,11 @@ from string import Template
 from typing import Any
 
 import yaml
+from PIL import Image, ImageDraw, ImageFont
 
-from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL, split_ids
-from mlrsnet_hf.dataset.repository_parts import MIN_FILES, STORED_PROTOCOLS, STORED_SEED
-from mlrsnet_hf.dataset.repository_schema import card_features
+from mlrsnet_hf.dataset.repository.parts import MIN_FILES, STORED_PROTOCOLS, STORED_SEED
+from mlrsnet_hf.dataset.repository.schema import card_features
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, split_ids
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.release import LabelSource
 from mlrsnet_hf.taxonomy import LABELS, SCENES
@@ -251,3 +252,29 @@ def _copy_faults(copy: Copy | None) -> str:
 def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+_BAR, _LINE = (49, 104, 142), (222, 222, 222)
+_ROW, _NAME_WIDTH, _COUNT_WIDTH, _BARS_WIDTH, _MARGIN = 22, 210, 80, 640, 20
+_TITLE = 24
+
+
+def label_distribution(images_per_label: Mapping[str, int]) -> Image.Image:
+    """Draw how many images carry each label: one bar each, the most frequent label first."""
+    counts = sorted(images_per_label.items(), key=lambda item: -item[1])
+    highest = max([*images_per_label.values(), 1])
+    top = _MARGIN + _TITLE + 16
+    width = 2 * _MARGIN + _NAME_WIDTH + _BARS_WIDTH + _COUNT_WIDTH
+    picture = Image.new("RGB", (width, top + len(counts) * _ROW + _MARGIN), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.text((_MARGIN, _MARGIN), "Images per label", fill="black", font=ImageFont.load_default(_TITLE))
+    font = ImageFont.load_default(14)
+    left = _MARGIN + _NAME_WIDTH
+    draw.line([(left, top), (left, top + len(counts) * _ROW)], fill=_LINE, width=2)
+    for i, (name, count) in enumerate(counts):
+        middle = top + i * _ROW + _ROW // 2
+        length = round(_BARS_WIDTH * count / highest)
+        draw.text((left - 10, middle), name, fill="black", font=font, anchor="rm")
+        draw.rectangle([(left, middle - 7), (left + length, middle + 7)], fill=_BAR if count else _LINE)
+        draw.text((left + length + 8, middle), f"{count:,}", fill=(90, 90, 90), font=font, anchor="lm")
+    return picture

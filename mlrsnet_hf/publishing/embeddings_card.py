@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.retrieval.embedding_files import DATA, open_embeddings
-from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.files import DATA, open_embeddings
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 
 CARD = "README.md"
 RESULTS_FILE = "retrieval.json"

@@ -39,7 +39,7 @@ the scenes:
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from mlrsnet_hf.training.saved_model import load_model
+from mlrsnet_hf.models.saved_model import load_model
 
 saved = load_model(Path(snapshot_download("{repo_id}"{option})))
 print(saved.task.output_names)  # the model is saved.model

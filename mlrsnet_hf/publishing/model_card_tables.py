@@ -115,7 +115,7 @@ def comparison(results: RunResults) -> str:
     ratio = _RATIO_PROTOCOLS.get(str(results.data.get("protocol")))
     if ratio is None or not results.is_whole_release or results.split != "test" or "map" not in results.values:
         return "\n"
-    from mlrsnet_hf.training.paper_networks import paper_name  # brings torch
+    from mlrsnet_hf.models.paper_networks import paper_name  # brings torch
 
     network = paper_name(str(results.model["architecture"]))
     best = max(TABLE6_MAP, key=lambda name: TABLE6_MAP[name][ratio])

@@ -1,19 +1,20 @@
 """A finished run to a model repository: weights, configuration, recipe, history and card."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 from huggingface_hub import constants
 
-from mlrsnet_hf.extras import require_extra
+from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.publishing.hub import check_repo_id
-from mlrsnet_hf.publishing.model_card import CURVES, ModelCard
-from mlrsnet_hf.publishing.model_index import metric_arguments
+from mlrsnet_hf.publishing.model_card import CURVES, ModelCard, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
-from mlrsnet_hf.publishing.private_paths import public_results, public_settings
 from mlrsnet_hf.publishing.repository import CARD, EVAL_RESULTS, Repository, files_of, place
 from mlrsnet_hf.publishing.run_results import RunResults, metric_title, read_results
-from mlrsnet_hf.results_file import RESULTS
+from mlrsnet_hf.training.results_file import RESULTS
 
 MODEL = "model"
 _SETTINGS = "settings.yaml"
@@ -50,7 +51,7 @@ def build_model(
     if dataset_id:
         check_repo_id(dataset_id)
     require_extra("train")
-    from mlrsnet_hf.training.settings_file import read_settings_file  # brings torch
+    from mlrsnet_hf.configuration.yaml_file import read_settings_file  # brings torch
 
     results = read_results(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
@@ -113,3 +114,46 @@ def _conditions(results: RunResults, name: str) -> list[str]:
     threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
     views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
     return [*threshold, *views]
+
+
+_PREFIX = "local-dir:"
+_RUN_PARTS = ("config", "data", "model")
+_NAMES = ("label_names", "scene_names")
+
+
+def public_results(text: str) -> str:
+    """Return results.json with each path that leads out of the working folder cut to its last name."""
+    content = json.loads(text)
+    for part in _RUN_PARTS:
+        names = {name: content[part][name] for name in _NAMES if name in content[part]}  # these are no paths
+        content[part] = _public(content[part]) | names
+    return json.dumps(content, indent=2) + "\n"
+
+
+def public_settings(text: str, settings: dict[str, Any]) -> str:
+    """Return settings.yaml, which holds one setting a line, with the same paths cut and its comments kept.
+
+    Args:
+        text: Of the file.
+        settings: What it holds.
+    """
+    for name, value in settings.items():
+        if (public := _public(value)) != value:
+            line = f"{name}: {json.dumps(public, ensure_ascii=False)}"  # quoted: a folder may be called 0123
+            text = re.sub(rf"^{re.escape(name)}:.*(\n[ -].*)*$", line.replace("\\", r"\\"), text, flags=re.MULTILINE)
+    return text
+
+
+def _public(value: Any) -> Any:  # noqa: ANN401 - what JSON and YAML hold
+    if isinstance(value, dict):
+        return {name: _public(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_public(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    prefix, path = (_PREFIX, value.removeprefix(_PREFIX)) if value.startswith(_PREFIX) else ("", value)
+    return prefix + Path(path).name if _leads_out(path) else value
+
+
+def _leads_out(path: str) -> bool:
+    return len(path) > 1 and (Path(path).is_absolute() or path.startswith("~") or Path(path).parts[:1] == ("..",))

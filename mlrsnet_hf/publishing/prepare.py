@@ -12,19 +12,17 @@ from typing import Any
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from mlrsnet_hf.dataset.protocols import DEFAULT_PROTOCOL
-from mlrsnet_hf.dataset.repository_files import WrittenFile, write_files
-from mlrsnet_hf.dataset.repository_parts import PlannedFile, cut_parts, plan_files
-from mlrsnet_hf.dataset.repository_schema import ARROW_SCHEMA
-from mlrsnet_hf.dataset.scene_ids import ids_by_scene
-from mlrsnet_hf.dataset.synthetic import contact_sheet
+from mlrsnet_hf.dataset.repository.files import WrittenFile, write_files
+from mlrsnet_hf.dataset.repository.parts import PlannedFile, cut_parts, plan_files
+from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.files import refuse_existing
-from mlrsnet_hf.growing_folder import GrowingFolder, growing_folder
-from mlrsnet_hf.publishing.card_pictures import label_distribution
-from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit
+from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelSource, Record, Release, open_release
 from mlrsnet_hf.release.pixels import decode_image
+from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
+from mlrsnet_hf.synthetic import contact_sheet
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 CARD = "README.md"

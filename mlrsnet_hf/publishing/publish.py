@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.publishing.data_repository import build_embeddings, is_embeddings, is_prepared, take_prepared
+from mlrsnet_hf.publishing.data_repository import (
+    build_embeddings,
+    build_space,
+    is_embeddings,
+    is_metric,
+    is_prepared,
+    take_prepared,
+)
 from mlrsnet_hf.publishing.hub import Pushed, check_repo_id, push
 from mlrsnet_hf.publishing.model_repository import build_model, is_run
 from mlrsnet_hf.publishing.repository import Repository
-from mlrsnet_hf.publishing.space_repository import build_space, is_metric
 
 _ACCEPTED = (
     "a finished run (results.json and model/), a prepared dataset (manifest.json, README.md and data/*.parquet), "

@@ -8,8 +8,8 @@ from typing import Any
 
 from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.published import TOTAL_IMAGES
-from mlrsnet_hf.results_file import read_results_file
 from mlrsnet_hf.taxonomy import LABELS
+from mlrsnet_hf.training.results_file import read_results_file
 
 PRETRAINED, RANDOM = "pretrained", "random"
 """What `weights` says if it is no file; `mlrsnet_hf.training` would bring torch, which publishing does without."""

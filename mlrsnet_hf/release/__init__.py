@@ -2,8 +2,7 @@
 
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
 from mlrsnet_hf.release.opening import holds_images, open_labels, open_release
-from mlrsnet_hf.release.records import Record
-from mlrsnet_hf.release.release import Entry, Release
+from mlrsnet_hf.release.release import Entry, Record, Release
 from mlrsnet_hf.release.repair import LabelSource, verified_labels
 from mlrsnet_hf.release.writer import fill_release, write_release
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
-from mlrsnet_hf.release.archives import MAX_SCENE_BYTES, REFETCH, Archive, Member, disk_stamp, stamp
+from mlrsnet_hf.release.archives.base import MAX_SCENE_BYTES, REFETCH, Archive, Member, disk_stamp, stamp
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, split_suffix
 
 Found = tuple[str, bytes | ImageError]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
+from mlrsnet_hf.release.archives.nested import open_archive
 from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
 from mlrsnet_hf.release.names import split_suffix
-from mlrsnet_hf.release.nested import open_archive
 from mlrsnet_hf.release.tree import DiskFolder, File, Folder, archive_folder, is_archive
 from mlrsnet_hf.taxonomy import Scene, find_scene
 

@@ -1,6 +1,7 @@
 """Opening a source: find its parts, read its labels, match rows and images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ReleaseError
@@ -8,7 +9,6 @@ from mlrsnet_hf.release.image_stores import ImageStore
 from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
 from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
 from mlrsnet_hf.release.names import image_id, split_suffix
-from mlrsnet_hf.release.pairing import pair, refuse_left_over
 from mlrsnet_hf.release.parquet import open_parquet, parquet_files
 from mlrsnet_hf.release.release import Entry, ReadLabelFile, Release, ScenePart
 from mlrsnet_hf.release.repair import LabelSource, require_label_source, verified_labels
@@ -140,3 +140,69 @@ def _refuse_repeated_ids(release: Release) -> None:
             first = places.setdefault(entry.id.casefold(), here)
             if first is not here:
                 raise ReleaseError(f"{first} and {here}: one id in two scenes", "Rename one, in its label file too.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What belongs together, and what is left over."""
+
+    pairs: list[tuple[str, LabelRow, str]]
+    """Image id, row and name of the image file, by id."""
+    rows_without_image: list[LabelRow]
+    images_without_row: list[str]
+    doubles: list[tuple[str, str]]
+    """Names of image files that stand for one image; the first is taken."""
+
+
+def pair(rows: Sequence[LabelRow], image_names: Sequence[str]) -> Pairing:
+    """Pair a scene's rows and images; letter case, spelling and suffix may differ."""
+    images: dict[str, str] = {}
+    doubles: list[tuple[str, str]] = []
+    for name in image_names:
+        taken = images.setdefault(image_id(name).casefold(), name)
+        if taken is not name:
+            doubles.append((taken, name))
+    pairs: list[tuple[str, LabelRow, str]] = []
+    rows_without_image: list[LabelRow] = []
+    for row in rows:
+        row_id = image_id(row.file_name)
+        if row_id.casefold() in images:
+            pairs.append((row_id, row, images.pop(row_id.casefold())))
+        else:
+            rows_without_image.append(row)
+    return Pairing(sorted(pairs), rows_without_image, list(images.values()), doubles)
+
+
+def refuse_left_over(pairing: Pairing, label_file: str, images: str) -> None:
+    """Refuse a scene whose rows and images do not all pair up.
+
+    Args:
+        pairing: Of the scene.
+        label_file: Where the rows stand, for the error.
+        images: Where the images lie, for the error.
+
+    Raises:
+        ReleaseError: An image stands twice, a row has no image, an image no row, or there is none of either.
+    """
+    if pairing.doubles:
+        first, second = pairing.doubles[0]
+        raise ReleaseError(f"{images}/{first} and {images}/{second}: two images of one name", "Keep one of the two.")
+    if pairing.rows_without_image:
+        row = pairing.rows_without_image[0]
+        more = _and_more(pairing.rows_without_image)
+        raise ReleaseError(
+            f"{label_file}, line {row.line}: {row.file_name} is not in {images}{more}",
+            "Add the image or delete the row.",
+        )
+    if pairing.images_without_row:
+        more = _and_more(pairing.images_without_row)
+        raise ReleaseError(
+            f"{images}/{pairing.images_without_row[0]}: no row in {label_file}{more}",
+            "Add the row or remove the image.",
+        )
+    if not pairing.pairs:
+        raise ReleaseError(f"{images}: empty folder", "Add the scene's images, or remove it and its label file.")
+
+
+def _and_more(found: Sequence[object]) -> str:
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.archives import disk_stamp
+from mlrsnet_hf.release.archives.base import disk_stamp
 from mlrsnet_hf.release.image_stores import Found
 from mlrsnet_hf.release.names import image_id, image_scene, is_clutter, split_suffix
 from mlrsnet_hf.release.release import Entry, Release, ScenePart

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.release import Record
 
 LEVELS = 256
 

@@ -10,9 +10,26 @@ from pathlib import Path
 from mlrsnet_hf.errors import ImageError, ReleaseError
 from mlrsnet_hf.release.image_stores import Found, ImageStore
 from mlrsnet_hf.release.image_structure import image_fault
-from mlrsnet_hf.release.records import Record
 from mlrsnet_hf.release.tree import File
 from mlrsnet_hf.taxonomy import Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One image with its annotation."""
+
+    id: str
+    """Published file stem, such as `airplane_00001`."""
+    file_name: str
+    """Published file name, such as `airplane_00001.jpg`."""
+    scene: Scene
+    labels: tuple[int, ...]
+    """Label ids, ascending."""
+    image: bytes
+    """The image file, untouched."""
+    repaired: bool = False
+    """Whether the labels differ from the published ones."""
+
 
 OnUnreadable = Callable[["Entry", ImageError], object]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mlrsnet_hf.errors import ReleaseError
-from mlrsnet_hf.release.archives import ARCHIVE_SUFFIXES, Archive, Member
+from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES, Archive, Member
+from mlrsnet_hf.release.archives.nested import NestedArchive, open_archive
 from mlrsnet_hf.release.image_stores import ArchiveImages, FolderImages, ImageStore
 from mlrsnet_hf.release.names import is_clutter, split_suffix
-from mlrsnet_hf.release.nested import NestedArchive, open_archive
 
 
 class File(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.release.label_files import IMAGE_COLUMN
-from mlrsnet_hf.release.records import Record
+from mlrsnet_hf.release.release import Record
 from mlrsnet_hf.taxonomy import LABELS
 
 

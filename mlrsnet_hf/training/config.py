@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlrsnet_hf.configuration.fields import check_types
+from mlrsnet_hf.configuration.fields import setting as _setting
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.metrics import training_metrics
-from mlrsnet_hf.training.setting_fields import check_types
-from mlrsnet_hf.training.setting_fields import setting as _setting
+from mlrsnet_hf.models import PRETRAINED
 
 _METRICS = tuple(training_metrics())
 _SCENE_METRICS = ("scene_accuracy", "macro_f1")
@@ -26,9 +27,6 @@ KEEPS = ("best", "last")
 VIEWS = (1, 2, 4, 8)
 TRACKERS = ("tensorboard", "trackio", "wandb", "mlflow", "comet_ml", "aim", "clearml", "dvclive", "swanlab")
 """Names that Accelerate knows."""
-
-PRETRAINED = "pretrained"
-RANDOM = "random"
 
 
 @dataclass(frozen=True, kw_only=True)

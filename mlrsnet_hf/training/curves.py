@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlrsnet_hf.evaluation.predictions import metric_text
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.training.evaluators import metric_text
-from mlrsnet_hf.training.history import Epoch
+from mlrsnet_hf.training.checkpoints.history import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

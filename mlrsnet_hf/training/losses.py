@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
+from mlrsnet_hf.inputs.batches import Batch
+from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.inputs import Batch
-from mlrsnet_hf.training.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.training.config import RANDOM, TrainingConfig
-from mlrsnet_hf.training.paper_networks import find_paper_network
+from mlrsnet_hf.models import RANDOM
+from mlrsnet_hf.models.paper_networks import find_paper_network
+from mlrsnet_hf.training.config import TrainingConfig
 
 Recipe = Callable[..., TrainingConfig]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.evaluation.predictions import LabelScore, metric_text, metric_title
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.results_file import RESULTS_FORMAT, read_results_file
+from mlrsnet_hf.inputs.task import TaskKind
+from mlrsnet_hf.training.checkpoints.history import Epoch, nan_for_nulls, nulls_for_nan
+from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.evaluators import LabelScore, metric_text, metric_title
-from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
-from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.task import TaskKind
+from mlrsnet_hf.training.results_file import RESULTS_FORMAT, read_results_file
 
 Metrics = Mapping[str, float]
 """Values by name, as fractions; NaN, in JSON null, where one is not defined."""

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from mlrsnet_hf.evaluation.predictions import Predictions, Scores, evaluate, is_better, label_scores
+from mlrsnet_hf.evaluation.thresholds import thresholds_by_label, tune_thresholds, untuned_labels
+from mlrsnet_hf.inputs.task import Task, TrainingData
+from mlrsnet_hf.models.saved_model import SavedModel
+from mlrsnet_hf.models.timm_config import timm_settings
+from mlrsnet_hf.training.checkpoints.history import Epoch
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.evaluators import Predictions, Scores, evaluate, is_better, label_scores
-from mlrsnet_hf.training.history import Epoch
 from mlrsnet_hf.training.results import (
     DataSummary,
     ModelSummary,
@@ -14,10 +18,6 @@ from mlrsnet_hf.training.results import (
     TrainingResult,
     TunedScores,
 )
-from mlrsnet_hf.training.saved_model import SavedModel
-from mlrsnet_hf.training.task import Task, TrainingData
-from mlrsnet_hf.training.thresholds import thresholds_by_label, tune_thresholds, untuned_labels
-from mlrsnet_hf.training.timm_settings import timm_settings
 
 
 def kept_epoch(history: Sequence[Epoch], config: TrainingConfig) -> Epoch:

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.data_config import DataConfig
-from mlrsnet_hf.training.paper_networks import PAPER_NETWORKS
-from mlrsnet_hf.training.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
-from mlrsnet_hf.training.setting_fields import (
+from mlrsnet_hf.configuration.fields import (
     check_types,
     expected_value,
     setting,
@@ -21,7 +16,12 @@ from mlrsnet_hf.training.setting_fields import (
     typed_value,
     value_from_text,
 )
-from mlrsnet_hf.training.settings_file import read_settings_file
+from mlrsnet_hf.configuration.yaml_file import read_settings_file
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
 
 
 @dataclass(frozen=True, kw_only=True)

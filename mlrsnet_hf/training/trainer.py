@@ -1,34 +1,39 @@
 """The training run, from top to bottom: what the folder holds, the parts, the epochs, the scores."""
 
+import math
 import secrets
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import cast
 
 from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import nn
 
-from mlrsnet_hf.training.agreement import Agreement
-from mlrsnet_hf.training.checkpoints import CheckpointClock, Checkpoints
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.evaluation.predictions import Predictions, evaluate, metric_text, predict
+from mlrsnet_hf.inputs.batches import Batch
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.loader import Loader, WatchedLoader, next_or_error, read_batches
+from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.models.preprocessing import Preprocessing
+from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
+from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.device import describe, ended_together, explain_memory, make_accelerator
+from mlrsnet_hf.runtime.progress_bar import ProgressBar
+from mlrsnet_hf.runtime.signals import Interruption
+from mlrsnet_hf.training.checkpoints.checkpoints import CheckpointClock, Checkpoints, Watch
+from mlrsnet_hf.training.checkpoints.history import Epoch, write_history
+from mlrsnet_hf.training.checkpoints.progress import KeptModel, Position, Progress, RunningLoss, RunRecord
+from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
+from mlrsnet_hf.training.components import RunParts, make_parts, place
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.curves import draw_curves
-from mlrsnet_hf.training.data_config import DataConfig
-from mlrsnet_hf.training.device import describe, ended_together, make_accelerator
-from mlrsnet_hf.training.epoch_loop import EpochLoop
-from mlrsnet_hf.training.evaluation import predict_split, share_batch_statistics
-from mlrsnet_hf.training.evaluators import evaluate, metric_text
-from mlrsnet_hf.training.history import Epoch, write_history
-from mlrsnet_hf.training.interruption import Interruption
-from mlrsnet_hf.training.progress import KeptModel, Position, Progress
-from mlrsnet_hf.training.progress_bar import ProgressBar
+from mlrsnet_hf.training.optimizer import rate_factor
 from mlrsnet_hf.training.results import RunSummary, TrainingResult
-from mlrsnet_hf.training.resumption import RunRecord, plain
-from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.run_opening import Opening, enter_folder, open_run
-from mlrsnet_hf.training.run_parts import RunParts, make_parts, place
-from mlrsnet_hf.training.running_loss import RunningLoss
-from mlrsnet_hf.training.saved_model import copy_model, load_model, save_model
+from mlrsnet_hf.training.resume import Opening, enter_folder, open_run, plain
 from mlrsnet_hf.training.scoring import kept_epoch, make_result
-from mlrsnet_hf.training.task import TrainingData, make_task
 from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
-from mlrsnet_hf.training.watch import Watch
 
 
 def train(
@@ -55,10 +60,12 @@ def train(
         InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
     """
     require_trackers(config.trackers)
-    task = make_task(config, data)
+    task = make_task(data, config.scene_head, config.single_label)
     folder = RunFolder(config.output_dir)
     checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
-    accelerator = make_accelerator(config, folder.logs)
+    accelerator = make_accelerator(
+        config.precision, config.trackers, folder.logs, config.accumulation, config.cpu_threads, config.seed
+    )
     agreement, say = Agreement(accelerator), accelerator.print
     with ExitStack() as stack:
         stack.enter_context(ended_together(accelerator))
@@ -228,3 +235,126 @@ class Run:
             seconds=self.progress.seconds,
             resumed=self.resumed,
         )
+
+
+class EpochLoop:
+    """Takes the optimiser steps, with all that belongs to them.
+
+    Args:
+        parts: Of the run.
+        progress: How far it has come; each step changes it.
+        watch: Looks before each step.
+        bar: Shows the steps.
+    """
+
+    def __init__(self, parts: RunParts, progress: Progress, watch: Watch, bar: ProgressBar) -> None:
+        self.parts = parts
+        self.progress = progress
+        self.watch = watch
+        self.bar = bar
+
+    @property
+    def learning_rate(self) -> float:
+        """The backbone's learning rate at the last step taken."""
+        config, last = self.parts.config, self.progress.step - 1
+        return config.learning_rate * rate_factor(last, self.parts.steps, config.warmup, config.schedule)
+
+    def run(self, number: int) -> None:
+        """Take the optimiser steps that are left of an epoch, counted from 1."""
+        self.parts.set_training_mode()
+        self.bar.begin_epoch(f"epoch {number}/{self.parts.config.epochs}")
+        batches, steps = self.parts.inputs.batches, self.parts.steps_per_epoch
+        batches.epoch, batches.first_step = number, self.progress.step - (number - 1) * steps
+        reader = read_batches(self.parts.inputs.training)
+        for _ in range(batches.first_step, steps):
+            self.take_step(reader)
+        self.progress.losses.read()
+
+    def take_step(self, batches: Iterator[Batch]) -> None:
+        """Take an optimiser step.
+
+        Args:
+            batches: This process's parts of the global batches, in order.
+
+        Raises:
+            MLRSNetError: An image cannot be read, there is too little memory, or a loss is no number.
+            InterruptedRunError: A process was asked to stop.
+        """
+        progress, split = self.progress, self.parts.split
+        with explain_memory(f"step {progress.step + 1}, batch {split}", self._memory_remedy):
+            parts = self._next_parts(batches)
+            with _explain_lone_images():
+                progress.losses.add(self.parts.step(parts, progress.step, split.images))
+        progress.step += 1
+        self.bar.update(split.images)
+        if progress.step % self.parts.config.log_every == 0:
+            self._show()
+        if self.watch.clock.is_due_at(progress.step):
+            self.watch.save()
+
+    def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
+        """Return this process's share of the next batch, unless a process has a reason to stop."""
+        parts = [next_or_error(batches) for _ in range(self.parts.config.accumulation)]
+        self.watch.look(next((error for _, error in parts if error is not None), None))
+        return [part for part, _ in parts if part is not None]
+
+    def _show(self) -> None:
+        """Read the losses and show where the run stands."""
+        loss, rate = self.progress.losses.read(), self.learning_rate
+        speed = self.bar.show(loss, rate)
+        values = {"train/loss": loss, "train/learning_rate": rate, "train/images_per_second": speed}
+        self.parts.accelerator.log(values, step=self.progress.step)
+
+    @property
+    def _memory_remedy(self) -> str:
+        return (
+            f"Raise accumulation above {self.parts.split.accumulation} or use more processes, which --resume takes; or "
+            "begin anew with a lower batch_size, train_scale or image_size, or in bf16."
+        )
+
+
+@contextmanager
+def _explain_lone_images() -> Iterator[None]:
+    """Say what it means if a layer has a single value to normalise: one image, shrunk to one pixel.
+
+    Raises:
+        ConfigurationError: In place of PyTorch's error.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigurationError(
+            "batch normalisation cannot learn from one image at a time",
+            "Raise batch_size, or lower accumulation or the number of processes; a training split needs two images.",
+        ) from error
+
+
+def predict_split(
+    parts: RunParts,
+    watch: Watch,
+    split: str,
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    symmetries: int = 1,
+) -> Predictions:
+    """Return a model's predictions of a split of the run; arguments as in `predict`.
+
+    Raises:
+        MLRSNetError: An image cannot be read, or there is too little memory.
+        InterruptedRunError: A process was asked to stop.
+    """
+    size = parts.config.eval_batch_size
+    share = math.ceil(parts.inputs.images[split] / parts.accelerator.num_processes)
+    # It does all that `predict` asks of a loader.
+    watched = cast(Loader, WatchedLoader(parts.inputs.evaluation[split], math.ceil(share / size), watch.look))
+    with explain_memory(f"evaluation of {size} images at once", "Lower eval_batch_size; --resume takes it."):
+        return predict(model, watched, preprocessing, parts.accelerator, split, symmetries)
+
+
+def share_batch_statistics(model: nn.Module, processes: int) -> None:
+    """Give every process the batch statistics of process 0, which are those that are saved."""
+    if processes > 1:
+        for buffer in model.buffers():
+            buffer.copy_(broadcast(buffer))

@@ -21,10 +21,12 @@ import numpy as np
 from datasets import concatenate_datasets
 
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.training import TrainingConfig, modern, train
-from mlrsnet_hf.training.data_config import DataConfig
-from mlrsnet_hf.training.data_source import load_training_data
-from mlrsnet_hf.training.task import TrainingData
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_training_data
+from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.recipes import modern
+from mlrsnet_hf.training.trainer import train
 
 Changes = Mapping[str, Any]
 

@@ -16,17 +16,15 @@ import datasets
 import torch
 from accelerate import Accelerator
 
-from mlrsnet_hf.dataset.synthetic import synthetic_record
-from mlrsnet_hf.retrieval.embedding_files import to_table, write_shard
-from mlrsnet_hf.retrieval.embedding_info import EmbeddingInfo
-from mlrsnet_hf.retrieval.embedding_model import EmbeddingModel, load_embedding_model
-from mlrsnet_hf.retrieval.extraction import extract
-from mlrsnet_hf.retrieval.image_split import ImageSplit
-from mlrsnet_hf.retrieval.layers import embed_pixels
-from mlrsnet_hf.retrieval.settings import EmbeddingConfig
-from mlrsnet_hf.retrieval.shards import plan_shards
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
+from mlrsnet_hf.retrieval.embeddings.files import plan_shards, to_table, write_shard
+from mlrsnet_hf.retrieval.embeddings.forward import extract
+from mlrsnet_hf.retrieval.embeddings.images import ImageSplit
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, embed_pixels, load_embedding_model
+from mlrsnet_hf.runtime.device import use_processor
+from mlrsnet_hf.synthetic import synthetic_record
 from mlrsnet_hf.taxonomy import SCENES
-from mlrsnet_hf.training.device import use_processor
 
 
 def main() -> None:

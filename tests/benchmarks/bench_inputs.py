@@ -23,12 +23,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from mlrsnet_hf.cores import available_cores
-from mlrsnet_hf.training.augmentation import Augmentation, StoredTransform
-from mlrsnet_hf.training.device import keep_freed_memory
-from mlrsnet_hf.training.inputs import ShuffledBatches, SplitImages, make_loader, read_batches
-from mlrsnet_hf.training.preprocessing import Preprocessing, model_input
-from mlrsnet_hf.training.task import Task
+from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
+from mlrsnet_hf.inputs.batches import ShuffledBatches
+from mlrsnet_hf.inputs.loader import make_loader, read_batches
+from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
+from mlrsnet_hf.parallel import available_cores
+from mlrsnet_hf.runtime.device import keep_freed_memory
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "ucm_release" / "Images"
 SIZE, CROP_SCALE, CROP_RATIO, JITTER = 224, 0.6, 4 / 3, 0.2

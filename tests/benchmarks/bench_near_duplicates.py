@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlrsnet_hf.dataset import near_duplicates
-from mlrsnet_hf.dataset.near_duplicates import near_duplicate_groups
-from mlrsnet_hf.dataset.perceptual_hash import THUMBNAIL
-from mlrsnet_hf.dataset.synthetic import synthetic_records
+from mlrsnet_hf.dataset.near_duplicates.groups import groups as near_duplicates
+from mlrsnet_hf.dataset.near_duplicates.groups import near_duplicate_groups
+from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import THUMBNAIL
 from mlrsnet_hf.release import open_release
+from mlrsnet_hf.synthetic import synthetic_records
 
 RESAMPLING = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 

@@ -19,9 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from mlrsnet_hf.dataset.synthetic import synthetic_records
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.release import Record, write_release
+from mlrsnet_hf.synthetic import synthetic_records
 from mlrsnet_hf.taxonomy import SCENES, Scene
 
 LABEL_FILES = Path(__file__).parents[3] / "shared/data/mlrsnet_labels_2021"

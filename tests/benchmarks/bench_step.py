@@ -18,20 +18,19 @@ from datasets import Dataset, Features, Sequence, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from mlrsnet_hf.training import TrainingConfig
-from mlrsnet_hf.training.agreement import Agreement
-from mlrsnet_hf.training.checkpoints import Checkpoints
-from mlrsnet_hf.training.device import make_accelerator
-from mlrsnet_hf.training.epoch_loop import EpochLoop
-from mlrsnet_hf.training.inputs import read_batches
-from mlrsnet_hf.training.interruption import Interruption
-from mlrsnet_hf.training.preprocessing import model_input
-from mlrsnet_hf.training.progress_bar import ProgressBar
-from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.run_opening import Opening
-from mlrsnet_hf.training.run_parts import make_parts
-from mlrsnet_hf.training.task import TrainingData, make_task
-from mlrsnet_hf.training.trainer import Run, make_record
+from mlrsnet_hf.inputs.loader import read_batches
+from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.models.preprocessing import model_input
+from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.device import make_accelerator
+from mlrsnet_hf.runtime.progress_bar import ProgressBar
+from mlrsnet_hf.runtime.signals import Interruption
+from mlrsnet_hf.training.checkpoints.checkpoints import Checkpoints
+from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
+from mlrsnet_hf.training.components import make_parts
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.resume import Opening
+from mlrsnet_hf.training.trainer import EpochLoop, Run, make_record
 
 FEATURES = Features({"id": Value("string"), "image": ImageFeature(), "labels": Sequence(Value("int64"))})
 
@@ -103,8 +102,11 @@ def make_run(config: TrainingConfig, data: TrainingData, interruption: Interrupt
     """Return a run that has not taken a step."""
     folder = RunFolder(config.output_dir)
     folder.create()
-    accelerator = make_accelerator(config, folder.logs)
-    parts = make_parts(config, data, make_task(config, data), accelerator, folder.decoded, print)
+    accelerator = make_accelerator(
+        config.precision, config.trackers, folder.logs, config.accumulation, config.cpu_threads, config.seed
+    )
+    task = make_task(data, config.scene_head, config.single_label)
+    parts = make_parts(config, data, task, accelerator, folder.decoded, print)
     opening = Opening(make_record(config, data, accelerator))
     checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
     return Run(parts, folder, checkpoints, opening, Agreement(accelerator), interruption)

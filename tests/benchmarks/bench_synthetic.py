@@ -10,8 +10,8 @@ import time
 
 from PIL import Image
 
-from mlrsnet_hf.dataset.synthetic import synthetic_records
-from mlrsnet_hf.dataset.synthetic.records import JPEG_QUALITY
+from mlrsnet_hf.synthetic import synthetic_records
+from mlrsnet_hf.synthetic.records import JPEG_QUALITY
 
 
 def main() -> None:

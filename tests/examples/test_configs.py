@@ -9,7 +9,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DistributedType
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.training.device import refuse_split_models
+from mlrsnet_hf.runtime.device import refuse_split_models
 from mlrsnet_hf.training.recipes import RECIPES, paper
 from mlrsnet_hf.training.settings import parse_settings
 

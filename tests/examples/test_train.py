@@ -20,9 +20,10 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from safetensors.torch import save_file
 
-from mlrsnet_hf.training import load_model
-from mlrsnet_hf.training.evaluators import evaluate, evaluation_loader, predict
-from mlrsnet_hf.training.inputs import SplitImages
+from mlrsnet_hf.evaluation.predictions import evaluate, predict
+from mlrsnet_hf.inputs.loader import evaluation_loader
+from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.models.saved_model import load_model
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train.py"
 QUICK = ["--recipe", "debug_cpu", "--epochs", "1", "--batch-size", "4", "--eval-batch-size", "4"]
@@ -75,7 +76,7 @@ def test_a_signal_while_the_data_is_loaded(
 ) -> None:
     """Preempted so early, a run ends with the code that says try again, and leaves nothing behind."""
     former = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("mlrsnet_hf.training.data_source.load_dataset", lambda *_, **__: os.kill(os.getpid(), 15))
+    monkeypatch.setattr("mlrsnet_hf.inputs.load.load_dataset", lambda *_, **__: os.kill(os.getpid(), 15))
     assert run_script(monkeypatch, "--dataset", "USER/NAME", *QUICK, "--output-dir", tmp_path / "run") == 75
     assert "stopped: SIGTERM came before the first step" in capsys.readouterr().err
     assert not (tmp_path / "run").exists() and signal.getsignal(signal.SIGTERM) is former

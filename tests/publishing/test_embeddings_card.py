@@ -7,9 +7,9 @@ import numpy as np
 import yaml
 
 from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, embeddings_card
-from mlrsnet_hf.retrieval.embedding_files import DATA, Rows, shard_name, to_table, write_json, write_shard
-from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, EmbeddingInfo
-from mlrsnet_hf.retrieval.local_sources import LOCAL_FILE
+from mlrsnet_hf.retrieval.embeddings.files import DATA, Rows, shard_name, to_table, write_json, write_shard
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE
 
 INFO = EmbeddingInfo(
     model="densenet201",
@@ -43,7 +43,7 @@ def test_what_the_card_says() -> None:
 LOAD = """
 from huggingface_hub import DatasetCard
 from datasets import load_dataset
-from mlrsnet_hf.retrieval.embedding_table import EmbeddingTable
+from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 table = EmbeddingTable.load("earthlab/embeddings")
 print(table.ids, table.labels, table.embeddings.tolist(), table.info.model)
 print(load_dataset("earthlab/embeddings", split="query_database")["id"][:])

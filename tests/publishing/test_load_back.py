@@ -18,7 +18,7 @@ import evaluate, timm, torch
 from datasets import load_dataset
 from huggingface_hub import hf_hub_download
 from transformers import AutoModelForImageClassification
-from mlrsnet_hf.training.saved_model import load_model
+from mlrsnet_hf.models.saved_model import load_model
 
 pixels = torch.rand(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
 with torch.inference_mode():

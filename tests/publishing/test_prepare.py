@@ -24,14 +24,13 @@ from datasets import Image, load_dataset
 from filelock import FileLock
 
 from mlrsnet_hf.dataset.features import FEATURES
-from mlrsnet_hf.dataset.protocols import split_ids
-from mlrsnet_hf.dataset.repository_parts import STORED_PROTOCOLS, repository_order
-from mlrsnet_hf.dataset.scene_ids import ids_by_scene
+from mlrsnet_hf.dataset.repository.parts import STORED_PROTOCOLS, repository_order
+from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
-from mlrsnet_hf.growing_folder import GrowingFolder
 from mlrsnet_hf.publishing import prepare as module
 from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import open_release
+from mlrsnet_hf.resumable_folder import GrowingFolder
 
 MakeRelease = Callable[..., Path]
 IMAGES = {"beach": 120, "harbor&port": 120, "swimmimg_pool": 120}
@@ -297,7 +296,7 @@ def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, mon
 @pytest.mark.parametrize("files", [1, 30])
 def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> None:
     code = (
-        "import os, signal\nfrom mlrsnet_hf.growing_folder import GrowingFolder\n"
+        "import os, signal\nfrom mlrsnet_hf.resumable_folder import GrowingFolder\n"
         "note, count = GrowingFolder.note, [0]\n"
         "def kill(folder, line):\n    note(folder, line); count[0] += 1\n"
         f"    if count[0] == {files}: os.kill(os.getpid(), signal.SIGKILL)\n"

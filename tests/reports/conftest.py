@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlrsnet_hf.retrieval.embedding_files import DATA, Rows, shard_name, to_table, write_json, write_shard
-from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.files import DATA, Rows, shard_name, to_table, write_json, write_shard
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 
 WriteEmbeddings = Callable[..., Path]
 LABELS = ("water", "ships", "trees", "sand")

@@ -10,13 +10,20 @@ import timm
 import torch
 from PIL import Image
 
-from mlrsnet_hf.retrieval.embedding_files import DATA, EmbeddingFolder, Rows, open_embeddings, to_table, write_json
-from mlrsnet_hf.retrieval.embedding_files import write_shard as write_file
-from mlrsnet_hf.retrieval.embedding_info import INFO_FILE, EmbeddingInfo
-from mlrsnet_hf.retrieval.shards import plan_shards
-from mlrsnet_hf.training.preprocessing import model_preprocessing
-from mlrsnet_hf.training.saved_model import save_model
-from mlrsnet_hf.training.task import Task
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.models.preprocessing import model_preprocessing
+from mlrsnet_hf.models.saved_model import save_model
+from mlrsnet_hf.retrieval.embeddings.files import (
+    DATA,
+    EmbeddingFolder,
+    Rows,
+    open_embeddings,
+    plan_shards,
+    to_table,
+    write_json,
+)
+from mlrsnet_hf.retrieval.embeddings.files import write_shard as write_file
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 
 LABELS = ("water", "ships", "trees", "sand")
 SCENES = ("beach", "forest", "harbor")

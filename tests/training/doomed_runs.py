@@ -22,9 +22,12 @@ from datasets import load_from_disk
 
 from mlrsnet_hf import files
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.training import TrainingConfig, evaluation, train, trainer
-from mlrsnet_hf.training.task import TrainingData
-from mlrsnet_hf.training.train_step import TrainStep
+from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.training import trainer
+from mlrsnet_hf.training import trainer as evaluation
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.step import TrainStep
+from mlrsnet_hf.training.trainer import train
 
 MOMENTS: dict[str, tuple[object, str]] = {
     "step": (TrainStep, "__call__"),

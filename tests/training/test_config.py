@@ -1,7 +1,7 @@
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
-from mlrsnet_hf.training import TrainingConfig
+from mlrsnet_hf.training.config import TrainingConfig
 
 
 @pytest.mark.parametrize(

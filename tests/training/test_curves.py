@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.training.checkpoints.history import Epoch
 from mlrsnet_hf.training.curves import curves_figure, draw_curves
-from mlrsnet_hf.training.history import Epoch
 
 
 def history(epochs: int) -> list[Epoch]:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mlrsnet_hf.training import TrainingConfig
-from mlrsnet_hf.training.inputs import Batch
+from mlrsnet_hf.inputs.batches import Batch
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.losses import asymmetric_loss, make_loss
-from mlrsnet_hf.training.task import Task
 
 TASKS = {
     kind: Task(kind=kind, label_names=("a", "b", "c"), scene_names=("s", "t"))

@@ -5,12 +5,13 @@ import pytest
 import timm
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
-from mlrsnet_hf.training import TrainingConfig
-from mlrsnet_hf.training.models import make_model, require_known_model
-from mlrsnet_hf.training.paper_networks import PAPER_NETWORKS, paper_name
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.models.build import require_known_model
+from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS, paper_name
+from mlrsnet_hf.training.components import make_model
+from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RECIPES, demo, find_recipe, linear_probe, modern, paper
 from mlrsnet_hf.training.settings import parse_settings
-from mlrsnet_hf.training.task import Task
 
 
 def test_the_papers_settings(shared: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.training import TrainingConfig, TrainingResult
-from mlrsnet_hf.training.evaluators import LabelScore
-from mlrsnet_hf.training.history import Epoch, read_history
-from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, SplitScores, TunedScores
-from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.evaluation.predictions import LabelScore
+from mlrsnet_hf.training.checkpoints.history import Epoch, read_history
+from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, SplitScores, TrainingResult, TunedScores
 
 VALIDATION = {"sample_f1": 0.8, "map": 0.9}
 TEST = {"sample_f1": 0.7, "map": math.nan}

@@ -16,10 +16,13 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError
 from mlrsnet_hf.files import only_writer
-from mlrsnet_hf.training import TrainingConfig, load_model, train, trainer
-from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.task import TrainingData
-from mlrsnet_hf.training.train_step import TrainStep
+from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.training import trainer
+from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.step import TrainStep
+from mlrsnet_hf.training.trainer import train
 
 MakeConfig = Callable[..., TrainingConfig]
 RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
@@ -217,7 +220,7 @@ def test_a_finished_run_gives_its_results(
 def test_two_runs_do_not_share_a_folder(
     make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlrsnet_hf.training.run_folder._PATIENCE", 0.0)
+    monkeypatch.setattr("mlrsnet_hf.training.checkpoints.run_folder._PATIENCE", 0.0)
     config = make_config()
     with (
         only_writer(config.output_dir.absolute()),
@@ -279,7 +282,7 @@ def test_what_cannot_be_read_now_is_kept(
     def fail(path: Path) -> str:
         raise fault
 
-    monkeypatch.setattr("mlrsnet_hf.training.checkpoints._digest", fail)
+    monkeypatch.setattr("mlrsnet_hf.training.checkpoints.checkpoints._digest", fail)
     with pytest.raises(ConfigurationError, match=r"cannot be read: .*Nothing was changed; try again"):
         train(config, training_data)
     assert contents(config.output_dir) == before

@@ -1,7 +1,7 @@
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.training import TrainingConfig
+from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.trackers import require_trackers, tracked_settings
 
 

@@ -8,13 +8,17 @@ from datasets import DatasetDict
 from safetensors.torch import load_file
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError, OutOfMemoryError, WeightsError
-from mlrsnet_hf.training import TrainingConfig, TrainingResult, evaluation, load_model, train
-from mlrsnet_hf.training.inputs import ShuffledBatches
-from mlrsnet_hf.training.models import make_model
-from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.inputs.batches import ShuffledBatches
+from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.training import trainer as evaluation
+from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
+from mlrsnet_hf.training.components import make_model
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.settings import parse_settings
-from mlrsnet_hf.training.task import TrainingData, make_task
-from mlrsnet_hf.training.train_step import TrainStep
+from mlrsnet_hf.training.step import TrainStep
+from mlrsnet_hf.training.trainer import train
 
 MakeConfig = Callable[..., TrainingConfig]
 
@@ -182,7 +186,7 @@ def test_a_run_cut_while_saving_leaves_no_model(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mlrsnet_hf.training.saved_model.save_file", interrupt)
+    monkeypatch.setattr("mlrsnet_hf.models.saved_model.save_file", interrupt)
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
         train(config, training_data)
@@ -271,7 +275,7 @@ def test_the_gradient_of_the_whole_batch_is_clipped(
 def test_a_frozen_backbone_stays_as_it_is(training_data: TrainingData, make_config: MakeConfig) -> None:
     config = make_config(freeze_backbone=True, ema=0.0, keep="last")
     torch.manual_seed(config.seed)
-    before = make_model(config, make_task(config, training_data)).state_dict()
+    before = make_model(config, make_task(training_data, config.scene_head, config.single_label)).state_dict()
     after = weights_of(train(config, training_data))
     assert {name for name in before if not torch.equal(before[name], after[name])} == {"fc.weight", "fc.bias"}
 

@@ -1,0 +1,108 @@
+"""Settings as a YAML file: one flat list of names and values, of the run and of its data."""
+
+# ruff: noqa: ANN401 - any dataclass of settings
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?)$")
+_SCALARS = {
+    "null": (re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    "bool": (re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
+    "int": (re.compile(r"[-+]?\d+$"), list("-+0123456789")),
+    "float": (_NUMBER, list("-+.0123456789")),
+}
+"""Plain values as YAML 1.2 reads them: `no` and `off` are words, and 1e-3 is a number."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe subset, in which no name may stand twice."""
+
+    yaml_implicit_resolvers: dict = {}  # noqa: RUF012 - as the base class has it
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the words that the loader, or a reader of YAML 1.1, would take for something else."""
+
+
+for _tag, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, _SCALARS["float"][1])
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Return the plain values of a YAML file, by name.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or is not a list of names and values.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise ConfigurationError(
+            f"settings file {path} cannot be read: {error.strerror}", "Give the path of a YAML file."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"settings file {path} is not YAML: {_one_line(error)}", "Write one 'name: value' a line."
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ConfigurationError(f"settings file {path} holds no names with values", "Write one 'name: value' a line.")
+    return content
+
+
+def write_settings(path: Path, config: Any, data_config: Any = None, recipe: str | None = None) -> None:
+    """Write every setting of a run, so that `--config` takes them up again; the file appears when it is whole.
+
+    Args:
+        path: The file.
+        config: Settings of the run.
+        data_config: Of its data; None if the data came from elsewhere than `load_training_data`.
+        recipe: What the configuration was derived from.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    parts = ["# Every setting of this run; give the file back as --config.", _dump({"recipe": recipe})]
+    parts += [_sections(config, config.to_dict())]
+    if data_config is not None:
+        parts += [_sections(data_config, data_config.to_dict())]
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _sections(
+    config: Any,
+    values: Mapping[str, Any],
+) -> str:
+    lines = []
+    for field in dataclasses.fields(config):
+        if field.metadata["section"]:
+            lines.append(f"\n# {field.metadata['section']}\n")
+        lines.append(_dump({field.name: values[field.name]}))
+    return "".join(lines).lstrip("\n")
+
+
+def _dump(values: Mapping[str, Any]) -> str:
+    return yaml.dump(dict(values), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1000)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

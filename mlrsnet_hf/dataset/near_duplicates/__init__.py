@@ -1,0 +1,1 @@
+"""Images that show one piece of ground."""

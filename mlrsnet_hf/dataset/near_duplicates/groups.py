@@ -1,0 +1,280 @@
+"""Groups of near-duplicates: images of one piece of ground, turned, mirrored, resized, cropped or recompressed.
+
+The paper enlarged four scenes by random rotation, resizing and cropping (Qi et al. 2020), so a random split puts copies
+of one image on both sides. Found here: the eight symmetries of the square, with up to about a tenth of each side
+cropped and rotations of a few degrees, at any size and usual JPEG quality. Found in part: rotations by more than that
+(8 in 10 copies turned by up to 10 degrees, 2 in 10 turned by any angle, of which little more than half the ground
+remains). Not found: copies of flat images (open sea, bare field), which show nothing to know them by.
+
+Three steps, all exact in that none draws at random: every image becomes a thumbnail and a perceptual hash; the nearest
+hashes of each image propose pairs; `alignment` accepts a pair if the aligned textures correlate. Accepted pairs join
+into groups.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
+from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.parallel import available_cores
+
+NEIGHBOURS = 12
+"""How many of the nearest hashes are proposed to each image."""
+LEAST_SIMILARITY = 0.4
+"""Of two hashes, as a cosine, to be proposed at all, among more than `FEW_IMAGES`."""
+FEW_IMAGES = 1000
+"""Up to so many, the nearest hashes are proposed however near: too few to tell what is usual."""
+LEAST_AGREEMENT = 0.8
+"""Of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
+LEAST_CORRELATION = 0.72
+"""Of aligned textures, to be near-duplicates; among real images, unrelated ones reach 0.6, copies 0.8 to 1."""
+_BATCH = 64
+_PAIRS = 256
+_ROWS = 256
+_COLUMNS = 64
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicateReport:
+    """What the groups say about a data set and about a split of it."""
+
+    images: int
+    groups: int
+    """Groups of more than one image."""
+    grouped_images: int
+    """Images in them."""
+    largest_group: int
+    test_images: int
+    leaking_test_images: int
+    """Test images with a near-duplicate in train."""
+
+    def __str__(self) -> str:
+        """Return two sentences."""
+        share = 100 * self.leaking_test_images / max(self.test_images, 1)
+        return (
+            f"{self.grouped_images:,} of {self.images:,} images are in {self.groups:,} groups of near-duplicates; the "
+            f"largest holds {self.largest_group:,}. {self.leaking_test_images:,} of {self.test_images:,} test images "
+            f"({share:.1f}%) have a near-duplicate in train."
+        )
+
+
+def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | None = None) -> dict[str, int]:
+    """Group images by the ground they show.
+
+    Images stream: a thumbnail of 4 KB and the hash of each are held. All of MLRSNet takes about 1.6 GB at its peak.
+
+    Args:
+        images: Id and image file of each image; ids are unique.
+        threads: How many work at once; by default as many as there are cores.
+
+    Returns:
+        The number of each image's group, by id, in the order given; groups are numbered from 0 in the order of their
+        first images.
+
+    Raises:
+        ImageError: An image cannot be decoded.
+        ConfigurationError: An id occurs twice, or there are no images.
+    """
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
+        ids, thumbnails, hashes, own = _hash_all(images, pool)
+        neighbours = _propose(hashes, pool)
+        placement = _place(neighbours, thumbnails, own, pool)
+        numbers = _group(neighbours, placement, thumbnails, pool)
+    return dict(zip(ids, numbers, strict=True))
+
+
+def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:
+    """Count the groups of more than one image, and the test images that have a near-duplicate in train.
+
+    Args:
+        groups: The number of each image's group, by id.
+        train: Ids of the training images, such as those of `ratio20`.
+        test: Ids of the test images.
+    """
+    sizes = [size for size in Counter(groups.values()).values() if size > 1]
+    seen = {groups[image_id] for image_id in train}
+    return NearDuplicateReport(
+        images=len(groups),
+        groups=len(sizes),
+        grouped_images=sum(sizes),
+        largest_group=max(sizes, default=0),
+        test_images=len(test),
+        leaking_test_images=sum(groups[image_id] in seen for image_id in test),
+    )
+
+
+def _hash_all(
+    images: Iterable[tuple[str, bytes]], pool: ThreadPoolExecutor
+) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, thumbnails, hashes and the unplaced patterns' responses (of unit length) of all images."""
+    ids: dict[str, None] = {}
+    parts = []
+    with tqdm(desc="hashing images", unit="image") as bar:
+        for batch_ids, *arrays in _in_order(pool, _hash_batch, _batches(images)):
+            for image_id in batch_ids:
+                if image_id in ids:
+                    raise ConfigurationError(f"image id {image_id!r} occurs twice", "Make ids unique.")
+                ids[image_id] = None
+            parts.append(arrays)
+            bar.update(len(batch_ids))
+    if not parts:
+        raise ConfigurationError("no images to compare", "Pass at least one.")
+    thumbnails, hashes, own = (np.concatenate([arrays.pop(0) for arrays in parts]) for _ in range(3))
+    return list(ids), thumbnails, hashes, own
+
+
+def _hash_batch(batch: list[tuple[str, bytes]]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    thumbnails = np.stack([thumbnail(data, image_id) for image_id, data in batch])
+    answers = responses(thumbnails)
+    return [image_id for image_id, _ in batch], thumbnails, answers.max(1), _unit(answers[:, identity_placement()])
+
+
+def _propose(hashes: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return for each image the images of the nearest hashes: (n, neighbours), -1 where there is none near enough."""
+    count = len(hashes)
+    padded = np.zeros((-(-count // _COLUMNS) * _COLUMNS, hashes.shape[1]), np.float32)
+    padded[:count] = _unit(_whitened(hashes))
+    starts = range(0, count, _ROWS)
+    blocks = _in_order(pool, lambda start: _nearest(padded, range(start, min(start + _ROWS, count)), count), starts)
+    return np.concatenate(list(tqdm(blocks, "comparing hashes", len(starts), unit="block")))
+
+
+def _whitened(hashes: np.ndarray) -> np.ndarray:
+    """Return hashes without mean, their principal components of about equal weight."""
+    centred = (hashes - hashes.mean(0)).astype(np.float64)
+    spread, directions = np.linalg.eigh(centred.T @ centred / max(len(hashes) - 1, 1))
+    return (centred @ (directions / np.sqrt(spread + 0.02 * spread[-1] + 1e-12))).astype(np.float32)
+
+
+def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
+    """Return the nearest hashes to those numbered, exactly: the best of the columns with the best maxima.
+
+    Args:
+        hashes: Of unit length, the rows from `count` on padding.
+        numbers: Whose neighbours are wanted.
+        count: How many hashes there are.
+
+    Returns:
+        (numbers, neighbours), nearest first, -1 where there is none near enough.
+    """
+    rows = np.arange(len(numbers))
+    similarity = hashes[numbers.start : numbers.stop] @ hashes.T
+    similarity[rows, rows + numbers.start] = -2
+    similarity[:, count:] = -2
+    table = similarity.reshape(len(rows), _COLUMNS, -1)
+    columns = _best(table.max(1))
+    index = (columns[:, None, :] + np.arange(_COLUMNS)[:, None] * table.shape[2]).reshape(len(rows), -1)
+    chosen = np.take_along_axis(index, _best(np.take_along_axis(similarity, index, 1)), 1)
+    nearest_first = np.argsort(-np.take_along_axis(similarity, chosen, 1), axis=1, kind="stable")
+    chosen = np.take_along_axis(chosen, nearest_first, 1)
+    least = LEAST_SIMILARITY if count > FEW_IMAGES else -1.5
+    return np.where(np.take_along_axis(similarity, chosen, 1) < least, -1, chosen)
+
+
+def _best(values: np.ndarray) -> np.ndarray:
+    """Return the positions of the greatest values of each row, in no order."""
+    if values.shape[1] <= NEIGHBOURS:
+        return np.tile(np.arange(values.shape[1]), (len(values), 1))
+    return np.argpartition(values, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
+
+
+def _place(neighbours: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return the best placement for each image and neighbour, -1 where they are not worth aligning."""
+    batches = [np.arange(i, min(i + _BATCH, len(neighbours))) for i in range(0, len(neighbours), _BATCH)]
+
+    def placed(batch: np.ndarray) -> np.ndarray:
+        agreement = _unit(responses(thumbnails[batch])) @ own[neighbours[batch]].transpose(0, 2, 1)
+        worth = (neighbours[batch] >= 0) & (agreement.max(1) >= LEAST_AGREEMENT)
+        return np.where(worth, agreement.argmax(1), -1).astype(np.int16)
+
+    bar = tqdm(_in_order(pool, placed, batches), "placing pairs", len(batches), unit="batch")
+    return np.concatenate(list(bar))
+
+
+def _group(
+    neighbours: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray, pool: ThreadPoolExecutor
+) -> list[int]:
+    """Return the number of each image's group, nearest neighbours first; what is connected is not compared again."""
+    components = _Components(len(neighbours))
+
+    def accepted(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[tuple[int, int]]:
+        images, others, maps = pairs
+        correlation = same_ground(thumbnails[others], thumbnails[images], maps)
+        return [
+            pair
+            for pair, c in zip(zip(images, others, strict=True), correlation, strict=True)
+            if c >= LEAST_CORRELATION
+        ]
+
+    def open_pairs() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for column in tqdm(range(neighbours.shape[1]), "aligning pairs", unit="neighbour"):
+            worth = np.nonzero(placement[:, column] >= 0)[0]
+            for start in range(0, len(worth), _PAIRS):
+                images = worth[start : start + _PAIRS]
+                others = neighbours[images, column]
+                apart = [components.find(i) != components.find(j) for i, j in zip(images, others, strict=True)]
+                yield images[apart], others[apart], placements()[placement[images, column]][apart]
+
+    for pairs in _in_order(pool, accepted, open_pairs()):
+        for first, second in pairs:
+            components.join(first, second)
+    return components.numbers()
+
+
+class _Components:
+    """Connected components of a growing graph (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self._root = list(range(count))
+
+    def find(self, element: int) -> int:
+        root = self._root
+        while root[element] != element:
+            root[element] = root[root[element]]
+            element = root[element]
+        return element
+
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.find(first), self.find(second)))
+        self._root[high] = low
+
+    def numbers(self) -> list[int]:
+        """Return the number of each element's component, numbered from 0 by first elements."""
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(self.find(element), len(numbers)) for element in range(len(self._root))]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield the results in order; few items wait, so that a stream stays a stream."""
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > 4:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,1 @@
+"""A dataset repository for the Hub: Parquet files, their schema and parts."""

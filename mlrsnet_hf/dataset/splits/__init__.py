@@ -1,0 +1,1 @@
+"""Protocols: which image is in which split."""

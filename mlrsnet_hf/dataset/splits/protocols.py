@@ -1,0 +1,157 @@
+"""The protocols: which images train, validate and test, which are queries and which are searched.
+
+Qi et al. (2020), section 3.1: 20, 30 or 40 percent train, 10 percent validate, the rest tests; for retrieval, queries
+search the rest of a pool. The paper publishes no lists, so the draw is ours: a function of the seed and the image ids
+alone, independent of file order, platform and library versions. Each scene's images are put into one order per seed,
+and every protocol cuts that order:
+
+    validation | train: 20 | 30 | 40 percent | ... test ... | queries: 15 | 10 | 5 percent
+
+so that for one seed the ratio protocols share their validation images, train20 is part of train30, which is part of
+train40, and the queries of retrieval05 are among those of retrieval10, and those among retrieval15's.
+
+On retrieval the paper contradicts itself: its text takes 5, 10 and 15 percent of the data set as queries, its Table 8
+gives 3,275, 6,550 and 9,825 queries, which are 5, 10 and 15 percent of the 65,497 images that 40 percent training
+leaves over. These protocols follow Table 8: the pool is what ratio40 of the same seed does not train on (its
+validation and test images), the queries are test images of ratio40, and the database is the rest of the pool.
+
+The grouped protocols are ours: sized and nested like the ratio protocols, but near-duplicates never part; see `grouped`
+and `near_duplicates`.
+"""
+
+import hashlib
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from mlrsnet_hf.dataset.splits.grouped import grouped_parts
+from mlrsnet_hf.dataset.splits.quotas import QUERY_PERCENTS, TRAIN_PERCENTS, Allotment, allot_splits
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.taxonomy import Scene
+
+_RATIO = {f"ratio{percent}": percent for percent in TRAIN_PERCENTS}
+_RETRIEVAL = {f"retrieval{percent:02}": percent for percent in QUERY_PERCENTS}
+_GROUPED = {f"grouped{percent}": percent for percent in TRAIN_PERCENTS}
+
+PROTOCOLS = (*_RATIO, *_RETRIEVAL, *_GROUPED, "all")
+"""Names of the protocols, in documented order."""
+DEFAULT_PROTOCOL = "ratio20"
+GROUPED_PROTOCOLS = tuple(_GROUPED)
+"""Those that need groups of near-duplicates."""
+
+
+def split_ids(
+    ids_by_scene: Mapping[str, Sequence[str]],
+    protocol: str = DEFAULT_PROTOCOL,
+    seed: int = 0,
+    groups: Mapping[str, int] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Split image ids by a protocol, in the same shares for every scene.
+
+    Each split's global total is the share of all images rounded to the nearest image; it is allotted to the scenes by
+    largest remainder.
+
+    Args:
+        ids_by_scene: The image ids of each scene, by published name; scenes in taxonomy order, ids in any order. Names
+            and ids enter the draw.
+        protocol: One of `PROTOCOLS`.
+        seed: Draws another split; any whole number. The paper repeats five times, here 0 to 4.
+        groups: The number of each image's group of near-duplicates, by image id; for the grouped protocols only. The
+            numbers do not enter the draw, only who is with whom.
+
+    Returns:
+        Image ids by split, each split in the order of the scenes given and by id within a scene: `train`, `validation`
+        and `test`; for retrieval `query` and `database`; for `all` only `train`.
+
+    Raises:
+        UnknownNameError: The protocol is not known.
+        ConfigurationError: The seed is not a whole number, there are too few images for every split to hold one, or for
+            a grouped protocol groups are missing or too large.
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError(f"protocol {protocol!r} is not known", name_alternatives(protocol, PROTOCOLS))
+    try:
+        seed = operator.index(seed)
+    except TypeError as error:
+        raise ConfigurationError(f"seed={seed!r} is not a whole number", "Pass an integer, such as 0.") from error
+    allotment = allot_splits([len(ids) for ids in ids_by_scene.values()])
+    if protocol in _GROUPED:
+        splits = _grouped(ids_by_scene, protocol, allotment, seed, groups)
+    else:
+        splits = _drawn(ids_by_scene, protocol, allotment, seed)
+    _refuse_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
+    return {name: tuple(ids) for name, ids in splits.items()}
+
+
+def _grouped(
+    ids_by_scene: Mapping[str, Sequence[str]],
+    protocol: str,
+    allotment: Allotment,
+    seed: int,
+    groups: Mapping[str, int] | None,
+) -> dict[str, list[str]]:
+    if groups is None:
+        raise ConfigurationError(
+            f"protocol {protocol!r} needs the groups of near-duplicates", "Pass groups=near_duplicate_groups(images)."
+        )
+    parts = grouped_parts(ids_by_scene, groups, allotment, _GROUPED[protocol], seed)
+    return {
+        name: [i for ids in ids_by_scene.values() for i in sorted(ids) if i in part] for name, part in parts.items()
+    }
+
+
+def _drawn(
+    ids_by_scene: Mapping[str, Sequence[str]], protocol: str, allotment: Allotment, seed: int
+) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {}
+    for number, (scene, ids) in enumerate(ids_by_scene.items()):
+        for name, drawn in _cut(_permuted(ids, scene, seed), protocol, allotment, number).items():
+            splits.setdefault(name, []).extend(sorted(drawn))
+    return splits
+
+
+def _cut(order: list[str], protocol: str, allotment: Allotment, scene: int) -> dict[str, list[str]]:
+    """Cut one scene's permuted ids into the splits of a protocol."""
+    if protocol == "all":
+        return {"train": order}
+    v = allotment.validation[scene]
+    if protocol in _RETRIEVAL:
+        trained = v + allotment.train[max(TRAIN_PERCENTS)][scene]
+        queries = len(order) - allotment.queries[_RETRIEVAL[protocol]][scene]
+        return {"query": order[queries:], "database": order[:v] + order[trained:queries]}
+    t = v + allotment.train[_RATIO[protocol]][scene]
+    return {"train": order[v:t], "validation": order[:v], "test": order[t:]}
+
+
+def _refuse_empty(splits: Mapping[str, Sequence[str]], protocol: str, total: int) -> None:
+    empty = [name for name, ids in splits.items() if not ids]
+    if empty or not splits:
+        raise ConfigurationError(
+            f"{total} images are too few for protocol {protocol!r}" + (f": {empty[0]} gets none" if empty else ""),
+            "Add images, or take the protocol 'all'.",
+        )
+
+
+def _permuted(ids: Sequence[str], scene: str, seed: int) -> list[str]:
+    """Return a scene's ids in the seed's order: by SHA-256, which no library version changes."""
+    return sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{scene}/{image_id}".encode()).digest())
+
+
+class Annotated(Protocol):
+    """An image as protocols know it."""
+
+    @property
+    def id(self) -> str:
+        """Published file stem."""
+
+    @property
+    def scene(self) -> Scene:
+        """The image's scene."""
+
+
+def ids_by_scene(entries: Iterable[Annotated]) -> dict[str, list[str]]:
+    """Return the ids of each scene, by published name, in the entries' order."""
+    ids: dict[str, list[str]] = {}
+    for entry in entries:
+        ids.setdefault(entry.scene.published, []).append(entry.id)
+    return ids

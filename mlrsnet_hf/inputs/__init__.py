@@ -1,0 +1,8 @@
+"""Splits of a dataset to batches, the same whatever the number of workers and processes.
+
+Every draw comes from (seed, epoch) or (seed, epoch, row), never from the state of a process. Pixels stay uint8 until
+they are on the device. Batches carry their rows, so that evaluation can put each prediction in its place.
+
+    load (which dataset) -> columns, labels (what its columns mean) -> batches (which images) -> decoding (bytes to
+    pixels) -> [decoded_cache] -> augmentation -> loader
+"""

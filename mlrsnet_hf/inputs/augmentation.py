@@ -1,0 +1,187 @@
+"""Random changes of a training image that leave its labels true: overhead pictures have no up."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import interpolate
+
+from mlrsnet_hf.inputs.decoding import Pixels
+
+Matrix = npt.NDArray[np.float32]
+"""(3, 4): new colour = matrix[:, :3] @ colour + matrix[:, 3], of colours from 0 to 255."""
+
+GREY = np.array([0.299, 0.587, 0.114])
+"""Shares of red, green and blue in grey (ITU-R BT.601), as Pillow and torchvision have them."""
+
+
+def random_colour_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
+    """Return a `colour_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
+
+    Args:
+        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean grey.
+        jitter: At least 0.
+        draw: Where the draws come from.
+    """
+    brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
+    return colour_matrix(brightness, contrast, saturation, mean_grey(pixels))
+
+
+def colour_matrix(brightness: float, contrast: float, saturation: float, mean: float) -> Matrix:
+    """Return three changes in torchvision's meaning as one affine map of the colours.
+
+    With x a colour, g(x) its grey and m the mean grey of the image:
+    brightness b: x -> b x; contrast c: x -> c x + (1 - c) m; saturation s: x -> s x + (1 - s) g(x).
+    As maps without bounds the three give the same in any order. torchvision's `ColorJitter` applies them in a random
+    order, and rounds and bounds the colours to 0 to 255 after each; here they are bounded once, after all three.
+
+    Args:
+        brightness: Factor; 1 changes nothing, as for the other two.
+        contrast: Factor.
+        saturation: Factor.
+        mean: Mean grey of the image, 0 to 255.
+
+    Returns:
+        (3, 4) float32.
+    """
+    scale = brightness * contrast
+    linear = scale * (saturation * np.eye(3) + (1 - saturation) * GREY)
+    offset = np.full((3, 1), (1 - contrast) * brightness * mean)
+    return np.hstack([linear, offset]).astype(np.float32)
+
+
+def mean_grey(pixels: Pixels) -> float:
+    """Return the mean grey, 0 to 255, of (H, W, 3) pixels."""
+    height, width = pixels.shape[:2]
+    # Sums of whole rows first: numpy has no fast path for sums that leave a last axis of three.
+    small = 255 * height < 2**16
+    sums = np.add.reduce(pixels.reshape(height, width * 3), axis=0, dtype=np.uint16 if small else np.uint64)
+    return float(sums.reshape(width, 3).sum(axis=0, dtype=np.float64) @ GREY / (height * width))
+
+
+SYMMETRIES = 8
+"""Of the square. The first is the picture itself, the first 2 add the left-right mirror, the first 4 the top-bottom
+mirror, and all 8 the transposes of these four."""
+
+_STORED_SIDE = 256 / 224
+"""Training images are kept this much larger than the model sees them, so that crops still hold detail.
+
+Whoever changes it, or how `StoredTransform` resizes, raises `_FORMAT` in decoded_cache.py, or old caches are read on.
+"""
+_GREY_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransform:
+    """The part of training's transform that is the same in every epoch: (H, W, 3) uint8 -> (H, W, 3) uint8.
+
+    Images whose shorter side is longer than 8/7 of what the model sees are shrunk to that; 256-pixel scenes stay
+    untouched for a model that sees 224. With or without a decoded cache, training crops from the result.
+    """
+
+    image_size: int
+    """Side of the square that the model sees, in pixels."""
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Shrink the image if it is large."""
+        height, width = pixels.shape[:2]
+        scale = round(self.image_size * _STORED_SIDE) / min(height, width)
+        return pixels if scale >= 1 else resize(pixels, (round(height * scale), round(width * scale)))
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """The random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8, and a change of colour for the device."""
+
+    image_size: int
+    crop_scale: float
+    """Smallest area of a crop, as a share of the largest square's."""
+    crop_ratio: float = 1.0
+    """Crops are up to this much wider than high, or higher than wide."""
+    symmetries: int = SYMMETRIES
+    """How many of the symmetries are drawn from: 1, 2, 4 or 8."""
+    jitter: float = 0.0
+    """Brightness, contrast and saturation change by factors of 1 +- this; 0 leaves the colours alone."""
+
+    def __call__(self, pixels: Pixels, draw: np.random.Generator) -> tuple[Pixels, Matrix | None]:
+        """Return another view of the image at every call, and its `colour_matrix` if colours change."""
+        crop = random_crop(pixels, self.crop_scale, self.crop_ratio, draw)
+        view = symmetry(resize(crop, (self.image_size, self.image_size)), int(draw.integers(self.symmetries)))
+        # The mean grey of every fourth row is that of the image to about one level, at a quarter of the work.
+        return view, random_colour_matrix(view[::_GREY_ROWS], self.jitter, draw) if self.jitter else None
+
+
+def random_crop(pixels: Pixels, scale: float, ratio: float, draw: np.random.Generator) -> Pixels:
+    """Cut out a random rectangle (random resized crop, Szegedy et al. 2015, without its rejected draws).
+
+    Its area is drawn evenly from `scale` to 1 of the largest square's. The logarithm of width / height is then drawn
+    evenly from those between 1 / ratio and ratio that fit into the image, and last its place.
+
+    Args:
+        pixels: (H, W, 3).
+        scale: Above 0 and up to 1.
+        ratio: At least 1; 1 cuts squares.
+        draw: Where the draws come from.
+
+    Returns:
+        A view of the pixels.
+    """
+    height, width = pixels.shape[:2]
+    area = draw.uniform(scale, 1.0) * min(height, width) ** 2
+    narrowest, widest = max(1 / ratio, area / height**2), min(ratio, width**2 / area)
+    aspect = math.exp(draw.uniform(math.log(narrowest), math.log(max(narrowest, widest))))
+    high = min(height, max(1, round(math.sqrt(area / aspect))))
+    wide = min(width, max(1, round(math.sqrt(area * aspect))))
+    top, left = int(draw.integers(height - high + 1)), int(draw.integers(width - wide + 1))
+    return pixels[top : top + high, left : left + wide]
+
+
+def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return (H, W, 3) pixels at another (height, width): bilinear, antialiased when shrunk, as torchvision does it.
+
+    Differs from Pillow's bilinear filter, three times slower, by at most 2 of 255.
+    """
+    if pixels.shape[:2] == size:
+        return pixels
+    # A whole image with its channels last in memory is what torch's fast path for bytes takes and gives.
+    image = torch.from_numpy(np.ascontiguousarray(pixels))[None].permute(0, 3, 1, 2)
+    resized = interpolate(image, size, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+def symmetry(pixels: Pixels, which: int) -> Pixels:
+    """Return one of the eight `SYMMETRIES` of the square, 0 to 7, of (S, S, 3) pixels; 0 changes nothing."""
+    if which == 0:
+        return pixels
+    mirrored = tuple(axis for axis, bit in enumerate((2, 1)) if which & bit)
+    if which & 4:
+        view = np.flip(pixels.swapaxes(0, 1), mirrored)
+        turned = np.empty(view.shape, np.uint8)
+        # Colour by colour: numpy has no fast way to move three bytes at a time.
+        for channel in range(3):
+            turned[..., channel] = view[..., channel]
+        return turned
+    # torch has one to mirror images whose channels are last in memory.
+    image = torch.from_numpy(np.ascontiguousarray(pixels))[None].permute(0, 3, 1, 2)
+    return image.flip([2 + axis for axis in mirrored])[0].permute(1, 2, 0).numpy()
+
+
+def symmetry_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
+    """Yield the first `count` of the eight `SYMMETRIES` of square images, on their device.
+
+    Args:
+        images: (N, C, S, S).
+        count: 1, 2, 4 or 8.
+
+    Yields:
+        (N, C, S, S), the channels as they lie in the images; first the images themselves.
+    """
+    channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for which in range(count):
+        view = images.transpose(2, 3).contiguous(memory_format=layout) if which & 4 else images
+        axes = [axis for axis, mirrored in ((2, which & 2), (3, which & 1)) if mirrored]
+        yield view.flip(axes) if axes else view

@@ -1,0 +1,128 @@
+"""Which images make which batch: drawn from (seed, epoch) alone, and shared among processes and parts of a step."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from mlrsnet_hf.errors import ConfigurationError
+
+Draw = tuple[int, int]
+"""(epoch, row): which image, and with the draws of which epoch."""
+
+# Separate the random streams of one seed; a trailing 0 would not (numpy pads seeds with zeros).
+ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
+
+
+class ShuffledBatches(Sampler[list[Draw]]):
+    """This process's share of every training batch, in an order drawn from (seed, epoch).
+
+    Each batch of `batch_size` rows, one optimiser step, is split evenly over the processes, and each process's share
+    over `accumulation` parts, which follow each other. So a step sees the same rows whatever the split. The rows that
+    do not fill the last batch are left out of that epoch; a split smaller than one batch makes one smaller batch.
+
+    Args:
+        rows: Rows of the split.
+        batch_size: Rows of an optimiser step, over all processes and parts.
+        seed: Of the order.
+        process: Which of the processes this one is, from 0.
+        processes: Number of processes that train together.
+        accumulation: Parts into which each process splits its share of a step.
+
+    Attributes:
+        epoch: The epoch whose batches the next iteration yields.
+        first_step: So many steps of that epoch are passed over, without a look at their images.
+
+    Raises:
+        ConfigurationError: The processes and parts cannot share the batch evenly.
+    """
+
+    def __init__(
+        self, rows: int, batch_size: int, seed: int, process: int = 0, processes: int = 1, accumulation: int = 1
+    ) -> None:
+        self.rows = rows
+        self.batch_size = min(batch_size, rows)
+        self.seed = seed
+        self.process = process
+        self.processes = processes
+        self.accumulation = accumulation
+        self.epoch = 0
+        self.first_step = 0
+        self._refuse_uneven_parts(batch_size)
+
+    def _refuse_uneven_parts(self, wanted: int) -> None:
+        parts = self.processes * self.accumulation
+        if self.batch_size and self.batch_size % parts == 0:
+            return
+        shared = f"{self.processes} processes" + (f" x {self.accumulation} parts" if self.accumulation > 1 else "")
+        found = f"batch_size={wanted} cannot be split over {shared}"
+        if self.rows < wanted:
+            found = f"the {self.rows} images of the training split make one batch, which {shared} cannot share evenly"
+        fitting = self.batch_size - self.batch_size % parts
+        remedy = f"Set batch_size to a multiple of {parts}, such as {fitting}."
+        if not fitting:
+            remedy = "Use more images." if self.rows < parts else f"Use a larger batch_size, of at least {parts}."
+        raise ConfigurationError(found, remedy)
+
+    def __len__(self) -> int:
+        """Number of optimiser steps of an epoch."""
+        return self.rows // self.batch_size
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        order = self._order(self.epoch)
+        parts = self.processes * self.accumulation
+        for step in range(self.first_step, len(self)):
+            batch = self._slice(order, step)
+            for part in range(self.process, parts, self.processes):
+                yield [(self.epoch, row) for row in batch[part::parts]]
+
+    def step_rows(self, epoch: int, step: int) -> list[int]:
+        """Return the rows of all processes and parts in a step of an epoch; the first step is 0."""
+        return self._slice(self._order(epoch), step)
+
+    def _order(self, epoch: int) -> list[int]:
+        return np.random.default_rng((self.seed, ORDER_STREAM, epoch)).permutation(self.rows).tolist()
+
+    def _slice(self, order: list[int], step: int) -> list[int]:
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+def ordered_batches(rows: int, batch_size: int, process: int = 0, processes: int = 1) -> list[list[Draw]]:
+    """Return this process's share of the rows, each row once over all processes, in batches."""
+    own = [(0, row) for row in range(process, rows, processes)]
+    return [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images with what is to be learnt from them; `model_input` makes the network's input of it."""
+
+    rows: torch.Tensor
+    """(N,) int64 positions in the split."""
+    pixels: torch.Tensor
+    """(N, S, S, 3) uint8."""
+    targets: torch.Tensor
+    """(N, L) float32, 0 or 1; L is 0 where labels are not learnt."""
+    scenes: torch.Tensor | None = None
+    """(N,) int64 scene ids, where scenes are learnt."""
+    colour: torch.Tensor | None = None
+    """(N, 3, 4) float32: how the colours (0 to 255) of each image change; see `colour_matrix`."""
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Return the batch on a device, without waiting for the copy from pinned memory."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory from which a GPU can copy by itself."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        return Batch(
+            rows=change(self.rows),
+            pixels=change(self.pixels),
+            targets=change(self.targets),
+            scenes=None if self.scenes is None else change(self.scenes),
+            colour=None if self.colour is None else change(self.colour),
+        )

@@ -1,0 +1,222 @@
+"""The columns of any dataset as `id`, `image`, `labels` and `scene`.
+
+Image files are not copied, unless a split that was drawn from another (`Dataset.select`) lacks one of the columns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Image, Value
+from datasets import Sequence as ListFeature
+
+from mlrsnet_hf.errors import ConfigurationError, name_alternatives
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.labels import IdColumn, holds_scenes, list_entry, read_labels, read_scenes
+
+Splits = Mapping[str, Dataset]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What was found in the columns of a dataset's splits."""
+
+    splits: Splits
+    """With the columns `id`, `image`, `labels` and, where scenes are known, `scene`."""
+    labels: IdColumn | None
+    scenes: IdColumn | None
+    ids_from: str
+    """Where the ids come from, in words."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, and why."""
+
+
+def read_columns(splits: Splits, config: DataConfig) -> Columns:
+    """Find, check and rename the columns.
+
+    Args:
+        splits: In the order train, validation, test, as far as they are there.
+        config: Names the columns.
+
+    Raises:
+        ConfigurationError: A column is missing or does not hold what it should; two rows of a split have one id in the
+            column that is asked for.
+    """
+    _require_columns(splits, config)
+    notes: list[str] = []
+    splits = {name: _with_labels(split, name, config, notes) for name, split in splits.items()}
+    images = {name: _with_images(split, config) for name, split in splits.items()}
+    labels = None
+    if config.labels_column is not None:
+        labels = read_labels(splits, config.labels_column, config.label_separator)
+    scene_column = config.scene_column or _default_scene_column(splits)
+    scenes = _read_scenes(splits, scene_column, config, notes)
+    ids, ids_from = _find_ids(images, config, notes)
+    standard = {}
+    for name, split in images.items():
+        kept = {config.image_column: "image"}
+        if labels is not None and labels.stored:
+            kept[str(config.labels_column)] = "labels"
+        if scenes is not None and scenes.stored:
+            kept[str(scene_column)] = "scene"
+        if ids_from == "column 'id'" and split.features["id"] == Value("string"):
+            kept["id"] = "id"
+        split = split.select_columns(list(kept)).rename_columns({old: new for old, new in kept.items() if old != new})
+        if "id" not in kept:
+            split = split.add_column("id", ids[name], feature=Value("string"))
+        standard[name] = _with_ids(_with_ids(split, "labels", labels, name), "scene", scenes, name)
+    return Columns(standard, labels, scenes, ids_from, tuple(notes))
+
+
+def holds_labels(split: Dataset, config: DataConfig) -> bool:
+    """Return whether any row of a split names a label (or, without labels, a scene); in test splits often none does.
+
+    A class of -1 stands for a label that is not given.
+    """
+    column = config.labels_column or config.scene_column or "scene"
+    if column not in split.column_names:
+        return False
+    rows = (value if isinstance(value, list) else [value] for value in split[column][:])
+    return any(entry not in (None, -1, "") for row in rows for entry in row)
+
+
+def _with_labels(split: Dataset, name: str, config: DataConfig, notes: list[str]) -> Dataset:
+    """Return the split without the rows whose labels are null, that is unknown."""
+    if config.labels_column is None:
+        return split
+    known = [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
+    if len(known) == len(split):
+        return split
+    if not known:
+        raise ConfigurationError(
+            f"the {name} split has no labels: column {config.labels_column!r} is empty",
+            f"Name another as {name}_split" + (", or none." if name != "train" else "."),
+        )
+    notes.append(
+        f"{len(split) - len(known):,} rows of the {name} split have no value in column {config.labels_column!r} and "
+        "are left out; an empty list says that an image has no label"
+    )
+    return split.select(known)
+
+
+def _read_scenes(splits: Splits, column: str | None, config: DataConfig, notes: list[str]) -> IdColumn | None:
+    """Return the scenes; None, with a note, if a column that nobody asked for does not hold them."""
+    if column is None:
+        return None
+    try:
+        return read_scenes(splits, column)
+    except ConfigurationError as error:
+        if config.scene_column is not None:
+            raise
+        notes.append(f"scenes are not used ({error.found})")
+        return None
+
+
+def _with_ids(split: Dataset, column: str, found: IdColumn | None, name: str) -> Dataset:
+    """Add a column of label lists or scenes, unless the split has it already or has none."""
+    if column in split.column_names or (found is None and column == "scene"):
+        return split
+    if found is None:
+        return split.add_column(column, [[]] * len(split), feature=ListFeature(Value("int64")))
+    classes = ClassLabel(names=list(found.names))
+    feature = ListFeature(classes) if column == "labels" else classes
+    return split.add_column(column, found.ids[name], feature=feature)
+
+
+def _require_columns(splits: Splits, config: DataConfig) -> None:
+    for setting, column in config.columns().items():
+        for name, split in splits.items():
+            if column is not None and column not in split.column_names:
+                raise ConfigurationError(
+                    f"the {name} split has no column {column!r} ({setting}), only {', '.join(split.column_names)}",
+                    _column_remedy(split, setting, column),
+                )
+
+
+def _column_remedy(split: Dataset, setting: str, column: str) -> str:
+    """Return the way out: the only columns of a fitting type, or those with near names."""
+    fits = {
+        "image_column": lambda feature: isinstance(feature, Image),
+        "labels_column": lambda feature: list_entry(feature) is not None,
+        "scene_column": holds_scenes,
+        "id_column": holds_scenes,
+    }[setting]
+    fitting = [name for name, feature in split.features.items() if fits(feature)]
+    option = f"--{setting.replace('_', '-')}"
+    if len(fitting) == 1:
+        return f"Pass {option} {fitting[0]}."
+    if not fitting and column in split.column_names:
+        return f"Give one that does with {option}; Dataset.cast_column(NAME, Image()) makes it of paths or of bytes."
+    near = name_alternatives(column, fitting or split.column_names)
+    # All columns stand in what was found already.
+    return f"Name it with {option}." + (f" {near}" if fitting or near.startswith("Did you mean") else "")
+
+
+def _with_images(split: Dataset, config: DataConfig) -> Dataset:
+    """Return the split with a column of images, made of paths or of the bytes of files."""
+    column = config.image_column
+    feature = split.features[column]
+    if isinstance(feature, Image):
+        return split
+    if isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
+        paths = _found_paths(split[column][:], Path(config.dataset).expanduser())
+        paths_alone = split.remove_columns(column).add_column(column, paths, feature=Value("string"))
+        return paths_alone.cast_column(column, Image())
+    is_struct = isinstance(feature, dict) and set(feature) in ({"bytes", "path"}, {"bytes"}, {"path"})
+    if is_struct or (isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")):
+        return split.cast_column(column, Image())
+    raise ConfigurationError(
+        f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column)
+    )
+
+
+def _found_paths(paths: Sequence[str | None], dataset: Path) -> list[str | None]:
+    """Return the paths of image files; those that lead there from the dataset's folder, and not from here, in full."""
+    folder = (dataset if dataset.is_dir() else dataset.parent).absolute()
+    return [str(folder / path) if path and "://" not in path and (folder / path).exists() else path for path in paths]
+
+
+def _default_scene_column(splits: Splits) -> str | None:
+    known = all("scene" in split.column_names and holds_scenes(split.features["scene"]) for split in splits.values())
+    return "scene" if known else None
+
+
+def _find_ids(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[dict[str, list[str]], str]:
+    """Return the ids of every split, and where they come from."""
+    column = config.id_column
+    if column is None and all("id" in split.column_names for split in splits.values()):
+        column = "id"
+    if column is not None:
+        ids = {name: [str(value) for value in split[column][:]] for name, split in splits.items()}
+        try:
+            for name, values in ids.items():
+                _refuse_duplicates(values, column, name)
+            return ids, f"column {column!r}"
+        except ConfigurationError as error:
+            if config.id_column is not None:
+                raise
+            notes.append(f"column 'id' is not used ({error.found})")
+    files = {name: _file_names(split, config.image_column) for name, split in splits.items()}
+    if all(None not in names and len(set(names)) == len(names) for names in files.values()):
+        return {name: [str(file) for file in names] for name, names in files.items()}, "the files' names"
+    return {name: [f"{name}/{row}" for row in range(len(split))] for name, split in splits.items()}, "the rows' numbers"
+
+
+def _refuse_duplicates(ids: Sequence[str], column: str, split: str) -> None:
+    rows: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if name in rows:
+            raise ConfigurationError(
+                f"the {split} split has the id {name!r} (column {column!r}) in the rows {rows[name]} and {row}",
+                "Give each image an id of its own, or name another id_column.",
+            )
+        rows[name] = row
+
+
+def _file_names(split: Dataset, column: str) -> list[str | None]:
+    """Return the names of the image files, without reading a file."""
+    flat: Any = split.select_columns([column]).cast_column(column, Image(decode=False)).flatten()
+    paths = flat.select_columns([f"{column}.path"])[f"{column}.path"][:]
+    # Of an image in an archive, `zip://NAME::ARCHIVE`, the name there.
+    return [PurePosixPath(path.partition("::")[0].replace("\\", "/")).name if path else None for path in paths]

@@ -1,0 +1,89 @@
+"""Which images a run uses, and what the columns of their dataset mean."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from mlrsnet_hf.configuration.fields import check_types, setting
+from mlrsnet_hf.errors import ConfigurationError
+
+MLRSNET = "mlrsnet"
+AUTO = "auto"
+"""Of a split: the one of the usual name, if there is one that can be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The dataset of a run, checked when made.
+
+    Raises:
+        ConfigurationError: A value cannot be used.
+    """
+
+    dataset: str = setting(
+        MLRSNET,
+        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, CSV or JSON file.",
+        section="Data",
+    )
+    protocol: str | None = setting(
+        None, "Configuration of the dataset; of mlrsnet the protocol: ratio20 (the default), ratio30, grouped20, ..."
+    )
+    data_dir: str | None = setting(
+        None,
+        "Folder inside the dataset; of mlrsnet a copy of the release, by default what MLRSNET_DATA_DIR names, else the "
+        "published archive.",
+    )
+    image_column: str = setting(
+        "image", "Column of the images: files, their bytes, or their paths, from here or from the dataset's folder."
+    )
+    labels_column: str | None = setting(
+        "labels", "Column of each image's labels: a list of classes, names, numbers, or of one 0 or 1 per label."
+    )
+    label_separator: str | None = setting(
+        None, "What stands between the names of labels where their column holds text, such as ',' in 'sea, sand'."
+    )
+    scene_column: str | None = setting(
+        None, "Column of each image's only class; if unset 'scene', where there is one in order."
+    )
+    id_column: str | None = setting(
+        None,
+        "Column of names of the images; if unset 'id', else the files' names, else the rows' numbers, the first that "
+        "names no two images alike.",
+    )
+    train_split: str = setting("train", "Split to train on.")
+    validation_split: str | None = setting(
+        AUTO,
+        "Split that picks the best epoch; auto takes 'validation' (or 'val', 'dev') if there is one with labels; none "
+        "holds images out from training.",
+    )
+    test_split: str | None = setting(
+        AUTO, "Split to score in the end; auto takes 'test' if there is one with labels; none scores none."
+    )
+    validation_share: float = setting(0.1, "Share of the training images that is held out if there is no validation.")
+    split_seed: int = setting(0, "Draws other held-out images, and other splits of mlrsnet.")
+    labels: str = setting(
+        "verified", "Labels of mlrsnet: verified repairs the published faults, as-published has them."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        check_types(self)
+        if not 0 < self.validation_share < 1:
+            raise ConfigurationError(
+                f"validation_share={self.validation_share!r} cannot be used", "Give a number between 0 and 1."
+            )
+        if self.label_separator == "":
+            raise ConfigurationError("label_separator='' cannot be used", "Give what stands between two labels.")
+        columns = [name for name in self.columns().values() if name is not None]
+        for column in columns:
+            if columns.count(column) > 1:
+                roles = " and ".join(role for role, name in self.columns().items() if name == column)
+                raise ConfigurationError(f"column {column!r} is given as {roles}", "Give each another column.")
+
+    def columns(self) -> dict[str, str | None]:
+        """Return the names of the columns by setting."""
+        return {name: getattr(self, name) for name in ("image_column", "labels_column", "scene_column", "id_column")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, for YAML."""
+        return dataclasses.asdict(self)

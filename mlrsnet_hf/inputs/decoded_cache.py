@@ -1,0 +1,176 @@
+"""Decoded images of a split, in memory or in a file that the processes of a machine share."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels
+from mlrsnet_hf.parallel import available_cores
+
+Read = Callable[[int], Pixels]
+
+_FORMAT = 1
+"""Of the files; whoever changes what the same transform makes of the same image raises it too."""
+_PIXELS, _SIZES = "pixels.bin", "sizes.npy"
+_SAMPLE = 16
+"""So many images, spread over the split, tell how much all of them will take."""
+_PART = 1024
+
+
+class DecodedFile:
+    """Images in a folder: their bytes one after another in one file, mapped into memory, and an array of their sizes.
+
+    Raises:
+        ValueError: The files do not fit together.
+        OSError: They cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sizes = np.load(folder / _SIZES)
+        self.ends = np.cumsum(self.sizes.prod(axis=1) * 3)
+        # Copy-on-write, because torch warns of arrays that cannot be written; nobody writes.
+        self.pixels = np.memmap(folder / _PIXELS, np.uint8, mode="c").view(np.ndarray)
+        if len(self.pixels) != self.ends[-1]:
+            raise ValueError(f"{folder / _PIXELS}: {len(self.pixels)} bytes, not {self.ends[-1]}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as the name of the folder."""
+        return DecodedFile, (self.folder,)
+
+    def __getitem__(self, row: int) -> Pixels:
+        """Return the image of a row, (H, W, 3) uint8."""
+        height, width = self.sizes[row].tolist()
+        end = int(self.ends[row])
+        return self.pixels[end - height * width * 3 : end].reshape(height, width, 3)
+
+
+def decode_to_memory(read: Read, rows: int, megabytes: int, progress: bool) -> Sequence[Pixels] | None:
+    """Return all images decoded; None if they take more than `megabytes`.
+
+    Args:
+        read: Returns the image of a row; called from several threads.
+        rows: Number of images.
+        megabytes: The allowance.
+        progress: Show a bar, and say if the images do not fit.
+
+    Raises:
+        ImageError: An image cannot be read.
+    """
+    return list(_decoded(read, rows, progress)) if _fit(read, rows, megabytes, progress) else None
+
+
+def decode_to_disk(
+    read: Read, files: ImageFiles, kind: str, folder: Path, megabytes: int, progress: bool
+) -> DecodedFile | None:
+    """Return all images decoded, from a file that an earlier call, here or elsewhere, has made of the same images.
+
+    The first process writes the file, others wait for it. It has its final name only when it is whole.
+
+    Args:
+        read: Returns the image of a row; called from several threads.
+        files: What `read` reads; its content is part of the fingerprint.
+        kind: What else changes the pixels: the transform, the decoder and its version.
+        folder: Holds one folder for each fingerprint.
+        megabytes: The allowance.
+        progress: Show a bar, and say if the images do not fit.
+
+    Returns:
+        The images; None if they take more than `megabytes`.
+
+    Raises:
+        ImageError: An image cannot be read.
+        ConfigurationError: The folder cannot be written.
+    """
+    target = folder.expanduser().absolute() / _fingerprint(files, kind)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            return _open_whole(target) or _write(target, read, len(files), megabytes, progress)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: decoded images cannot be kept here ({error.strerror or error})",
+            "Choose another cache_dir, or give --cache off.",
+        ) from error
+
+
+def _fingerprint(files: ImageFiles, kind: str) -> str:
+    """Return a name for the images of these files, in this order, decoded in this way."""
+    digest = hashlib.blake2b(f"{_FORMAT}, {kind}, {len(files)}".encode(), digest_size=16)
+    for row in range(len(files)):
+        file = files[row]
+        if file["bytes"] is not None:
+            digest.update(b"%d:" % len(file["bytes"]))
+            digest.update(file["bytes"])
+        elif file["path"] is not None:
+            path = Path(file["path"].rpartition("::")[2])  # of one in an archive, the archive
+            # A missing file is left for the decoder to report, which knows its row's id.
+            status = path.stat() if path.exists() else None
+            digest.update(f"{file['path']}:{status and (status.st_size, status.st_mtime_ns)}".encode())
+    return digest.hexdigest()
+
+
+def _open_whole(target: Path) -> DecodedFile | None:
+    """Return what an earlier call has left; None, and nothing left of it, if it is damaged."""
+    try:
+        return DecodedFile(target)
+    except FileNotFoundError:
+        shutil.rmtree(target, ignore_errors=True)
+    except (ValueError, EOFError):  # numpy raises the latter for an empty file
+        shutil.rmtree(target)
+    return None
+
+
+def _write(target: Path, read: Read, rows: int, megabytes: int, progress: bool) -> DecodedFile | None:
+    if not _fit(read, rows, megabytes, progress):
+        return None
+    sizes = []
+    with whole_folder(target) as partial:
+        with (partial / _PIXELS).open("wb") as file:
+            for image in _decoded(read, rows, progress):
+                sizes.append(image.shape[:2])
+                file.write(np.ascontiguousarray(image).data)
+            _sync(file)
+        with (partial / _SIZES).open("wb") as file:
+            np.save(file, np.array(sizes, np.int64))
+            _sync(file)
+    return DecodedFile(target)
+
+
+def _sync(file: BinaryIO) -> None:
+    """Wait until the disk holds the file, lest a power cut leave a folder of the final name without its bytes."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _fit(read: Read, rows: int, megabytes: int, progress: bool) -> bool:
+    """Return whether the images will fit, judged by some of them."""
+    some = range(0, rows, max(1, rows // _SAMPLE))
+    needed = sum(read(row).nbytes for row in some) / len(some) * rows / 2**20
+    if needed > megabytes and progress:
+        tqdm.write(
+            f"{rows} decoded images take about {needed:.0f} MB, more than cache_megabytes={megabytes}: "
+            "they are decoded anew in each epoch"
+        )
+    return needed <= megabytes
+
+
+def _decoded(read: Read, rows: int, progress: bool) -> Iterator[Pixels]:
+    """Yield all images in order, decoded by all cores."""
+    bar = tqdm(total=rows, desc="decoding", unit="img", leave=False, disable=not progress)
+    with bar, ThreadPoolExecutor(available_cores()) as pool:
+        # A part at a time, so that a slow disk does not fill the memory with images that wait for it.
+        for start in range(0, rows, _PART):
+            for image in pool.map(read, range(start, min(start + _PART, rows))):
+                bar.update()
+                yield image

@@ -1,0 +1,144 @@
+"""One split of a dataset as images and targets, by draw."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+from torch.utils.data import Dataset as TorchDataset
+
+from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix
+from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
+from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
+from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.task import Task
+
+PixelTransform = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a batch."""
+
+    row: int
+    pixels: Pixels
+    """(S, S, 3) for the model."""
+    colour: Matrix | None
+    """(3, 4), if the colours change."""
+
+
+class SplitImages(TorchDataset):
+    """One split as `Sample`s by `Draw`, and as `Batch`es by lists of them.
+
+    The random part of a sample comes from (seed, epoch, row), never from the state of a process.
+
+    Args:
+        split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, and a `scene` if the task
+            has scenes.
+        task: What is learnt.
+        transform: The part that is the same in every epoch; its `repr` names it in the fingerprint of a cache.
+        augment: The random part; None for evaluation.
+        seed: Of the random part.
+
+    Attributes:
+        ids: The rows' ids.
+        targets: (N, L) float32, 0 or 1; L is the number of label outputs.
+        scenes: (N,) int64, or None where the task has no scenes.
+    """
+
+    def __init__(
+        self,
+        split: datasets.Dataset,
+        task: Task,
+        transform: PixelTransform,
+        augment: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.files = ImageFiles(split)
+        rows = range(len(split))
+        self.ids: list[str] = list(split["id"]) if "id" in split.column_names else [f"row {row}" for row in rows]
+        self.targets = multi_hot(split["labels"][:] if task.label_outputs else [[]] * len(split), task.label_outputs)
+        self.scenes = torch.tensor(split["scene"][:], dtype=torch.int64) if task.scene_outputs else None
+        self.transform = transform
+        self.augment = augment
+        self.seed = seed
+        self._decoded: Sequence[Pixels] | DecodedFile | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        """Return one image.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        epoch, row = draw
+        pixels = self.read(row) if self._decoded is None else self._decoded[row]
+        if self.augment is None:
+            return Sample(row, pixels, None)
+        random = np.random.default_rng((self.seed, AUGMENTATION_STREAM, epoch, row))
+        return Sample(row, *self.augment(pixels, random))
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch | ImageError:
+        """Return a batch, or the error as a value: raised in a worker process, it would lose its type."""
+        try:
+            return self.batch([self[draw] for draw in draws])
+        except ImageError as error:
+            return error
+
+    def batch(self, samples: Sequence[Sample]) -> Batch:
+        """Return samples as one batch."""
+        rows = torch.tensor([sample.row for sample in samples])
+        colours = [sample.colour for sample in samples if sample.colour is not None]
+        return Batch(
+            rows=rows,
+            pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])),
+            targets=self.targets[rows],
+            scenes=None if self.scenes is None else self.scenes[rows],
+            colour=torch.from_numpy(np.stack(colours)) if colours else None,
+        )
+
+    def read(self, row: int) -> Pixels:
+        """Return an image as it is kept decoded: (H, W, 3) uint8.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return self.transform(decode_pixels(self.files[row], self.ids[row]))
+
+    def cache(self, mode: str, megabytes: int, folder: Path | None = None, progress: bool = False) -> bool:
+        """Decode all images now, if they fit, so that later epochs do not; the batches stay the same.
+
+        Args:
+            mode: `off`; `memory`, of this process and the workers forked from it; or `disk`, in a file that all
+                processes of the machine share, as do later runs with the same folder.
+            megabytes: The images are kept only if they take at most this.
+            folder: Of the files; needed for `disk`.
+            progress: Show a bar, and say if the images do not fit.
+
+        Returns:
+            Whether the images are now kept decoded.
+
+        Raises:
+            ImageError: An image cannot be read.
+            ConfigurationError: The folder cannot be written.
+        """
+        if mode == "memory":
+            self._decoded = decode_to_memory(self.read, len(self), megabytes, progress)
+        elif mode == "disk":
+            assert folder is not None, "a cache on disk needs a folder"
+            kind = f"{self.transform!r}, {decoder_version()}"
+            self._decoded = decode_to_disk(self.read, self.files, kind, folder, megabytes, progress)
+        return self._decoded is not None
+
+
+def multi_hot(label_ids: Sequence[Sequence[int]], labels: int) -> torch.Tensor:
+    """Return lists of label ids as (N, labels) float32, 0 or 1."""
+    targets = torch.zeros(len(label_ids), labels)
+    for row, ids in enumerate(label_ids):
+        targets[row, list(ids)] = 1.0
+    return targets

@@ -1,0 +1,76 @@
+"""What a model learns, and the data that it learns from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from datasets import Dataset
+
+from mlrsnet_hf.errors import ConfigurationError
+
+TaskKind = Literal["labels", "labels+scene", "scene"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The outputs of a model: first one per label (sigmoid), then one per scene (softmax)."""
+
+    kind: TaskKind
+    label_names: tuple[str, ...]
+    """In the order of the label ids; of data that has labels even if the model does not learn them."""
+    scene_names: tuple[str, ...] = ()
+    """In the order of the scene ids; empty where the data names no scenes."""
+
+    @property
+    def label_outputs(self) -> int:
+        """Number of the outputs that stand for labels."""
+        return 0 if self.kind == "scene" else len(self.label_names)
+
+    @property
+    def scene_outputs(self) -> int:
+        """Number of the outputs that stand for scenes."""
+        return 0 if self.kind == "labels" else len(self.scene_names)
+
+    @property
+    def outputs(self) -> int:
+        """Number of all outputs."""
+        return self.label_outputs + self.scene_outputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each output stands for."""
+        return self.label_names[: self.label_outputs] + self.scene_names[: self.scene_outputs]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """The splits, in one form whatever dataset they come from."""
+
+    splits: Mapping[str, Dataset]
+    """`train` and `validation`, and `test` if there is one, with the columns `id` (text), `image`, `labels` (list of
+    label ids) and, where scenes are known, `scene` (scene id)."""
+    label_names: tuple[str, ...]
+    scene_names: tuple[str, ...]
+    """Empty where the data names no scenes."""
+    source: Mapping[str, Any]
+    """What results and cards say of the data: `dataset`, `protocol`, `split_seed`, `labels` (label version), `repaired`
+    (rows), `fingerprint` (of the splits' content)."""
+
+
+def make_task(data: TrainingData, scene_head: bool = False, single_label: bool = False) -> Task:
+    """Return what a model learns of its data: the labels, with `scene_head` the scenes too, or the scenes alone.
+
+    Raises:
+        ConfigurationError: The data lacks the labels or scenes that are to be learnt.
+    """
+    if not data.scene_names and (scene_head or single_label):
+        setting = "scene_head" if scene_head else "single_label"
+        raise ConfigurationError(
+            f"{setting} needs scenes, and the data names none", "Name their column as scene_column, or leave it out."
+        )
+    if not data.label_names and not single_label:
+        raise ConfigurationError(
+            "the data has no labels to learn", "Name their column as labels_column, or give single_label."
+        )
+    kind: TaskKind = "scene" if single_label else "labels+scene" if scene_head else "labels"
+    return Task(kind=kind, label_names=data.label_names, scene_names=data.scene_names)

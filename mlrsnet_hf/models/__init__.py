@@ -1,0 +1,6 @@
+"""timm networks: how they are built, their weights and preprocessing, and how they are saved."""
+
+PRETRAINED = "pretrained"
+"""Weights that timm has for a network, from the Hub."""
+RANDOM = "random"
+"""New weights."""

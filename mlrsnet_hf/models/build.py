@@ -1,0 +1,220 @@
+"""timm models with a classifier of a task's outputs, and the weights that they start from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
+from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
+from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, first_line, load_weights
+
+HUB = "hf-hub:"
+FOLDER = "local-dir:"
+_SOURCES = (HUB, FOLDER)
+"""How timm writes models that are described by a config.json, on the Hub or in a folder."""
+
+
+def build_model(
+    name: str,
+    outputs: int | Sequence[str],
+    weights: str = PRETRAINED,
+    image_size: int | None = None,
+    say: Callable[[str], None] = print,
+    varied: bool = False,
+    **options: float,
+) -> nn.Module:
+    """Return a timm model that gives (N, outputs) logits.
+
+    Args:
+        name: A name that timm knows, with or without the tag of its weights, or `hf-hub:USER/NAME`.
+        outputs: Their number, or their names: a classifier that was trained for other names is started anew.
+        weights: `pretrained`, `random`, a weights file, a run's folder, a saved model's folder or `hf-hub:USER/NAME`.
+        image_size: Fixes the input size of models that have one (most transformers).
+        say: Is told if the classifier of the weights does not fit and is started anew.
+        varied: Whether the model shall take other sizes too, if it can.
+        **options: Of `timm.create_model`, such as `drop_rate`.
+
+    Raises:
+        UnknownNameError: timm does not know the name.
+        WeightsError: The weights cannot be had, or belong to another architecture.
+        ConfigurationError: The model cannot take an image size or an option.
+    """
+    require_known_model(name)
+    count = outputs if isinstance(outputs, int) else len(outputs)
+    saved = _saved_source(weights)
+    source, pretrained = saved or name, saved is not None or weights == PRETRAINED
+    model = _create(source, pretrained, count, options)
+    if saved:
+        _require_architecture(model, name, weights)
+    if pretrained:
+        _report_classifier(model, source, outputs, say)
+    elif weights != RANDOM:
+        load_weights(model, Path(weights), say)
+    model = _with_input_size(model, source, image_size, varied, options)
+    if image_size is not None and (fault := _fault_at(model, image_size)):
+        raise ConfigurationError(
+            f"{timm_settings(model)['architecture']} cannot take images of {image_size} pixels ({fault})",
+            "Choose another image_size.",
+        )
+    return model
+
+
+def training_size(model: nn.Module, image_size: int, scale: float, say: Callable[[str], None] = print) -> int:
+    """Return the side in pixels of the squares that training sees.
+
+    Training on smaller squares than evaluation's takes less time, and objects look as large as in evaluation, since
+    crops are enlarged (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
+
+    Args:
+        model: Is tried with one image of that size.
+        image_size: Side in pixels of the square that evaluation sees.
+        scale: Of image_size, up to 1; to the nearest 32 pixels, a multiple that nearly all networks take.
+        say: Is told if the model takes `image_size` alone, which then is returned.
+    """
+    side = min(image_size, max(32, round(image_size * scale / 32) * 32)) if scale < 1 else image_size
+    if side != image_size and (fault := _fault_at(model, side)):
+        name = timm_settings(model)["architecture"]
+        say(f"{name} does not take images of {side} pixels ({fault}): training sees {image_size} pixels too")
+        return image_size
+    return side
+
+
+def require_known_model(name: str) -> None:
+    """Raise `UnknownNameError` with near names unless timm has a model of this name, or it names a repository."""
+    if name.startswith(_SOURCES):
+        return
+    architecture = name.partition(".")[0]
+    if not timm.is_model(architecture):
+        raise UnknownNameError(
+            f"timm {timm.__version__} knows no model {name!r}", _near_models(architecture, timm.list_models())
+        )
+    if name != architecture and name not in timm.list_pretrained(f"{architecture}.*"):
+        raise UnknownNameError(
+            f"timm {timm.__version__} knows no weights {name!r}",
+            name_alternatives(name, timm.list_pretrained(f"{architecture}.*")),
+        )
+
+
+def _near_models(name: str, known: list[str]) -> str:
+    """Return a remedy with near names, or the way to the list: timm's whole list fills several screens."""
+    remedy = name_alternatives(name, known)
+    return remedy if remedy.startswith("Did you mean") else "See timm.list_models() for the names."
+
+
+def _saved_source(weights: str) -> str | None:
+    """Return timm's name of a saved model, or None for weights of another kind."""
+    if weights.startswith(_SOURCES):
+        return weights
+    if weights in (PRETRAINED, RANDOM) or not Path(weights).is_dir():
+        return None
+    for folder in (Path(weights) / "model", Path(weights)):
+        if (folder / "config.json").is_file():
+            return f"{FOLDER}{folder}"
+    raise WeightsError(f"weights folder {weights} holds no saved model", "Give the folder of a finished run.")
+
+
+def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any]) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
+    except TypeError as error:
+        _refuse_option(name, options, error)
+        raise
+    # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
+    except (OSError, RuntimeError, SafetensorError, KeyError) as error:
+        if not pretrained:
+            raise
+        raise WeightsError(
+            f"the weights of {name!r} cannot be {'read' if name.startswith(FOLDER) else 'downloaded'}: "
+            f"{first_line(error)}",
+            f"Pass a file as --weights, or --weights {RANDOM}.",
+        ) from error
+
+
+def _refuse_option(name: str, options: Mapping[str, Any], error: TypeError) -> None:
+    """Raise the error that names the option which the network does not have."""
+    for option in options:
+        if f"'{option}'" in str(error):
+            raise ConfigurationError(
+                f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
+            ) from error
+
+
+def _require_architecture(model: nn.Module, name: str, weights: str) -> None:
+    found = timm_settings(model)["architecture"]
+    if not name.startswith(_SOURCES) and name.partition(".")[0] != found:
+        raise WeightsError(f"{weights} holds a {found}, not a {name}", f"Give --model {found}, or other weights.")
+
+
+def _report_classifier(model: nn.Module, source: str, outputs: int | Sequence[str], say: Callable[[str], None]) -> None:
+    """Say that timm began the classifier anew; begin it anew ourselves if it stands for other names."""
+    settings = timm_settings(model)
+    trained = settings.get("label_names")
+    if not isinstance(outputs, int) and trained and settings["num_classes"] == len(outputs) != 0:
+        if list(trained) != list(outputs):
+            cast(Any, model).reset_classifier(len(outputs))
+            say(f"{source}: the classifier was trained for other labels: started anew")
+        return
+    count = outputs if isinstance(outputs, int) else len(outputs)
+    if settings["num_classes"] != count:
+        for classifier in classifier_names(model):
+            say(
+                f"{source}: {classifier}.weight has {settings['num_classes']} outputs, the model needs {count}: "
+                "started anew"
+            )
+
+
+def _with_input_size(
+    model: nn.Module, name: str, image_size: int | None, varied: bool, options: Mapping[str, Any]
+) -> nn.Module:
+    """Return a model of a fixed input size built anew for another size, with the weights interpolated by timm.
+
+    timm's `set_input_size` would leave windows of a size that cannot be stored with the model.
+    """
+    config = timm_settings(model)
+    own = config["input_size"][1]
+    size = image_size or own
+    if not config.get("fixed_input_size"):
+        return model
+    if varied:
+        try:
+            return _built_anew(model, name, {**options, "img_size": size, "dynamic_img_size": True})
+        except TypeError as error:
+            if "img_size'" not in str(error):  # else the network knows no varying size
+                raise
+    if size == own:
+        return model
+    try:
+        return _built_anew(model, name, {**options, "img_size": size})
+    # The network has no such argument, or tensors that depend on the size.
+    except (TypeError, RuntimeError, AssertionError, ValueError) as error:
+        raise ConfigurationError(
+            f"{config['architecture']} takes images of {own} pixels only", "Leave image_size unset."
+        ) from error
+
+
+def _built_anew(model: nn.Module, name: str, options: Mapping[str, Any]) -> nn.Module:
+    outputs = cast(int, model.num_classes)
+    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
+    anew = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options)
+    cast(Any, anew).pretrained_cfg = timm_settings(model)
+    return anew
+
+
+def _fault_at(model: nn.Module, side: int) -> str | None:
+    """Return why the model fails on images of a size, or None."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, side, side))
+    # Layers of any kind may refuse the shape.
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        return first_line(error)
+    finally:
+        model.train(training)
+    return None

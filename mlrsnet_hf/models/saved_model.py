@@ -1,0 +1,200 @@
+"""The saved model: a folder that timm and transformers both load.
+
+`model.safetensors` holds timm's own tensors; `config.json` tells either library the architecture, the labels and the
+preprocessing. transformers builds the network from `architecture`, `num_classes` and `model_args`, timm from
+`pretrained_cfg` as well. `num_classes` stands at the root alone: in `model_args` transformers would pass it twice.
+
+Both libraries see a model of the labels. Where scenes are learnt beside them, the classifier's rows of the scenes lie
+in `scene_head.safetensors`, and `load_model` puts them together again. A model of scenes alone is one of single labels.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mlrsnet_hf.errors import WeightsError
+from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
+from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+SCENE_HEAD_FILE = "scene_head.safetensors"
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, SCENE_HEAD_FILE)
+"""All that a saved model may consist of; the last is there where scenes are learnt beside the labels."""
+
+# What stays true of the weights that we save; other fields tell where the first weights came from.
+_KEPT_FIELDS = ("fixed_input_size", "first_conv", "classifier")
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A model as read back from its folder."""
+
+    model: nn.Module
+    """(N, 3, S, S) to (N, task.outputs) logits; in evaluation mode, on the CPU."""
+    preprocessing: Preprocessing
+    task: Task
+    """A model of scenes alone does not know the labels of its data."""
+    thresholds: Mapping[str, float] | None = None
+    """By label: the score above which an image is said to have it; None is 0.5 for all."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What timm and transformers call the outputs: the labels, or the scenes where scenes alone are learnt."""
+        return self.task.scene_names if self.task.kind == "scene" else self.task.label_names
+
+
+def save_model(
+    model: nn.Module,
+    folder: Path,
+    preprocessing: Preprocessing,
+    task: Task,
+    thresholds: Mapping[str, float] | None = None,
+) -> None:
+    """Write the folder, or replace the model that it holds, by one that is whole and on the disk.
+
+    Args:
+        model: With `task.outputs` outputs.
+        folder: Its parents are made.
+        preprocessing: Is stored beside it.
+        task: What the outputs stand for.
+        thresholds: By label, if they are not 0.5.
+
+    Raises:
+        ConfigurationError: The folder cannot be written.
+    """
+    config = model_config(model, preprocessing, task, thresholds)
+    weights, scene_head = _split_outputs(model, task)
+    with whole_folder(folder, replace=True, durable=True) as partial:
+        _write(partial, config, weights, scene_head)
+
+
+def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | None = None) -> None:
+    """Copy a saved model, in place of the one that `folder` may hold.
+
+    Args:
+        source: Folder of a saved model.
+        folder: Its parents are made.
+        thresholds: By label; by default those of the source.
+
+    Raises:
+        ConfigurationError: A folder cannot be read or written.
+    """
+    with whole_folder(folder, replace=True, durable=True) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+        if thresholds is not None:
+            config = json.loads((partial / CONFIG_FILE).read_text(encoding="utf-8"))
+            _write_config(partial / CONFIG_FILE, config | {"thresholds": dict(thresholds)})
+
+
+def load_model(folder: Path) -> SavedModel:
+    """Read a saved model back, through timm.
+
+    Raises:
+        WeightsError: The folder holds no whole model.
+    """
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        task = _stored_task(config)
+        model = timm.create_model(f"local-dir:{folder}", num_classes=task.outputs)
+        model.load_state_dict(_joined_outputs(folder, task))
+        preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"])
+        return SavedModel(model.eval(), preprocessing, task, config.get("thresholds"))
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise WeightsError(
+            f"{folder} holds no saved model: {error}", f"Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}."
+        ) from error
+
+
+def model_config(
+    model: nn.Module, preprocessing: Preprocessing, task: Task, thresholds: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Return the content of `config.json`."""
+    source = timm_settings(model)
+    single = task.kind == "scene"
+    names = task.scene_names if single else task.label_names
+    config: dict[str, Any] = {
+        "architecture": source["architecture"],
+        "num_classes": len(names),
+        "num_features": model.num_features,
+        "label_names": list(names),
+        "problem_type": "single_label_classification" if single else "multi_label_classification",
+        "pretrained_cfg": {
+            **{field: source[field] for field in _KEPT_FIELDS if field in source},
+            **preprocessing.timm_config(),
+            "num_classes": len(names),
+        },
+    }
+    if task.kind == "labels+scene":
+        config["scene_names"] = list(task.scene_names)
+    if thresholds is not None:
+        config["thresholds"] = dict(thresholds)
+    if source.get("fixed_input_size"):
+        # transformers would otherwise build the network for the architecture's default size.
+        config["model_args"] = {"img_size": preprocessing.image_size}
+    return config
+
+
+def _stored_task(config: Mapping[str, Any]) -> Task:
+    names = tuple(config["label_names"])
+    if config["problem_type"] == "single_label_classification":
+        return Task(kind="scene", label_names=(), scene_names=names)
+    scenes = tuple(config.get("scene_names", ()))
+    return Task(kind="labels+scene" if scenes else "labels", label_names=names, scene_names=scenes)
+
+
+def _split_outputs(model: nn.Module, task: Task) -> tuple[Tensors, Tensors]:
+    """Return the tensors of the model without the scene outputs beside labels, and the rows of these."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if task.kind != "labels+scene":
+        return state, {}
+    labels = task.label_outputs
+    heads = _output_tensors(model)
+    rows = {name: state[name][labels:].clone() for name in heads}
+    return {name: state[name][:labels].clone() if name in heads else state[name] for name in state}, rows
+
+
+def _joined_outputs(folder: Path, task: Task) -> Tensors:
+    state: Tensors = load_file(folder / WEIGHTS_FILE)
+    if task.kind == "labels+scene":
+        for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
+            state[name] = torch.cat([state[name], rows])
+    return state
+
+
+def _output_tensors(model: nn.Module) -> set[str]:
+    """Return the names of the tensors that have one row per output."""
+    names = set()
+    for classifier in classifier_names(model):
+        for part, module in model.get_submodule(classifier).named_modules(prefix=classifier):
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                names |= {f"{part}.{name}" for name, _ in cast(nn.Module, module).named_parameters()}
+    return names
+
+
+def _write(folder: Path, config: Mapping[str, Any], weights: Tensors, scene_head: Tensors) -> None:
+    _write_config(folder / CONFIG_FILE, config)
+    try:
+        # transformers asks for the format entry.
+        save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        if scene_head:
+            save_file(scene_head, folder / SCENE_HEAD_FILE, metadata={"format": "pt"})
+    except SafetensorError as error:  # what the system says of a full disk, wrapped
+        raise OSError(str(error)) from error
+
+
+def _write_config(path: Path, config: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Weights files: read without running their code, and loaded only into the architecture that they belong to."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from torch import nn
+
+from mlrsnet_hf.errors import WeightsError
+from mlrsnet_hf.models import PRETRAINED, RANDOM
+from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
+
+State = Mapping[str, torch.Tensor]
+
+
+def load_weights(model: nn.Module, path: Path, say: Callable[[str], None] = print) -> None:
+    """Load a weights file into the model; all but the classifier must fit.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or of another architecture.
+    """
+    state = read_weights(path)
+    expected = model.state_dict()
+    heads = tuple(f"{name}." for name in classifier_names(model))
+    anew = [
+        key
+        for key, value in expected.items()
+        if key.startswith(heads) and (key not in state or state[key].shape != value.shape)
+    ]
+    body = {key: value for key, value in state.items() if key not in anew}
+    _require_fit(model, path, body, {key: value for key, value in expected.items() if key not in anew})
+    model.load_state_dict(body, strict=False)
+    for key in anew:
+        if key.endswith(".weight"):
+            found = f"{len(state[key])} outputs" if key in state else "no such tensor"
+            say(f"{path}: {key} has {found}, the model needs {len(expected[key])}: started anew")
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a .safetensors file or of a PyTorch file, which is read without running its code.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            f"weights file {path} does not exist", f"Give the path of a file, {PRETRAINED!r} or {RANDOM!r}."
+        )
+    try:
+        state = load_state_dict(str(path), weights_only=True)
+    # A PyTorch file is a zip archive or a pickle of whatever content; its readers raise many types.
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"weights file {path} cannot be read ({type(error).__name__}: {first_line(error)})",
+            "Give a whole .safetensors file, or a PyTorch file that holds a state dict.",
+        ) from error
+    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"weights file {path} holds no state dict", "Give a file of named tensors.")
+    return state
+
+
+def _require_fit(model: nn.Module, path: Path, state: State, expected: State) -> None:
+    """Raise unless names and shapes are the same."""
+    faults = [f"{key} is missing" for key in expected if key not in state]
+    faults += [f"{key} is unknown" for key in state if key not in expected]
+    faults += [
+        f"{key} has shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise WeightsError(
+            f"weights file {path} does not fit {timm_settings(model)['architecture']}: {'; '.join(faults[:3])}{more}",
+            "Give the weights of this architecture, or name the model that they belong to.",
+        )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, without the full stop."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,1 @@
+"""Files inside ZIP and RAR archives, nested ones too."""

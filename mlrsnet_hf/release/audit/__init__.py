@@ -1,0 +1,1 @@
+"""What is in a copy of the release beside what was published."""

@@ -1,0 +1,231 @@
+"""What a source holds, listed before rows and images are matched.
+
+The audit must go on where `open_release` stops, so it starts from this listing. This is the only module of the audit
+that knows how sources are laid out.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlrsnet_hf.errors import ImageError, ReleaseError, UnknownNameError
+from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
+from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
+from mlrsnet_hf.release.layout import IMAGES, LABELS, Node, find_part, has_part, source_folder
+from mlrsnet_hf.release.names import image_id, split_suffix
+from mlrsnet_hf.release.opening import find_parquet
+from mlrsnet_hf.release.parquet import open_parquet
+from mlrsnet_hf.release.tree import File, Folder, is_archive
+from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image file as it lies in the source."""
+
+    scene: Scene
+    name: str
+    data: bytes
+    fault: str | None = None
+    """Why it could not be read from the source, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The rows and the images of a source, by scene in the order of ids, with what is wrong with its layout."""
+
+    rows: Mapping[Scene, tuple[LabelRow, ...]]
+    label_faults: Mapping[Scene, ReleaseError]
+    """Why a scene's labels cannot be read; it has no rows."""
+    images: Mapping[Scene, ImageStore] | None
+    """None for label files alone."""
+    image_faults: Mapping[Scene, ReleaseError]
+    """Why a scene's images cannot be listed; it has none."""
+    strangers: tuple[str, ...]
+    """Files and folders that belong to no scene, each with what is wrong with it."""
+
+    def image_names(self, scene: Scene) -> tuple[str, ...]:
+        """Return the names of a scene's image files."""
+        store = (self.images or {}).get(scene)
+        return tuple(store.names) if store else ()
+
+    @property
+    def image_count(self) -> int:
+        """How many image files there are."""
+        return sum(len(store.names) for store in (self.images or {}).values())
+
+    def read_images(self) -> Iterator[ImageFile]:
+        """Read the image files one after another."""
+        for scene, store in (self.images or {}).items():
+            yield from _read(scene, store)
+
+
+def list_source(source: str | Path, with_images: bool = True) -> Listing:
+    """List what `open_release` or `open_labels` takes, faults and all.
+
+    Args:
+        source: A folder or file.
+        with_images: Whether to look for images; without, `Listing.images` is None.
+
+    Raises:
+        ReleaseError: There are no labels at all, or the source is an archive or a Parquet file that cannot be read.
+    """
+    path = Path(source)
+    files = find_parquet(path)
+    if files:
+        return _parquet_listing(path, files)
+    folder = source_folder(path)
+    strangers: list[str] = []
+    rows, label_faults = _read_labels(_label_files(folder, strangers))
+    look = with_images and has_part(folder, IMAGES)
+    images, image_faults = _find_images(folder, strangers) if look else (None, {})
+    return Listing(rows, label_faults, images, image_faults, tuple(strangers))
+
+
+def _label_files(source: Folder, strangers: list[str]) -> dict[Scene, File]:
+    alone = not has_part(source, IMAGES) and not has_part(source, LABELS)
+    folder = source if alone else find_part(source, LABELS)
+    files = [(split_suffix(f.name)[0], f) for f in folder.files() if split_suffix(f.name)[1] == ".csv"]
+    if not files:
+        raise ReleaseError(
+            f"{folder.place}: no label file in it", "Pass a copy of the release, or the folder with its label files."
+        )
+    return _by_scene(files, strangers)
+
+
+def _by_scene(nodes: Iterable[tuple[str, Node]], strangers: list[str]) -> dict[Scene, Node]:
+    """Return files or folders by scene; those that belong to none, or stand for one a second time, are strangers."""
+    found: dict[Scene, Node] = {}
+    for name, node in nodes:
+        try:
+            scene = find_scene(name)
+        except UnknownNameError as error:
+            strangers.append(f"{node.place}: {error.found}")
+            continue
+        if scene in found:
+            strangers.append(f"{node.place}: stands for {scene.name}, as {found[scene].name} does")
+        found.setdefault(scene, node)
+    return {scene: found[scene] for scene in SCENES if scene in found}
+
+
+def _read_labels(
+    files: Mapping[Scene, File],
+) -> tuple[dict[Scene, tuple[LabelRow, ...]], dict[Scene, ReleaseError]]:
+    rows: dict[Scene, tuple[LabelRow, ...]] = {}
+    faults: dict[Scene, ReleaseError] = {}
+    for scene, file in files.items():
+        try:
+            rows[scene] = tuple(parse_label_file(file.content(), file.place))
+        except ReleaseError as error:
+            faults[scene] = error
+    return rows, faults
+
+
+def _find_images(source: Folder, strangers: list[str]) -> tuple[dict[Scene, ImageStore], dict[Scene, ReleaseError]]:
+    folder = find_part(source, IMAGES)
+    files = folder.files()
+    strangers += [f"{file.place}: neither a folder nor an archive" for file in files if not is_archive(file.name)]
+    archives = _by_scene(((split_suffix(f.name)[0], f) for f in files if is_archive(f.name)), strangers)
+    folders = _by_scene(((child.name, child) for child in folder.folders()), strangers)
+    stores: dict[Scene, ImageStore] = {}
+    faults: dict[Scene, ReleaseError] = {}
+    for scene in (scene for scene in SCENES if scene in archives or scene in folders):
+        try:
+            stores[scene] = folders[scene].images() if scene in folders else _archive_images(archives[scene])
+        except ReleaseError as error:
+            faults[scene] = error
+    return stores, faults
+
+
+def _archive_images(file: File) -> ImageStore:
+    archive = file.archive()
+    return ArchiveImages(archive, archive.place, archive.members())
+
+
+def _read(scene: Scene, store: ImageStore) -> Iterator[ImageFile]:
+    """Read a scene's images; those that do not come are told as such."""
+    left, reason = dict.fromkeys(store.names), "no longer there"
+    try:
+        for name, content in store.read(list(left)):
+            left.pop(name, None)
+            if isinstance(content, ImageError):
+                yield ImageFile(scene, name, b"", content.found)
+            else:
+                yield ImageFile(scene, name, content)
+    except ReleaseError as error:
+        reason = error.found
+    yield from (ImageFile(scene, name, b"", reason) for name in left)
+
+
+def _parquet_listing(source: Path, files: list[Path]) -> Listing:
+    try:
+        release = open_parquet(source, files, "as-published")
+    except ReleaseError:  # a repository of ours may hold repaired labels only
+        release = open_parquet(source, files, "verified")
+    scenes = [part.entries[0].scene for part in release.parts]
+    rows = {
+        scene: tuple(
+            LabelRow(name, entry.labels, 0) for entry, name in zip(part.entries, part.image_names, strict=True)
+        )
+        for scene, part in zip(scenes, release.parts, strict=True)
+    }
+    return Listing(rows, {}, {s: part.images for s, part in zip(scenes, release.parts, strict=True)}, {}, ())
+
+
+Version = Literal["2020", "2021"]
+"""The year of publication."""
+
+# `row_digest` of the label files as published: at github.com/cugbrs/MLRSNet, cd5ca1c (2020-06-30), and of those that
+# differ in ed8afc6 (2021-05-21). The tests compute them again from the files.
+_OF_2020 = """
+airplane 7f8f4752a8c341d0, airport 1a8f55c986b86022, bareland fe144e62f9298905,
+baseball_diamond d96892cf855fd0d5, basketball_court d565bbde84626ac2, beach 4e449ef409d87a75,
+bridge de4a0238c1274da2, chaparral 671a912ad405df69, cloud 62ec3dff0de4bff4, commercial_area 2f93f5e6ed1b7146,
+dense_residential_area cdbe57cad8359f31, desert 4537eac00f39b7fe, eroded_farmland 94ff64af21a294d6,
+farmland 886b7035d5cb5c7b, forest 7bd4c364d39dd7ca, freeway 2e24ba2da6a8cb10, golf_course 012cacc108ff4ee7,
+ground_track_field 48350e5796059fea, harbor&port bb3e28440a991a55, industrial_area fb10f175a8feb5ae,
+intersection d8f681e3a98eaa55, island c066d51299f663a1, lake 765395eb1b692e90, meadow 262c8907d2109fbe,
+mobile_home_park 1371c0db2bbc4656, mountain 38494288fd83a268, overpass bbb37de0ce339558, park d39e30a10e3b4d8d,
+parking_lot 06199bcc41b9deb8, parkway c309c82a73168dda, railway 797bcdfdd32963cd,
+railway_station 5288cc189eb91018, river cce83788623b4e16, roundabout 0bf13af1138bad92,
+shipping_yard 9506b6e5146f157a, snowberg a247a0f86fb843d5, sparse_residential_area 6a58f3890813fef7,
+stadium e37f656beab369e9, storage_tank 55aae0d19d006a76, swimmimg_pool 962171bca2b61f54,
+tennis_court 0f756cf557205ccb, terrace 7b145e1da1e365cf, transmission_tower ffbbdff26da2c067,
+vegetable_greenhouse 6b39d86cce358984, wetland 0a7ef6bd72b6b518, wind_turbine f167737f33ac3776
+"""
+_CHANGED_IN_2021 = """
+airplane c251ef41cfeee46e, golf_course 94def031710035c1, harbor&port 93804c55861fdb85,
+intersection a67b2ab40e457982, parkway cb2e50daeb752fa4, railway f5969d4fba0727a6,
+railway_station c65bcaefa6273b56, sparse_residential_area f9826c7d980e9772, stadium b7095d702941c2a9,
+storage_tank 427718302f1d66bb, vegetable_greenhouse b64df966e25ff435
+"""
+
+
+def _parse(text: str) -> dict[Scene, str]:
+    """Read "scene digest, scene digest, ..."."""
+    return {find_scene(scene): digest for scene, digest in (pair.split() for pair in text.split(","))}
+
+
+DIGESTS: dict[Version, dict[Scene, str]] = {
+    "2020": _parse(_OF_2020),
+    "2021": _parse(_OF_2020) | _parse(_CHANGED_IN_2021),
+}
+
+
+def row_digest(rows: Iterable[LabelRow]) -> str:
+    """Return 64 bits of the SHA-256 of a scene's rows: image ids in lower case with their label ids, sorted.
+
+    Examples:
+        >>> row_digest([LabelRow("lake_00001.jpg", (22, 57), 2), LabelRow("lake_00002.jpg", (), 3)])
+        'd7b3c9a4fa096c2c'
+    """
+    lines = sorted(f"{image_id(row.file_name).casefold()} {' '.join(map(str, row.labels))}\n" for row in rows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def matching_versions(scene: Scene, rows: Iterable[LabelRow]) -> frozenset[Version]:
+    """Return the versions that hold exactly these rows for a scene: none, one, or both where they are the same."""
+    digest = row_digest(rows)
+    return frozenset(version for version, digests in DIGESTS.items() if digests[scene] == digest)

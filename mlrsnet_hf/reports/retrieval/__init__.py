@@ -1,0 +1,1 @@
+"""Results of the retrieval protocol as tables, figures and a page."""

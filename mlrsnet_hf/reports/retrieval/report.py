@@ -1,0 +1,95 @@
+"""`mlrsnet retrieval`: embed or find embeddings, measure, write tables, figures and the page, say what came out."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
+from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
+from mlrsnet_hf.reports.retrieval.figures import write_figures
+from mlrsnet_hf.reports.retrieval.page import render_page
+from mlrsnet_hf.reports.retrieval.pictures import pictures_of
+from mlrsnet_hf.reports.retrieval.tables import tables
+from mlrsnet_hf.reports.retrieval.words import comparison_sentence, notes, printed
+from mlrsnet_hf.retrieval.embeddings.config import ImageSet
+from mlrsnet_hf.retrieval.embeddings.local_sources import read_local
+from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
+from mlrsnet_hf.retrieval.protocol.data import Source, find_compared, find_sources, image_set
+from mlrsnet_hf.retrieval.protocol.results import RetrievalResult
+from mlrsnet_hf.retrieval.protocol.run import run_protocols
+
+RESULTS = "results.json"
+PAGE = "index.html"
+
+
+def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
+    """Measure retrieval, and write what came out as a folder; print the row of Table 9 beside the paper's.
+
+    The folder holds `results.json`, every table as CSV and Markdown, every figure as PNG, and `index.html`, which shows
+    all of it. It appears when it is whole. All processes of an `accelerate launch` call it; the first one measures.
+
+    Returns:
+        The result; None on the other processes.
+
+    Raises:
+        MLRSNetError: The model, the embeddings, the images or the target cannot be used.
+    """
+    refuse_existing(config.output_dir.expanduser())
+    accelerator = Accelerator(mixed_precision=config.precision)  # a bare PartialState knows no processes on the CPU
+    accelerator.wait_for_everyone()  # one that looked later might find what another has written by then
+    sources = find_sources(config, embeddings_card)
+    compared = find_compared(config, embeddings_card)
+    if not accelerator.is_main_process:
+        return None
+    result = run_protocols(config, sources, compared)
+    with whole_folder(config.output_dir) as folder:
+        pictures = pictures_of(result.examples, _places(config, [*sources, *compared]))
+        made = tables(result)
+        for table in made:
+            table.write(folder)
+        figures = write_figures(folder, result, pictures)
+        (folder / PAGE).write_text(render_page(result, made, figures, pictures), encoding="utf-8")
+        content = json.dumps(result.to_json(), indent=1, allow_nan=False)
+        (folder / RESULTS).write_text(content + "\n", encoding="utf-8")
+    if all(Path(name).expanduser().is_dir() for name in config.embeddings):  # those of the Hub lie in its cache
+        _tell_cards(result, sources)
+    print(printed(result))
+    for line in notes(result):
+        print(f"note: {line}")
+    if result.shown.common_labels:
+        print(comparison_sentence(result))
+    print(f"results: {config.output_dir}, to be looked at: {config.output_dir / PAGE}")
+    return result
+
+
+def _places(config: RetrievalConfig, sources: Sequence[Source]) -> list[ImageSet]:
+    """Return where the images may lie: where they were embedded, then where the settings say."""
+    local = [read_local(folder.path) for source in sources for folder in source.folders]
+    places = [place.images for place in local if place is not None]
+    if not config.apart:
+        places.append(image_set(config, config.split_seeds[0]))
+    return list(dict.fromkeys(places))
+
+
+def _tell_cards(result: RetrievalResult, sources: Sequence[Source]) -> None:
+    """Leave the scores beside embeddings that hold one split seed, for their card."""
+    if len(sources) != 1 or len(sources[0].folders) != 1 or read_local(sources[0].folders[0].path) is None:
+        return  # what was made elsewhere, such as a copy from the Hub, is not written into
+    protocol = result.shown
+    scores = {name: protocol.model.mean(name)[0] for name in protocol.model.names()}
+    repeat = protocol.model.repeats[0]
+    text = (
+        f"{protocol.name}, split seed {repeat.seed}, {result.distance} distance: {repeat.queries:,} queries, "
+        f"{repeat.database:,} images searched."
+    )
+    text = " ".join([text, *notes(result)])
+    # Where the folder may not be written, the results still stand in their own.
+    with (
+        contextlib.suppress(ConfigurationError, OSError),
+        whole_file(sources[0].folders[0].path / RESULTS_FILE) as path,
+    ):
+        path.write_text(json.dumps({"scores": scores, "protocol": text}, indent=1) + "\n", encoding="utf-8")

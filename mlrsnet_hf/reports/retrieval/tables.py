@@ -1,0 +1,236 @@
+"""Retrieval results as tables, as CSV and Markdown, beside the paper's values."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlrsnet_hf.metrics import METRICS
+from mlrsnet_hf.models.paper_networks import paper_name
+from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
+from mlrsnet_hf.retrieval.protocol.measures import label_measures, measure_title, scene_measures
+from mlrsnet_hf.retrieval.protocol.results import ModelResult, ProtocolResult, RetrievalResult
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A measure, with its deviation over the repeats; NaN for one repeat."""
+
+    mean: float
+    deviation: float = math.nan
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the deviation is defined."""
+        return not math.isnan(self.deviation)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.deviation:.4f}" if self.repeated else f"{self.mean:.4f}"
+
+
+Cell = str | int | float | Value | None
+"""None is a value that is not defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to be written in several forms."""
+
+    name: str
+    """Of its files."""
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    for_programs: bool = False
+    """Whether there is too much of it to be read."""
+
+    def write(self, folder: Path) -> None:
+        """Write `<name>.csv` and, to be read, `<name>.md`."""
+        with (folder / f"{self.name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(self._csv_rows())
+        if not self.for_programs:
+            (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, with its title above."""
+        lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
+        return f"{self.title}\n\n" + "".join(f"| {' | '.join(map(shown, line))} |\n" for line in lines)
+
+    def _csv_rows(self) -> Iterator[list[str | int | float | None]]:
+        """Yield header and rows at full precision; a column that has deviations becomes two."""
+        by_column = zip(*self.rows, strict=True)
+        double = [any(isinstance(cell, Value) and cell.repeated for cell in column) for column in by_column]
+        names = zip(self.header, double, strict=True)
+        yield [part for name, two in names for part in (name, f"{name} deviation")[: 1 + two]]
+        for row in self.rows:
+            parts = zip(map(_parts, row), double, strict=True)
+            yield [part for both, two in parts for part in both[: 1 + two]]
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell as people read it."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "-"
+    if isinstance(cell, float):
+        return f"{cell:.4f}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def _parts(cell: Cell) -> tuple[str | int | float | None, float | None]:
+    """Return a cell's value and its deviation, None where it has none."""
+    if isinstance(cell, Value):
+        return cell.mean, cell.deviation if cell.repeated else None
+    return cell, None
+
+
+def tables(result: RetrievalResult) -> list[Table]:
+    """Return every table of a run."""
+    made = [table8(result), table9(result), scene_measure_table(result), label_measure_table(result)]
+    if any(protocol.common_labels for protocol in result.protocols):
+        made.append(common_label_table(result))
+    return [*(table for table in made if table.rows), per_scene_table(result), curve_table(result)]
+
+
+def paper_network(info: EmbeddingInfo) -> str | None:
+    """Return what the paper calls a network, if it is one of its eight."""
+    return paper_name(info.architecture)
+
+
+def table8(result: RetrievalResult) -> Table:
+    """Table 8: how many images query and are searched."""
+    rows = [
+        (
+            _percent(protocol),
+            repeat.seed,
+            repeat.queries,
+            repeat.database,
+            *TABLE8_SIZES.get(protocol.percent or 0, (None, None)),
+        )
+        for protocol in result.protocols
+        for repeat in protocol.model.repeats
+    ]
+    header = ("queries' share", "split seed", "queries", "database", "queries (paper)", "database (paper)")
+    return Table("table8", "Images that query and images that are searched (paper, Table 8)", header, rows)
+
+
+def table9(result: RetrievalResult) -> Table:
+    """Table 9: this model's row, and the paper's for the same network, or for all eight if it has not this one."""
+    rows: list[Sequence[Cell]] = []
+    for protocol in result.protocols:
+        rows += [(_percent(protocol), *row) for row in table9_rows(result, protocol)]
+    header = ("queries' share", "model", "values", *(METRICS[name].title for name in RETRIEVAL_METRICS))
+    return Table("table9", "Retrieval by scene (paper, Table 9); ANMRR: lower is better", header, rows)
+
+
+def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Sequence[Cell]]:
+    """Return one protocol's rows of Table 9, without the first column."""
+    rows: list[Sequence[Cell]] = [(result.name, "ours", *_values(protocol.model, RETRIEVAL_METRICS))]
+    if protocol.compared is not None:
+        rows.append((result.compared_name, "ours, compared", *_values(protocol.compared, RETRIEVAL_METRICS)))
+    reachable = [protocol.model.best_possible(name) for name in RETRIEVAL_METRICS[1:]]
+    if min(reachable) < 1:
+        there = [
+            value if name in protocol.model.names() else None
+            for name, value in zip(RETRIEVAL_METRICS[1:], reachable, strict=True)
+        ]
+        rows.append(("a perfect ranking of these images", "best possible", 0.0, *there))
+    published = TABLE9_RETRIEVAL.get(protocol.percent or 0, {})
+    own = paper_network(result.info)
+    for network, values in published.items():
+        if own in (None, network):
+            rows.append((network, "paper", *(values[name] for name in RETRIEVAL_METRICS)))
+    return rows
+
+
+def scene_measure_table(result: RetrievalResult) -> Table:
+    """The measures on scenes that the paper does not have."""
+    names = [name for name in scene_measures() if name not in RETRIEVAL_METRICS]
+    return _measure_table(result, "scene_measures", "Retrieval by scene, measures beside the paper's", names)
+
+
+def label_measure_table(result: RetrievalResult) -> Table:
+    """The measures on labels; ACG@k is the mean number of labels that the first k results share with the query."""
+    title = "Retrieval by labels; ACG@k: mean number of labels that the first k results have in common with the query"
+    return _measure_table(result, "label_measures", title, list(label_measures()))
+
+
+def common_label_table(result: RetrievalResult) -> Table:
+    """Figs. 13 and 14 in numbers: labels in common with the query, by two models."""
+    rows = [
+        (
+            _percent(protocol),
+            protocol.model.repeats[number].seed,
+            one.k,
+            one.first,
+            one.second,
+            one.difference,
+            one.interval.low,
+            one.interval.high,
+        )
+        for protocol in result.protocols
+        for number, repeat in enumerate(protocol.common_labels)
+        for one in repeat
+    ]
+    header = (
+        "queries' share",
+        "split seed",
+        "first k",
+        result.name,
+        str(result.compared_name),
+        "difference",
+        "95% from",
+        "to",
+    )
+    title = "Mean number of labels in common with the query, by two models (paper, Figs. 13 and 14)"
+    return Table("common_labels", title, header, rows)
+
+
+def per_scene_table(result: RetrievalResult) -> Table:
+    """Every measure of every scene (Fig. 11), in the mean over the split seeds."""
+    rows: list[Sequence[Cell]] = []
+    names = result.protocols[0].model.names()
+    for protocol, name, model in _models(result):
+        for scene in model.scenes():
+            counts = next(repeat.scenes[scene] for repeat in model.repeats if scene in repeat.scenes)
+            values = [Value(*model.of_scene(scene, measure)) if measure in model.names() else None for measure in names]
+            rows.append((_percent(protocol), name, scene, counts.queries, counts.relevant, *values))
+    header = ("queries' share", "model", "scene", "queries", "relevant", *map(measure_title, names))
+    return Table("per_scene", "Measures per scene (paper, Fig. 11)", header, rows)
+
+
+def curve_table(result: RetrievalResult) -> Table:
+    """The points of the precision-recall curves (Figs. 10 and 12), of all queries and of each scene."""
+    rows: list[Sequence[Cell]] = []
+    for protocol, name, model in _models(result):
+        curves = {"all": model.curve()} | {scene: model.scene_curve(scene) for scene in model.scenes()}
+        for scene, curve in curves.items():
+            rows += [
+                (_percent(protocol), name, scene, level / (len(curve) - 1), float(precision))
+                for level, precision in enumerate(curve)
+            ]
+    header = ("queries' share", "model", "scene", "recall", "precision")
+    return Table("curves", "Interpolated precision at levels of recall (paper, Figs. 10 and 12)", header, rows, True)
+
+
+def _measure_table(result: RetrievalResult, name: str, title: str, names: Sequence[str]) -> Table:
+    known = [measure for measure in names if measure in result.protocols[0].model.names()]
+    rows = [(_percent(protocol), model_name, *_values(model, known)) for protocol, model_name, model in _models(result)]
+    header = ("queries' share", "model", *map(measure_title, known))
+    return Table(name, title, header, rows if known else [])
+
+
+def _models(result: RetrievalResult) -> Iterator[tuple[ProtocolResult, str, ModelResult]]:
+    for protocol in result.protocols:
+        yield protocol, result.name, protocol.model
+        if protocol.compared is not None:
+            yield protocol, str(result.compared_name), protocol.compared
+
+
+def _values(model: ModelResult, names: Sequence[str]) -> list[Value | None]:
+    return [Value(*model.mean(name)) if name in model.names() else None for name in names]
+
+
+def _percent(protocol: ProtocolResult) -> str:
+    return protocol.name if protocol.percent is None else f"{protocol.percent}%"

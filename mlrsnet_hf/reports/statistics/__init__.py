@@ -1,0 +1,1 @@
+"""Counts of scenes, labels and pixels as tables and figures."""

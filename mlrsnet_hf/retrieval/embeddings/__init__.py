@@ -1,0 +1,1 @@
+"""Embeddings of images: how they are computed, stored and read."""

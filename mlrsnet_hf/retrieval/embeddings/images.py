@@ -1,0 +1,161 @@
+"""The images that are embedded, as one split of a dataset, and found again to be shown."""
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+from PIL import Image
+
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.inputs.columns import holds_labels, read_columns
+from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
+from mlrsnet_hf.inputs.load import load_splits
+from mlrsnet_hf.models.preprocessing import decode_image
+from mlrsnet_hf.retrieval.embeddings.config import ImageSet
+from mlrsnet_hf.retrieval.embeddings.local_sources import LocalSources
+from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
+
+DEFAULT_PROTOCOL = "retrieval10"
+_ROWS_AT_ONCE = 64
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSplit:
+    """One split, and what is known of it."""
+
+    rows: datasets.Dataset
+    """Columns `id`, `image`, and, where the data has them, `scene` and `labels`."""
+    label_names: tuple[str, ...]
+    scene_names: tuple[str, ...]
+    source: Mapping[str, Any]
+    """Name, protocol, split, seed and version of the labels; no path of this machine."""
+    notes: tuple[str, ...] = ()
+    """What was passed over, and why."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of ids, labels, scenes, and the bytes of the image files, in order; nothing is decoded."""
+        table = self.rows.with_format("arrow")
+        digest = hashlib.blake2b(digest_size=32)
+        for start in range(0, len(self.rows), _ROWS_AT_ONCE):
+            batch: pa.Table = table[start : start + _ROWS_AT_ONCE]
+            known = batch.select([name for name in ("id", "scene", "labels") if name in batch.column_names])
+            for values, image in zip(known.to_pylist(), batch["image"], strict=True):
+                file = _content(image.as_py())  # one at a time: they may be large
+                digest.update(repr((values, None if file is None else len(file))).encode())
+                digest.update(file or b"")
+        return digest.hexdigest()
+
+
+def load_images(images: ImageSet) -> ImageSplit:
+    """Return the images.
+
+    Raises:
+        ConfigurationError: There are none, or no such dataset, split or column.
+        MLRSNetError: The release cannot be used.
+    """
+    if images.images:
+        return _from_folder(Path(images.images).expanduser())
+    return _from_mlrsnet(images) if images.dataset == MLRSNET else _from_dataset(images)
+
+
+def _from_mlrsnet(images: ImageSet) -> ImageSplit:
+    protocol = images.protocol or DEFAULT_PROTOCOL
+    rows = _load(images, protocol)
+    label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
+    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.labels}
+    columns = ["id", "image", "scene", "labels"]
+    return ImageSplit(rows.select_columns(columns), label_names, scene_names, {"name": MLRSNET, **drawn})
+
+
+def _from_dataset(images: ImageSet) -> ImageSplit:
+    rows = _load(images, images.protocol).with_format(None)
+    config = DataConfig(
+        dataset=images.dataset,
+        image_column=images.image_column,
+        labels_column=images.labels_column or "labels",
+        scene_column=images.scene_column,
+        id_column=images.id_column,
+    )
+    if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
+        config = dataclasses.replace(config, labels_column=None)
+    columns = read_columns({images.split: rows}, config)
+    path = Path(images.dataset).expanduser()
+    source = {"name": path.absolute().name if path.exists() else images.dataset, "split": images.split}
+    if images.protocol:
+        source["protocol"] = images.protocol
+    return ImageSplit(
+        columns.splits[images.split],
+        columns.labels.names if columns.labels else (),
+        columns.scenes.names if columns.scenes else (),
+        source,
+        columns.notes,
+    )
+
+
+def _load(images: ImageSet, protocol: str | None) -> datasets.Dataset:
+    rows = load_splits(
+        images.dataset,
+        protocol,
+        images.data_dir,
+        seed=images.split_seed,
+        labels=images.labels,
+        split=images.split,
+    )[images.split]
+    if not len(rows):
+        raise ConfigurationError(f"split {images.split!r} of dataset {images.dataset!r} is empty", "Name another.")
+    return rows
+
+
+def _from_folder(folder: Path) -> ImageSplit:
+    if not folder.is_dir():
+        raise ConfigurationError(f"images={folder}: no such folder", "Check the path.")
+    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    names = sorted(path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts))
+    if not names:
+        raise ConfigurationError(f"images={folder}: no image in it", f"Known suffixes: {', '.join(SUFFIXES)}.")
+    for name in names:
+        if any("\ud800" <= sign <= "\udfff" for sign in name):  # what is no text stands so in a path
+            raise ConfigurationError(
+                f"images={folder}: the name {name!r} is not UTF-8, and cannot be an id", "Rename it."
+            )
+    features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
+    rows = {"id": names, "image": [{"bytes": None, "path": str((folder / name).absolute())} for name in names]}
+    return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
+
+
+def _content(image: Mapping[str, Any] | None) -> bytes | None:
+    """Return the bytes of an image file; None if it is not there, of which whatever reads it will tell."""
+    content, path = (image["bytes"], image["path"]) if image is not None else (None, None)
+    if content is None and path is not None:
+        with contextlib.suppress(OSError):
+            content = Path(path).read_bytes()
+    return content
+
+
+def find_pictures(images: Sequence[IndexedImage], local: LocalSources | None) -> Mapping[str, Image.Image]:
+    """Return the pictures of images by id, those that are still there.
+
+    A picture that is gone, or stands in another row than when it was embedded, is left out.
+    """
+    if local is None:
+        return {}
+    try:
+        rows = load_images(local.images).rows
+    except MLRSNetError:  # moved or removed since: a page without pictures still tells the ids
+        return {}
+    raw = rows.cast_column("image", datasets.Image(decode=False))
+    found = {}
+    for image in images:
+        if image.row < len(raw) and (row := raw[image.row])["id"] == image.id:
+            try:
+                found[image.id] = decode_image(row["image"], image.id)
+            except MLRSNetError:
+                continue
+    return found

@@ -1,0 +1,203 @@
+"""The network that makes embeddings, wherever it comes from."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import timm
+import torch
+from PIL import Image
+from torch import nn
+
+from mlrsnet_hf.errors import ConfigurationError, WeightsError
+from mlrsnet_hf.models.build import build_model, require_known_model
+from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
+from mlrsnet_hf.models.preprocessing import normalise as to_input
+from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
+from mlrsnet_hf.models.timm_config import timm_settings
+from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
+from mlrsnet_hf.retrieval.embeddings.config import ModelChoice, require_known_layer
+from mlrsnet_hf.retrieval.embeddings.pca import Pca, normalise
+
+HUB_PREFIX = "hf-hub:"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """A network ready to embed."""
+
+    name: str
+    model: nn.Module
+    """In evaluation mode."""
+    preprocessing: Preprocessing
+    label_names: tuple[str, ...]
+    """What its first outputs stand for; empty for a network that was not trained on our labels."""
+
+    @property
+    def architecture(self) -> str:
+        """Timm's name of the network."""
+        return str(timm_settings(self.model)["architecture"])
+
+    def size(self, layer: str) -> int:
+        """Return the dimension of a layer's embedding."""
+        return embedding_size(self.model, layer, self.preprocessing.image_size)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the weights and of the preprocessing."""
+        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.preprocessing), sort_keys=True).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            values = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+            digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def embed_images(self, images: Sequence[Image.Image], layer: str) -> npt.NDArray[np.float32]:
+        """Return the (N, D) embeddings of upright RGB images, on the model's device."""
+        transform = self.preprocessing.evaluation_transform()
+        pixels = torch.from_numpy(np.stack([transform(image) for image in images]))
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            return embed_pixels(self.model, to_input(pixels.to(device), self.preprocessing), layer)[0].cpu().numpy()
+
+
+def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
+    """Load a run's model, one of the Hub, or one of timm's.
+
+    A timm model keeps the classifier of its weights. Random weights are drawn from seed 0, the same in every process.
+
+    Raises:
+        UnknownNameError: timm does not know the name.
+        WeightsError: The weights cannot be had, or do not fit.
+        ConfigurationError: The folder holds no model.
+    """
+    folder = Path(choice.model).expanduser()
+    if folder.is_dir():
+        run = folder / "model"
+        return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name)
+    name = choice.model.removeprefix(HUB_PREFIX)
+    if choice.model.startswith(HUB_PREFIX) or "/" in name:
+        return _from_folder(_downloaded(name), name)
+    require_known_model(name)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        model = build_model(name, _classes(name, choice.weights), choice.weights, choice.image_size)
+    return EmbeddingModel(name, model.eval(), model_preprocessing(model, choice.image_size, choice.crop_pct), ())
+
+
+def _from_folder(folder: Path, name: str) -> EmbeddingModel:
+    saved = load_model(folder)
+    labels = saved.task.label_names if saved.task.label_outputs else ()
+    return EmbeddingModel(name, saved.model, saved.preprocessing, labels)
+
+
+def _classes(name: str, weights: str) -> int:
+    """Return the number of outputs that the weights have."""
+    config: Any = timm.get_pretrained_cfg(name)
+    if weights in (PRETRAINED, RANDOM):
+        return int(config.num_classes)
+    state = read_weights(Path(weights))
+    heads = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
+    sizes = [len(state[f"{head}.weight"]) for head in heads if f"{head}.weight" in state]
+    return sizes[0] if sizes else int(config.num_classes)
+
+
+def _downloaded(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[CONFIG_FILE, "*.safetensors"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise WeightsError(
+            f"{repository}: neither a folder nor a model of the Hub that can be fetched ({reason})",
+            "Check the path or the id (owner/name).",
+        ) from error
+
+
+def finish(embeddings: npt.NDArray[np.float32], unit: bool, pca: Pca | None) -> npt.NDArray[np.float32]:
+    """Return a layer's outputs as they are stored: of length 1 if asked, and projected.
+
+    Raises:
+        ConfigurationError: The components are of another size.
+    """
+    values = normalise(embeddings) if unit else embeddings
+    if pca is None:
+        return values
+    if pca.components.shape[1] != values.shape[1]:
+        raise ConfigurationError(
+            f"principal components of {pca.components.shape[1]} dimensions for embeddings of {values.shape[1]}",
+            "Use the model and layer that they were fitted on.",
+        )
+    projected = pca.project(values)
+    return normalise(projected) if unit else projected
+
+
+def embed_pixels(
+    model: nn.Module, pixels: torch.Tensor, layer: str, with_logits: bool = False
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return a layer's output, and the logits on request, from one pass through the network.
+
+    Args:
+        model: A timm model in evaluation mode.
+        pixels: (N, 3, S, S), normalised.
+        layer: `pooled`: timm's `forward_features`, averaged over all positions (a class token left out).
+            `pre_logits`: what the classifier gets, by timm's `forward_head(pre_logits=True)`.
+            `logits`: what the classifier gives.
+        with_logits: Whether the logits are wanted beside another layer.
+
+    Returns:
+        (N, D) float32 and, if wanted, (N, outputs) float32 logits. D comes from the network itself: `num_features` is
+        not always the size of what `forward_head` gives.
+
+    Raises:
+        ConfigurationError: The network's features have no positions to average over.
+    """
+    network = cast(Any, model)
+    features = network.forward_features(pixels)
+    logits = network.forward_head(features).float() if with_logits or layer == "logits" else None
+    if layer == "pooled":
+        return _pooled(features, network).float(), logits
+    if layer == "pre_logits":
+        return network.forward_head(features, pre_logits=True).flatten(1).float(), logits
+    assert logits is not None
+    return logits, logits
+
+
+def embedding_size(model: nn.Module, layer: str, image_size: int) -> int:
+    """Return D, by passing one black image through the network.
+
+    Raises:
+        UnknownNameError: The layer is not known.
+        ConfigurationError: The network does not have it.
+    """
+    require_known_layer(layer)
+    parameter = next(model.parameters())
+    with torch.inference_mode():
+        pixels = torch.zeros(1, 3, image_size, image_size, device=parameter.device, dtype=parameter.dtype)
+        return embed_pixels(model, pixels, layer)[0].shape[1]
+
+
+def _pooled(features: torch.Tensor, network: Any) -> torch.Tensor:  # noqa: ANN401 - timm's models have no common type
+    if not isinstance(features, torch.Tensor):  # such as the two scales of CoaT
+        raise ConfigurationError(
+            f"{type(network).__name__}: its features are no single tensor, and cannot be averaged",
+            "Use --layer pre_logits.",
+        )
+    channels = network.num_features
+    if features.ndim == 4 and features.shape[1] == channels:
+        return features.mean((2, 3))
+    if features.ndim == 4 and features.shape[3] == channels:  # such as Swin
+        return features.mean((1, 2))
+    if features.ndim == 3 and features.shape[2] == channels:
+        return features[:, getattr(network, "num_prefix_tokens", 0) :].mean(1)
+    raise ConfigurationError(
+        f"{type(network).__name__}: features of shape {tuple(features.shape[1:])} cannot be averaged over positions",
+        "Use --layer pre_logits.",
+    )

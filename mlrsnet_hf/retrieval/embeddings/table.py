@@ -1,0 +1,164 @@
+"""Embeddings in memory, and exact search in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder, open_embeddings, refuse_not_finite
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.query import (
+    Filter,
+    Hit,
+    IndexedImage,
+    Listing,
+    check_listing,
+    check_search,
+    names_of,
+    refuse_none_found,
+)
+from mlrsnet_hf.retrieval.search.exact import Search
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingTable:
+    """All embeddings of a split, in its order.
+
+    Example:
+        >>> from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+        >>> table = EmbeddingTable.load("embeddings")  # doctest: +SKIP
+        >>> table.search(table.embeddings[:1], k=3)  # doctest: +SKIP
+    """
+
+    ids: list[str]
+    embeddings: npt.NDArray[np.float32]
+    """(N, D), C-contiguous."""
+    scenes: npt.NDArray[np.int64] | None
+    """(N,) scene ids, where the data names scenes."""
+    labels: list[list[int]] | None
+    """Label ids of each image, where the data has labels."""
+    scores: npt.NDArray[np.float32] | None
+    """(N, L) sigmoid scores, if they were stored."""
+    info: EmbeddingInfo
+
+    @classmethod
+    def load(cls, source: str | Path | EmbeddingFolder, revision: str | None = None) -> "EmbeddingTable":
+        """Read an embeddings folder, local or on the Hub.
+
+        One batch at a time goes straight to its place in one array: the peak is that array and a batch.
+
+        Args:
+            source: A folder that `mlrsnet embed` wrote, or the id of a dataset repository.
+            revision: Of the repository.
+
+        Raises:
+            ConfigurationError: There are no embeddings there, or they are of another format version.
+            EmbeddingError: A file is damaged or missing, or embeddings are not finite; ids are named.
+        """
+        folder = source if isinstance(source, EmbeddingFolder) else open_embeddings(source, revision)
+        info = folder.info
+        ids: list[str] = []
+        embeddings = np.empty((info.rows, info.dimension), np.float32)
+        scores = np.empty((info.rows, len(info.scores)), np.float32) if info.scores else None
+        scenes = np.empty(info.rows, np.int64) if info.scene_names else None
+        labels: list[list[int]] | None = [] if info.label_names else None
+        for rows in folder.batches():
+            place = slice(len(ids), len(ids) + len(rows))
+            if place.stop > info.rows:
+                raise EmbeddingError(f"{folder.path}: more rows than {info.rows:,}", "Remove files of another run.")
+            refuse_not_finite(rows.ids, rows.embeddings, "Make the embeddings again.")
+            ids += rows.ids
+            embeddings[place] = rows.embeddings
+            if scores is not None and rows.scores is not None:
+                scores[place] = rows.scores
+            if scenes is not None and rows.scenes is not None:
+                scenes[place] = rows.scenes
+            if labels is not None and rows.labels is not None:
+                labels += rows.labels
+        return cls(ids, embeddings, scenes, labels, scores, info)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def vector(self, image_id: str) -> npt.NDArray[np.float32]:
+        """Return the (D,) embedding of an image.
+
+        Raises:
+            ConfigurationError: There is no such image.
+        """
+        try:
+            return self.embeddings[self.ids.index(image_id)]
+        except ValueError:
+            raise ConfigurationError(
+                f"no image {image_id!r} among these {len(self):,} embeddings", f"Take an id such as {self.ids[0]!r}."
+            ) from None
+
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, labels: Sequence[str] = (), scene: str | None = None
+    ) -> list[list[Hit]]:
+        """Return the nearest images of each query by Euclidean distance, nearest first; ties by row.
+
+        Args:
+            queries: (Q, D) or (D,) embeddings, made as these were.
+            k: How many; with a filter, at most so many.
+            labels: Names of labels that every image found must have; with MLRSNet's, in any spelling that `find_label`
+                knows.
+            scene: Name of the scene that every image found must show, likewise.
+
+        Raises:
+            EmbeddingError: The queries have another dimension, or are not finite.
+            ConfigurationError: k is above the number of images, or no image has the labels and the scene.
+            UnknownNameError: A label or scene is not known.
+        """
+        asked = check_search(queries, k, labels, scene, self.info, "the database")
+        rows = self._allowed(asked.wanted)
+        refuse_none_found(rows, asked.wanted)
+        database = self.embeddings if not asked.wanted else self.embeddings[rows]
+        found = Search(database).top(asked.queries, min(asked.k, len(rows)))
+        return [
+            [
+                Hit(**self._known(int(rows[place])), distance=float(distance))
+                for place, distance in zip(*answer, strict=True)
+            ]
+            for answer in zip(found.indices, found.distances, strict=True)
+        ]
+
+    def list_images(self, labels: Sequence[str] = (), scene: str | None = None, k: int = 12) -> Listing:
+        """Return the images that have all labels and show the scene, in the order of the table.
+
+        Args:
+            labels: Names of labels; with MLRSNet's, in any spelling that `find_label` knows.
+            scene: Name of a scene, likewise.
+            k: At most so many; `total` counts them all.
+
+        Raises:
+            ConfigurationError: No image has the labels and the scene, or neither is given.
+            UnknownNameError: A label or scene is not known.
+        """
+        k, wanted = check_listing(k, labels, scene, self.info)
+        rows = self._allowed(wanted)
+        refuse_none_found(rows, wanted)
+        return Listing(images=[IndexedImage(**self._known(int(row))) for row in rows[:k]], total=len(rows))
+
+    def _allowed(self, wanted: Filter) -> npt.NDArray[np.intp]:
+        allowed = np.ones(len(self), bool)
+        if wanted.scene is not None and self.scenes is not None:
+            allowed &= self.scenes == self.info.scene_names.index(wanted.scene)
+        if wanted.labels and self.labels is not None:
+            needed = {self.info.label_names.index(name) for name in wanted.labels}
+            allowed &= np.array([needed <= set(ids) for ids in self.labels], bool)
+        return np.flatnonzero(allowed)
+
+    def _known(self, row: int) -> dict[str, Any]:
+        """Return the fields of `IndexedImage`."""
+        return {
+            "id": self.ids[row],
+            "row": row,
+            "scene": None if self.scenes is None else self.info.scene_names[self.scenes[row]],
+            "labels": None if self.labels is None else names_of(self.labels[row], self.info.label_names),
+            "scores": None if self.scores is None else tuple(self.scores[row].tolist()),
+        }

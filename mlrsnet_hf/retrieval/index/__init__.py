@@ -1,0 +1,1 @@
+"""An index of embeddings on Milvus that stays."""

@@ -1,0 +1,102 @@
+"""The principal components of an index on a server: a small collection beside that of the images.
+
+A picture that is searched for must be projected as the images were, from whatever machine it is asked. The file of
+`Pca.save` goes as it is, in pieces of text.
+"""
+
+import base64
+import io
+import json
+from typing import Any
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.retrieval.embeddings.pca import Pca, load_pca
+
+_SUFFIX = "_projection"
+_PROPERTY = "mlrsnet"
+_DESCRIPTION = json.dumps({"format": 1, "holds": "principal components"})
+_PIECE = 60_000
+"""Signs of a piece; a text of Milvus has 65,535 at most."""
+_PIECES_AT_ONCE = 100
+
+
+def refuse_taken(client: Any, images: str) -> None:  # noqa: ANN401 - imported when needed
+    """Refuse a name of a collection of images beside which no principal components can be stored.
+
+    Raises:
+        ConfigurationError: The collection that would hold them is there, and holds something else.
+    """
+    name = images + _SUFFIX
+    if client.has_collection(name) and not _is_ours(client, name):
+        raise ConfigurationError(
+            f"the principal components of {images!r} need the name {name!r}, which another collection has",
+            "Choose another --collection.",
+        )
+
+
+def store_projection(client: Any, images: str, content: bytes | None) -> None:  # noqa: ANN401 - imported when needed
+    """Store the principal components of a collection of images, in place of those of an earlier one of that name.
+
+    Args:
+        client: A `pymilvus.MilvusClient`.
+        images: Name of the collection of images.
+        content: The file that `Pca.save` wrote; None leaves none behind.
+    """
+    from pymilvus import DataType
+
+    name = images + _SUFFIX
+    if _is_ours(client, name):
+        client.drop_collection(name)
+    if content is None:
+        return
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=_DESCRIPTION)
+    schema.add_field("piece", DataType.INT64, is_primary=True)
+    schema.add_field("content", DataType.VARCHAR, max_length=_PIECE)
+    schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)  # Milvus has no collection without a vector
+    parameters = client.prepare_index_params()
+    parameters.add_index("nothing", index_type="FLAT", metric_type="L2")
+    client.create_collection(
+        name,
+        schema=schema,
+        index_params=parameters,
+        properties={_PROPERTY: _DESCRIPTION},  # a second place, as for the images
+        consistency_level="Strong",
+    )
+    text = base64.b64encode(content).decode()
+    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    entries = [{"piece": i, "content": piece, "nothing": [0.0, 0.0]} for i, piece in enumerate(pieces)]
+    for start in range(0, len(entries), _PIECES_AT_ONCE):
+        client.upsert(name, entries[start : start + _PIECES_AT_ONCE])
+    client.flush(name)
+
+
+def read_projection(client: Any, images: str) -> Pca | None:  # noqa: ANN401 - imported when needed
+    """Return the principal components of a collection of images; None if none are stored.
+
+    Raises:
+        ConfigurationError: They are damaged.
+    """
+    name = images + _SUFFIX
+    if not _is_ours(client, name):
+        return None
+    client.load_collection(name)
+    pieces: list[str] = []
+    while True:
+        within = f"piece >= {len(pieces)} and piece < {len(pieces) + _PIECES_AT_ONCE}"
+        found = client.query(name, filter=within, output_fields=["piece", "content"])
+        pieces += (entity["content"] for entity in sorted(found, key=lambda entity: entity["piece"]))
+        if len(found) < _PIECES_AT_ONCE:
+            break
+    try:
+        content = base64.b64decode("".join(pieces), validate=True)
+    except ValueError as error:
+        raise ConfigurationError(f"collection {name!r} is damaged ({error})", "Build the index again.") from error
+    return load_pca(io.BytesIO(content), f"collection {name!r}")
+
+
+def _is_ours(client: Any, name: str) -> bool:  # noqa: ANN401 - imported when needed
+    """Say whether a collection is there and holds principal components."""
+    if not client.has_collection(name):
+        return False
+    described = client.describe_collection(name)
+    return _DESCRIPTION in (described["description"], described.get("properties", {}).get(_PROPERTY))

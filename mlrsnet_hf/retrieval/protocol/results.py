@@ -1,0 +1,209 @@
+"""What a retrieval run found, without its embeddings: for tables, figures and `results.json`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mlrsnet_hf.metrics.means import over_repeats
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.query import Hit
+from mlrsnet_hf.retrieval.protocol.examples import ExampleQuery
+from mlrsnet_hf.retrieval.protocol.measures import CommonLabels, Measured
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneResult:
+    """The queries of one scene."""
+
+    queries: int
+    relevant: int
+    """Images of the scene in the database."""
+    values: Mapping[str, float]
+    curve: Sequence[float]
+    """Interpolated precision at 101 levels of recall."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """One split seed."""
+
+    seed: int
+    queries: int
+    database: int
+    values: Mapping[str, float]
+    """Measures by name, means over the queries."""
+    best_possible: Mapping[str, float]
+    left_out: Mapping[str, str]
+    queries_without: Mapping[str, int]
+    curve: Sequence[float]
+    scenes: Mapping[str, SceneResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelResult:
+    """One model on one protocol, over all split seeds."""
+
+    repeats: Sequence[Repeat]
+
+    def names(self) -> list[str]:
+        """Return the measures that every repeat has."""
+        return [name for name in self.repeats[0].values if all(name in repeat.values for repeat in self.repeats)]
+
+    def mean(self, name: str) -> tuple[float, float]:
+        """Return mean and sample deviation of a measure over the repeats; the deviation of one is NaN."""
+        return over_repeats([repeat.values[name] for repeat in self.repeats])
+
+    def best_possible(self, name: str) -> float:
+        """Return what a perfect ranking scores, in the mean over the repeats."""
+        return over_repeats([repeat.best_possible.get(name, 1.0) for repeat in self.repeats])[0]
+
+    def curve(self) -> np.ndarray:
+        """Return the (101,) precision in the mean over the repeats."""
+        return np.mean([repeat.curve for repeat in self.repeats], axis=0)
+
+    def scenes(self) -> list[str]:
+        """Return the scenes that query, in the taxonomy's order."""
+        return list(dict.fromkeys(scene for repeat in self.repeats for scene in repeat.scenes))
+
+    def of_scene(self, scene: str, name: str) -> tuple[float, float]:
+        """Return mean and deviation of a scene's measure over the repeats that have it."""
+        return over_repeats([r.scenes[scene].values[name] for r in self.repeats if scene in r.scenes])
+
+    def scene_curve(self, scene: str) -> np.ndarray:
+        """Return a scene's (101,) precision in the mean over the repeats."""
+        return np.mean([r.scenes[scene].curve for r in self.repeats if scene in r.scenes], axis=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolResult:
+    """One protocol."""
+
+    name: str
+    percent: int | None
+    """Of the pool that queries; None where queries and database were given."""
+    model: ModelResult
+    compared: ModelResult | None
+    common_labels: Sequence[Sequence[CommonLabels]]
+    """For each repeat, one for each depth; empty without a second model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """The queries that are shown, by the model and by the second one."""
+
+    protocol: str
+    seed: int
+    model: Sequence[ExampleQuery]
+    compared: Sequence[ExampleQuery]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalResult:
+    """A whole run."""
+
+    name: str
+    """The measured model, as it was named."""
+    info: EmbeddingInfo
+    compared_name: str | None
+    compared_info: EmbeddingInfo | None
+    distance: str
+    protocols: Sequence[ProtocolResult]
+    examples: Examples
+    notes: Sequence[str]
+    """What a reader has to know, in whole sentences."""
+    versions: Mapping[str, str]
+
+    @property
+    def shown(self) -> ProtocolResult:
+        """The protocol of the figures per scene: 10 percent as in the paper, if it is there."""
+        return next((protocol for protocol in self.protocols if protocol.percent == 10), self.protocols[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as JSON has it; what is not defined is null."""
+        content = {
+            "format": FORMAT,
+            "model": {"name": self.name, **self.info.to_json()},
+            "compared": None
+            if self.compared_info is None
+            else {"name": self.compared_name, **self.compared_info.to_json()},
+            "distance": self.distance,
+            "protocols": {protocol.name: _protocol_json(protocol) for protocol in self.protocols},
+            "examples": {
+                "protocol": self.examples.protocol,
+                "split_seed": self.examples.seed,
+                "model": [_example_json(example) for example in self.examples.model],
+                "compared": [_example_json(example) for example in self.examples.compared],
+            },
+            "notes": list(self.notes),
+            "versions": dict(self.versions),
+        }
+        defined: dict[str, Any] = _defined(content)
+        return defined
+
+
+def summarise(measured: Measured, seed: int) -> Repeat:
+    """Return what is kept of a measurement."""
+    scenes = measured.scenes
+    by_scene = {name: mean.by(scenes) for name, mean in measured.values.items()}
+    curves = measured.curve.by(scenes)
+    relevant = dict(zip(scenes, measured.relevant.tolist(), strict=True))
+    present = [name for name in measured.data.scene_names if name in relevant]
+    return Repeat(
+        seed=seed,
+        queries=len(measured.data.queries),
+        database=len(measured.data.database),
+        values={name: float(mean) for name, mean in measured.values.items()},
+        best_possible=measured.best_possible,
+        left_out=measured.left_out,
+        queries_without=measured.queries_without,
+        curve=measured.curve.precision.tolist(),
+        scenes={
+            scene: SceneResult(
+                queries=scenes.count(scene),
+                relevant=relevant[scene],
+                values={name: float(means[scene]) for name, means in by_scene.items()},
+                curve=curves[scene].tolist(),
+            )
+            for scene in present
+        },
+    )
+
+
+def _protocol_json(protocol: ProtocolResult) -> dict[str, Any]:
+    return {
+        "percent": protocol.percent,
+        "model": _model_json(protocol.model),
+        "compared": None if protocol.compared is None else _model_json(protocol.compared),
+        "common_labels": [
+            [asdict(one) | {"difference": one.difference, "verdict": one.verdict} for one in repeat]
+            for repeat in protocol.common_labels
+        ],
+    }
+
+
+def _model_json(model: ModelResult) -> dict[str, Any]:
+    means = {name: dict(zip(("mean", "deviation"), model.mean(name), strict=True)) for name in model.names()}
+    return {"values": means, "repeats": [asdict(repeat) for repeat in model.repeats]}
+
+
+def _example_json(example: ExampleQuery) -> dict[str, Any]:
+    results = [_hit_json(hit) | {"common": sorted(example.common(hit))} for hit in example.results]
+    return {"query": _hit_json(example.query), "results": results}
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    labels = None if hit.labels is None else list(hit.labels)
+    return {"id": hit.id, "scene": hit.scene, "labels": labels, "distance": hit.distance}
+
+
+def _defined(value: Any) -> Any:  # noqa: ANN401 - anything that JSON has
+    if isinstance(value, Mapping):
+        return {key: _defined(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Exact search of embeddings, at any depth."""

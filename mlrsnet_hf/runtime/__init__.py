@@ -1,0 +1,1 @@
+"""What whatever runs for long shares: device, processes, signals, progress."""

@@ -1,0 +1,208 @@
+"""Where a run computes: device, processes, precision, and how a batch is split over them."""
+
+import ctypes
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, ProjectConfiguration, set_seed
+
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, OutOfMemoryError
+from mlrsnet_hf.parallel import available_cores
+
+# Of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+_WHOLE_MODELS = (
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_XPU,
+    DistributedType.MULTI_NPU,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSplit:
+    """How the images of one optimiser step are dealt out."""
+
+    images: int
+    """Of the whole step."""
+    processes: int
+    accumulation: int
+
+    @property
+    def part(self) -> int:
+        """Images that a process sees at once."""
+        return self.images // (self.processes * self.accumulation)
+
+    def __str__(self) -> str:
+        """Return the product that a person can check."""
+        factors = ((self.processes, "process"), (self.accumulation, "part"), (self.part, "image"))
+        return f"of {self.images} = {' x '.join(_counted(number, noun) for number, noun in factors)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
+
+
+def make_accelerator(
+    precision: str | None, trackers: Sequence[str], logs: Path, accumulation: int, threads: int, seed: int
+) -> Accelerator:
+    """Return Accelerate's view of the devices, with this process's threads and seed set.
+
+    Args:
+        precision: no, bf16 or fp16; None leaves it to Accelerate's own setting.
+        trackers: Names that Accelerate knows.
+        logs: Where trackers write.
+        accumulation: Parts of a process's share of a batch.
+        threads: Of this process on the CPU; 0 shares all cores.
+        seed: Of Python's, NumPy's and PyTorch's generators.
+
+    Raises:
+        ConfigurationError: The device cannot compute in the precision, Accelerate would split the model or the batch
+            in its own way, or a tracker is not known.
+    """
+    folders = ProjectConfiguration(project_dir=str(logs), logging_dir=str(logs))
+    try:
+        accelerator = Accelerator(
+            mixed_precision=precision,
+            log_with=list(trackers) or None,
+            project_config=folders,
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            f"precision={precision!r} cannot be used here: {error}", "Give another one, or none at all."
+        ) from error
+    refuse_split_models(accelerator.distributed_type)
+    _take_over_accumulation(accelerator, accumulation)
+    use_processor(accelerator, threads)
+    set_seed(seed)
+    return accelerator
+
+
+@contextmanager
+def ended_together(accelerator: Accelerator) -> Iterator[None]:
+    """End the trackers, and leave the other processes in order, when the block ends.
+
+    A process that finds the connection to another one gone may abort while it ends, and so lose its exit code.
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise  # of this process alone; the others still wait for it
+    except MLRSNetError:
+        accelerator.state.destroy_process_group()
+        raise
+    accelerator.end_training()
+
+
+def refuse_split_models(kind: DistributedType) -> None:
+    """Refuse the ways of Accelerate (FSDP, DeepSpeed, Megatron, TPUs) that leave no process the whole model.
+
+    Checkpoints, moving average and evaluation here want all weights on each device. The networks that this package is
+    for have room there many times over.
+
+    Raises:
+        ConfigurationError: It is one of them.
+    """
+    if kind not in _WHOLE_MODELS:
+        raise ConfigurationError(
+            f"Accelerate is set to {kind.value}, which spreads a model over the devices; here each holds the whole",
+            "Take examples/configs/accelerate/multi_gpu.yaml, or answer `accelerate config` anew without it.",
+        )
+
+
+def _take_over_accumulation(accelerator: Accelerator, accumulation: int) -> None:
+    """Let the training step weigh its parts; Accelerate would divide each loss by its own count of them."""
+    theirs = accelerator.gradient_accumulation_steps
+    if theirs not in (1, accumulation):
+        raise ConfigurationError(
+            f"Accelerate's gradient_accumulation_steps={theirs} contradicts accumulation={accumulation}",
+            f"Give --accumulation {theirs}, or leave Accelerate's at 1; batch_size counts the images of all parts.",
+        )
+    accelerator.gradient_accumulation_steps = 1
+
+
+def use_processor(accelerator: Accelerator, threads: int = 0) -> None:
+    """Where the processes compute on the CPU, give each its share of the cores and keep its memory.
+
+    `accelerate launch` leaves a process on the CPU a single thread, whatever the number of cores.
+
+    Args:
+        accelerator: Knows device and processes.
+        threads: Of this process; 0 shares all cores.
+    """
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+        torch.set_num_threads(threads or max(1, available_cores() // accelerator.num_processes))
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what tensors free for the next ones, instead of giving it back to the kernel.
+
+    By default each large tensor of each step is mapped anew, and the kernel clears every page of it, which costs a
+    training step on the CPU up to a third of its time. The process keeps its peak of memory until it ends. Other C
+    libraries than glibc are left as they are.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def describe(accelerator: Accelerator, split: BatchSplit) -> str:
+    """Return the line that says what a run truly computes with."""
+    device = accelerator.device
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else _counted(torch.get_num_threads(), "thread")
+    return f"device {device} ({kind}), precision {_precision(accelerator)}, batch {split}"
+
+
+def _precision(accelerator: Accelerator) -> str:
+    precision, device = accelerator.mixed_precision, accelerator.device
+    if precision != "no":
+        return f"{precision} ({precision} with float32 weights)"
+    # From the Ampere generation on, PyTorch lets cuDNN round the factors of convolutions to 10 bits.
+    rounds = (
+        device.type == "cuda" and torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(device)[0] >= 8
+    )
+    return f"{precision} (float32{', convolutions in TF32' if rounds else ''})"
+
+
+_NO_MEMORY = (
+    "out of memory",  # CUDA's and HIP's allocators and drivers
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "can't allocate memory",  # PyTorch's on the CPU
+    "cannot allocate memory",
+    "not enough memory",
+)
+
+
+@contextmanager
+def explain_memory(what: str, remedy: str) -> Iterator[None]:
+    """Turn the error of an allocator, of CUDA or of the CPU, into one that says what was too much.
+
+    Only the process that had no memory says so; the others end with an error of their connection to it.
+
+    Args:
+        what: What was done, such as "step 3".
+        remedy: What to lower.
+
+    Raises:
+        OutOfMemoryError: In place of the allocator's error.
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise  # explained where more was known
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if known or any(mark.lower() in str(error).lower() for mark in _NO_MEMORY):
+            raise OutOfMemoryError(f"out of memory in {what}", remedy) from error
+        raise

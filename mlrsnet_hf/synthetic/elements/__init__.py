@@ -1,0 +1,48 @@
+"""What the 60 labels look like. Importing this package fills `ELEMENTS`."""
+
+from mlrsnet_hf.synthetic.elements import (
+    aviation,
+    buildings,
+    grounds,
+    industry,
+    junctions,
+    landforms,
+    leisure,
+    masts,
+    plants,
+    rails,
+    residential,
+    roads,
+    shores,
+    sky,
+    sports,
+    vehicles,
+    waterfront,
+)
+from mlrsnet_hf.synthetic.elements.registry import ELEMENTS, Coat, Element, Feature, Landmark, Layer
+
+__all__ = [
+    "ELEMENTS",
+    "Coat",
+    "Element",
+    "Feature",
+    "Landmark",
+    "Layer",
+    "aviation",
+    "buildings",
+    "grounds",
+    "industry",
+    "junctions",
+    "landforms",
+    "leisure",
+    "masts",
+    "plants",
+    "rails",
+    "residential",
+    "roads",
+    "shores",
+    "sky",
+    "sports",
+    "vehicles",
+    "waterfront",
+]

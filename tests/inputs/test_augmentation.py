@@ -1,0 +1,126 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms.v2 import functional
+
+from mlrsnet_hf.inputs.augmentation import (
+    SYMMETRIES,
+    Augmentation,
+    StoredTransform,
+    random_crop,
+    resize,
+    symmetry,
+    symmetry_views,
+)
+from mlrsnet_hf.inputs.decoding import Pixels
+
+
+def coordinates(height: int, width: int) -> Pixels:
+    """Return (height, width, 3) pixels that hold their own row, column and sum of both."""
+    row, column = np.mgrid[:height, :width]
+    return np.stack([row, column, row + column], axis=2).astype(np.uint8)
+
+
+def test_the_eight_symmetries_are_distinct_and_complete() -> None:
+    pixels = coordinates(5, 5)
+    images = [symmetry(pixels, which) for which in range(SYMMETRIES)]
+    assert np.array_equal(images[0], pixels)
+    assert len({image.tobytes() for image in images}) == 8
+    # The group of the square is closed: a symmetry of a symmetry is again one of the eight.
+    found = {symmetry(image, which).tobytes() for image in images for which in range(SYMMETRIES)}
+    assert found == {image.tobytes() for image in images}
+
+
+def test_the_first_symmetries_are_the_mirrors() -> None:
+    pixels = coordinates(5, 5)
+    expected = [pixels, pixels[:, ::-1], pixels[::-1], pixels[::-1, ::-1], pixels.swapaxes(0, 1)]
+    for which, image in enumerate(expected):
+        assert np.array_equal(symmetry(pixels, which), image)
+        assert np.array_equal(symmetry(pixels[:, ::-1], which), symmetry(pixels[:, ::-1].copy(), which))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_views_of_a_batch_are_the_symmetries_of_its_images(count: int, layout: torch.memory_format) -> None:
+    pixels = np.stack([coordinates(6, 6), 200 - coordinates(6, 6)])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    views = list(symmetry_views(images, count))
+    assert len(views) == count
+    for which, view in enumerate(views):
+        assert view.is_contiguous(memory_format=layout)
+        for image, turned in zip(pixels, view.permute(0, 2, 3, 1).numpy(), strict=True):
+            assert np.array_equal(turned, symmetry(image, which))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_all_symmetries_asked_for_are_drawn(count: int) -> None:
+    augment = Augmentation(image_size=8, crop_scale=1.0, symmetries=count)
+    draw = np.random.default_rng(0)
+    seen = {augment(coordinates(8, 8), draw)[0].tobytes() for _ in range(100)}
+    assert seen == {symmetry(coordinates(8, 8), which).tobytes() for which in range(count)}
+
+
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    scale=st.floats(0.01, 1),
+    ratio=st.floats(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_crops_lie_in_the_image_and_keep_area_and_ratio(
+    height: int, width: int, scale: float, ratio: float, seed: int
+) -> None:
+    crop = random_crop(coordinates(height, width), scale, ratio, np.random.default_rng(seed))
+    high, wide = crop.shape[:2]
+    top, left = crop[0, 0, :2]
+    assert np.array_equal(crop, coordinates(height, width)[top : top + high, left : left + wide])
+    square = min(height, width) ** 2
+    # Rounding moves each side by half a pixel.
+    assert (high + 0.5) * (wide + 0.5) >= scale * square - 1e-6
+    assert (high - 0.5) * (wide - 0.5) <= square + 1e-6
+    assert (wide - 0.5) / (high + 0.5) <= ratio + 1e-6
+    assert (high - 0.5) / (wide + 0.5) <= ratio + 1e-6
+
+
+def test_ratios_and_areas_are_spread() -> None:
+    draw = np.random.default_rng(0)
+    shapes = np.array([random_crop(coordinates(90, 120), 0.3, 1.5, draw).shape[:2] for _ in range(400)])
+    ratios, areas = shapes[:, 1] / shapes[:, 0], shapes.prod(axis=1) / 90**2
+    assert ratios.min() < 0.72
+    assert ratios.max() > 1.4
+    assert 0.45 < (ratios > 1).mean() < 0.65
+    assert areas.min() < 0.32
+    assert areas.max() > 0.97
+    squares = [random_crop(coordinates(90, 120), 0.3, 1.0, draw).shape[:2] for _ in range(100)]
+    assert all(high == wide for high, wide in squares)
+
+
+@pytest.mark.parametrize("size", [(20, 20), (50, 31), (7, 90)])
+def test_resizing_is_torchvisions_and_near_pillows(size: tuple[int, int], picture: Callable) -> None:
+    image = picture([0, 3], seed=1, size=(48, 40))
+    found = resize(np.asarray(image).copy(), size)
+    expected = functional.resize(torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1), size, antialias=True)
+    assert np.abs(found.astype(int) - expected.permute(1, 2, 0).numpy()).max() <= 1
+    by_pillow = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(found - by_pillow).max() <= 2
+
+
+def test_colours_change_only_if_asked() -> None:
+    draw = np.random.default_rng(0)
+    assert Augmentation(8, 0.5)(coordinates(9, 9), draw)[1] is None
+    matrix = Augmentation(8, 0.5, jitter=0.3)(coordinates(9, 9), draw)[1]
+    assert matrix.shape == (3, 4)
+    assert matrix.dtype == np.float32
+
+
+def test_large_images_are_shrunk_and_others_stay(picture: Callable) -> None:
+    transform = StoredTransform(image_size=224)
+    for size in [(256, 256), (247, 250), (300, 256)]:
+        image = np.array(picture([0, 1], seed=5, size=size))
+        assert transform(image) is image
+    assert transform(np.array(picture([], seed=5, size=(600, 512)))).shape == (256, 300, 3)

@@ -1,0 +1,141 @@
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.inputs import decoding
+from mlrsnet_hf.inputs.decoding import decode_pixels
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return decode_pixels({"bytes": data, "path": None}, "x")
+
+
+def pillow(data: bytes) -> np.ndarray:
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+
+
+@pytest.fixture
+def fast_decoder_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where Pillow would be asked."""
+    pytest.importorskip("simplejpeg")
+
+    def refuse(source: object) -> None:
+        raise AssertionError("read by Pillow")
+
+    monkeypatch.setattr(decoding, "_decode_by_pillow", refuse)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (37, 51), (256, 256), (9, 2)])
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0", "grey"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_pixels_are_pillows(
+    size: tuple[int, int],
+    sampling: str,
+    progressive: bool,
+    picture: Callable,
+    encoded: Callable,
+    fast_decoder_only: None,
+) -> None:
+    image = picture([0, 3], seed=1, size=size)
+    image, options = (image.convert("L"), {}) if sampling == "grey" else (image, {"subsampling": sampling})
+    for quality in (30, 75, 96):
+        data = encoded(image, "JPEG", quality=quality, progressive=progressive, **options)
+        assert np.array_equal(decoded(data), pillow(data))
+
+
+def test_real_scenes_are_pillows(shared: Path, fast_decoder_only: None) -> None:
+    files = sorted((shared / "data" / "ucm_release" / "Images").glob("*/*.jpg"))[::25]
+    assert files
+    for path in files:
+        data = path.read_bytes()
+        assert np.array_equal(decoded(data), pillow(data)), path
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_pillow_reads_what_the_fast_decoder_would_read_otherwise(
+    mode: str, picture: Callable, encoded: Callable
+) -> None:
+    image = picture([0], seed=1, size=(40, 20)).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees
+    for data in (encoded(image, "JPEG", exif=exif), encoded(image, "JPEG", exif=exif, keep_rgb=True)):
+        assert decoded(data).shape == (40, 20, 3)
+        assert np.array_equal(decoded(data), pillow(data))
+
+
+def test_the_same_without_the_fast_decoder(
+    monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
+) -> None:
+    data = encoded(picture([1], seed=2), "JPEG")
+    expected = decoded(data)
+    monkeypatch.setattr(decoding, "simplejpeg", None)
+    assert np.array_equal(decoded(data), expected)
+    assert "no simplejpeg" in decoding.decoder_version()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "1"])
+def test_any_mode_becomes_rgb(mode: str, picture: Callable, encoded: Callable) -> None:
+    image = picture([1], seed=2).convert(mode)
+    pixels = decoded(encoded(image, "PNG"))
+    assert np.array_equal(pixels, np.asarray(image.convert("RGB")))
+    assert pixels.flags.writeable
+
+
+def test_alpha_is_dropped_and_the_colours_under_it_stay(encoded: Callable) -> None:
+    data = encoded(Image.new("RGBA", (2, 2), (10, 200, 30, 0)))
+    assert (decoded(data) == (10, 200, 30)).all()
+    palette = Image.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30])
+    assert (decoded(encoded(palette, "PNG", transparency=1)) == (10, 200, 30)).all()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_sixteen_bits_keep_their_high_byte(file_format: str, encoded: Callable) -> None:
+    # 0x00FF -> 0x00, 0x0100 -> 0x01, 0x80FF -> 0x80, 0xFFFF -> 0xFF
+    values = np.array([[0x00FF, 0x0100], [0x80FF, 0xFFFF]], np.uint16)
+    pixels = decoded(encoded(Image.fromarray(values), file_format))
+    assert pixels.tolist() == [[[0] * 3, [1] * 3], [[128] * 3, [255] * 3]]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(np.array([[0.5]], np.float32), "floating point"), (np.array([[70000]], np.int32), "do not fit in 16 bits")],
+)
+def test_values_without_an_agreed_range_are_refused(values: np.ndarray, message: str, encoded: Callable) -> None:
+    with pytest.raises(ImageError, match=f"image 'x' cannot be read: its values .*{message}"):
+        decoded(encoded(Image.fromarray(values), "TIFF"))
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_damaged_image_is_named(kept: float, file_format: str, picture: Callable, encoded: Callable) -> None:
+    data = encoded(picture([0], seed=4), file_format)
+    data = data[: int(kept * len(data))]
+    with pytest.raises(ImageError, match=r"^image 'scene_7' \(scene_7\.jpg\) cannot be read: .*\. Replace the file"):
+        decode_pixels({"bytes": data, "path": "scene_7.jpg"}, "scene_7")
+
+
+def test_what_is_no_image_is_told_without_an_address() -> None:
+    with pytest.raises(ImageError, match=r"image 'x' cannot be read: it is in no format that Pillow knows\. Replace"):
+        decoded(b"<html>not found</html>")
+
+
+def test_an_image_too_large_for_pillow_is_too_large_for_both(
+    monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageError, match=r"image 'x' cannot be read: .*exceeds limit of 2000 pixels"):
+        decoded(encoded(picture([0], seed=4), "JPEG"))
+
+
+def test_image_by_path(tmp_path: Path, picture: Callable, encoded: Callable) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(picture([], seed=3)))
+    assert np.array_equal(decode_pixels({"bytes": None, "path": str(path)}, "a"), np.asarray(picture([], seed=3)))
+    with pytest.raises(ImageError, match=r"gone\.jpg"):
+        decode_pixels({"bytes": None, "path": str(tmp_path / "gone.jpg")}, "gone")

@@ -1,0 +1,168 @@
+"""One set of labels in every form that datasets use, and rows that are none of them."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Sequence as ListFeature
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.labels import read_labels, read_scenes
+
+NAMES = ["sand", "sea", "trees"]
+TRAIN, TEST = [[0, 2], [], [1, 2]], [[2], [0, 1]]
+CLASSES = ClassLabel(names=NAMES)
+
+
+def column(values: list, kind: object) -> Dataset:
+    return Dataset.from_dict({"tags": values}, features=Features({"tags": kind}))
+
+
+def splits(train: list, test: list, kind: object) -> dict[str, Dataset]:
+    return {"train": column(train, kind), "test": column(test, kind)}
+
+
+def names_of(rows: list[list[int]]) -> list[list[str]]:
+    return [[NAMES[i] for i in row] for row in rows]
+
+
+def hot(rows: list[list[int]], kind: type = int) -> list[list]:
+    return [[kind(i in row) for i in range(3)] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "form"),
+    [
+        (splits(TRAIN, TEST, ListFeature(CLASSES)), NAMES, "lists of classes"),
+        (splits(names_of(TRAIN), names_of(TEST), ListFeature(Value("string"))), NAMES, "lists of names"),
+        (splits(TRAIN, TEST, ListFeature(Value("int32"))), ["0", "1", "2"], "lists of numbers"),
+        (splits(hot(TRAIN), hot(TEST), ListFeature(Value("uint8"))), ["0", "1", "2"], "a 0 or 1 per label"),
+        (splits(hot(TRAIN, bool), hot(TEST, bool), ListFeature(Value("bool"))), ["0", "1", "2"], "a 0 or 1 per label"),
+        (splits(hot(TRAIN), hot(TEST), ListFeature(Value("float32"), 3)), ["0", "1", "2"], "a 0 or 1 per label"),
+    ],
+)
+def test_every_form_gives_the_same_ids(given: dict[str, Dataset], names: list[str], form: str) -> None:
+    found = read_labels(given, "tags")
+    assert (list(found.names), found.form) == (names, form)
+    assert {name: list(rows) for name, rows in found.ids.items()} == {"train": TRAIN, "test": TEST}
+    assert found.stored == (form == "lists of classes")
+
+
+@pytest.mark.parametrize(
+    ("separator", "texts"),
+    [
+        (",", ["sand, trees", " ", "sea,trees,"]),
+        ("|", ["sand|trees", "", "|sea | trees"]),
+        (" ", ["sand  trees", "", "sea trees "]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["string", "large_string"])
+def test_names_in_one_text(separator: str, texts: list[str], kind: str) -> None:
+    found = read_labels({"train": column(texts, Value(kind))}, "tags", separator)
+    assert (list(found.names), found.ids["train"], found.stored) == (NAMES, TRAIN, False)
+
+
+@pytest.mark.parametrize("write", [str, json.dumps])
+def test_lists_that_a_table_holds_as_text(write: Callable[[list], str]) -> None:
+    """What pandas writes of a column of lists, and JSON."""
+    texts = [write(row) for row in names_of(TRAIN)]
+    found = read_labels({"train": column(texts, Value("string"))}, "tags")
+    assert (list(found.names), found.ids["train"]) == (NAMES, TRAIN)
+    numbers = [write([7 * i for i in row]) for row in TRAIN]
+    found = read_labels({"train": column(numbers, Value("string"))}, "tags")
+    assert (found.names, found.form) == (("0", "7", "14"), "lists of numbers")
+    with pytest.raises(ConfigurationError, match=r"split train, row 1: column 'tags' holds .*no list of names or of"):
+        read_labels({"train": column([texts[0], "[1]"], Value("string"))}, "tags")
+    with pytest.raises(ConfigurationError, match=r"row 1: column 'tags' holds .\[__import__"):
+        read_labels({"train": column([texts[0], "[__import__('os').getcwd()]"], Value("string"))}, "tags")
+
+
+def test_a_separator_is_for_text() -> None:
+    with pytest.raises(ConfigurationError, match="column 'tags' holds no text for label_separator=';' to split"):
+        read_labels({"train": column(TRAIN, ListFeature(CLASSES))}, "tags", ";")
+
+
+def test_the_vocabulary_is_that_of_all_splits_in_order() -> None:
+    kind = ListFeature(Value("string"))
+    assert read_labels(splits([["b"], []], [["c", "a"]], kind), "tags").names == ("a", "b", "c")
+    numbers = read_labels(splits([[40], [7]], [[9, 40]], ListFeature(Value("int64"))), "tags")
+    assert numbers.names == ("7", "9", "40")  # by number, not by spelling
+    assert numbers.ids["test"] == [[1, 2]]
+
+
+def test_short_lists_of_ids_are_not_multi_hot() -> None:
+    """Equally long, of 0 and 1 only, but no list names an id twice."""
+    found = read_labels(splits([[0, 1], [1, 0]], [[0, 1]], ListFeature(Value("int64"))), "tags")
+    assert found.form == "lists of numbers"
+    assert found.ids["train"] == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "message"),
+    [
+        (
+            ListFeature(CLASSES),
+            [[0], [-1]],
+            r"split test, row 1: column 'tags' holds \[-1\], with a class outside 0 to 2",
+        ),
+        (ListFeature(Value("int64")), [[2], [4, -1]], r"row 1: column 'tags' holds \[4, -1\], with a negative number"),
+        (ListFeature(Value("string")), [["a"], ["b", ""]], r"row 1: .* with an empty name"),
+        (ListFeature(Value("bool")), [[True], [True, False]], "row 0: .* with no 0 or 1 for each label"),
+        (ListFeature(Value("float32")), [[0.0, 0.5]], r"row 0: column 'tags' holds \[0.0, 0.5\], with no 0 or 1"),
+        (ListFeature(CLASSES), [[0], None], "row 1: column 'tags' has no value. Give one: an empty list says"),
+        (ListFeature(Value("string")), [["a", None]], "row 0: column 'tags' has no value"),
+        (ListFeature(ListFeature(Value("int64"))), [[[1]]], "holds lists of"),
+        (
+            Value("string"),
+            ["sand, sea"],
+            "no lists of labels but text, such as 'sand, sea'. Pass --label-separator ','",
+        ),
+        (Value("string"), ["sand sea;trees"], "--label-separator ';'"),
+        (Value("string"), ["sand"], "Name another as labels_column, or, .*--scene-column tags --single-label"),
+        (CLASSES, [1], "no lists of labels but one of 3 classes each.*--scene-column tags --single-label"),
+    ],
+)
+def test_what_is_no_label_is_named_with_its_row(kind: object, rows: list, message: str) -> None:
+    good = {"string": ["x"], "int64": [0]}.get(getattr(kind, "dtype", ""), rows[:1])
+    with pytest.raises(ConfigurationError, match=message):
+        read_labels(splits(good, rows, kind), "tags")
+
+
+def test_splits_that_number_their_classes_differently() -> None:
+    given = {
+        "train": column([[0]], ListFeature(ClassLabel(names=["a", "b"]))),
+        "test": column([[0]], ListFeature(ClassLabel(names=["b", "a"]))),
+    }
+    with pytest.raises(ConfigurationError, match="column 'tags' differs between the splits train and test"):
+        read_labels(given, "tags")
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "test", "names", "form"),
+    [
+        (CLASSES, [0, 1], [2], ("sand", "sea", "trees"), "classes"),
+        (Value("string"), ["sea", "sand"], ["trees"], ("sand", "sea", "trees"), "names"),
+        (Value("int64"), [20, 3], [100], ("3", "20", "100"), "numbers"),
+    ],
+)
+def test_scenes(kind: object, train: list, test: list, names: tuple[str, ...], form: str) -> None:
+    found = read_scenes(splits(train, test, kind), "tags")
+    assert (found.names, found.form) == (names, form)
+    assert sorted([*found.ids["train"], *found.ids["test"]]) == [0, 1, 2]
+    assert list(found.ids["test"]) == [2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "message"),
+    [
+        (CLASSES, [0, -1], "split test, row 1: column 'tags' holds -1, with a class outside 0 to 2"),
+        (Value("string"), ["a", None], "row 1: column 'tags' has no value. Give one: each image needs one"),
+        (Value("int64"), [-1], "with a negative number"),
+        (Value("float64"), [0.5], "does not hold one class per image"),
+        (ListFeature(CLASSES), [[0]], "does not hold one class per image"),
+    ],
+)
+def test_what_is_no_scene_is_named(kind: object, rows: list, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read_scenes(splits(rows[:1], rows, kind), "tags")

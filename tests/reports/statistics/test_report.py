@@ -1,0 +1,90 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mlrsnet_hf.cli import main
+from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.reports.statistics.report import write_statistics
+from mlrsnet_hf.taxonomy import LABEL_NAMES, LABELS, SCENES
+
+MakeRelease = Callable[..., Path]
+NAMES = ["images_per_label", "images_per_scene", "label_cooccurrence", "labels_per_image"]
+
+
+def labels_by_hand(root: Path) -> pd.DataFrame:
+    """Read label files with pandas: a row per image, a 0/1 column per label."""
+    tables = [pd.read_csv(path, index_col="image") for path in root.glob("Labels/*.csv")]
+    return pd.concat(tables)[[label.published for label in LABELS]]
+
+
+def test_tables_and_figures(make_release: MakeRelease, tmp_path: Path) -> None:
+    root = make_release({"beach": 3, "harbor&port": 2}, labels=["water", "buildings"])
+    told = write_statistics(root, tmp_path / "out")
+    assert told.splitlines()[0] == "5 images of 2 scenes, 2.00 labels per image"
+    assert told.splitlines()[-1].startswith(f"written to {tmp_path / 'out'}: images_per_label.csv")
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == sorted(f"{name}.{suffix}" for name in [*NAMES, "pixels"] for suffix in ("csv", "png"))
+
+    tables = {name: pd.read_csv(tmp_path / "out" / f"{name}.csv", index_col=0) for name in [*NAMES, "pixels"]}
+    published = labels_by_hand(root)
+    assert tables["images_per_label"]["images"].tolist() == published.sum().tolist()
+    assert tables["images_per_label"]["published"].tolist() == [label.images for label in LABELS]
+    together = published.to_numpy().T @ published.to_numpy()
+    np.testing.assert_array_equal(tables["label_cooccurrence"].to_numpy(), together)
+    assert tables["label_cooccurrence"].index.tolist() == list(LABEL_NAMES)
+    assert tables["labels_per_image"]["images"].to_dict() == {0: 0, 1: 0, 2: 5}
+    scenes = tables["images_per_scene"]
+    assert scenes.loc[["beach", "harbor_port"], "images"].tolist() == [3, 2]
+    assert (scenes["difference"] == scenes["images"] - [scene.images for scene in SCENES]).all()
+
+    pixels = [np.asarray(Image.open(path)).reshape(-1, 3) for path in root.glob("Images/*/*.jpg")]
+    expected = np.concatenate(pixels).astype(float)
+    np.testing.assert_allclose(tables["pixels"]["mean_255"], expected.mean(0), atol=1e-4)
+    np.testing.assert_allclose(tables["pixels"]["std"], expected.std(0) / 255, atol=1e-6)
+    for path in (tmp_path / "out").glob("*.png"):
+        assert_drawn_within_the_page(path)
+
+
+def assert_drawn_within_the_page(path: Path) -> None:
+    with Image.open(path) as image:
+        assert min(image.size) >= 600
+        pixels = np.asarray(image.convert("L"))
+    assert 0.005 < (pixels < 200).mean() < 0.5
+    assert (np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) > 200).mean() > 0.99
+
+
+def test_label_files_alone(make_release: MakeRelease, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = make_release({"stadium": 3}, labels=["water"]) / "Labels"
+    main(["stats", str(labels), "--output-dir", str(tmp_path / "out"), "--labels", "as-published"])
+    told = capsys.readouterr().out
+    assert "no mean and standard deviation of the channels, as there are label files alone" in told
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.csv")) == [f"{name}.csv" for name in NAMES]
+    assert not (tmp_path / "out/pixels.png").exists()
+    table = pd.read_csv(tmp_path / "out/images_per_label.csv", index_col=0)
+    assert table.loc[["water", "stadium"], "images"].tolist() == [3, 0]  # verified, stadium would have 3
+
+
+def test_written_whole_or_not_at_all(make_release: MakeRelease, tmp_path: Path) -> None:
+    root = make_release({"beach": 2})
+    image = root / "Images/beach/beach_00002.jpg"
+    image.write_bytes(image.read_bytes()[:-10])
+    with pytest.raises(ImageError, match=r"beach_00002\.jpg"):
+        write_statistics(root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigurationError, match="exists already"):
+        write_statistics(root, tmp_path / "out")
+
+
+def test_without_the_plots_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    hide = "import sys; sys.modules['matplotlib'] = None; from mlrsnet_hf.cli import main; main(['stats', 'x'])"
+    run = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: this needs matplotlib, not part of the base install. Run: pip install")
+    assert list(tmp_path.iterdir()) == []

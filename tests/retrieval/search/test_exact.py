@@ -1,0 +1,250 @@
+"""Rankings against an independent brute force in float64."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mlrsnet_hf.metrics import METRICS, RelevantRanks, common_labels, metrics_of, ndcg_at_k
+from mlrsnet_hf.retrieval import CommonLabels, SameClass, Search, table9_depth
+from mlrsnet_hf.retrieval.search.database import Database
+from mlrsnet_hf.retrieval.search.distances import Space
+from mlrsnet_hf.retrieval.search.rankings import Wanted
+from mlrsnet_hf.retrieval.search.torch_backend import TorchBlocks
+
+TOLERANCE = 1e-5
+DEVICES = [None, "cpu"]
+"""NumPy's path and torch's."""
+
+SquaredDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def clusters(draw: np.random.Generator, items: int, dimensions: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of seven classes, their centres some way apart, and their classes."""
+    classes = draw.integers(7, size=items)
+    centres = np.random.default_rng(1).normal(size=(7, dimensions)) + offset
+    return (centres[classes] + draw.normal(size=(items, dimensions))).astype(np.float32), classes
+
+
+DATA = {
+    "clusters": lambda draw, n: clusters(draw, n, 48, 0.0),
+    "far from the origin": lambda draw, n: clusters(draw, n, 48, 30.0),
+    "one dimension": lambda draw, n: (draw.normal(size=(n, 1)).astype(np.float32), draw.integers(7, size=n)),
+    "small whole numbers": lambda draw, n: (draw.integers(4, size=(n, 5)).astype(np.float32), draw.integers(7, size=n)),
+    "codes": lambda draw, n: (draw.choice([-1.0, 1.0], size=(n, 33)), draw.integers(7, size=n)),
+    "few vectors, many copies": lambda draw, n: (
+        np.random.default_rng(1).normal(size=(9, 33)).astype(np.float32)[draw.integers(9, size=n)],
+        draw.integers(7, size=n),
+    ),
+    "all equal": lambda draw, n: (np.full((n, 12), 0.1, dtype=np.float32), draw.integers(7, size=n)),
+    "all zero": lambda draw, n: (np.zeros((n, 3), dtype=np.float16), draw.integers(7, size=n)),
+    "half precision": lambda draw, n: (draw.random((n, 20)).astype(np.float16), draw.integers(7, size=n)),
+}
+EXACT = ["small whole numbers", "codes", "all equal", "all zero"]
+"""Float32 holds every sum of these: not a rank may differ."""
+
+
+def assert_sorted_within(order: np.ndarray, squared: np.ndarray, lengths: np.ndarray) -> None:
+    """Check that no item stands before one that is nearer by more than the tolerance."""
+    ranked, margins = np.take_along_axis(squared, order, 1), np.take_along_axis(lengths, order, 1) * TOLERANCE
+    # The least of all that follow must not lie below any item by more than the two may be confused.
+    least_after = np.minimum.accumulate((ranked + margins)[:, ::-1], axis=1)[:, ::-1]
+    assert (ranked - margins <= least_after).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", DATA)
+def test_whole_rankings_are_those_of_float64(
+    name: str, device: str | None, squared_distances: SquaredDistances
+) -> None:
+    draw = np.random.default_rng(0)
+    items, classes = DATA[name](draw, 700)
+    queries, query_classes = DATA[name](draw, 23)
+    squared = squared_distances(queries, items)
+    lengths = (queries.astype(float) ** 2).sum(1)[:, None] + (items.astype(float) ** 2).sum(1)
+    found = Search(items, device=device).rank(queries, SameClass(query_classes, classes), k=len(items))
+    order, relevance = found.neighbours.indices, query_classes[:, None] == classes
+    assert (np.sort(order, axis=1) == np.arange(len(items))).all()
+    assert_sorted_within(order, squared, lengths)
+    np.testing.assert_allclose(
+        found.neighbours.distances**2, np.take_along_axis(squared, order, 1), atol=float(lengths.max()) * TOLERANCE
+    )
+    expected = RelevantRanks.from_distances(squared, relevance)
+    if name in EXACT:
+        assert (order == np.argsort(squared, axis=1, kind="stable")).all()
+        assert (found.ranks.ranks == expected.ranks).all()
+    else:
+        # A rank may differ by the number of items that cannot be told apart.
+        close = np.abs(squared[:, :, None] - squared[:, None, :]) <= TOLERANCE * lengths.max()
+        assert np.abs(found.ranks.ranks - expected.ranks).max() < close.sum(axis=2).max()
+    assert (found.ranks.relevant == relevance.sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_few_short_vectors_keep_their_ranks(device: str | None, squared_distances: SquaredDistances) -> None:
+    draw = np.random.default_rng(0)
+    items = (draw.normal(size=(3000, 24)) + 100.0).astype(np.float32)
+    short = np.arange(1, 3000, 30)  # a sample of every third row from the first on holds none of them
+    items[short] = draw.normal(size=(len(short), 24)) * 1e-2
+    classes = np.zeros(len(items), dtype=int)
+    classes[short] = draw.integers(2, size=len(short))
+    queries = (draw.normal(size=(5, 24)) * 1e-2).astype(np.float32)
+    found = Search(items, device=device).relevant_ranks(queries, SameClass(np.ones(5), classes))
+    expected = RelevantRanks.from_distances(squared_distances(queries, items), np.tile(classes == 1, (5, 1)))
+    assert (found.ranks == expected.ranks).all()
+
+
+def test_a_block_does_not_outlive_its_first_results() -> None:
+    draw = np.random.default_rng(0)
+    items = draw.normal(size=(500, 8)).astype(np.float32)
+    database = Database(items, Space.around(items, "euclidean"), hold=True, part_rows=500)
+    blocks = TorchBlocks(database, "cpu", hold=True)
+    [ranked] = blocks.rank([(items[:4], Wanted(None, 500, 3))])
+    assert ranked.indices.base is None and ranked.values.base is None
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_equal_vectors_rank_by_index_wherever_they_stand(device: str | None) -> None:
+    draw = np.random.default_rng(0)
+    some = draw.normal(size=(40, 301)).astype(np.float32)
+    which = draw.integers(40, size=997)
+    items, queries = some[which], draw.normal(size=(5, 301)).astype(np.float32)
+    items[3], items[5] = 0.0, -0.0
+    for metric in ("euclidean", "inner_product"):
+        for order in Search(items, metric, device=device).top(queries, 997).indices:
+            places = np.empty(997, dtype=int)
+            places[order] = np.arange(997)
+            for vector in range(40):
+                copies = np.flatnonzero((which == vector) & ~np.isin(np.arange(997), [3, 5]))
+                assert (np.diff(places[copies]) == 1).all()
+            assert places[5] == places[3] + 1
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_whole_numbers_rank_exactly(data: st.DataObject) -> None:
+    dimensions = data.draw(st.integers(1, 4))
+    values = st.integers(-8, 8)
+    items = data.draw(arrays(np.int8, st.tuples(st.integers(1, 30), st.just(dimensions)), elements=values))
+    queries = data.draw(arrays(np.int8, st.tuples(st.integers(1, 4), st.just(dimensions)), elements=values))
+    squared = ((queries[:, None].astype(float) - items) ** 2).sum(axis=2)
+    products = queries.astype(float) @ items.astype(float).T
+    classes = np.arange(len(items)) % 3
+    for metric, distances in (("euclidean", squared), ("inner_product", -products)):
+        expected = np.argsort(distances, axis=1, kind="stable")
+        found = Search(items, metric).rank(queries, SameClass(np.zeros(len(queries)), classes), k=len(items))
+        assert found.neighbours.indices.tolist() == expected.tolist()
+        assert found.ranks.ranks.tolist() == (np.nonzero(classes[expected] == 0)[1] + 1).tolist()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("metric", ["cosine", "inner_product"])
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_other_metrics(metric: str, device: str | None, offset: float) -> None:
+    draw = np.random.default_rng(0)
+    (items, classes), (queries, query_classes) = (clusters(draw, n, 48, offset) for n in (500, 20))
+    left, right = queries.astype(float), items.astype(float)
+    if metric == "cosine":
+        left, right = (array / np.linalg.norm(array, axis=1, keepdims=True) for array in (left, right))
+    exact = (1.0 if metric == "cosine" else 0.0) - left @ right.T
+    found = Search(items, metric, device=device).rank(queries, SameClass(query_classes, classes), k=500)
+    lengths = (left**2).sum(1)[:, None] + (right**2).sum(1)
+    assert_sorted_within(found.neighbours.indices, 2 * exact, lengths)
+    values = np.take_along_axis(exact, found.neighbours.indices, 1)
+    np.testing.assert_allclose(found.neighbours.distances, values, atol=float(lengths.max()) * 1e-6)
+    expected = RelevantRanks.from_distances(exact, query_classes[:, None] == classes)
+    assert (found.ranks.ranks == expected.ranks).mean() > 0.99
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_an_image_is_at_no_distance_from_itself(device: str | None) -> None:
+    items = np.random.default_rng(0).random((200, 64)).astype(np.float32)
+    for metric in ("euclidean", "cosine"):
+        found = Search(items, metric, device=device).top(items[50:60], 3)
+        assert found.indices[:, 0].tolist() == list(range(50, 60))
+        assert (found.distances[:, 0] == 0).all()
+        assert (found.distances[:, 1] > 0).all()
+
+
+def test_small_differences_far_from_the_origin_are_seen(squared_distances: SquaredDistances) -> None:
+    draw = np.random.default_rng(0)
+    items, queries = (100 + draw.normal(size=(n, 64)).astype(np.float32) for n in (400, 10))
+    expected = np.argsort(squared_distances(queries, items), axis=1)
+    assert (Search(items).top(queries, 400).indices == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("held", [True, False])
+def test_any_memory_gives_the_same(device: str | None, held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    (items, classes), (queries, query_classes) = (clusters(draw, n, 200, 20.0) for n in (1500, 70))
+    items[700] = items[3]
+    relevance = SameClass(query_classes, classes)
+    expected = Search(items).rank(queries, relevance, k=9)
+    # 1.2 MB of vectors, 12 kB for a query by all items (60 kB on a device).
+    monkeypatch.setattr("mlrsnet_hf.retrieval.search.database._PART_BYTES", 100_000)
+    search = Search(items, device=device, memory_megabytes=(6.0 if device else 2.2) if held else 0.5)
+    found = search.rank(queries, relevance, k=9)
+    assert search._plan.hold == held
+    assert search._plan.queries >= 1
+    assert (found.ranks.ranks == expected.ranks.ranks).mean() > 0.99
+    np.testing.assert_allclose(found.neighbours.distances, expected.neighbours.distances, rtol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_table9_needs_no_deeper_ranks(device: str | None) -> None:
+    draw = np.random.default_rng(0)
+    (items, classes), (queries, query_classes) = (clusters(draw, n, 30, 0.0) for n in (4000, 60))
+    relevance, search = SameClass(query_classes, classes), Search(items, device=device)
+    whole, cut = (search.relevant_ranks(queries, relevance, depth=d) for d in (None, table9_depth(relevance)))
+    assert len(cut.ranks) < len(whole.ranks)
+    for metric in metrics_of("retrieval", headline_only=True).values():
+        assert (metric.function(cut).values == metric.function(whole).values).all()
+
+
+def test_labels_in_common_as_relevance_and_as_gains(squared_distances: SquaredDistances) -> None:
+    draw = np.random.default_rng(0)
+    items, labels = draw.normal(size=(300, 8)), draw.random((300, 6)) < 0.3
+    queries, query_labels = draw.normal(size=(12, 8)), draw.random((12, 6)) < 0.5
+    found = Search(items).rank(queries, CommonLabels(query_labels, labels, at_least=2), k=100)
+    squared, shared = squared_distances(queries, items), query_labels.astype(int) @ labels.T.astype(int)
+    expected = RelevantRanks.from_distances(squared, shared >= 2)
+    assert (found.ranks.ranks == expected.ranks).all()
+    assert (found.ranks.found == expected.found).all()
+    order = np.argsort(squared, axis=1, kind="stable")[:, :100]
+    gains = common_labels(query_labels, labels, found.neighbours.indices)
+    ideal = -np.sort(-shared, axis=1)
+    value = METRICS["ndcg_at_100"].function(gains, ideal_gains=ideal)
+    assert value == pytest.approx(ndcg_at_k(np.take_along_axis(shared, order, 1), 100, ideal))
+
+
+def test_a_training_run_cannot_coarsen_the_product() -> None:
+    items = np.random.default_rng(0).normal(size=(300, 64)).astype(np.float32)
+    expected = Search(items).top(items[:20], 300)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = Search(torch.from_numpy(items), device=torch.device("cpu")).top(torch.from_numpy(items[:20]), 300)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert (found.indices == expected.indices).mean() > 0.999
+
+
+def test_one_query_and_one_item() -> None:
+    found = Search([[1.0, 2.0]]).rank([[1.0, 0.0]], SameClass(["pier"], ["pier"]), k=1)
+    assert (found.neighbours.indices.tolist(), found.neighbours.distances.tolist()) == ([[0]], [[2.0]])
+    assert found.ranks.ranks.tolist() == [1]
+
+
+def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    search = Search(np.eye(3))
+    search.top(np.eye(3), 1)
+    assert capsys.readouterr().err == ""
+    search.top(np.eye(3), 1, progress=True)
+    assert "3/3" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from mlrsnet_hf.errors import OutOfMemoryError
+from mlrsnet_hf.inputs.loader import ThreadedLoader
+from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.models.preprocessing import Preprocessing
+from mlrsnet_hf.training.components import RunInputs, make_inputs
+
+PREPROCESSING = Preprocessing(
+    image_size=32, crop_pct=1.0, crop_mode="center", interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
+)
+
+Inputs = Callable[..., RunInputs]
+
+
+@pytest.fixture
+def inputs(training_data: TrainingData, make_config: Callable, tmp_path: Path) -> Inputs:
+    """The function that opens the pictures with changed settings, the run's own cache in `decoded`."""
+
+    def make(**changes: object) -> RunInputs:
+        config = make_config(**changes)
+        task = make_task(training_data, config.scene_head, config.single_label)
+        return make_inputs(config, training_data, task, PREPROCESSING, 32, Accelerator(cpu=True), tmp_path / "decoded")
+
+    return make
+
+
+def decoded_splits(folder: Path) -> int:
+    return len(list(folder.glob("*/pixels.bin")))
+
+
+def test_processes_of_a_machine_share_one_copy(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = inputs()
+    assert decoded_splits(tmp_path / "decoded") == 0
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    shared = inputs()
+    assert decoded_splits(tmp_path / "decoded") == 2  # train and validation
+    for one, other in zip(alone.training, shared.training, strict=True):
+        assert torch.equal(one.pixels, other.pixels)
+
+
+def test_a_cache_of_another_place_serves_later_runs(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs(cache="disk", cache_dir=tmp_path / "kept")
+    assert decoded_splits(tmp_path / "kept") == 2
+    assert not (tmp_path / "decoded").exists()
+    monkeypatch.setattr(SplitImages, "read", None)
+    inputs(cache="disk", cache_dir=tmp_path / "kept", output_dir=tmp_path / "later")
+
+
+def test_images_that_do_not_fit_into_memory_are_explained(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(images: SplitImages, row: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(SplitImages, "read", exhausted)
+    with pytest.raises(OutOfMemoryError, match=r"out of memory in decoding the images\. Lower cache_megabytes"):
+        inputs()
+
+
+def test_the_cpu_is_fed_as_the_cpu_though_a_gpu_is_there(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    Accelerator(cpu=True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    loader = inputs().evaluation["test"]
+    assert isinstance(loader, ThreadedLoader)
+    assert not loader.pin
