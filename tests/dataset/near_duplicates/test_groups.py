@@ -19,7 +19,7 @@ from mlrsnet_hf.release import open_release
 from mlrsnet_hf.synthetic import synthetic_records
 
 MakeRelease = Callable[..., Path]
-BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "bench_near_duplicates.py"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_near_duplicates.py"
 disguised = runpy.run_path(str(BENCHMARK))["disguised"]
 
 
