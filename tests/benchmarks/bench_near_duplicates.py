@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlrsnet_hf.dataset.near_duplicates.groups import groups as near_duplicates
+from mlrsnet_hf.dataset.near_duplicates import groups as near_duplicates
 from mlrsnet_hf.dataset.near_duplicates.groups import near_duplicate_groups
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import THUMBNAIL
 from mlrsnet_hf.release import open_release
