@@ -16,7 +16,7 @@ from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 
 def main() -> None:
-    """Parse, embed, look at the first image's neighbours."""
+    """Parse, embed, look at the first image's neighbors."""
     parser = HfArgumentParser([ImageSet, EmbeddingConfig], description="Embed images.")  # type: ignore[list-item]
     with exit_on_error():
         images, config, unknown = parser.parse_args_into_dataclasses(
@@ -27,8 +27,8 @@ def main() -> None:
         folder = embed(config, images, embeddings_card)
         if PartialState().is_main_process:
             table = EmbeddingTable.load(folder)
-            neighbours = table.search(table.embeddings[0], k=min(4, len(table)))[0]
-            print(f"nearest to {table.ids[0]}: {', '.join(hit.id for hit in neighbours[1:])}")
+            neighbors = table.search(table.embeddings[0], k=min(4, len(table)))[0]
+            print(f"nearest to {table.ids[0]}: {', '.join(hit.id for hit in neighbors[1:])}")
 
 
 if __name__ == "__main__":

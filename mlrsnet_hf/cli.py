@@ -319,7 +319,7 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--revision", help="the branch to write, made from main if it is not there")
     parser.add_argument("--collection", metavar="SLUG", help="a collection that the repository joins")
     parser.add_argument("--dataset-id", metavar="USER/NAME", help="of a run: the repository of its data")
-    parser.add_argument("--license", help="of a run: the weights' licence, where it is not known from timm")
+    parser.add_argument("--license", help="of a run: the weights' license, where it is not known from timm")
     parser.set_defaults(run=_publish)
 
 
@@ -334,7 +334,7 @@ def _publish(options: argparse.Namespace) -> None:
         revision=options.revision,
         collection=options.collection,
         dataset_id=options.dataset_id,
-        licence=options.license,
+        license=options.license,
     )
     print(done.summary())
 

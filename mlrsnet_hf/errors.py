@@ -77,12 +77,12 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
         'Known names: map, auc.'
     """
     known = list(known)
-    spelt: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for n in known:
-        spelt.setdefault(n.casefold(), n)
-    near = difflib.get_close_matches(name.casefold(), spelt, n=limit, cutoff=0.6)
+        spelled.setdefault(n.casefold(), n)
+    near = difflib.get_close_matches(name.casefold(), spelled, n=limit, cutoff=0.6)
     if near:
-        return f"Did you mean {' or '.join(repr(spelt[n]) for n in near)}?"
+        return f"Did you mean {' or '.join(repr(spelled[n]) for n in near)}?"
     return f"Known names: {', '.join(known)}."
 
 

@@ -76,7 +76,7 @@ def write_label_file(
 
 @pytest.fixture
 def make_release(tmp_path: Path) -> MakeRelease:
-    """Return a function that writes a fake release: scene -> number of images, each labelled with `labels`."""
+    """Return a function that writes a fake release: scene -> number of images, each labeled with `labels`."""
 
     def make(
         images: Mapping[str, int] | None = None,
@@ -139,7 +139,7 @@ MakeData = Callable[..., TrainingData]
 
 
 def draw_picture(labels: list[int], seed: int, size: tuple[int, int] = (48, 48)) -> Image.Image:
-    """Return noise with a coloured quarter for each of the first three labels, and stripes for the fourth."""
+    """Return noise with a colored quarter for each of the first three labels, and stripes for the fourth."""
     draw = np.random.default_rng(seed)
     width, height = size
     pixels = draw.integers(60, 120, (height, width, 3))

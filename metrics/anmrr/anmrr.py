@@ -11,7 +11,7 @@ from mlrsnet_hf.metrics.ranking import Empty
 
 
 class Anmrr(RetrievalInputs, evaluate.Metric):
-    """Average normalised modified retrieval rank; lower is better."""
+    """Average normalized modified retrieval rank; lower is better."""
 
     metric = METRICS["anmrr"]
 

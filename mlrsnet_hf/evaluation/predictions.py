@@ -30,11 +30,11 @@ class Predictions:
     """The model's answer to a split, one row per image in the split's order."""
 
     targets: npt.NDArray[np.float32]
-    """(N, L), 0 or 1; L is 0 where no labels are learnt."""
+    """(N, L), 0 or 1; L is 0 where no labels are learned."""
     logits: npt.NDArray[np.float32]
     """(N, L)."""
     scenes: npt.NDArray[np.int64] | None = None
-    """(N,) scene ids; None where no scene is learnt."""
+    """(N,) scene ids; None where no scene is learned."""
     scene_logits: npt.NDArray[np.float32] | None = None
     """(N, number of scenes)."""
 
@@ -57,7 +57,7 @@ class LabelScore:
     """A row of the per-label table."""
 
     label: str
-    """Name of the label; of the scene where scenes alone are learnt."""
+    """Name of the label; of the scene where scenes alone are learned."""
     images: int
     """Images of the split that have the label."""
     average_precision: float
@@ -143,7 +143,7 @@ def evaluate(predictions: Predictions, task: Task, thresholds: Scores | None = N
     """Return the metrics of a task by name, as fractions; NaN where one is not defined.
 
     Of labels every metric that the registry wants evaluated in training; of scenes the share of images whose highest
-    score is the right one, and where scenes alone are learnt the macro-F1 over those that occur.
+    score is the right one, and where scenes alone are learned the macro-F1 over those that occur.
 
     Args:
         predictions: Of a split.
@@ -171,7 +171,7 @@ def _scene_decisions(predictions: Predictions) -> tuple[npt.NDArray[np.int64], n
 
 
 def label_scores(predictions: Predictions, task: Task, thresholds: Scores | None = None) -> tuple[LabelScore, ...]:
-    """Return the per-label table; where scenes alone are learnt, that of the scenes.
+    """Return the per-label table; where scenes alone are learned, that of the scenes.
 
     Arguments as in `evaluate`.
     """

@@ -12,37 +12,37 @@ from torch.nn.functional import interpolate
 from mlrsnet_hf.inputs.decoding import Pixels
 
 Matrix = npt.NDArray[np.float32]
-"""(3, 4): new colour = matrix[:, :3] @ colour + matrix[:, 3], of colours from 0 to 255."""
+"""(3, 4): new color = matrix[:, :3] @ color + matrix[:, 3], of colors from 0 to 255."""
 
 GREY = np.array([0.299, 0.587, 0.114])
-"""Shares of red, green and blue in grey (ITU-R BT.601), as Pillow and torchvision have them."""
+"""Shares of red, green and blue in gray (ITU-R BT.601), as Pillow and torchvision have them."""
 
 
-def random_colour_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
-    """Return a `colour_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
+def random_color_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
+    """Return a `color_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
 
     Args:
-        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean grey.
+        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean gray.
         jitter: At least 0.
         draw: Where the draws come from.
     """
     brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
-    return colour_matrix(brightness, contrast, saturation, mean_grey(pixels))
+    return color_matrix(brightness, contrast, saturation, mean_gray(pixels))
 
 
-def colour_matrix(brightness: float, contrast: float, saturation: float, mean: float) -> Matrix:
-    """Return three changes in torchvision's meaning as one affine map of the colours.
+def color_matrix(brightness: float, contrast: float, saturation: float, mean: float) -> Matrix:
+    """Return three changes in torchvision's meaning as one affine map of the colors.
 
-    With x a colour, g(x) its grey and m the mean grey of the image:
+    With x a color, g(x) its gray and m the mean gray of the image:
     brightness b: x -> b x; contrast c: x -> c x + (1 - c) m; saturation s: x -> s x + (1 - s) g(x).
     As maps without bounds the three give the same in any order. torchvision's `ColorJitter` applies them in a random
-    order, and rounds and bounds the colours to 0 to 255 after each; here they are bounded once, after all three.
+    order, and rounds and bounds the colors to 0 to 255 after each; here they are bounded once, after all three.
 
     Args:
         brightness: Factor; 1 changes nothing, as for the other two.
         contrast: Factor.
         saturation: Factor.
-        mean: Mean grey of the image, 0 to 255.
+        mean: Mean gray of the image, 0 to 255.
 
     Returns:
         (3, 4) float32.
@@ -53,8 +53,8 @@ def colour_matrix(brightness: float, contrast: float, saturation: float, mean: f
     return np.hstack([linear, offset]).astype(np.float32)
 
 
-def mean_grey(pixels: Pixels) -> float:
-    """Return the mean grey, 0 to 255, of (H, W, 3) pixels."""
+def mean_gray(pixels: Pixels) -> float:
+    """Return the mean gray, 0 to 255, of (H, W, 3) pixels."""
     height, width = pixels.shape[:2]
     # Sums of whole rows first: numpy has no fast path for sums that leave a last axis of three.
     small = 255 * height < 2**16
@@ -94,7 +94,7 @@ class StoredTransform:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """The random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8, and a change of colour for the device."""
+    """The random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8, and a change of color for the device."""
 
     image_size: int
     crop_scale: float
@@ -104,14 +104,14 @@ class Augmentation:
     symmetries: int = SYMMETRIES
     """How many of the symmetries are drawn from: 1, 2, 4 or 8."""
     jitter: float = 0.0
-    """Brightness, contrast and saturation change by factors of 1 +- this; 0 leaves the colours alone."""
+    """Brightness, contrast and saturation change by factors of 1 +- this; 0 leaves the colors alone."""
 
     def __call__(self, pixels: Pixels, draw: np.random.Generator) -> tuple[Pixels, Matrix | None]:
-        """Return another view of the image at every call, and its `colour_matrix` if colours change."""
+        """Return another view of the image at every call, and its `color_matrix` if colors change."""
         crop = random_crop(pixels, self.crop_scale, self.crop_ratio, draw)
         view = symmetry(resize(crop, (self.image_size, self.image_size)), int(draw.integers(self.symmetries)))
-        # The mean grey of every fourth row is that of the image to about one level, at a quarter of the work.
-        return view, random_colour_matrix(view[::_GREY_ROWS], self.jitter, draw) if self.jitter else None
+        # The mean gray of every fourth row is that of the image to about one level, at a quarter of the work.
+        return view, random_color_matrix(view[::_GREY_ROWS], self.jitter, draw) if self.jitter else None
 
 
 def random_crop(pixels: Pixels, scale: float, ratio: float, draw: np.random.Generator) -> Pixels:
@@ -160,7 +160,7 @@ def symmetry(pixels: Pixels, which: int) -> Pixels:
     if which & 4:
         view = np.flip(pixels.swapaxes(0, 1), mirrored)
         turned = np.empty(view.shape, np.uint8)
-        # Colour by colour: numpy has no fast way to move three bytes at a time.
+        # Color by color: numpy has no fast way to move three bytes at a time.
         for channel in range(3):
             turned[..., channel] = view[..., channel]
         return turned

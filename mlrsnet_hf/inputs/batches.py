@@ -19,13 +19,13 @@ ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
 class ShuffledBatches(Sampler[list[Draw]]):
     """This process's share of every training batch, in an order drawn from (seed, epoch).
 
-    Each batch of `batch_size` rows, one optimiser step, is split evenly over the processes, and each process's share
+    Each batch of `batch_size` rows, one optimizer step, is split evenly over the processes, and each process's share
     over `accumulation` parts, which follow each other. So a step sees the same rows whatever the split. The rows that
     do not fill the last batch are left out of that epoch; a split smaller than one batch makes one smaller batch.
 
     Args:
         rows: Rows of the split.
-        batch_size: Rows of an optimiser step, over all processes and parts.
+        batch_size: Rows of an optimizer step, over all processes and parts.
         seed: Of the order.
         process: Which of the processes this one is, from 0.
         processes: Number of processes that train together.
@@ -67,7 +67,7 @@ class ShuffledBatches(Sampler[list[Draw]]):
         raise ConfigurationError(found, remedy)
 
     def __len__(self) -> int:
-        """Number of optimiser steps of an epoch."""
+        """Number of optimizer steps of an epoch."""
         return self.rows // self.batch_size
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -97,18 +97,18 @@ def ordered_batches(rows: int, batch_size: int, process: int = 0, processes: int
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images with what is to be learnt from them; `model_input` makes the network's input of it."""
+    """Images with what is to be learned from them; `model_input` makes the network's input of it."""
 
     rows: torch.Tensor
     """(N,) int64 positions in the split."""
     pixels: torch.Tensor
     """(N, S, S, 3) uint8."""
     targets: torch.Tensor
-    """(N, L) float32, 0 or 1; L is 0 where labels are not learnt."""
+    """(N, L) float32, 0 or 1; L is 0 where labels are not learned."""
     scenes: torch.Tensor | None = None
-    """(N,) int64 scene ids, where scenes are learnt."""
-    colour: torch.Tensor | None = None
-    """(N, 3, 4) float32: how the colours (0 to 255) of each image change; see `colour_matrix`."""
+    """(N,) int64 scene ids, where scenes are learned."""
+    color: torch.Tensor | None = None
+    """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `color_matrix`."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device, without waiting for the copy from pinned memory."""
@@ -124,5 +124,5 @@ class Batch:
             pixels=change(self.pixels),
             targets=change(self.targets),
             scenes=None if self.scenes is None else change(self.scenes),
-            colour=None if self.colour is None else change(self.colour),
+            color=None if self.color is None else change(self.color),
         )

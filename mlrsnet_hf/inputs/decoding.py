@@ -23,7 +23,7 @@ Pixels = npt.NDArray[np.uint8]
 """(H, W, 3), red, green, blue; one image on its way to a batch."""
 
 # What the two decoders were found to agree on to the last bit. Pillow reads the rest.
-_COLOURS = ("YCbCr", "Gray")
+_COLORS = ("YCbCr", "Gray")
 _SAMPLINGS = ("444", "422", "420", "Gray")
 _TURNED = (b"Exif\0\0", b"ns.adobe.com/xap")
 """Marks of the two kinds of metadata that may ask for the image to be turned."""
@@ -38,9 +38,9 @@ def decoder_version() -> str:
 def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
     """Return the undecoded value of a `datasets.Image` column as an upright RGB image.
 
-    Grey, palette, CMYK and 1-bit images are brought to RGB as Pillow's `convert("RGB")` does it: alpha is dropped, and
-    the colours under it are used as they are stored. Of 16-bit values the high byte is kept, in grey images as in
-    colour ones, so that 0 to 65535 become 0 to 255. The orientation that EXIF or XMP gives is honoured.
+    Gray, palette, CMYK and 1-bit images are brought to RGB as Pillow's `convert("RGB")` does it: alpha is dropped, and
+    the colors under it are used as they are stored. Of 16-bit values the high byte is kept, in gray images as in
+    color ones, so that 0 to 65535 become 0 to 255. The orientation that EXIF or XMP gives is honored.
 
     Args:
         image: `bytes`, or `path` if these are not there: of a file, or of one in an archive (`zip://NAME::ARCHIVE`), as
@@ -84,8 +84,8 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
     if simplejpeg is None or data[:3] != b"\xff\xd8\xff" or any(mark in data for mark in _TURNED):
         return None
     try:
-        height, width, colours, sampling = simplejpeg.decode_jpeg_header(data)
-        if colours not in _COLOURS or sampling not in _SAMPLINGS or _is_bomb(height * width):
+        height, width, colors, sampling = simplejpeg.decode_jpeg_header(data)
+        if colors not in _COLORS or sampling not in _SAMPLINGS or _is_bomb(height * width):
             return None
         return simplejpeg.decode_jpeg(data)
     except ValueError:

@@ -49,7 +49,7 @@ class ThreadedLoader:
         self.pin = pin
 
     def __len__(self) -> int:
-        """Number of batches, or of optimiser steps where those have parts."""
+        """Number of batches, or of optimizer steps where those have parts."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -26,8 +26,8 @@ class Sample:
     row: int
     pixels: Pixels
     """(S, S, 3) for the model."""
-    colour: Matrix | None
-    """(3, 4), if the colours change."""
+    color: Matrix | None
+    """(3, 4), if the colors change."""
 
 
 class SplitImages(TorchDataset):
@@ -38,7 +38,7 @@ class SplitImages(TorchDataset):
     Args:
         split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, and a `scene` if the task
             has scenes.
-        task: What is learnt.
+        task: What is learned.
         transform: The part that is the same in every epoch; its `repr` names it in the fingerprint of a cache.
         augment: The random part; None for evaluation.
         seed: Of the random part.
@@ -93,13 +93,13 @@ class SplitImages(TorchDataset):
     def batch(self, samples: Sequence[Sample]) -> Batch:
         """Return samples as one batch."""
         rows = torch.tensor([sample.row for sample in samples])
-        colours = [sample.colour for sample in samples if sample.colour is not None]
+        colors = [sample.color for sample in samples if sample.color is not None]
         return Batch(
             rows=rows,
             pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])),
             targets=self.targets[rows],
             scenes=None if self.scenes is None else self.scenes[rows],
-            colour=torch.from_numpy(np.stack(colours)) if colours else None,
+            color=torch.from_numpy(np.stack(colors)) if colors else None,
         )
 
     def read(self, row: int) -> Pixels:

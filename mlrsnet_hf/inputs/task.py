@@ -61,7 +61,7 @@ def make_task(data: TrainingData, scene_head: bool = False, single_label: bool =
     """Return what a model learns of its data: the labels, with `scene_head` the scenes too, or the scenes alone.
 
     Raises:
-        ConfigurationError: The data lacks the labels or scenes that are to be learnt.
+        ConfigurationError: The data lacks the labels or scenes that are to be learned.
     """
     if not data.scene_names and (scene_head or single_label):
         setting = "scene_head" if scene_head else "single_label"

@@ -199,7 +199,7 @@ def classification_report(
 def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: float = 0.5) -> npt.NDArray[np.float64]:
     """Per label, the threshold that gives the highest F1; to be chosen on a validation set.
 
-    Candidates lie half-way between neighbouring distinct scores, so that `scores > threshold` separates them; among
+    Candidates lie half-way between neighboring distinct scores, so that `scores > threshold` separates them; among
     equals the highest threshold wins, which predicts the fewest labels. The highest F1 of a label is that of the best
     cut through its ranking, so no other threshold does better.
 

@@ -69,7 +69,7 @@ def ndcg_at_k(
     scale: Literal["exponential", "linear"] = "exponential",
     empty: Empty = "skip",
 ) -> Mean:
-    """Normalised discounted cumulative gain; higher is better.
+    """Normalized discounted cumulative gain; higher is better.
 
     DCG@k(q) = sum over ranks r = 1..k of g(r) / log2(1 + r), divided by the DCG@k of the best order, the mean over
     queries (Jarvelin & Kekalainen 2002; the exponential scale is that of Burges et al. 2005).

@@ -41,7 +41,7 @@ def anmrr(
     variant: Literal["mpeg7", "2ng", "k+1"] = "mpeg7",
     empty: Empty = "skip",
 ) -> Mean:
-    """Average normalised modified retrieval rank; lower is better, 0 is perfect, 1 is nothing found.
+    """Average normalized modified retrieval rank; lower is better, 0 is perfect, 1 is nothing found.
 
     With NG(q) relevant items, GTM the largest NG, and K(q) = min(4 NG(q), 2 GTM):
 
@@ -165,7 +165,7 @@ def average_precision_at_k(
     k: int | None = None,
     relevant: npt.ArrayLike | None = None,
     *,
-    normaliser: Literal["relevant", "reachable", "found"] = "relevant",
+    normalizer: Literal["relevant", "reachable", "found"] = "relevant",
     empty: Empty = "skip",
 ) -> Mean:
     """Average precision, of the first k items or of the whole ranking; higher is better.
@@ -177,7 +177,7 @@ def average_precision_at_k(
         rankings: See the module; k deep at least.
         k: The depth; None for the whole ranking.
         relevant: (Q,) number of relevant items for rankings that are cut.
-        normaliser: What n is. "relevant": all NG(q) relevant items; "reachable": min(k, NG(q)), so that a perfect top k
+        normalizer: What n is. "relevant": all NG(q) relevant items; "reachable": min(k, NG(q)), so that a perfect top k
             scores 1; "found": the relevant items within the first k, 0 if there are none.
         empty: The policy for queries without any relevant item.
 
@@ -190,14 +190,14 @@ def average_precision_at_k(
         >>> round(average_precision_at_k([[1, 0, 1, 0]], 4, relevant=[3]), 4)
         0.5556
     """
-    require_choice("normaliser", normaliser, ("relevant", "reachable", "found"))
+    require_choice("normalizer", normalizer, ("relevant", "reachable", "found"))
     ranked = _ranks(rankings, relevant, empty)
     if k is None:
         ranked.require_all("average precision")
         k = int(ranked.ranks.max(initial=1))
     k = _required_depth(ranked, k, "AP@k")
     hits = ranked.hits(k)
-    count = {"relevant": ranked.relevant, "reachable": np.minimum(ranked.relevant, k), "found": hits}[normaliser]
+    count = {"relevant": ranked.relevant, "reachable": np.minimum(ranked.relevant, k), "found": hits}[normalizer]
     positions = np.arange(1, len(ranked.ranks) + 1) - np.repeat(ranked.starts, ranked.found)
     total = ranked.sums(positions / ranked.ranks, hits)
     return _mean(np.divide(total, count, out=np.zeros(len(ranked)), where=count > 0), ranked, empty)

@@ -252,7 +252,7 @@ _RETRIEVAL = (
         partial(ranking.recall_at_k, k=ranking.PAPER_DEPTH),
         _IR,
     ),
-    _ranked("average_precision", "AP", ranking.average_precision_at_k, f"{_IR}, normalised by all relevant items"),
+    _ranked("average_precision", "AP", ranking.average_precision_at_k, f"{_IR}, normalized by all relevant items"),
     _ranked(
         "precision_recall_curve",
         "interpolated precision",

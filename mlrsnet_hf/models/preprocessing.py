@@ -30,7 +30,7 @@ class Preprocessing:
     image_size: int
     """Side of the square that the model sees, in pixels."""
     crop_pct: float
-    """The shorter side is resized to image_size / crop_pct before the centre is taken."""
+    """The shorter side is resized to image_size / crop_pct before the center is taken."""
     crop_mode: str
     interpolation: str
     mean: tuple[float, float, float]
@@ -53,14 +53,14 @@ class Preprocessing:
 
 
 class EvaluationTransform:
-    """timm's evaluation transform short of normalisation: RGB image, or its pixels -> (S, S, 3) uint8."""
+    """timm's evaluation transform short of normalization: RGB image, or its pixels -> (S, S, 3) uint8."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
         self._transform = timm.data.create_transform(**preprocessing.timm_config(), is_training=False, normalize=False)
 
     def __call__(self, image: Image.Image | Pixels) -> Pixels:
-        """Resize the image and take its centre."""
+        """Resize the image and take its center."""
         image = image if isinstance(image, Image.Image) else Image.fromarray(image)
         return self._transform(image).permute(1, 2, 0).numpy()
 
@@ -106,14 +106,14 @@ def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
 
     Returns:
         (N, 3, S, S) float32, the channels last in memory: what timm's transform gives, to the last bit, where the
-        colours do not change; elsewhere the changed colours, bounded to 0 to 255, and normalised.
+        colors do not change; elsewhere the changed colors, bounded to 0 to 255, and normalized.
     """
-    if batch.colour is None:
-        return normalise(batch.pixels, preprocessing)
-    return _recolour(batch.pixels, batch.colour, preprocessing)
+    if batch.color is None:
+        return normalize(batch.pixels, preprocessing)
+    return _recolor(batch.pixels, batch.color, preprocessing)
 
 
-def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+def normalize(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Return (N, S, S, 3) uint8 pixels as the (N, 3, S, S) float32 that timm's transform gives.
 
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
@@ -129,8 +129,8 @@ def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tenso
     return output.view(pixels.shape).permute(0, 3, 1, 2)
 
 
-def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Apply colour matrices, bounds and normalisation as one affine map and one clamp.
+def _recolor(pixels: torch.Tensor, color: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """Apply color matrices, bounds and normalization as one affine map and one clamp.
 
     A product of each pixel with a matrix of 3 x 3 is too small for matrix routines. In memory, though, the values that
     make a channel's new value lie at most two places off, so that the whole image is a sum of five shifted copies of
@@ -138,8 +138,8 @@ def _recolour(pixels: torch.Tensor, colour: torch.Tensor, preprocessing: Preproc
     """
     width = pixels.shape[2]
     mean, std = _statistics(preprocessing, pixels.device)
-    weights = _shifted_weights(colour[:, :, :3] / (255 * std[:, None]))
-    offset = ((colour[:, :, 3] / 255 - mean) / std)[:, None]
+    weights = _shifted_weights(color[:, :, :3] / (255 * std[:, None]))
+    offset = ((color[:, :, 3] / 255 - mean) / std)[:, None]
     lowest, highest = (((bound - mean) / std).repeat(width) for bound in (0, 1))
 
     rows = pixels.flatten(2)

@@ -4,7 +4,7 @@
 preprocessing. transformers builds the network from `architecture`, `num_classes` and `model_args`, timm from
 `pretrained_cfg` as well. `num_classes` stands at the root alone: in `model_args` transformers would pass it twice.
 
-Both libraries see a model of the labels. Where scenes are learnt beside them, the classifier's rows of the scenes lie
+Both libraries see a model of the labels. Where scenes are learned beside them, the classifier's rows of the scenes lie
 in `scene_head.safetensors`, and `load_model` puts them together again. A model of scenes alone is one of single labels.
 """
 
@@ -31,7 +31,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 SCENE_HEAD_FILE = "scene_head.safetensors"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, SCENE_HEAD_FILE)
-"""All that a saved model may consist of; the last is there where scenes are learnt beside the labels."""
+"""All that a saved model may consist of; the last is there where scenes are learned beside the labels."""
 
 # What stays true of the weights that we save; other fields tell where the first weights came from.
 _KEPT_FIELDS = ("fixed_input_size", "first_conv", "classifier")
@@ -53,7 +53,7 @@ class SavedModel:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """What timm and transformers call the outputs: the labels, or the scenes where scenes alone are learnt."""
+        """What timm and transformers call the outputs: the labels, or the scenes where scenes alone are learned."""
         return self.task.scene_names if self.task.kind == "scene" else self.task.label_names
 
 

@@ -139,7 +139,7 @@ def _treatment(info: EmbeddingInfo) -> str:
             f"{info.pca['components']} principal components{whitened}, {info.pca['explained']:.1%} of the variance, "
             f"fitted on {info.pca['fitted_on']:,} images"
         )
-    if info.normalised:
+    if info.normalized:
         parts.append("length 1")
     return "; ".join(parts) or "none"
 

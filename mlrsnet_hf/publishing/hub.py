@@ -227,7 +227,7 @@ def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str | None
             f"repository {repo_id}: the token of {user} may only read",
             "Make one that may write at https://huggingface.co/settings/tokens.",
         )
-    namespaces = [user, *(organisation["name"] for organisation in account.get("orgs", ()))]
+    namespaces = [user, *(organization["name"] for organization in account.get("orgs", ()))]
     if "orgs" in account and repo_id.split("/")[0] not in namespaces:
         raise HubError(
             f"repository {repo_id}: the token is that of {user}, who does not write there",
@@ -248,7 +248,7 @@ def check_repo_id(repo_id: str) -> None:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigurationError(f"{repo_id!r} cannot be a repository ({reason})", "Give USER/NAME.") from error
     if repo_id.count("/") != 1:
-        raise ConfigurationError(f"{repo_id!r} names no user or organisation", "Give USER/NAME.")
+        raise ConfigurationError(f"{repo_id!r} names no user or organization", "Give USER/NAME.")
 
 
 def repository_url(repo_id: str, repo_type: str) -> str:

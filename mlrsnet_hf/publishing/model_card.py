@@ -12,7 +12,7 @@ from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing import model_card_code, model_card_tables
-from mlrsnet_hf.publishing.origin import UNKNOWN_LICENCE, Origin, licence_fields
+from mlrsnet_hf.publishing.origin import UNKNOWN_LICENCE, Origin, license_fields
 from mlrsnet_hf.publishing.run_results import RunResults, metric_title
 
 _TEMPLATE = "model_card.md"
@@ -29,8 +29,8 @@ class ModelCard:
     results: RunResults
     origin: Origin
     """The weights that training began with."""
-    given_licence: str | None = None
-    """The weights' licence as their publisher says; by default that of their origin."""
+    given_license: str | None = None
+    """The weights' license as their publisher says; by default that of their origin."""
     revision: str | None = None
     """The branch that the card lies on; main by default."""
     dataset_id: str | None = None
@@ -52,7 +52,7 @@ class ModelCard:
             front_matter=self._header().to_yaml(),
             title=self.name,
             architecture=results.model["architecture"],
-            learnt=_learnt(results),
+            learned=_learned(results),
             beginning=_beginning(self.origin),
             data=_data(results, self.dataset_id),
             results_note=_results_note(results),
@@ -70,15 +70,15 @@ class ModelCard:
             label_table=model_card_tables.label_table(results),
             limits=_limits(results),
             files=model_card_tables.file_list(self.file_names),
-            licence=_licence(self),
+            license=_license(self),
             citation=f"\n```bibtex\n{PAPER}\n```" if results.is_mlrsnet else "",
         )
         return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"  # of parts that are left out
 
     @property
-    def licence(self) -> str:
-        """The weights' licence."""
-        return self.given_licence or self.origin.licence
+    def license(self) -> str:
+        """The weights' license."""
+        return self.given_license or self.origin.license
 
     def _header(self) -> ModelCardData:
         results = self.results
@@ -87,7 +87,7 @@ class ModelCard:
         remote_sensing = ["remote-sensing"] if results.is_mlrsnet or results.is_synthetic else []
         evaluated = model_index(results, self.dataset_id)
         return ModelCardData(
-            **licence_fields(self.licence, self.origin),
+            **license_fields(self.license, self.origin),
             library_name="timm",
             pipeline_tag=TASK,
             tags=[TASK, "timm", "transformers", *multi_label, *remote_sensing, *mlrsnet],
@@ -99,7 +99,7 @@ class ModelCard:
         )
 
 
-def _learnt(results: RunResults) -> str:
+def _learned(results: RunResults) -> str:
     labels, scenes = len(results.data["label_names"]), len(results.data.get("scene_names") or ())
     what = {
         "labels": f"names the labels of an image, any number of {labels}",
@@ -249,25 +249,25 @@ def _limits(results: RunResults) -> str:
     if results.is_mlrsnet:
         lines += [
             "- Protocols that draw images at random (`ratio20`, `ratio30`, `ratio40`) put near-duplicates of training "
-            "images into the test split, for neighbouring images of MLRSNet overlap; scores on them flatter.",
+            "images into the test split, for neighboring images of MLRSNet overlap; scores on them flatter.",
             "- The labels describe what the annotators of MLRSNet marked in 46 scenes; they follow the scene closely, "
             "so that the model also guesses labels from the scene.",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _licence(card: ModelCard) -> str:
+def _license(card: ModelCard) -> str:
     results, origin = card.results, card.origin
-    if card.given_licence:
-        text = f"The weights are under {card.given_licence}, as their publisher says."
+    if card.given_license:
+        text = f"The weights are under {card.given_license}, as their publisher says."
         if origin.words:
-            text += f" Training began with {origin.words}, whose licence holds too."
+            text += f" Training began with {origin.words}, whose license holds too."
     elif not origin.words:
-        text = f"The weights are under {card.licence}."
-    elif card.licence == UNKNOWN_LICENCE:
-        text = f"Training began with {origin.words}; this card does not know their licence, which holds for these too."
+        text = f"The weights are under {card.license}."
+    elif card.license == UNKNOWN_LICENCE:
+        text = f"Training began with {origin.words}; this card does not know their license, which holds for these too."
     else:
-        text = f"The weights are under {card.licence}, the licence of {origin.words}, which training began with."
+        text = f"The weights are under {card.license}, the license of {origin.words}, which training began with."
     if results.is_mlrsnet:
         text += (
             " MLRSNet is the work of its authors, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); "

@@ -11,7 +11,7 @@ _RATIO_PROTOCOLS = {f"ratio{ratio}": ratio for ratio in CLASSIFICATION_RATIOS}
 
 SETTINGS = {
     "epochs": "epochs",
-    "optimizer": "optimiser",
+    "optimizer": "optimizer",
     "learning_rate": "learning rate",
     "head_rate": "rate of the classifier, times that",
     "layer_decay": "decay of the rate by layer",
@@ -30,7 +30,7 @@ SETTINGS = {
     "symmetries": "turned and mirrored views in training",
     "crop_scale": "smallest crop, share of the area",
     "crop_ratio": "widest or highest crop",
-    "jitter": "colour jitter",
+    "jitter": "color jitter",
     "keep": "epoch kept",
     "seed": "seed",
 }
@@ -75,7 +75,7 @@ def score_table(results: RunResults) -> str:
 
 
 def label_table(results: RunResults) -> str:
-    """Return the scores of each label; of each scene where scenes alone are learnt."""
+    """Return the scores of each label; of each scene where scenes alone are learned."""
     header = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
         [

@@ -31,7 +31,7 @@ def build_model(
     folder: Path,
     repo_id: str,
     dataset_id: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     revision: str | None = None,
 ) -> Repository:
     """Fill a folder with what a model repository holds.
@@ -40,8 +40,8 @@ def build_model(
         path: The run folder.
         folder: An empty folder; the weights are linked into it.
         repo_id: USER/NAME, which the card's code names.
-        dataset_id: Repository of the data that the model learnt, for the card and the results that the Hub lists.
-        licence: The weights' licence, by the Hub's name for it; by default that of the weights that it began with.
+        dataset_id: Repository of the data that the model learned, for the card and the results that the Hub lists.
+        license: The weights' license, by the Hub's name for it; by default that of the weights that it began with.
         revision: The branch that the card will lie on, for its code; main by default.
 
     Raises:
@@ -67,7 +67,7 @@ def build_model(
         repo_id=repo_id,
         results=results,
         origin=find_origin(results.model),
-        given_licence=licence,
+        given_license=license,
         revision=revision,
         dataset_id=dataset_id or results.data.get("hub_id"),
         file_names=tuple(files_of(folder)),

@@ -1,4 +1,4 @@
-"""Where a model's weights came from before training, and their licence by the Hub's name for it."""
+"""Where a model's weights came from before training, and their license by the Hub's name for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from mlrsnet_hf.publishing.run_results import PRETRAINED, RANDOM
 
 UNKNOWN_LICENCE = "unknown"
-"""What the Hub calls a licence that is not known."""
+"""What the Hub calls a license that is not known."""
 _OWN_LICENCE = "apache-2.0"
 """Weights that began with nothing are this software's product."""
 _HUB = "hf-hub:"
@@ -33,7 +33,7 @@ class Origin:
 
     words: str
     """As in "fine-tuned from ..."; empty for random weights."""
-    licence: str = UNKNOWN_LICENCE
+    license: str = UNKNOWN_LICENCE
     repository: str | None = None
     """On the Hub."""
 
@@ -61,14 +61,14 @@ def find_origin(model: Mapping[str, Any]) -> Origin:
     return Origin(f"`{config.hf_hub_id}`", config.license or UNKNOWN_LICENCE, config.hf_hub_id)
 
 
-def licence_fields(licence: str, origin: Origin) -> dict[str, Any]:
-    """Return the card's fields for a licence; the Hub refuses names that are not on its list, but as a name of others.
+def license_fields(license: str, origin: Origin) -> dict[str, Any]:
+    """Return the card's fields for a license; the Hub refuses names that are not on its list, but as a name of others.
 
     Args:
-        licence: The Hub's name for it, or another.
+        license: The Hub's name for it, or another.
         origin: Its repository holds the text.
     """
-    if licence.lower() in _HUB_LICENCES:
-        return {"license": licence.lower()}
+    if license.lower() in _HUB_LICENCES:
+        return {"license": license.lower()}
     link = {"license_link": f"https://huggingface.co/{origin.repository}"} if origin.repository else {}
-    return {"license": "other", "license_name": licence, **link}
+    return {"license": "other", "license_name": license, **link}

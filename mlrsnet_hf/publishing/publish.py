@@ -51,7 +51,7 @@ def publish(
     revision: str | None = None,
     collection: str | None = None,
     dataset_id: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Pushed | Built:
     """Publish a run, a prepared dataset, embeddings or a metric; which one it is shows in what the folder holds.
 
@@ -65,7 +65,7 @@ def publish(
         revision: The branch that is written, made from main if it is not there; main by default.
         collection: Slug of a collection that the repository joins.
         dataset_id: Of a run: the repository of its data, for the card and the results that the Hub lists.
-        licence: Of a run: the weights' licence, by the Hub's name for it, where it is not known from timm.
+        license: Of a run: the weights' license, by the Hub's name for it, where it is not known from timm.
 
     Raises:
         ConfigurationError: The folder is none of these, or a name cannot be used.
@@ -73,9 +73,9 @@ def publish(
     """
     path = Path(path).expanduser().absolute()
     check_repo_id(repo_id)
-    _refuse_run_options(path, dataset_id, licence)
+    _refuse_run_options(path, dataset_id, license)
     with _work_folder(path, keep=dry_run) as folder:
-        repository = _build(path, folder, repo_id, dataset_id, licence, revision)
+        repository = _build(path, folder, repo_id, dataset_id, license, revision)
         if dry_run:
             return Built(repository=repository, repo_id=repo_id)
         return push(repository, repo_id, private=private, revision=revision, collection=collection)
@@ -89,7 +89,7 @@ def publish_run(
     revision: str | None = None,
     collection: str | None = None,
     dataset_id: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Pushed:
     """Publish a finished run as a model; see `publish`."""
     if not is_run(Path(folder)):
@@ -101,18 +101,18 @@ def publish_run(
         revision=revision,
         collection=collection,
         dataset_id=dataset_id,
-        licence=licence,
+        license=license,
     )
     assert isinstance(pushed, Pushed), "only a dry run pushes nothing"
     return pushed
 
 
 def _build(
-    path: Path, folder: Path, repo_id: str, dataset_id: str | None, licence: str | None, revision: str | None
+    path: Path, folder: Path, repo_id: str, dataset_id: str | None, license: str | None, revision: str | None
 ) -> Repository:
     """Return the repository for what lies in `path`, with what has to be written for it in `folder`."""
     if is_run(path):
-        return build_model(path, folder, repo_id, dataset_id, licence, revision)
+        return build_model(path, folder, repo_id, dataset_id, license, revision)
     if is_metric(path):
         return build_space(path, folder, repo_id)
     if is_prepared(path):
@@ -123,8 +123,8 @@ def _build(
     raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
 
 
-def _refuse_run_options(path: Path, dataset_id: str | None, licence: str | None) -> None:
-    for option, value in (("--dataset-id", dataset_id), ("--license", licence)):
+def _refuse_run_options(path: Path, dataset_id: str | None, license: str | None) -> None:
+    for option, value in (("--dataset-id", dataset_id), ("--license", license)):
         if value and path.is_dir() and not is_run(path):
             raise ConfigurationError(f"{option} is for runs, and {path} is none", "Leave it out.")
 

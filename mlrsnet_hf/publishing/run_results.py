@@ -62,7 +62,7 @@ class RunResults:
 
     @property
     def is_mlrsnet(self) -> bool:
-        """Whether the model has learnt MLRSNet's labels."""
+        """Whether the model has learned MLRSNet's labels."""
         return tuple(self.data["label_names"]) == tuple(label.name for label in LABELS) and not self.is_synthetic
 
     @property

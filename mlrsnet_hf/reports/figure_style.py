@@ -19,7 +19,7 @@ STYLE: Any = {
 }
 """For `matplotlib.rc_context`."""
 
-# Distinct for colour-blind readers too (Okabe and Ito 2008).
+# Distinct for color-blind readers too (Okabe and Ito 2008).
 OURS = "#0072B2"
 COMPARED = "#D55E00"
 COMMON = "#00694D"

@@ -73,7 +73,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, 
         header: Names of the columns.
         rows: Text of the cells; it may have several lines.
         words: How many columns, from the left, hold words; the others are numbers.
-        own: Rows to emphasise.
+        own: Rows to emphasize.
     """
     kinds = ["words" if column < words else "" for column in range(len(header))]
     head = "".join(f"<th{_class(kind)}>{html.escape(name)}</th>" for name, kind in zip(header, kinds, strict=True))

@@ -28,7 +28,7 @@ _WHOLE_MODELS = (
 
 @dataclass(frozen=True, slots=True)
 class BatchSplit:
-    """How the images of one optimiser step are dealt out."""
+    """How the images of one optimizer step are dealt out."""
 
     images: int
     """Of the whole step."""

@@ -8,9 +8,9 @@ from mlrsnet_hf.synthetic.dice import Dice
 from mlrsnet_hf.synthetic.geometry import SIDE, Point, Points, Spot, Strip, hull
 from mlrsnet_hf.synthetic.layouts import Layout
 from mlrsnet_hf.synthetic.site import Site
-from mlrsnet_hf.synthetic.textures import Colour
+from mlrsnet_hf.synthetic.textures import Color
 
-SHADOW: Colour = (8, 10, 18)
+SHADOW: Color = (8, 10, 18)
 
 
 class Canvas(Site):
@@ -32,38 +32,38 @@ class Canvas(Site):
         self.draw = ImageDraw.Draw(image)
         self._blend = ImageDraw.Draw(image, "RGBA")
 
-    def fill(self, points: Sequence[Point], colour: Colour) -> None:
+    def fill(self, points: Sequence[Point], color: Color) -> None:
         """Fill a polygon."""
-        self.draw.polygon(points, fill=colour)
+        self.draw.polygon(points, fill=color)
 
-    def line(self, points: Sequence[Point], colour: Colour, width: float = 2) -> None:
+    def line(self, points: Sequence[Point], color: Color, width: float = 2) -> None:
         """Draw a line."""
         if width > 5 and len(points) > 2:
             # A polygon is cheaper than Pillow's round joints, and as smooth.
-            self.fill(Strip(list(points), width).outline(), colour)
+            self.fill(Strip(list(points), width).outline(), color)
         else:
-            self.draw.line(points, fill=colour, width=max(round(width), 1))
+            self.draw.line(points, fill=color, width=max(round(width), 1))
 
-    def ring(self, points: Sequence[Point], colour: Colour, width: float = 2) -> None:
+    def ring(self, points: Sequence[Point], color: Color, width: float = 2) -> None:
         """Draw the outline of a polygon."""
         closed = [*points, points[0], points[1]]
-        self.draw.line(closed, fill=colour, width=max(round(width), 1), joint="curve" if width > 5 else None)
+        self.draw.line(closed, fill=color, width=max(round(width), 1), joint="curve" if width > 5 else None)
 
-    def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
+    def disc(self, x: float, y: float, radius: float, color: Color) -> None:
         """Fill a circle."""
-        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
-    def circle(self, x: float, y: float, radius: float, colour: Colour, width: float = 2) -> None:
+    def circle(self, x: float, y: float, radius: float, color: Color, width: float = 2) -> None:
         """Draw a circle."""
-        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=round(width))
+        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=color, width=round(width))
 
-    def glaze(self, points: Sequence[Point], colour: Colour, alpha: int) -> None:
-        """Lay a half-transparent colour over a polygon."""
-        self._blend.polygon(points, fill=(*colour, alpha))
+    def glaze(self, points: Sequence[Point], color: Color, alpha: int) -> None:
+        """Lay a half-transparent color over a polygon."""
+        self._blend.polygon(points, fill=(*color, alpha))
 
-    def glaze_line(self, points: Sequence[Point], colour: Colour, alpha: int, width: float) -> None:
+    def glaze_line(self, points: Sequence[Point], color: Color, alpha: int, width: float) -> None:
         """Lay a half-transparent line."""
-        self._blend.line(points, fill=(*colour, alpha), width=max(round(width), 1))
+        self._blend.line(points, fill=(*color, alpha), width=max(round(width), 1))
 
     def cast(self, footprint: Sequence[Point], height: float) -> None:
         """Cast the shadow of a convex thing that stands on the ground."""

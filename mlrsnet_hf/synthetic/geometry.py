@@ -86,15 +86,15 @@ class Spot:
 
 @dataclass(slots=True)
 class Strip:
-    """A way: a centre line with a width."""
+    """A way: a center line with a width."""
 
     points: Points
     width: float
     lanes: tuple[float, ...] = ()
-    """Offsets of the driving lanes from the centre line; positive drives forwards."""
+    """Offsets of the driving lanes from the center line; positive drives forwards."""
 
     def beside(self, offset: float) -> Points:
-        """Return the parallel line at an offset to the right of the centre line."""
+        """Return the parallel line at an offset to the right of the center line."""
         last = len(self.points) - 1
         line = []
         for i, (x, y) in enumerate(self.points):

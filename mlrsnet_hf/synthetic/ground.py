@@ -42,8 +42,8 @@ def _choose_base(canvas: Canvas, coats: dict[str, Coat]) -> str | None:
 
 def _neutral(canvas: Canvas) -> Image.Image:
     """Return smooth ground that says nothing."""
-    colour = canvas.palette.plain()
-    return tint(cut(canvas.dice, "plain"), shaded(colour, 0.85), shaded(colour, 1.12))
+    color = canvas.palette.plain()
+    return tint(cut(canvas.dice, "plain"), shaded(color, 0.85), shaded(color, 1.12))
 
 
 def _laid(below: Image.Image, above: Image.Image, mask: Image.Image) -> Image.Image:

@@ -1,14 +1,14 @@
-"""Colours of one image.
+"""Colors of one image.
 
-The families overlap on purpose - straw grass and sand, green water and lawn, red courts and roofs, grey roofs and
-asphalt - so that a colour does not tell what a thing is.
+The families overlap on purpose - straw grass and sand, green water and lawn, red courts and roofs, gray roofs and
+asphalt - so that a color does not tell what a thing is.
 """
 
 import colorsys
 from dataclasses import dataclass
 
 from mlrsnet_hf.synthetic.dice import Dice
-from mlrsnet_hf.synthetic.textures import Colour
+from mlrsnet_hf.synthetic.textures import Color
 
 # Hue in degrees, saturation and value: low and high of each.
 _Range = tuple[float, float, float, float, float, float]
@@ -47,77 +47,77 @@ _COURT: tuple[_Range, ...] = (
 
 @dataclass(slots=True)
 class Palette:
-    """Draws colours in the light of one image."""
+    """Draws colors in the light of one image."""
 
     dice: Dice
     vividness: float
     """Factor on saturation; low in haze."""
 
-    def _from(self, family: tuple[_Range, ...]) -> Colour:
+    def _from(self, family: tuple[_Range, ...]) -> Color:
         h0, h1, s0, s1, v0, v1 = self.dice.pick(family)
         between = self.dice.between
         saturation = min(between(s0, s1) * self.vividness, 1.0)
         r, g, b = colorsys.hsv_to_rgb(between(h0, h1) / 360, saturation, between(v0, v1))
         return int(255 * r), int(255 * g), int(255 * b)
 
-    def earth(self) -> Colour:
-        """Return a colour of bare soil."""
+    def earth(self) -> Color:
+        """Return a color of bare soil."""
         return self._from(_EARTH)
 
-    def grass(self) -> Colour:
-        """Return a colour of grass, green to straw."""
+    def grass(self) -> Color:
+        """Return a color of grass, green to straw."""
         return self._from(_GRASS)
 
-    def leaf(self) -> Colour:
-        """Return a colour of foliage."""
+    def leaf(self) -> Color:
+        """Return a color of foliage."""
         return self._from(_LEAF)
 
-    def water(self) -> Colour:
-        """Return a colour of water: blue, green, brown or dark."""
+    def water(self) -> Color:
+        """Return a color of water: blue, green, brown or dark."""
         return self._from(_WATER)
 
-    def sand(self) -> Colour:
-        """Return a colour of sand."""
+    def sand(self) -> Color:
+        """Return a color of sand."""
         return self._from(_SAND)
 
-    def grey(self) -> Colour:
-        """Return a colour of asphalt, dark to worn."""
+    def gray(self) -> Color:
+        """Return a color of asphalt, dark to worn."""
         return self._from(_GREY)
 
-    def pale(self) -> Colour:
-        """Return a colour of concrete."""
+    def pale(self) -> Color:
+        """Return a color of concrete."""
         return self._from(_PALE)
 
-    def roof(self) -> Colour:
-        """Return a colour of roofing."""
+    def roof(self) -> Color:
+        """Return a color of roofing."""
         return self._from(_ROOF)
 
-    def paint(self) -> Colour:
-        """Return any colour that a thing may be painted in."""
+    def paint(self) -> Color:
+        """Return any color that a thing may be painted in."""
         return self._from(_PAINT)
 
-    def court(self) -> Colour:
-        """Return a colour of a sports surface."""
+    def court(self) -> Color:
+        """Return a color of a sports surface."""
         return self._from(_COURT)
 
-    def plain(self) -> Colour:
-        """Return a colour of ground that carries no label: any ground's colour."""
+    def plain(self) -> Color:
+        """Return a color of ground that carries no label: any ground's color."""
         return self._from(_PLAIN)
 
 
-def shaded(colour: Colour, factor: float) -> Colour:
-    """Return the colour, darker below 1 and lighter above."""
-    r, g, b = colour
+def shaded(color: Color, factor: float) -> Color:
+    """Return the color, darker below 1 and lighter above."""
+    r, g, b = color
     return min(int(r * factor), 255), min(int(g * factor), 255), min(int(b * factor), 255)
 
 
-def mixed(first: Colour, second: Colour, part: float) -> Colour:
-    """Return a colour between two."""
+def mixed(first: Color, second: Color, part: float) -> Color:
+    """Return a color between two."""
     r, g, b = (int(a + (z - a) * part) for a, z in zip(first, second, strict=True))
     return r, g, b
 
 
-def white(dice: Dice) -> Colour:
-    """Return a colour of road paint, new to worn."""
+def white(dice: Dice) -> Color:
+    """Return a color of road paint, new to worn."""
     v = dice.whole(205, 250)
     return v, v, v - dice.whole(0, 30)

@@ -44,7 +44,7 @@ def render(scene: Scene, labels: Collection[int], seed: int, index: int) -> Imag
 
 
 def _photographed(drawing: Image.Image, dice: Dice) -> Image.Image:
-    """Halve the drawing and give it uneven light, grain, a soft lens, and the colours and contrast of a sensor."""
+    """Halve the drawing and give it uneven light, grain, a soft lens, and the colors and contrast of a sensor."""
     image = drawing.reduce(2)
     if dice.chance(0.35):
         image = _smeared(image, dice)

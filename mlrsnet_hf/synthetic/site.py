@@ -47,7 +47,7 @@ class Site:
         """Where shadows point."""
         self.shade = dice.whole(70, 150)
         """How dark shadows are, of 255."""
-        self.asphalt = self.palette.grey()
+        self.asphalt = self.palette.gray()
         self.water = self.palette.water()
         self.waters: list[Points] = []
         """Bodies of water; the first is the main one."""
@@ -65,7 +65,7 @@ class Site:
         """Bays in which cars may stand."""
         zones = Image.new("L", (SIDE // ZONE, SIDE // ZONE))
         self._zone_draw = ImageDraw.Draw(zones)
-        # Pillow's pixels of a grey image are whole numbers, which its types cannot say.
+        # Pillow's pixels of a gray image are whole numbers, which its types cannot say.
         self._cells: Any = zones.load()
 
     def __contains__(self, label: str) -> bool:

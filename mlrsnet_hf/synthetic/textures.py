@@ -1,6 +1,6 @@
-"""Tileable grey textures, made once per process and cut at random.
+"""Tileable gray textures, made once per process and cut at random.
 
-Each is a 512 x 512 image of mode "L" at the scale of the finished image; `cut` takes a window of it and `tint` colours
+Each is a 512 x 512 image of mode "L" at the scale of the finished image; `cut` takes a window of it and `tint` colors
 the window. The textures do not depend on a seed: they are material, like a box of paints.
 """
 
@@ -21,7 +21,7 @@ ROW_ANGLES = 12
 _RAMP = np.linspace(0, 1, 256)[:, None]
 
 Array = npt.NDArray[np.floating]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 def cut(dice: Dice, name: str, turn: bool = True) -> Image.Image:
@@ -42,13 +42,13 @@ def _window(dice: Dice, bank: Image.Image, turn: bool) -> Image.Image:
     return window
 
 
-def tint(grey: Image.Image, dark: Colour, light: Colour) -> Image.Image:
-    """Colour a grey image from `dark` at 0 to `light` at 255."""
+def tint(gray: Image.Image, dark: Color, light: Color) -> Image.Image:
+    """Color a gray image from `dark` at 0 to `light` at 255."""
     steps = np.array(dark) + _RAMP * (np.array(light) - np.array(dark))
-    # A palette is the cheapest way through Pillow from one grey channel to three coloured ones.
-    coloured = grey.copy()
-    coloured.putpalette(steps.clip(0, 255).astype(np.uint8).tobytes())
-    return coloured.convert("RGB")
+    # A palette is the cheapest way through Pillow from one gray channel to three colored ones.
+    colored = gray.copy()
+    colored.putpalette(steps.clip(0, 255).astype(np.uint8).tobytes())
+    return colored.convert("RGB")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What a run computes with: network, images, optimiser, made of the settings alone."""
+"""What a run computes with: network, images, optimizer, made of the settings alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from mlrsnet_hf.runtime.device import BatchSplit, explain_memory
 from mlrsnet_hf.training.checkpoints.checkpoints import RunState
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.losses import make_loss
-from mlrsnet_hf.training.optimizer import make_optimiser, make_schedule
+from mlrsnet_hf.training.optimizer import make_optimizer, make_schedule
 from mlrsnet_hf.training.step import TrainStep, make_average, uses_batch_statistics
 
 
@@ -71,7 +71,7 @@ def make_inputs(
     Args:
         config: The settings.
         data: The splits.
-        task: What is learnt.
+        task: What is learned.
         preprocessing: The model's.
         train_size: Side in pixels of the squares that training sees.
         accelerator: Knows the processes.
@@ -155,12 +155,12 @@ class RunParts:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of an epoch."""
+        """Optimizer steps of an epoch."""
         return len(self.inputs.batches)
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the run."""
+        """Optimizer steps of the run."""
         return self.steps_per_epoch * self.config.epochs
 
     def step_ids(self, step: int) -> list[str]:
@@ -180,7 +180,7 @@ class RunParts:
         if self.split.part == self.split.images or not uses_batch_statistics(self.model):
             return ""
         return (
-            f"batch normalisation takes its statistics over the {self.split.part} images of a part, so the results "
+            f"batch normalization takes its statistics over the {self.split.part} images of a part, so the results "
             f"differ from those of {self.split.images} images at once; the statistics of process 0 are kept"
         )
 
@@ -198,7 +198,7 @@ def make_parts(
     Args:
         config: The settings.
         data: The splits.
-        task: What is learnt.
+        task: What is learned.
         accelerator: Knows devices and processes.
         cache_folder: Of decoded images, if they are kept on the disk.
         say: Is told what a person should know.
@@ -215,15 +215,15 @@ def make_parts(
     steps = len(inputs.batches) * config.epochs
     # Copied before Accelerate wraps the forward pass and torch compiles it.
     average = make_average(network, config.ema)
-    plain_optimiser = make_optimiser(network, config)
-    schedule = make_schedule(plain_optimiser, steps, config)
-    model, optimiser = accelerator.prepare(network, plain_optimiser)
+    plain_optimizer = make_optimizer(network, config)
+    schedule = make_schedule(plain_optimizer, steps, config)
+    model, optimizer = accelerator.prepare(network, plain_optimizer)
     if config.compile:
         network.compile()
     step = TrainStep(
         accelerator=accelerator,
         model=model,
-        optimiser=optimiser,
+        optimizer=optimizer,
         schedule=schedule,
         loss=make_loss(config, task),
         preprocessing=preprocessing,
@@ -241,7 +241,7 @@ def make_parts(
         inputs=inputs,
         split=BatchSplit(inputs.batches.batch_size, accelerator.num_processes, config.accumulation),
         step=step,
-        state=RunState(network, average, plain_optimiser, schedule, accelerator.scaler),
+        state=RunState(network, average, plain_optimizer, schedule, accelerator.scaler),
     )
 
 
@@ -258,7 +258,7 @@ def make_model(config: TrainingConfig, task: Task, say: Callable[[str], None] = 
 
     Args:
         config: The settings.
-        task: What is learnt.
+        task: What is learned.
         say: Is told if the classifier of the weights does not fit and is started anew.
 
     Raises:

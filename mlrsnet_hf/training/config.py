@@ -37,7 +37,7 @@ class TrainingConfig:
 
     Raises:
         ConfigurationError: A value cannot be used.
-        UnknownNameError: A metric, loss, optimiser, schedule, precision, cache or tracker is not known.
+        UnknownNameError: A metric, loss, optimizer, schedule, precision, cache or tracker is not known.
     """
 
     model: str = _setting(
@@ -53,13 +53,15 @@ class TrainingConfig:
     resume: bool = _setting(False, "Go on from the newest checkpoint of output_dir; begin anew if there is none.")
     seed: int = _setting(0, "Seed of the new weights, the order of the images, the augmentation and dropout.")
 
-    scene_head: bool = _setting(False, "Learn the scene beside the labels, as a second task.", section="What is learnt")
+    scene_head: bool = _setting(
+        False, "Learn the scene beside the labels, as a second task.", section="What is learned"
+    )
     scene_weight: float = _setting(0.5, "Weight of the scene's loss beside that of the labels.")
     single_label: bool = _setting(False, "Learn the scene alone, one class per image.")
     freeze_backbone: bool = _setting(False, "Train the classifier alone (linear probe).")
 
-    epochs: int = _setting(18, "Passes over the training split.", section="Optimisation")
-    batch_size: int = _setting(32, "Images per optimiser step, over all processes and accumulation steps.")
+    epochs: int = _setting(18, "Passes over the training split.", section="Optimization")
+    batch_size: int = _setting(32, "Images per optimizer step, over all processes and accumulation steps.")
     accumulation: int = _setting(1, "Parts into which each process splits its share of a batch, to save memory.")
     optimizer: str = _setting("adamw", f"One of {', '.join(OPTIMIZERS)}.")
     learning_rate: float = _setting(1e-3, "Highest learning rate of the backbone.")
@@ -96,7 +98,7 @@ class TrainingConfig:
     )
     crop_pct: float = _setting(
         1.0,
-        "Evaluation resizes the shorter side to image_size / crop_pct and takes the centre square; 1 sees all of a "
+        "Evaluation resizes the shorter side to image_size / crop_pct and takes the center square; 1 sees all of a "
         "square image.",
     )
     crop_scale: float = _setting(0.6, "Training crops have at least this share of the area of the largest square.")
@@ -123,8 +125,8 @@ class TrainingConfig:
     tune_thresholds: bool = _setting(True, "Choose each label's threshold on the validation split, beside 0.5.")
     best_metric: str | None = _setting(
         None,
-        f"The validation metric that picks the best epoch: {', '.join(_METRICS)} or, where scenes are learnt, "
-        "scene_accuracy; if unset map, or scene_accuracy where scenes alone are learnt.",
+        f"The validation metric that picks the best epoch: {', '.join(_METRICS)} or, where scenes are learned, "
+        "scene_accuracy; if unset map, or scene_accuracy where scenes alone are learned.",
     )
     keep: str = _setting("best", f"The epoch whose model is saved and scored, one of {', '.join(KEEPS)}.")
 
@@ -140,7 +142,7 @@ class TrainingConfig:
         """Refuse what cannot be used."""
         check_types(self)
         self._check_task()
-        self._check_optimisation()
+        self._check_optimization()
         self._check_images()
         self._check_run()
 
@@ -154,7 +156,7 @@ class TrainingConfig:
         metrics = _SCENE_METRICS if self.single_label else _METRICS + _SCENE_METRICS[:1] * self.scene_head
         self._require_name("best_metric", self.selection_metric, metrics)
 
-    def _check_optimisation(self) -> None:
+    def _check_optimization(self) -> None:
         for name in ("epochs", "batch_size", "accumulation"):
             self._require(name, getattr(self, name) >= 1, "a whole number of at least 1")
         for name in ("learning_rate", "head_rate"):

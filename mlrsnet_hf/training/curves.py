@@ -36,8 +36,8 @@ _STYLE: Any = {
     "ytick.major.width": 0.6,
     "legend.frameon": False,
 }
-# Distinct for colour-blind readers too (Okabe and Ito 2008).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Distinct for color-blind readers too (Okabe and Ito 2008).
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def draw_curves(history: Sequence[Epoch], path: Path, scored_epoch: int | None = None) -> None:
@@ -76,7 +76,7 @@ def curves_figure(history: Sequence[Epoch], scored_epoch: int | None = None) -> 
 
 
 def _draw_line(axes: "Axes", history: Sequence[Epoch], values: Sequence[float], title: str) -> None:
-    axes.plot([epoch.epoch for epoch in history], values, _marker(history), color=_COLOURS[0])
+    axes.plot([epoch.epoch for epoch in history], values, _marker(history), color=_COLORS[0])
     axes.set_ylim(bottom=0)
     axes.set_title(title)
     _set_axes(axes, history)
@@ -85,13 +85,13 @@ def _draw_line(axes: "Axes", history: Sequence[Epoch], values: Sequence[float], 
 def _draw_metrics(axes: "Axes", history: Sequence[Epoch], scored_epoch: int | None) -> None:
     numbers = [epoch.epoch for epoch in history]
     shown = next((epoch for epoch in history if epoch.epoch == scored_epoch), history[-1])
-    # The legend in the order of the curves at that epoch, which need not be sought by colour then.
+    # The legend in the order of the curves at that epoch, which need not be sought by color then.
     ranked = sorted(shown.validation, key=lambda name: -np.nan_to_num(shown.validation[name]))
-    colours = dict(zip(shown.validation, itertools.cycle(_COLOURS), strict=False))
+    colors = dict(zip(shown.validation, itertools.cycle(_COLORS), strict=False))
     for name in ranked:
         values = [epoch.validation[name] for epoch in history]
         label = metric_text(name, shown.validation[name])
-        axes.plot(numbers, values, _marker(history), color=colours[name], label=label)
+        axes.plot(numbers, values, _marker(history), color=colors[name], label=label)
     if scored_epoch is not None:
         axes.axvline(scored_epoch, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
     axes.set_title("Validation" if scored_epoch is None else f"Validation, model of epoch {scored_epoch}")

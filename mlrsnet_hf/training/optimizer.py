@@ -1,4 +1,4 @@
-"""The optimiser and the course of the learning rate."""
+"""The optimizer and the course of the learning rate."""
 
 import math
 from typing import Any, cast
@@ -15,8 +15,8 @@ _MOMENTUM = 0.9
 """Of SGD."""
 
 
-def make_optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of the model's trainable parameters.
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimizer of the model's trainable parameters.
 
     Weight decay is decoupled from the gradient in AdamW (Loshchilov & Hutter 2019); in Adam and SGD it is the L2
     penalty that PyTorch adds to the gradient. SGD has momentum 0.9.
@@ -36,9 +36,9 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
     """Return the trainable parameters in groups of one rate and one weight decay, each parameter once.
 
     timm's own grouping says which layer a parameter belongs to. The rate of the backbone's last layer, and of a
-    normalisation behind it, is `learning_rate`; that of each layer before is `layer_decay` times the next one's, down
+    normalization behind it, is `learning_rate`; that of each layer before is `layer_decay` times the next one's, down
     to the stem; the classifier's is `head_rate` times `learning_rate` whatever `layer_decay` is. Tensors of one
-    dimension (biases, normalisation) and those that the model exempts, such as position embeddings, have no weight
+    dimension (biases, normalization) and those that the model exempts, such as position embeddings, have no weight
     decay.
 
     Args:
@@ -54,7 +54,7 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
     blocks = param_groups_layer_decay(
         model, config.weight_decay, no_weight_decay_list=exempt, layer_decay=config.layer_decay
     )
-    # timm counts the classifier, and often the normalisation before it, as layers of their own above the last block.
+    # timm counts the classifier, and often the normalization before it, as layers of their own above the last block.
     below = (
         block["lr_scale"] for block in blocks for part in block["params"] if id(part) not in head and part.ndim > 1
     )
@@ -67,18 +67,18 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
 
 
-def make_schedule(optimiser: torch.optim.Optimizer, steps: int, config: TrainingConfig) -> LambdaLR:
-    """Return the schedule, to be stepped once after every optimiser step.
+def make_schedule(optimizer: torch.optim.Optimizer, steps: int, config: TrainingConfig) -> LambdaLR:
+    """Return the schedule, to be stepped once after every optimizer step.
 
     Each group's rate is its own highest rate times `rate_factor`, a function of the step number alone: a schedule that
     is set back to a step goes on as if it had never stopped.
 
     Args:
-        optimiser: As `make_optimiser` gives it.
-        steps: Optimiser steps of the whole run.
+        optimizer: As `make_optimizer` gives it.
+        steps: Optimizer steps of the whole run.
         config: Its `warmup` and `schedule`.
     """
-    return LambdaLR(optimiser, lambda step: rate_factor(step, steps, config.warmup, config.schedule))
+    return LambdaLR(optimizer, lambda step: rate_factor(step, steps, config.warmup, config.schedule))
 
 
 def rate_factor(step: int, steps: int, warmup: float, schedule: str = "cosine") -> float:

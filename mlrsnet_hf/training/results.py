@@ -30,7 +30,7 @@ _LIBRARIES = ("mlrsnet-hf", "torch", "torchvision", "timm", "accelerate", "datas
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSummary:
-    """The data that a run learnt from and was measured on."""
+    """The data that a run learned from and was measured on."""
 
     source: Mapping[str, Any]
     """As in `TrainingData`: dataset, protocol, split seed, label version, fingerprint."""
@@ -88,7 +88,7 @@ class RunSummary:
     """As Accelerate calls it: no, bf16 or fp16."""
     device: str
     batch: Mapping[str, int]
-    """Images of an optimiser step: `global`, `per_process`, and the number of parts of the latter, `accumulation`."""
+    """Images of an optimizer step: `global`, `per_process`, and the number of parts of the latter, `accumulation`."""
     seconds: float
     """From the start of training to the last metric; of a resumed run, of all its parts up to their checkpoints."""
     resumed: bool

@@ -23,7 +23,7 @@ from mlrsnet_hf.training.results import (
 def kept_epoch(history: Sequence[Epoch], config: TrainingConfig) -> Epoch:
     """Return the epoch whose model a run keeps: the last, or the first of those with the best validation metric.
 
-    A metric that is defined in no epoch chooses none, and the last, which has learnt most, is kept.
+    A metric that is defined in no epoch chooses none, and the last, which has learned most, is kept.
 
     Args:
         history: One epoch or more.

@@ -51,7 +51,7 @@ class PublishConfig:
     )
     collection: str | None = setting(None, "Slug of a collection on the Hub that the repository joins.")
     dataset_id: str | None = setting(None, "Repository of the data on the Hub, for the card and the listed results.")
-    license: str | None = setting(None, "Licence of the weights, by the Hub's name, where timm does not know it.")
+    license: str | None = setting(None, "License of the weights, by the Hub's name, where timm does not know it.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
@@ -63,7 +63,7 @@ class PublishConfig:
     def options(self) -> dict[str, Any]:
         """Return everything but the repository, as `mlrsnet_hf.publishing.publish.publish_run` takes it."""
         options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[1:]}
-        return options | {"licence": options.pop("license")}
+        return options | {"license": options.pop("license")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One optimiser step: forward and backward of its parts, clipping, update, moving average."""
+"""One optimizer step: forward and backward of its parts, clipping, update, moving average."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,12 +20,12 @@ _DROPOUT = 3
 
 
 class TrainStep:
-    """Takes the parts of one global batch that are this process's, and steps the optimiser once.
+    """Takes the parts of one global batch that are this process's, and steps the optimizer once.
 
     Args:
         accelerator: Knows precision and processes.
         model: As prepared by the accelerator.
-        optimiser: As prepared by the accelerator.
+        optimizer: As prepared by the accelerator.
         schedule: Of the learning rate; stepped at every step, also at one that fp16's scaler leaves out.
         loss: Mean over the images of a part.
         preprocessing: The model's.
@@ -39,7 +39,7 @@ class TrainStep:
         *,
         accelerator: Accelerator,
         model: nn.Module,
-        optimiser: AcceleratedOptimizer,
+        optimizer: AcceleratedOptimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         loss: Loss,
         preprocessing: Preprocessing,
@@ -50,7 +50,7 @@ class TrainStep:
         self.accelerator = accelerator
         self.model = model
         self.network = accelerator.unwrap_model(model)
-        self.optimiser = optimiser
+        self.optimizer = optimizer
         self.schedule = schedule
         self.loss = loss
         self.preprocessing = preprocessing
@@ -84,8 +84,8 @@ class TrainStep:
     def _update(self, step: int) -> None:
         if self.clip_norm:
             self.accelerator.clip_grad_norm_(self._trained, self.clip_norm)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self.schedule.step()
         if self.average is not None:
             self.average.update(self.network, step + 1)
@@ -106,5 +106,5 @@ def dropout_seed(seed: int, step: int, part: int, process: int) -> int:
 
 
 def uses_batch_statistics(model: nn.Module) -> bool:
-    """Return whether a layer in training mode normalises by the statistics of the images that it sees at once."""
+    """Return whether a layer in training mode normalizes by the statistics of the images that it sees at once."""
     return any(isinstance(module, _BatchNorm) and module.training for module in model.modules())

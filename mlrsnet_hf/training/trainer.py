@@ -238,7 +238,7 @@ class Run:
 
 
 class EpochLoop:
-    """Takes the optimiser steps, with all that belongs to them.
+    """Takes the optimizer steps, with all that belongs to them.
 
     Args:
         parts: Of the run.
@@ -260,7 +260,7 @@ class EpochLoop:
         return config.learning_rate * rate_factor(last, self.parts.steps, config.warmup, config.schedule)
 
     def run(self, number: int) -> None:
-        """Take the optimiser steps that are left of an epoch, counted from 1."""
+        """Take the optimizer steps that are left of an epoch, counted from 1."""
         self.parts.set_training_mode()
         self.bar.begin_epoch(f"epoch {number}/{self.parts.config.epochs}")
         batches, steps = self.parts.inputs.batches, self.parts.steps_per_epoch
@@ -271,7 +271,7 @@ class EpochLoop:
         self.progress.losses.read()
 
     def take_step(self, batches: Iterator[Batch]) -> None:
-        """Take an optimiser step.
+        """Take an optimizer step.
 
         Args:
             batches: This process's parts of the global batches, in order.
@@ -315,7 +315,7 @@ class EpochLoop:
 
 @contextmanager
 def _explain_lone_images() -> Iterator[None]:
-    """Say what it means if a layer has a single value to normalise: one image, shrunk to one pixel.
+    """Say what it means if a layer has a single value to normalize: one image, shrunk to one pixel.
 
     Raises:
         ConfigurationError: In place of PyTorch's error.
@@ -326,7 +326,7 @@ def _explain_lone_images() -> Iterator[None]:
         if "more than 1 value per channel" not in str(error):
             raise
         raise ConfigurationError(
-            "batch normalisation cannot learn from one image at a time",
+            "batch normalization cannot learn from one image at a time",
             "Raise batch_size, or lower accumulation or the number of processes; a training split needs two images.",
         ) from error
 

@@ -73,7 +73,7 @@ def description(model: EmbeddingModel, split: ImageSplit, config: EmbeddingConfi
         layer=config.layer,
         dimension=model.size(config.layer),
         dtype="float32",
-        normalised=False,
+        normalized=False,
         dataset=split.source,
         dataset_fingerprint="",
         rows=len(split.rows),

@@ -25,7 +25,7 @@ from mlrsnet_hf.retrieval import SameClass, Search, table9_depth
 SCENES = 46
 ROWS = 1024
 SPREAD = 0.1
-"""Of the classes' centres, for a task that is neither solved nor hopeless."""
+"""Of the classes' centers, for a task that is neither solved nor hopeless."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Task:
     @classmethod
     def random(cls, queries: int, items: int, dimensions: int) -> "Task":
         draw = np.random.default_rng(0)
-        centres = SPREAD * draw.standard_normal((SCENES, dimensions), dtype=np.float32)
+        centers = SPREAD * draw.standard_normal((SCENES, dimensions), dtype=np.float32)
 
         def some(number: int) -> tuple[np.ndarray, np.ndarray]:
             scenes = draw.integers(SCENES, size=number)
             vectors = draw.standard_normal((number, dimensions), dtype=np.float32)
             for start in range(0, number, ROWS):
-                vectors[start : start + ROWS] += centres[scenes[start : start + ROWS]]
+                vectors[start : start + ROWS] += centers[scenes[start : start + ROWS]]
             return np.maximum(vectors, 0, out=vectors), scenes
 
         return cls(*some(queries), *some(items))

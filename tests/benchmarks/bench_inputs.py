@@ -1,7 +1,7 @@
 """How fast training images become the network's input, beside datasets with torchvision's v2 transforms.
 
-Run `python tests/benchmarks/bench_inputs.py`. Both sides start from the same JPEG bytes and end with normalised
-float32 batches of 224 pixels: random resized crop, all eight symmetries, colour jitter. The peer decodes through
+Run `python tests/benchmarks/bench_inputs.py`. Both sides start from the same JPEG bytes and end with normalized
+float32 batches of 224 pixels: random resized crop, all eight symmetries, color jitter. The peer decodes through
 datasets (Pillow), augments uint8 tensors by torchvision, and is loaded by `DataLoader` with the number of workers that
 serves it best. Rounds of both sides alternate, so that ratios hold on a machine that others use too.
 """

@@ -1,6 +1,6 @@
 """Training steps of the loop against a bare loop on resident tensors: what all the rest costs.
 
-Run `python tests/benchmarks/bench_step.py`. The bare loop does forward, backward and optimiser step on one batch that
+Run `python tests/benchmarks/bench_step.py`. The bare loop does forward, backward and optimizer step on one batch that
 lies on the device, in the same precision and memory format; the loop reads, augments and copies its batches, averages
 the weights, clips the gradient, agrees with other processes, keeps the losses and shows them. Both run in turns, in
 the same process, and the medians are compared, by the clock and, for a machine that others use too, by the time of
@@ -128,8 +128,8 @@ def measure(run: Run, steps: int) -> tuple[np.ndarray, np.ndarray]:
             start = wait(device)
             loss = parts.step.loss(parts.model(pixels), resident)
             parts.accelerator.backward(loss)
-            parts.step.optimiser.step()
-            parts.step.optimiser.zero_grad()
+            parts.step.optimizer.step()
+            parts.step.optimizer.zero_grad()
             middle = wait(device)
             loop.take_step(reader)
             end = wait(device)

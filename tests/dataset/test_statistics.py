@@ -116,10 +116,10 @@ def test_pixels_worked_by_hand() -> None:
 
 def test_images_of_any_size_and_mode() -> None:
     dice = np.random.default_rng(0)
-    colour = [dice.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((7, 5), (256, 256), (1, 30))]
-    grey = dice.integers(0, 256, (9, 4), np.uint8)
-    statistics = pixel_statistics([*map(Image.fromarray, colour), Image.fromarray(grey)])
-    assert_moments(statistics, [*(pixels.reshape(-1, 3) for pixels in colour), np.repeat(grey.reshape(-1, 1), 3, 1)])
+    color = [dice.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((7, 5), (256, 256), (1, 30))]
+    gray = dice.integers(0, 256, (9, 4), np.uint8)
+    statistics = pixel_statistics([*map(Image.fromarray, color), Image.fromarray(gray)])
+    assert_moments(statistics, [*(pixels.reshape(-1, 3) for pixels in color), np.repeat(gray.reshape(-1, 1), 3, 1)])
 
 
 def test_no_pixels() -> None:

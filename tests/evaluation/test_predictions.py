@@ -20,7 +20,7 @@ from mlrsnet_hf.evaluation.predictions import Predictions, evaluate, is_better, 
 from mlrsnet_hf.inputs.loader import evaluation_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.models.preprocessing import Preprocessing, normalise
+from mlrsnet_hf.models.preprocessing import Preprocessing, normalize
 
 LABELS = ("red", "green", "blue", "striped", "never")
 TASK = Task(kind="labels", label_names=LABELS)
@@ -55,7 +55,7 @@ def one_by_one(split: Dataset, task: Task, views: Callable[[np.ndarray], list[np
     for row in range(len(images)):
         pixels = [torch.from_numpy(np.ascontiguousarray(view))[None] for view in views(images.read(row))]
         with torch.no_grad():
-            rows.append(torch.stack([model(normalise(view, PREPROCESSING))[0] for view in pixels]).mean(0).numpy())
+            rows.append(torch.stack([model(normalize(view, PREPROCESSING))[0] for view in pixels]).mean(0).numpy())
     return np.stack(rows)
 
 

@@ -110,7 +110,7 @@ def test_resizing_is_torchvisions_and_near_pillows(size: tuple[int, int], pictur
     assert np.abs(found - by_pillow).max() <= 2
 
 
-def test_colours_change_only_if_asked() -> None:
+def test_colors_change_only_if_asked() -> None:
     draw = np.random.default_rng(0)
     assert Augmentation(8, 0.5)(coordinates(9, 9), draw)[1] is None
     matrix = Augmentation(8, 0.5, jitter=0.3)(coordinates(9, 9), draw)[1]

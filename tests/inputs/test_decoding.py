@@ -31,7 +31,7 @@ def fast_decoder_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 48), (37, 51), (256, 256), (9, 2)])
-@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0", "grey"])
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0", "gray"])
 @pytest.mark.parametrize("progressive", [False, True])
 def test_jpeg_pixels_are_pillows(
     size: tuple[int, int],
@@ -42,7 +42,7 @@ def test_jpeg_pixels_are_pillows(
     fast_decoder_only: None,
 ) -> None:
     image = picture([0, 3], seed=1, size=size)
-    image, options = (image.convert("L"), {}) if sampling == "grey" else (image, {"subsampling": sampling})
+    image, options = (image.convert("L"), {}) if sampling == "gray" else (image, {"subsampling": sampling})
     for quality in (30, 75, 96):
         data = encoded(image, "JPEG", quality=quality, progressive=progressive, **options)
         assert np.array_equal(decoded(data), pillow(data))
@@ -86,7 +86,7 @@ def test_any_mode_becomes_rgb(mode: str, picture: Callable, encoded: Callable) -
     assert pixels.flags.writeable
 
 
-def test_alpha_is_dropped_and_the_colours_under_it_stay(encoded: Callable) -> None:
+def test_alpha_is_dropped_and_the_colors_under_it_stay(encoded: Callable) -> None:
     data = encoded(Image.new("RGBA", (2, 2), (10, 200, 30, 0)))
     assert (decoded(data) == (10, 200, 30)).all()
     palette = Image.new("P", (2, 2), 1)

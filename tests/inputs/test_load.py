@@ -139,8 +139,8 @@ UNKNOWN = {
 def test_a_split_without_labels_is_left_out(part: str, form: str) -> None:
     feature, values = UNKNOWN[form]
     features = Features(FEATURES | {"labels": feature})
-    unlabelled = Dataset.from_dict(rows("c", 3) | {"labels": values}, features=features)
-    data, said = training_data({"train": split("a", 20), part: unlabelled})
+    unlabeled = Dataset.from_dict(rows("c", 3) | {"labels": values}, features=features)
+    data, said = training_data({"train": split("a", 20), part: unlabeled})
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 18, "validation": 2}
     assert f"data: the {part} split has no labels and is left out" in said
 

@@ -47,10 +47,10 @@ def test_epoch_and_seed_change_the_pictures(data: DatasetDict, make_images: Call
     first, again, later = images[(1, 0)], images[(1, 0)], images[(2, 0)]
     other = make_images(data["train"], seed=1)[(1, 0)]
     assert (first.pixels == again.pixels).all()
-    assert (first.colour == again.colour).all()
+    assert (first.color == again.color).all()
     for sample in (later, other):
         assert not (sample.pixels == first.pixels).all()
-        assert not (sample.colour == first.colour).all()
+        assert not (sample.color == first.color).all()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -72,7 +72,7 @@ def test_a_reader_may_stop_early(data: DatasetDict, make_images: Callable) -> No
 def test_a_batch_keeps_its_parts_on_the_way_to_a_device(data: DatasetDict, make_images: Callable) -> None:
     images = make_images(data["train"])
     batch = images.batch([images[(1, row)] for row in (3, 1)]).to("meta")
-    assert batch.rows.device.type == batch.pixels.device.type == batch.colour.device.type == "meta"
+    assert batch.rows.device.type == batch.pixels.device.type == batch.color.device.type == "meta"
     assert batch.scenes is None
-    assert batch.colour.shape == (2, 3, 4)
+    assert batch.color.shape == (2, 3, 4)
     assert batch.targets.dtype == torch.float32

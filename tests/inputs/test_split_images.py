@@ -32,7 +32,7 @@ def test_targets_and_scenes_are_those_of_the_rows(data: DatasetDict) -> None:
     assert images.ids == split["id"][:]
     assert batch.rows.tolist() == [1, 4, 31]
     assert batch.scenes.tolist() == [1, 1, 1]
-    assert batch.colour is None
+    assert batch.color is None
     assert [target.nonzero().flatten().tolist() for target in batch.targets] == split[[1, 4, 31]]["labels"]
     alone = SplitImages(split, Task(kind="scene", label_names=(), scene_names=("a", "b", "c")), whole)
     assert alone.targets.shape == (32, 0)

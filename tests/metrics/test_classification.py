@@ -164,7 +164,7 @@ def test_macro_f1_of_the_labels_that_occur() -> None:
     assert report.to_dict()["macro_f1"] == report.macro_f1
 
 
-def test_threshold_separates_neighbouring_floats() -> None:
+def test_threshold_separates_neighboring_floats() -> None:
     high = 0.3
     low = float(np.nextafter(high, 0))
     threshold = best_thresholds([[1], [0]], [[high], [low]])

@@ -92,13 +92,13 @@ def test_depth_measures_equal_brute_force(rows: list[list[int]], k: int) -> None
 
 
 @given(relevance_matrices, st.integers(1, 30), st.sampled_from(["relevant", "reachable", "found"]))
-def test_average_precision_equals_brute_force(rows: list[list[int]], k: int, normaliser: str) -> None:
+def test_average_precision_equals_brute_force(rows: list[list[int]], k: int, normalizer: str) -> None:
     expected = []
     for row in rows:
         total = sum(sum(row[:j]) / j for j in range(1, min(k, len(row)) + 1) if row[j - 1])
-        count = {"relevant": sum(row), "reachable": min(sum(row), k), "found": sum(row[:k])}[normaliser]
+        count = {"relevant": sum(row), "reachable": min(sum(row), k), "found": sum(row[:k])}[normalizer]
         expected.append(total / count if count else 0.0)
-    np.testing.assert_allclose(average_precision_at_k(rows, k, normaliser=normaliser).values, expected, atol=1e-12)
+    np.testing.assert_allclose(average_precision_at_k(rows, k, normalizer=normalizer).values, expected, atol=1e-12)
 
 
 @given(relevance_matrices)

@@ -210,7 +210,7 @@ def test_labels_and_scenes_share_one_classifier() -> None:
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    """The saved model of a run on other labels, with statistics of its own for normalisation."""
+    """The saved model of a run on other labels, with statistics of its own for normalization."""
     torch.manual_seed(0)
     model = build_model("test_resnet", 3, "random")
     preprocessing = dataclasses.replace(model_preprocessing(model, 32, 1.0), mean=(0.1, 0.2, 0.3))
@@ -226,7 +226,7 @@ def test_weights_of_a_run(run_folder: Path, part: str) -> None:
     saved = load_model(run_folder / "model")
     assert not said
     assert all(torch.equal(value, saved.model.state_dict()[key]) for key, value in model.state_dict().items())
-    # The network saw images normalised so; it goes on with that.
+    # The network saw images normalized so; it goes on with that.
     assert model_preprocessing(model, None, 1.0).mean == (0.1, 0.2, 0.3)
 
 

@@ -12,12 +12,12 @@ def test_a_step_changes_the_classifier_alone(name: str) -> None:
     model = build_model(name, 3, "random", drop_path_rate=0.5, drop_rate=0.5)
     freeze_backbone(model)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     side = model.pretrained_cfg["input_size"][1]
     model.train()
     hold_backbone(model)
     model(torch.randn(4, 3, side, side)).square().sum().backward()
-    optimiser.step()
+    optimizer.step()
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     (head,) = classifier_names(model)
     assert changed == {f"{head}.weight", f"{head}.bias"}

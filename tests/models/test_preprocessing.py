@@ -12,7 +12,7 @@ from mlrsnet_hf.models.preprocessing import (
     decode_image,
     model_input,
     model_preprocessing,
-    normalise,
+    normalize,
 )
 
 
@@ -22,7 +22,7 @@ def test_evaluation_equals_timm_to_the_last_bit(size: tuple[int, int], crop_pct:
     model = timm.create_model("tf_efficientnet_lite0")
     preprocessing = model_preprocessing(model, 96, crop_pct)
     image = picture([0, 3], seed=1, size=size)
-    ours = normalise(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing)
+    ours = normalize(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing)
     config = timm.data.resolve_data_config({"img_size": 96, "crop_pct": crop_pct}, model=model)
     assert torch.equal(ours[0], timm.data.create_transform(**config, is_training=False)(image))
 
@@ -49,19 +49,19 @@ def make_preprocessing(size: int) -> Preprocessing:
     )
 
 
-def make_batch(size: int, colour: torch.Tensor | None) -> Batch:
+def make_batch(size: int, color: torch.Tensor | None) -> Batch:
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8))
-    return Batch(rows=torch.arange(3), pixels=pixels, targets=torch.zeros(3, 1), colour=colour)
+    return Batch(rows=torch.arange(3), pixels=pixels, targets=torch.zeros(3, 1), color=color)
 
 
 # 200 pixels: several strips of an image.
 @pytest.mark.parametrize("size", [1, 7, 32, 200])
-def test_colours_change_are_bounded_and_normalised(size: int) -> None:
+def test_colors_change_are_bounded_and_normalized(size: int) -> None:
     preprocessing = make_preprocessing(size)
-    colour = torch.eye(3, 4) + 0.5 * torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(1))
-    colour[:, :, 3] *= 60
-    batch = make_batch(size, colour)
-    changed = torch.einsum("noc,nyxc->nyxo", colour[:, :, :3], batch.pixels.float()) + colour[:, None, None, :, 3]
+    color = torch.eye(3, 4) + 0.5 * torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(1))
+    color[:, :, 3] *= 60
+    batch = make_batch(size, color)
+    changed = torch.einsum("noc,nyxc->nyxo", color[:, :, :3], batch.pixels.float()) + color[:, None, None, :, 3]
     if size > 7:
         assert changed.min() < 0
         assert changed.max() > 255
@@ -72,7 +72,7 @@ def test_colours_change_are_bounded_and_normalised(size: int) -> None:
     torch.testing.assert_close(found.permute(0, 2, 3, 1), expected, atol=1e-5, rtol=0)
 
 
-def test_colours_that_stay_are_normalised_as_timm_does_it() -> None:
+def test_colors_that_stay_are_normalized_as_timm_does_it() -> None:
     preprocessing = make_preprocessing(40)
     unchanged = model_input(make_batch(40, None), preprocessing)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
@@ -83,9 +83,9 @@ def test_colours_that_stay_are_normalised_as_timm_does_it() -> None:
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
-    colour = torch.eye(3, 4) + 0.1 * torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(1))
-    batch = make_batch(50, colour)
-    alone = Batch(rows=batch.rows[1:2], pixels=batch.pixels[1:2], targets=batch.targets[1:2], colour=colour[1:2])
+    color = torch.eye(3, 4) + 0.1 * torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(1))
+    batch = make_batch(50, color)
+    alone = Batch(rows=batch.rows[1:2], pixels=batch.pixels[1:2], targets=batch.targets[1:2], color=color[1:2])
     assert torch.equal(model_input(batch, make_preprocessing(50))[1:2], model_input(alone, make_preprocessing(50)))
 
 

@@ -16,7 +16,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.build import build_model
-from mlrsnet_hf.models.preprocessing import decode_image, model_preprocessing, normalise
+from mlrsnet_hf.models.preprocessing import decode_image, model_preprocessing, normalize
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
 from mlrsnet_hf.taxonomy import LABEL_NAMES
 
@@ -47,7 +47,7 @@ def our_logits(model: nn.Module, path: Path, image_size: int | None, crop_pct: f
     preprocessing = model_preprocessing(model, image_size, crop_pct)
     image = decode_image({"bytes": path.read_bytes(), "path": path.name}, path.stem)
     with torch.inference_mode():
-        return model(normalise(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing))[0]
+        return model(normalize(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing))[0]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])

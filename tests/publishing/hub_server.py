@@ -7,7 +7,7 @@ It prints its port. What it holds lies in memory. Beside the Hub's API it has, f
     GET  /_/requests  [[method, path], ...] since the last reset
     GET  /_/repos     {"models/jane/scenes": {"private", "branches": {name: [{"oid", "message", "files": {...}}]}}}
 
-It knows two tokens of jane, who is in the organisation earthlab.
+It knows two tokens of jane, who is in the organization earthlab.
 """
 
 import base64
@@ -277,8 +277,8 @@ def whoami(request: Handler) -> Answer:
     if role is None:
         raise RefusalError(401, "Invalid username or password.")
     token = {"displayName": "test", "role": role, "createdAt": "2026-01-01T00:00:00.000Z"}
-    organisations = [{"type": "org", "id": "2", "name": "earthlab", "fullname": "Earth Lab", "roleInOrg": "write"}]
-    return {"type": "user", "id": "1", "name": "jane", "fullname": "Jane", "orgs": organisations} | {
+    organizations = [{"type": "org", "id": "2", "name": "earthlab", "fullname": "Earth Lab", "roleInOrg": "write"}]
+    return {"type": "user", "id": "1", "name": "jane", "fullname": "Jane", "orgs": organizations} | {
         "auth": {"type": "access_token", "accessToken": token}
     }
 

@@ -150,7 +150,7 @@ def test_check_before_training(hub_in_process: Hub, monkeypatch: pytest.MonkeyPa
     assert set(hub_in_process.requests("POST")) == set()
 
 
-def test_a_hub_that_does_not_tell_organisations_is_asked_by_the_push(hub_in_process: Hub) -> None:
+def test_a_hub_that_does_not_tell_organizations_is_asked_by_the_push(hub_in_process: Hub) -> None:
     hub_in_process.fail({"method": "GET", "path": "/whoami-v2", "status": 200, "body": {"name": "jane"}})
     assert check_can_publish("earthlab/scenes") == "jane"
 

@@ -204,7 +204,7 @@ def test_names_that_markdown_would_take_apart(render: Render, results: dict[str,
     assert "| &lt;none> | 20 |" in card
 
 
-def test_the_card_says_which_epoch_was_kept_and_what_was_learnt(render: Render, results: dict[str, Any]) -> None:
+def test_the_card_says_which_epoch_was_kept_and_what_was_learned(render: Render, results: dict[str, Any]) -> None:
     results["config"] |= {"keep": "best", "best_metric": None, "scene_weight": 0.5}
     card = render()
     assert "| epoch kept | the best by mAP on validation |" in card
@@ -250,7 +250,7 @@ def test_the_names_of_no_weights_are_those_of_the_trainer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "base_model", "licence"),
+    ("name", "weights", "base_model", "license"),
     [
         ("resnet50.tv_in1k", "random", None, "apache-2.0"),
         ("resnet50.tv_in1k", "pretrained", "timm/resnet50.tv_in1k", "bsd-3-clause"),
@@ -260,24 +260,24 @@ def test_the_names_of_no_weights_are_those_of_the_trainer() -> None:
         ("vit_small_patch16_dinov3.lvd1689m", "pretrained", "timm/vit_small_patch16_dinov3.lvd1689m", "other"),
     ],
 )
-def test_base_model_and_licence(
-    light_run: Path, results: dict[str, Any], name: str, weights: str, base_model: str | None, licence: str
+def test_base_model_and_license(
+    light_run: Path, results: dict[str, Any], name: str, weights: str, base_model: str | None, license: str
 ) -> None:
     pytest.importorskip("timm")
     results["model"] |= {"name": name, "architecture": "resnet50", "weights": weights}
     (light_run / "results.json").write_text(json.dumps(results))
     card = built_card(light_run)
-    assert (card.data.base_model, card.data.license) == (base_model, licence)
-    if licence == "other":
+    assert (card.data.base_model, card.data.license) == (base_model, license)
+    if license == "other":
         assert card.data.license_name == "dinov3-license"
         assert card.data.license_link == f"https://huggingface.co/{base_model}"
 
 
-def test_a_licence_that_is_given(light_run: Path) -> None:
-    card = built_card(light_run, licence="MIT")
+def test_a_license_that_is_given(light_run: Path) -> None:
+    card = built_card(light_run, license="MIT")
     assert card.data.license == "mit"
     assert "under MIT, as their publisher says" in card.text
-    assert built_card(light_run, licence="jane-1.0").data.license_name == "jane-1.0"
+    assert built_card(light_run, license="jane-1.0").data.license_name == "jane-1.0"
 
 
 def built_card(run: Path, **options: Any) -> HubCard:  # noqa: ANN401

@@ -17,7 +17,7 @@ UNIX_FILE, UNIX_LINK = 0o100644, 0o120777
 
 # Twice the numbers 000 to 511, a line each, compressed as one solid block by RAR itself: test/files/rar3-solid.rar
 # and rar5-solid.rar of the Python package rarfile 4.5. Copyright (c) 2005-2024 Marko Kreen <markokr@gmail.com>, ISC
-# licence: "Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is
+# license: "Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is
 # hereby granted, provided that the above copyright notice and this permission notice appear in all copies. THE
 # SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL
 # IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT,

@@ -150,10 +150,10 @@ def test_every_form_gives_the_same_records(
     assert open_labels(source) == labels == release.entries
     assert list(temporary.iterdir()) == []
 
-    travelled = pickle.loads(pickle.dumps(release))
-    assert list(travelled.records()) == expected
-    assert travelled.fingerprint() == release.fingerprint() == open_release(source).fingerprint()
-    assert list(travelled.records(release.entries[4:6])) == expected[4:6]
+    traveled = pickle.loads(pickle.dumps(release))
+    assert list(traveled.records()) == expected
+    assert traveled.fingerprint() == release.fingerprint() == open_release(source).fingerprint()
+    assert list(traveled.records(release.entries[4:6])) == expected[4:6]
 
 
 def test_damaged_zip_of_rars_neither_crashes_nor_leaves_anything(

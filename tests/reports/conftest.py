@@ -33,7 +33,7 @@ def write_embeddings() -> WriteEmbeddings:
             "model_fingerprint": "f" * 64,
             "layer": "pre_logits",
             "dtype": "float32",
-            "normalised": False,
+            "normalized": False,
             "dataset": {"name": "made up", "split": name},
             "dataset_fingerprint": "0" * 64,
             "label_names": LABELS,

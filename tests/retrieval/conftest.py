@@ -106,7 +106,7 @@ def make_embeddings(tmp_path: Path) -> MakeEmbeddings:
             "model_fingerprint": "f" * 64,
             "layer": "pre_logits",
             "dtype": "float32",
-            "normalised": False,
+            "normalized": False,
             "dataset": {"name": "made up", "split": "test"},
             "dataset_fingerprint": "0",
             "label_names": LABELS,

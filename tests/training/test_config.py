@@ -75,7 +75,7 @@ def test_unknown_names_list_near_ones(name: str, value: object, near: str) -> No
         TrainingConfig(**{name: value})
 
 
-def test_scenes_are_learnt_beside_labels_or_alone() -> None:
+def test_scenes_are_learned_beside_labels_or_alone() -> None:
     with pytest.raises(ConfigurationError, match="scene_head and single_label exclude each other"):
         TrainingConfig(scene_head=True, single_label=True)
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.optimizer import make_optimiser, make_schedule, parameter_groups, rate_factor
+from mlrsnet_hf.training.optimizer import make_optimizer, make_schedule, parameter_groups, rate_factor
 
 MODELS = ("test_resnet", "test_efficientnet", "test_vit", "test_convnext")
 
@@ -79,10 +79,10 @@ def test_a_classifier_alone_keeps_its_rate() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)]
 )
-def test_optimisers_by_name(name: str, kind: type) -> None:
-    optimiser = make_optimiser(timm.create_model("test_resnet"), TrainingConfig(optimizer=name))
-    assert type(optimiser) is kind
-    assert optimiser.param_groups[0].get("momentum", 0.9) == 0.9
+def test_optimizers_by_name(name: str, kind: type) -> None:
+    optimizer = make_optimizer(timm.create_model("test_resnet"), TrainingConfig(optimizer=name))
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0].get("momentum", 0.9) == 0.9
 
 
 def test_rates_by_hand() -> None:
@@ -102,28 +102,28 @@ def test_a_schedule_goes_on_from_any_step(schedule: str) -> None:
     config = TrainingConfig(schedule=schedule, warmup=0.3)
 
     def begin() -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-        optimiser = make_optimiser(timm.create_model("test_resnet"), config)
-        return optimiser, make_schedule(optimiser, 10, config)
+        optimizer = make_optimizer(timm.create_model("test_resnet"), config)
+        return optimizer, make_schedule(optimizer, 10, config)
 
-    def walk(steps: int, optimiser: torch.optim.Optimizer, course: torch.optim.lr_scheduler.LambdaLR) -> list:
+    def walk(steps: int, optimizer: torch.optim.Optimizer, course: torch.optim.lr_scheduler.LambdaLR) -> list:
         seen = []
         for _ in range(steps):
-            seen.append([group["lr"] for group in optimiser.param_groups])
-            optimiser.step()
+            seen.append([group["lr"] for group in optimizer.param_groups])
+            optimizer.step()
             course.step()
         return seen
 
-    optimiser, course = begin()
-    whole = walk(10, optimiser, course)
+    optimizer, course = begin()
+    whole = walk(10, optimizer, course)
     factors = [rate_factor(step, 10, 0.3, schedule) for step in range(10)]
     for group in range(len(whole[0])):
-        highest = optimiser.param_groups[group]["initial_lr"]
+        highest = optimizer.param_groups[group]["initial_lr"]
         assert [row[group] for row in whole] == pytest.approx([factor * highest for factor in factors], rel=1e-15)
     for stop in (1, 3, 7):
-        optimiser, course = begin()
-        walk(stop, optimiser, course)
-        states = optimiser.state_dict(), course.state_dict()
-        optimiser, course = begin()
-        optimiser.load_state_dict(states[0])
+        optimizer, course = begin()
+        walk(stop, optimizer, course)
+        states = optimizer.state_dict(), course.state_dict()
+        optimizer, course = begin()
+        optimizer.load_state_dict(states[0])
         course.load_state_dict(states[1])
-        assert walk(10 - stop, optimiser, course) == whole[stop:]
+        assert walk(10 - stop, optimizer, course) == whole[stop:]

@@ -173,8 +173,8 @@ def test_a_part_that_is_missing_is_named(part: str) -> None:
 @pytest.mark.parametrize("part", ["config", "model", "run"])
 def test_a_part_that_is_foreign_is_named(part: str) -> None:
     values = RESULT.to_dict()
-    with pytest.raises(ConfigurationError, match=r"these results are not whole .*'colour'"):
-        TrainingResult.from_dict({**values, part: {**values[part], "colour": "red"}})
+    with pytest.raises(ConfigurationError, match=r"these results are not whole .*'color'"):
+        TrainingResult.from_dict({**values, part: {**values[part], "color": "red"}})
 
 
 def test_a_setting_that_cannot_be_used_is_named_with_the_file(tmp_path: Path) -> None:

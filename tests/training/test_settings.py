@@ -145,7 +145,7 @@ def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture
         for field in dataclasses.fields(part):
             assert f"--{field.name.replace('_', '-')}" in text
             assert field.metadata["help"].endswith(".")
-    assert "Optimisation:" in text
+    assert "Optimization:" in text
     assert "[tf_efficientnet_lite0]" in text
 
 
@@ -156,7 +156,7 @@ def test_how_a_run_is_published() -> None:
         "revision": "v2",
         "collection": None,
         "dataset_id": None,
-        "licence": "mit",
+        "license": "mit",
     }
     with pytest.raises(ConfigurationError, match="Give push_to_hub, or leave it out"):
         parse_settings(["--private"])

@@ -234,7 +234,7 @@ def test_a_metric_without_value_keeps_the_last_epoch(
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
-    """What each optimiser step of the next runs does: its rates, and the norm of the gradient that it applies."""
+    """What each optimizer step of the next runs does: its rates, and the norm of the gradient that it applies."""
     taken: list[dict] = []
     original = torch.optim.AdamW.step
 
@@ -286,5 +286,5 @@ def test_what_a_person_has_to_know_is_printed(
     train(make_config(epochs=1, accumulation=2), training_data)
     said = capsys.readouterr().out
     assert "device cpu (1 thread), precision no (float32), batch of 8 = 1 process x 2 parts x 4 images" in said
-    assert "batch normalisation takes its statistics over the 4 images of a part" in said
+    assert "batch normalization takes its statistics over the 4 images of a part" in said
     assert "sample-F1" in said

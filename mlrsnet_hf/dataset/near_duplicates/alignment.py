@@ -41,7 +41,7 @@ GREATEST_ZOOM = 1.35
 GREATEST_STRETCH = 1.3
 """Of one axis against the other."""
 _NOISE = 0.7
-"""Grey levels of texture that correlate with nothing, so that flat images are not taken for each other."""
+"""Gray levels of texture that correlate with nothing, so that flat images are not taken for each other."""
 _LOCAL_NOISE = 1.5
 """The same, where the contrast is local."""
 _NEIGHBOURHOOD = 3.0
@@ -84,14 +84,14 @@ def _align(first: np.ndarray, second: np.ndarray, maps: np.ndarray, level: Level
     fixed = fixed.reshape(len(fixed), -1)
     for _ in range(level.steps):
         moved, inside = _sample(moving, maps @ points)
-        target, spread = _centred(fixed, inside)
-        seen, contrast = _centred(moved, inside)
+        target, spread = _centered(fixed, inside)
+        seen, contrast = _centered(moved, inside)
         error = seen * (spread / contrast)[:, None] - target
         step = (inverse @ (jacobian @ error[..., None]))[..., 0].reshape(-1, 2, 3)
         maps = _compose(maps, np.clip(step, -0.1, 0.1))
     moved, inside = _sample(moving, maps @ points)
-    target, spread = _centred(fixed, inside)
-    seen, contrast = _centred(moved, inside)
+    target, spread = _centered(fixed, inside)
+    seen, contrast = _centered(moved, inside)
     area = inside.sum(1)
     correlation = (seen * target).sum(1) / (area + 1e-6) / (spread * contrast)
     return np.where(area >= LEAST_OVERLAP * inside.shape[1], correlation, 0), maps
@@ -121,9 +121,9 @@ def _in_local_contrast(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _band(thumbnails: np.ndarray, level: Level) -> np.ndarray:
     """Return the texture of a level: (n, side, side)."""
-    grey = thumbnails.astype(np.float32)
+    gray = thumbnails.astype(np.float32)
     fine, coarse = smoothing(level.side, level.fine), smoothing(level.side, level.coarse)
-    return fine @ grey @ fine.T - coarse @ grey @ coarse.T
+    return fine @ gray @ fine.T - coarse @ gray @ coarse.T
 
 
 def _jacobian(fixed: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -154,7 +154,7 @@ def _sample(images: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return above * (1 - y) + below * y, inside
 
 
-def _centred(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _centered(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values about their mean, zero outside, and their standard deviation with the noise."""
     area = inside.sum(1, keepdims=True) + 1e-6
     values = (values - (values * inside).sum(1, keepdims=True) / area) * inside

@@ -87,9 +87,9 @@ def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | No
     """
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         ids, thumbnails, hashes, own = _hash_all(images, pool)
-        neighbours = _propose(hashes, pool)
-        placement = _place(neighbours, thumbnails, own, pool)
-        numbers = _group(neighbours, placement, thumbnails, pool)
+        neighbors = _propose(hashes, pool)
+        placement = _place(neighbors, thumbnails, own, pool)
+        numbers = _group(neighbors, placement, thumbnails, pool)
     return dict(zip(ids, numbers, strict=True))
 
 
@@ -140,7 +140,7 @@ def _hash_batch(batch: list[tuple[str, bytes]]) -> tuple[list[str], np.ndarray, 
 
 
 def _propose(hashes: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
-    """Return for each image the images of the nearest hashes: (n, neighbours), -1 where there is none near enough."""
+    """Return for each image the images of the nearest hashes: (n, neighbors), -1 where there is none near enough."""
     count = len(hashes)
     padded = np.zeros((-(-count // _COLUMNS) * _COLUMNS, hashes.shape[1]), np.float32)
     padded[:count] = _unit(_whitened(hashes))
@@ -151,9 +151,9 @@ def _propose(hashes: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
 
 def _whitened(hashes: np.ndarray) -> np.ndarray:
     """Return hashes without mean, their principal components of about equal weight."""
-    centred = (hashes - hashes.mean(0)).astype(np.float64)
-    spread, directions = np.linalg.eigh(centred.T @ centred / max(len(hashes) - 1, 1))
-    return (centred @ (directions / np.sqrt(spread + 0.02 * spread[-1] + 1e-12))).astype(np.float32)
+    centered = (hashes - hashes.mean(0)).astype(np.float64)
+    spread, directions = np.linalg.eigh(centered.T @ centered / max(len(hashes) - 1, 1))
+    return (centered @ (directions / np.sqrt(spread + 0.02 * spread[-1] + 1e-12))).astype(np.float32)
 
 
 def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
@@ -161,11 +161,11 @@ def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
 
     Args:
         hashes: Of unit length, the rows from `count` on padding.
-        numbers: Whose neighbours are wanted.
+        numbers: Whose neighbors are wanted.
         count: How many hashes there are.
 
     Returns:
-        (numbers, neighbours), nearest first, -1 where there is none near enough.
+        (numbers, neighbors), nearest first, -1 where there is none near enough.
     """
     rows = np.arange(len(numbers))
     similarity = hashes[numbers.start : numbers.stop] @ hashes.T
@@ -188,24 +188,22 @@ def _best(values: np.ndarray) -> np.ndarray:
     return np.argpartition(values, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
 
 
-def _place(neighbours: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
-    """Return the best placement for each image and neighbour, -1 where they are not worth aligning."""
-    batches = [np.arange(i, min(i + _BATCH, len(neighbours))) for i in range(0, len(neighbours), _BATCH)]
+def _place(neighbors: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return the best placement for each image and neighbor, -1 where they are not worth aligning."""
+    batches = [np.arange(i, min(i + _BATCH, len(neighbors))) for i in range(0, len(neighbors), _BATCH)]
 
     def placed(batch: np.ndarray) -> np.ndarray:
-        agreement = _unit(responses(thumbnails[batch])) @ own[neighbours[batch]].transpose(0, 2, 1)
-        worth = (neighbours[batch] >= 0) & (agreement.max(1) >= LEAST_AGREEMENT)
+        agreement = _unit(responses(thumbnails[batch])) @ own[neighbors[batch]].transpose(0, 2, 1)
+        worth = (neighbors[batch] >= 0) & (agreement.max(1) >= LEAST_AGREEMENT)
         return np.where(worth, agreement.argmax(1), -1).astype(np.int16)
 
     bar = tqdm(_in_order(pool, placed, batches), "placing pairs", len(batches), unit="batch")
     return np.concatenate(list(bar))
 
 
-def _group(
-    neighbours: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray, pool: ThreadPoolExecutor
-) -> list[int]:
-    """Return the number of each image's group, nearest neighbours first; what is connected is not compared again."""
-    components = _Components(len(neighbours))
+def _group(neighbors: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray, pool: ThreadPoolExecutor) -> list[int]:
+    """Return the number of each image's group, nearest neighbors first; what is connected is not compared again."""
+    components = _Components(len(neighbors))
 
     def accepted(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[tuple[int, int]]:
         images, others, maps = pairs
@@ -217,11 +215,11 @@ def _group(
         ]
 
     def open_pairs() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for column in tqdm(range(neighbours.shape[1]), "aligning pairs", unit="neighbour"):
+        for column in tqdm(range(neighbors.shape[1]), "aligning pairs", unit="neighbor"):
             worth = np.nonzero(placement[:, column] >= 0)[0]
             for start in range(0, len(worth), _PAIRS):
                 images = worth[start : start + _PAIRS]
-                others = neighbours[images, column]
+                others = neighbors[images, column]
                 apart = [components.find(i) != components.find(j) for i, j in zip(images, others, strict=True)]
                 yield images[apart], others[apart], placements()[placement[images, column]][apart]
 

@@ -1,6 +1,6 @@
 """Perceptual hash of an image: numbers that symmetries, mild resizing, cropping and recompression hardly change.
 
-An image is reduced to a grey thumbnail. Its hash is a max filter (Cahill, Iverson, Mixon, Packer 2022, "Group-invariant
+An image is reduced to a gray thumbnail. Its hash is a max filter (Cahill, Iverson, Mixon, Packer 2022, "Group-invariant
 max filtering"): for each of some random smooth patterns, the greatest response to the pattern under the eight
 symmetries of the square, three zooms and nine shifts. A near-duplicate has nearly the same responses, only elsewhere,
 and so nearly the same hash. Hashes propose pairs; `alignment` decides.
@@ -28,11 +28,11 @@ _CYCLES = (0.5, 2.25)
 _PATTERN_REACH = 0.8
 """How far the patterns extend, as a share of the half side."""
 _NOISE = 0.5
-"""Grey levels of texture below which an image counts as flat."""
+"""Gray levels of texture below which an image counts as flat."""
 
 
 def thumbnail(image: bytes, name: str = "image") -> np.ndarray:
-    """Decode an image file to a grey thumbnail, a JPEG at reduced scale.
+    """Decode an image file to a gray thumbnail, a JPEG at reduced scale.
 
     Args:
         image: An image file that Pillow reads.
@@ -63,11 +63,11 @@ def responses(thumbnails: np.ndarray) -> np.ndarray:
         (n, placements, patterns), float32; placements as in `placements`.
     """
     fine, coarse = smoothing(_GRID, 0.4), smoothing(_GRID, 2.5)
-    grey = thumbnails.astype(np.float32)
-    band = (fine @ grey @ fine.T - coarse @ grey @ coarse.T).reshape(len(grey), -1)
+    gray = thumbnails.astype(np.float32)
+    band = (fine @ gray @ fine.T - coarse @ gray @ coarse.T).reshape(len(gray), -1)
     band -= band.mean(1, keepdims=True)
     band /= band.std(1, keepdims=True) + _NOISE
-    return (band @ _placed_patterns()).reshape(len(grey), len(placements()), PATTERNS)
+    return (band @ _placed_patterns()).reshape(len(gray), len(placements()), PATTERNS)
 
 
 @functools.cache
@@ -94,9 +94,9 @@ def identity_placement() -> int:
 
 @functools.cache
 def grid(side: int) -> np.ndarray:
-    """Return the pixel centres (x, y, 1) of a square image on [-1, 1]: (3, side * side), row by row."""
-    centres = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1
-    x, y = np.meshgrid(centres, centres)
+    """Return the pixel centers (x, y, 1) of a square image on [-1, 1]: (3, side * side), row by row."""
+    centers = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1
+    x, y = np.meshgrid(centers, centers)
     return np.stack([x.ravel(), y.ravel(), np.ones(side * side, np.float32)])
 
 
@@ -112,8 +112,8 @@ def smoothing(side: int, sigma: float) -> np.ndarray:
         (side, 64), float32; rows sum to 1.
     """
     scale = THUMBNAIL / side
-    centres = (np.arange(side) + 0.5) * scale - 0.5
-    kernel = np.exp(-0.5 * ((np.arange(THUMBNAIL) - centres[:, None]) / (sigma * scale)) ** 2)
+    centers = (np.arange(side) + 0.5) * scale - 0.5
+    kernel = np.exp(-0.5 * ((np.arange(THUMBNAIL) - centers[:, None]) / (sigma * scale)) ** 2)
     return (kernel / kernel.sum(1, keepdims=True)).astype(np.float32)
 
 

@@ -90,7 +90,7 @@ def scene_figure(result: RetrievalResult) -> Figure:
 
 
 def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
-    """Fig. 12: a small curve for each scene, in alphabetical order, before the mean of all queries in grey."""
+    """Fig. 12: a small curve for each scene, in alphabetical order, before the mean of all queries in gray."""
     protocol = result.shown
     scenes = protocol.model.scenes()
     rows = -(-len(scenes) // columns)
@@ -111,7 +111,7 @@ def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
         axes.tick_params(labelbottom=True)  # also above an empty place of the last row
     figure.supxlabel("recall", fontsize=8)
     figure.supylabel("interpolated precision", fontsize=8)
-    handles = [axes.plot([], [], color=colour, label=name)[0] for colour, name in _legend(result)]
+    handles = [axes.plot([], [], color=color, label=name)[0] for color, name in _legend(result)]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
@@ -121,13 +121,13 @@ def _legend(result: RetrievalResult) -> list[tuple[str, str]]:
     return [(OURS, result.name), *compared, ("0.75", "all queries")]
 
 
-def _curve(axes: Axes, model: ModelResult, name: str, colour: str) -> None:
+def _curve(axes: Axes, model: ModelResult, name: str, color: str) -> None:
     curve = model.curve()
     anmrr = model.mean("anmrr")[0]
-    axes.plot(_LEVELS, curve, color=colour, linewidth=1.4, label=f"{name}\nANMRR {anmrr:.4f}")
+    axes.plot(_LEVELS, curve, color=color, linewidth=1.4, label=f"{name}\nANMRR {anmrr:.4f}")
     if len(model.repeats) > 1:
         deviation = np.std([repeat.curve for repeat in model.repeats], axis=0, ddof=1)
-        axes.fill_between(_LEVELS, curve - deviation, curve + deviation, color=colour, alpha=0.25, linewidth=0)
+        axes.fill_between(_LEVELS, curve - deviation, curve + deviation, color=color, alpha=0.25, linewidth=0)
 
 
 def _recall_axes(axes: Axes) -> None:

@@ -19,10 +19,10 @@ from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
 from mlrsnet_hf.reports.statistics.report import label_counts
 from mlrsnet_hf.taxonomy import GROUPS, LABELS, SCENES, Label
 
-# Distinct for colour-blind readers too (Okabe and Ito 2008).
-_GROUP_COLOURS = ("#009E73", "#56B4E9", "#E69F00")
+# Distinct for color-blind readers too (Okabe and Ito 2008).
+_GROUP_COLORS = ("#009E73", "#56B4E9", "#E69F00")
 _BAR = "#4C78A8"
-_CHANNEL_COLOURS = ("#D62728", "#2CA02C", "#1F77B4")
+_CHANNEL_COLORS = ("#D62728", "#2CA02C", "#1F77B4")
 _PUBLISHED: dict[str, Any] = {"color": "black", "marker": "D", "s": 7, "linewidths": 0, "zorder": 3}
 _SHARES = LinearSegmentedColormap.from_list("shares", matplotlib.colormaps["YlGnBu"](np.linspace(0.12, 1, 256)))
 _thousands = FuncFormatter(lambda value, _: f"{value:,.0f}")
@@ -48,10 +48,10 @@ def scene_figure(statistics: LabelStatistics) -> Figure:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     axes = figure.subplots()
     start, ticks, names = 0.0, [], []
-    for group, colour in zip(GROUPS, _GROUP_COLOURS, strict=True):
+    for group, color in zip(GROUPS, _GROUP_COLORS, strict=True):
         scenes = [scene for scene in SCENES if scene.group == group]
         places = start + np.arange(len(scenes))
-        axes.bar(places, statistics.images_per_scene[[s.id for s in scenes]], 0.8, color=colour, label=group.name)
+        axes.bar(places, statistics.images_per_scene[[s.id for s in scenes]], 0.8, color=color, label=group.name)
         axes.scatter(places, [scene.images for scene in scenes], **_PUBLISHED)
         ticks += places.tolist()
         names += [scene.name.replace("_", " ") for scene in scenes]
@@ -160,10 +160,10 @@ def pixel_figure(statistics: PixelStatistics) -> Figure:
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
     share = statistics.histogram / np.maximum(statistics.histogram.sum(1, keepdims=True), 1)
-    moments = zip(CHANNELS, _CHANNEL_COLOURS, share, statistics.mean, statistics.std, strict=True)
-    for name, colour, values, mean, std in moments:
-        axes.plot(values, color=colour, linewidth=1, label=f"{name}: {mean:.1f} ± {std:.1f}")
-        axes.axvline(mean, color=colour, linewidth=0.8, linestyle="--")
+    moments = zip(CHANNELS, _CHANNEL_COLORS, share, statistics.mean, statistics.std, strict=True)
+    for name, color, values, mean, std in moments:
+        axes.plot(values, color=color, linewidth=1, label=f"{name}: {mean:.1f} ± {std:.1f}")
+        axes.axvline(mean, color=color, linewidth=0.8, linestyle="--")
     axes.set_xlim(0, 255)
     axes.set_ylim(0, float(share.max()) * 1.4 or 1)
     axes.set_xticks([0, 64, 128, 192, 255])

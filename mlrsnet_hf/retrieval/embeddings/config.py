@@ -63,7 +63,7 @@ class EmbeddingConfig(ModelChoice):
 
     output_dir: Path = _setting(Path("embeddings"), "The folder to create.")
     layer: str = _setting("pre_logits", "pooled, pre_logits (the classifier's input) or logits.")
-    normalise: bool = _setting(False, "Scale each embedding to length 1.")
+    normalize: bool = _setting(False, "Scale each embedding to length 1.")
     pca: int = _setting(0, "Keep so many principal components; 0 keeps the embeddings as they are.")
     whiten: bool = _setting(False, "Scale the principal components to variance 1.")
     pca_images: int = _setting(0, "Fit the principal components on so many images, the first; 0 is all.")

@@ -38,7 +38,7 @@ from mlrsnet_hf.retrieval.embeddings.images import ImageSplit, load_images
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE, to_local
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, load_embedding_model
-from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, normalise
+from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, normalize
 from mlrsnet_hf.runtime.collectives import Agreement
 from mlrsnet_hf.runtime.device import use_processor
 
@@ -159,7 +159,7 @@ def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel)
         layer=config.layer,
         dimension=model.size(config.layer),
         dtype="float32",
-        normalised=config.normalise,
+        normalized=config.normalize,
         dataset=split.source,
         dataset_fingerprint=split.fingerprint(),
         rows=len(split.rows),
@@ -214,7 +214,7 @@ class _Run:
             if pca is None:
                 _write_all(processes, self._extracted, missing, path / DATA, info)
             else:
-                projected = partial(_projected, path / _RAW, pca=pca, unit=self.config.normalise)
+                projected = partial(_projected, path / _RAW, pca=pca, unit=self.config.normalize)
                 _write_all(processes, projected, missing, path / DATA, info)
             processes.on_main(lambda: self._describe(path, info))
             # Only now the folder takes its name; after an error above it is let go of without.
@@ -223,7 +223,7 @@ class _Run:
 
     def _extracted(self, shards: Sequence[Shard]) -> Generator[Rows, None, None]:
         for rows in extract(self.split, self.model, shards, self.config, self.accelerator):
-            yield dataclasses.replace(rows, embeddings=normalise(rows.embeddings)) if self.config.normalise else rows
+            yield dataclasses.replace(rows, embeddings=normalize(rows.embeddings)) if self.config.normalize else rows
 
     def _components(self, processes: Processes, path: Path, missing: Sequence[Shard]) -> Pca:
         """Return the principal components, fitted on what the network gives for all images or the first."""
@@ -258,7 +258,7 @@ def _projected(raw: Path, shards: Sequence[Shard], *, pca: Pca, unit: bool) -> G
     for shard in shards:
         rows = read_rows(raw / shard.name)
         projected = pca.project(rows.embeddings)
-        yield dataclasses.replace(rows, embeddings=normalise(projected) if unit else projected)
+        yield dataclasses.replace(rows, embeddings=normalize(projected) if unit else projected)
 
 
 def _write_all(

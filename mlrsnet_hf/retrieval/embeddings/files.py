@@ -57,7 +57,7 @@ def to_table(rows: Rows, info: EmbeddingInfo) -> pa.Table:
     with np.errstate(over="ignore"):  # told of below
         stored = rows.embeddings.astype(info.dtype)
     refuse_not_finite(rows.ids, rows.embeddings, "The model may be damaged, or its precision too low.")
-    refuse_not_finite(rows.ids, stored, "They are too large for float16: store float32, or normalise them.")
+    refuse_not_finite(rows.ids, stored, "They are too large for float16: store float32, or normalize them.")
     columns: dict[str, Any] = {"id": pa.array(rows.ids, pa.string()), "scene": rows.scenes, "labels": rows.labels}
     columns["embedding"] = _fixed_size(stored, schema.field("embedding").type)
     if rows.scores is not None:

@@ -67,7 +67,7 @@ def extract(
 
 
 def _read(split: ImageSplit, model: EmbeddingModel, batches: list[list[int]], workers: int) -> Iterator[Batch]:
-    nothing = Task(kind="labels", label_names=())  # to be learnt
+    nothing = Task(kind="labels", label_names=())  # to be learned
     images = SplitImages(split.rows, nothing, model.preprocessing.evaluation_transform())
     return read_batches(make_loader(images, [[(0, row) for row in batch] for batch in batches], workers))
 

@@ -35,7 +35,7 @@ class EmbeddingInfo:
     dimension: int
     dtype: str
     """`float32` or `float16`, as stored."""
-    normalised: bool
+    normalized: bool
     """Whether each embedding has length 1."""
     pca: Mapping[str, Any] | None = None
     """`components`, `whitened`, `fitted_on` (images), `explained` (share of the variance); None without."""
@@ -89,15 +89,15 @@ class EmbeddingInfo:
 
     def comparable(self) -> dict[str, Any]:
         """Return what must be equal in two sets of embeddings whose distances are to mean something."""
-        names = ("model_fingerprint", "layer", "dimension", "normalised", "pca")
+        names = ("model_fingerprint", "layer", "dimension", "normalized", "pca")
         return {name: self.to_json()[name] for name in names}
 
     def described(self) -> str:
         """Return model, layer and treatment in words, for errors."""
         pca = "" if self.pca is None else f", PCA to {self.pca['components']}"
-        normalised = ", normalised" if self.normalised else ""
+        normalized = ", normalized" if self.normalized else ""
         return (
-            f"{self.model} ({self.model_fingerprint[:8]}), {self.layer}, {self.dimension} dimensions{pca}{normalised}"
+            f"{self.model} ({self.model_fingerprint[:8]}), {self.layer}, {self.dimension} dimensions{pca}{normalized}"
         )
 
 
@@ -117,6 +117,8 @@ def info_from_json(content: Mapping[str, Any], source: str) -> EmbeddingInfo:
             f"{source}: embeddings of format {version}, this version of mlrsnet-hf reads format {FORMAT}",
             "Make them again with `mlrsnet embed`, or install the version that made them.",
         )
+    if "normalised" in content:  # as it was written before 0.2
+        content = {**content, "normalized": content["normalised"]}
     known = {field.name for field in dataclasses.fields(EmbeddingInfo)}
     try:
         values: dict[str, Any] = {

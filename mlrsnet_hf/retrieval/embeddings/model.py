@@ -18,12 +18,12 @@ from torch import nn
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.preprocessing import normalise as to_input
+from mlrsnet_hf.models.preprocessing import normalize as to_input
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
 from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice, require_known_layer
-from mlrsnet_hf.retrieval.embeddings.pca import Pca, normalise
+from mlrsnet_hf.retrieval.embeddings.pca import Pca, normalize
 
 HUB_PREFIX = "hf-hub:"
 
@@ -127,7 +127,7 @@ def finish(embeddings: npt.NDArray[np.float32], unit: bool, pca: Pca | None) -> 
     Raises:
         ConfigurationError: The components are of another size.
     """
-    values = normalise(embeddings) if unit else embeddings
+    values = normalize(embeddings) if unit else embeddings
     if pca is None:
         return values
     if pca.components.shape[1] != values.shape[1]:
@@ -136,7 +136,7 @@ def finish(embeddings: npt.NDArray[np.float32], unit: bool, pca: Pca | None) -> 
             "Use the model and layer that they were fitted on.",
         )
     projected = pca.project(values)
-    return normalise(projected) if unit else projected
+    return normalize(projected) if unit else projected
 
 
 def embed_pixels(
@@ -146,7 +146,7 @@ def embed_pixels(
 
     Args:
         model: A timm model in evaluation mode.
-        pixels: (N, 3, S, S), normalised.
+        pixels: (N, 3, S, S), normalized.
         layer: `pooled`: timm's `forward_features`, averaged over all positions (a class token left out).
             `pre_logits`: what the classifier gets, by timm's `forward_head(pre_logits=True)`.
             `logits`: what the classifier gives.

@@ -1,7 +1,7 @@
 """What follows the network: length 1, and principal components.
 
 In the order of Jégou and Chum (2012), "Negative evidences and co-occurences in image retrieval: the benefit of PCA and
-whitening", ECCV: normalise, project, whiten, normalise again.
+whitening", ECCV: normalize, project, whiten, normalize again.
 """
 
 import itertools
@@ -83,7 +83,7 @@ def load_pca(file: Path | IO[bytes], name: str | None = None) -> Pca:
     return Pca(**(values | scalars))
 
 
-def normalise(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def normalize(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return (N, D) embeddings scaled to length 1; a zero vector stays zero."""
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
     return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)

@@ -28,7 +28,7 @@ _MOST_ROWS = 16_384
 _MOST_CANDIDATES = 32_768
 """That a server looks at while it walks the graph."""
 _GRAPH = {"M": 16, "efConstruction": 200}
-"""Of HNSW: neighbours of a node, and candidates looked at for each (Malkov and Yashunin, 2018)."""
+"""Of HNSW: neighbors of a node, and candidates looked at for each (Malkov and Yashunin, 2018)."""
 
 
 @dataclass(frozen=True, slots=True)

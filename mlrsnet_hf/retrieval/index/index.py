@@ -358,4 +358,4 @@ def embed_queries(
         )
     images = [decode_image({"bytes": None, "path": str(path)}, str(path)) for path in paths]
     vectors = loaded.embed_images(images, index.info.layer)
-    return finish(vectors, index.info.normalised, pca)
+    return finish(vectors, index.info.normalized, pca)

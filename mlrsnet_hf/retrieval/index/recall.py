@@ -63,7 +63,7 @@ def _vectors(embeddings: EmbeddingFolder, chosen: npt.NDArray[np.int64]) -> npt.
 def _nearest(
     embeddings: EmbeddingFolder, queries: npt.NDArray[np.float32], depth: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return distances and rows, (Q, depth) each, of the exact neighbours, nearest first."""
+    """Return distances and rows, (Q, depth) each, of the exact neighbors, nearest first."""
     distances = np.empty((len(queries), 0), np.float32)
     rows = np.empty((len(queries), 0), np.int64)
     first = 0

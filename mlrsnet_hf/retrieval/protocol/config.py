@@ -63,7 +63,7 @@ class RetrievalConfig:
     )
     distance: str = _setting("euclidean", "euclidean, as in the paper, or cosine.")
     layer: str = _setting("pre_logits", "pooled, pre_logits (the classifier's input) or logits.")
-    normalise: bool = _setting(False, "Scale each embedding to length 1.")
+    normalize: bool = _setting(False, "Scale each embedding to length 1.")
     weights: str = _setting(
         "pretrained", "For a timm name: a weights file, 'pretrained' (timm's own, from the Hub) or 'random'."
     )
@@ -78,7 +78,7 @@ class RetrievalConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         self._check_sources()
-        names = ("layer", "normalise", "image_size", "crop_pct", "batch_size", "num_workers", "precision")
+        names = ("layer", "normalize", "image_size", "crop_pct", "batch_size", "num_workers", "precision")
         EmbeddingConfig(**{name: getattr(self, name) for name in names})  # refuses what cannot be used
         if not self.memory_megabytes > 0:
             raise ConfigurationError(f"memory_megabytes={self.memory_megabytes} cannot be used", "Give more than 0.")

@@ -59,8 +59,8 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, seed: in
         shared = len(set(load_images(training).rows["id"]) & set(load_images(pool).rows["id"]))
     if shared and not config.allow_trained_images:
         raise ConfigurationError(
-            f"{model} was trained on {shared:,} of the images that query or are searched (it learnt from {protocol} of "
-            f"split seed {trained_seed}, the images are of split seed {seed})",
+            f"{model} was trained on {shared:,} of the images that query or are searched (it learned from {protocol} "
+            f"of split seed {trained_seed}, the images are of split seed {seed})",
             f"Give a run of split seed {seed}, one --model for each split seed, or --allow-trained-images.",
         )
     return TrainedImages(shared)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
 from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.protocol.measures import Measured
-from mlrsnet_hf.retrieval.protocol.query_database import LabelledEmbeddings, QueryDatabase
+from mlrsnet_hf.retrieval.protocol.query_database import LabeledEmbeddings, QueryDatabase
 
 PAPER_SCENES = ("airplane", "stadium")
 SHOWN = 10
@@ -66,13 +66,13 @@ def example_queries(measured: Measured, ids: Sequence[str]) -> list[ExampleQuery
     examples = []
     for image in ids:
         row = row_of[image]
-        nearest = zip(measured.neighbours.indices[row], measured.neighbours.distances[row], strict=True)
+        nearest = zip(measured.neighbors.indices[row], measured.neighbors.distances[row], strict=True)
         found = [_hit(data, data.database, int(item), float(distance)) for item, distance in list(nearest)[:SHOWN]]
         examples.append(ExampleQuery(_hit(data, data.queries, row, 0.0), tuple(found)))
     return examples
 
 
-def _hit(data: QueryDatabase, part: LabelledEmbeddings, row: int, distance: float) -> Hit:
+def _hit(data: QueryDatabase, part: LabeledEmbeddings, row: int, distance: float) -> Hit:
     labels = None
     if part.labels is not None:
         labels = tuple(name for name, is_there in zip(data.label_names, part.labels[row], strict=True) if is_there)

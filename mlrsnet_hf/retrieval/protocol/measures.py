@@ -21,7 +21,7 @@ from mlrsnet_hf.metrics.registry import PAPER_PRECISION_DEPTHS
 from mlrsnet_hf.retrieval.protocol.query_database import QueryDatabase, require_finite
 from mlrsnet_hf.retrieval.search.distances import Metric as Distance
 from mlrsnet_hf.retrieval.search.exact import Search
-from mlrsnet_hf.retrieval.search.rankings import Neighbours
+from mlrsnet_hf.retrieval.search.rankings import Neighbors
 from mlrsnet_hf.retrieval.search.relevance import SameClass, best_common_labels
 
 LABEL_DEPTHS = (10, PAPER_DEPTH)
@@ -50,7 +50,7 @@ class Measured:
     curve: PrecisionRecallCurve
     relevant: npt.NDArray[np.int64]
     """(Q,) number of relevant images of each query, NG(q)."""
-    neighbours: Neighbours
+    neighbors: Neighbors
     """The first results, `PAPER_DEPTH` of them or the whole database."""
     gains: npt.NDArray[np.float64] | None
     """(Q, k) labels that each of them has in common with the query, where the data has labels."""
@@ -97,7 +97,7 @@ def measure(
     values, left_out = _on_scenes(found.ranks, len(search))
     gains = None
     if data.queries.labels is not None and data.database.labels is not None:
-        gains = common_labels(data.queries.labels, data.database.labels, found.neighbours.indices)
+        gains = common_labels(data.queries.labels, data.database.labels, found.neighbors.indices)
         best = best_common_labels(data.queries.labels, data.database.labels, depth)
         more, missing = _on_labels(gains, best, len(search))
         values, left_out = values | more, left_out | missing
@@ -111,7 +111,7 @@ def measure(
         queries_without=without,
         curve=precision_recall_curve(found.ranks),
         relevant=found.ranks.relevant,
-        neighbours=found.neighbours,
+        neighbors=found.neighbors,
         gains=gains,
     )
 

@@ -13,7 +13,7 @@ from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledEmbeddings:
+class LabeledEmbeddings:
     """Embeddings of N images, with what is known of them."""
 
     ids: list[str]
@@ -27,25 +27,25 @@ class LabelledEmbeddings:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def select(self, rows: npt.NDArray[np.intp]) -> "LabelledEmbeddings":
+    def select(self, rows: npt.NDArray[np.intp]) -> "LabeledEmbeddings":
         """Return some rows, in the order given."""
         labels = None if self.labels is None else self.labels[rows]
-        return LabelledEmbeddings([self.ids[row] for row in rows], self.embeddings[rows], self.scenes[rows], labels)
+        return LabeledEmbeddings([self.ids[row] for row in rows], self.embeddings[rows], self.scenes[rows], labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryDatabase:
     """Queries and database of one split."""
 
-    queries: LabelledEmbeddings
-    database: LabelledEmbeddings
+    queries: LabeledEmbeddings
+    database: LabeledEmbeddings
     scene_names: tuple[str, ...]
     label_names: tuple[str, ...]
     info: EmbeddingInfo
     """How the embeddings were made."""
 
 
-def labelled(table: EmbeddingTable) -> LabelledEmbeddings:
+def labeled(table: EmbeddingTable) -> LabeledEmbeddings:
     """Return a table's rows, its label ids as a matrix of 0 and 1.
 
     Raises:
@@ -56,7 +56,7 @@ def labelled(table: EmbeddingTable) -> LabelledEmbeddings:
             f"the embeddings of {table.info.described()} come without scenes, by which relevance is judged",
             "Embed a dataset that has a scene column (--scene-column).",
         )
-    return LabelledEmbeddings(table.ids, table.embeddings, table.scenes, _label_matrix(table))
+    return LabeledEmbeddings(table.ids, table.embeddings, table.scenes, _label_matrix(table))
 
 
 def by_ids(table: EmbeddingTable, queries: Sequence[str], database: Sequence[str]) -> QueryDatabase:
@@ -83,7 +83,7 @@ def by_ids(table: EmbeddingTable, queries: Sequence[str], database: Sequence[str
             f"{len(table):,} embeddings, such as {missing[0]!r}",
             "Embed the same protocol, split seed and labels: --split query+database.",
         )
-    rows = labelled(table)
+    rows = labeled(table)
     parts = (np.array([row_of[image] for image in part], dtype=np.intp) for part in (queries, database))
     chosen, searched = (rows.select(part) for part in parts)
     return QueryDatabase(chosen, searched, table.info.scene_names, table.info.label_names, table.info)
@@ -111,7 +111,7 @@ def from_two(queries: EmbeddingTable, database: EmbeddingTable) -> QueryDatabase
             )
     _refuse_shared(queries.ids, database.ids)
     return QueryDatabase(
-        labelled(queries), labelled(database), queries.info.scene_names, queries.info.label_names, queries.info
+        labeled(queries), labeled(database), queries.info.scene_names, queries.info.label_names, queries.info
     )
 
 

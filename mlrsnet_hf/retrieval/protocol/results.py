@@ -146,7 +146,7 @@ class RetrievalResult:
         return defined
 
 
-def summarise(measured: Measured, seed: int) -> Repeat:
+def summarize(measured: Measured, seed: int) -> Repeat:
     """Return what is kept of a measurement."""
     scenes = measured.scenes
     by_scene = {name: mean.by(scenes) for name, mean in measured.values.items()}

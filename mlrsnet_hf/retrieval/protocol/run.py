@@ -17,7 +17,7 @@ from mlrsnet_hf.retrieval.protocol.results import (
     ProtocolResult,
     Repeat,
     RetrievalResult,
-    summarise,
+    summarize,
 )
 from mlrsnet_hf.retrieval.search.distances import Metric as Distance
 
@@ -76,11 +76,11 @@ class _Run:
             if shown:
                 require_queries(data.queries.ids, self.config.examples)
             first = self._measure(data, f"{name}, split seed {seed}")
-            own.append(summarise(first, seed))
+            own.append(summarize(first, seed))
             second = None
             if self.compared:
                 second = self._measure(compared_data(data, self.compared[number]), f"{name}, the compared model")
-                other.append(summarise(second, seed))
+                other.append(summarize(second, seed))
                 common.append(compare_common_labels(first, second))
             if shown:
                 self.examples = self._examples(name, seed, first, second)

@@ -44,7 +44,7 @@ def embed_once(model: str, images: ImageSet, config: RetrievalConfig, card: Card
         **dataclasses.asdict(choice),
         output_dir=target,
         layer=config.layer,
-        normalise=config.normalise,
+        normalize=config.normalize,
         batch_size=config.batch_size,
         num_workers=config.num_workers,
         precision=config.precision,
@@ -74,7 +74,7 @@ def _choice(model: str, config: RetrievalConfig) -> ModelChoice:
 def _name(model: str, fingerprint: str, images: ImageSet, config: RetrievalConfig) -> str:
     """Return a name that tells apart what must not be taken for each other; where the images lie does not matter."""
     told = dataclasses.asdict(images) | {"data_dir": None}
-    settings = (fingerprint, told, config.layer, config.normalise, config.precision)
+    settings = (fingerprint, told, config.layer, config.normalize, config.precision)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^\w.-]+", "-", model.rstrip("/").rpartition("/")[2])
     return f"{name}-{config.layer}-{digest[:12]}"

@@ -1,4 +1,4 @@
-"""Vectors as a matrix product in float32 compares them best: checked, and seen from the centre of the database.
+"""Vectors as a matrix product in float32 compares them best: checked, and seen from the center of the database.
 
 A squared distance is |q|^2 + |x|^2 - 2 q.x, a small difference of large numbers where all vectors lie far from the
 origin, as the pooled features of a network do. Moving them all by one vector s leaves their distances as they are. To
@@ -25,7 +25,7 @@ METRICS = ("euclidean", "cosine", "inner_product")
 
 _SAMPLE = 1024
 _FAR = 4
-"""If the centre is so many times as far as the vectors lie about it, they are moved too."""
+"""If the center is so many times as far as the vectors lie about it, they are moved too."""
 _SHORTEST, _LONGEST = 2.0**-50, 2.0**60
 """Squares of other lengths would not fit float32 with room for their sums and digits."""
 _BYTES_AT_ONCE = 2**19
@@ -34,11 +34,11 @@ _BYTES_AT_ONCE = 2**19
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """The move to the centre, and how a product becomes a distance."""
+    """The move to the center, and how a product becomes a distance."""
 
     metric: Metric
     shift: npt.NDArray[np.float32]
-    """(D,) minus the centre; 0 where a move would not help."""
+    """(D,) minus the center; 0 where a move would not help."""
     moved: bool
     """Whether the database's vectors are moved as well as the queries."""
 
@@ -57,14 +57,14 @@ class Space:
         if not (np.isfinite(lengths).all() and lengths.min() > 0):
             return unmoved
         sample = _unit(sample) if metric == "cosine" else sample
-        centre = sample.mean(axis=0)
-        distance, spread = np.linalg.norm(centre), np.median(np.linalg.norm(sample - centre, axis=1))
+        center = sample.mean(axis=0)
+        distance, spread = np.linalg.norm(center), np.median(np.linalg.norm(sample - center, axis=1))
         far = bool(distance > _FAR * spread)
-        # A vector much shorter than the centre would lose its digits by the move.
+        # A vector much shorter than the center would lose its digits by the move.
         shortest = 1.0 if metric == "cosine" else _shortest(database)
         if distance > 2 * shortest or (metric == "inner_product" and not far):
             return unmoved
-        return cls(metric, unmoved.shift - _coarse(centre).astype(np.float32), moved=far)
+        return cls(metric, unmoved.shift - _coarse(center).astype(np.float32), moved=far)
 
     def is_place_of(self, vectors: np.ndarray) -> bool:
         """Return whether vectors of a database are ready for a product as they are."""
@@ -74,7 +74,7 @@ class Space:
     def place(
         self, rows: np.ndarray, name: str, first: int = 0, ids: Sequence[Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return vectors of the database as they enter the product, and their squared distances from the centre.
+        """Return vectors of the database as they enter the product, and their squared distances from the center.
 
         Args:
             rows: (n, D) vectors of any floating-point type.
@@ -126,7 +126,7 @@ class Space:
         return placed, terms
 
     def offsets(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Return (N,) what the products are subtracted from, given the items' squared distances from the centre."""
+        """Return (N,) what the products are subtracted from, given the items' squared distances from the center."""
         return (np.zeros_like(squares) if self.metric == "inner_product" else squares).astype(np.float32)
 
     def from_squares(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -176,13 +176,13 @@ def _shortest(rows: np.ndarray) -> float:
         return float(np.sqrt(min(np.einsum("nd,nd->n", part, part).min() for part in parts)))
 
 
-def _coarse(centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _coarse(center: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Round to four binary digits of the largest value, so that small whole numbers stay exact when moved."""
-    largest = np.abs(centre).max()
+    largest = np.abs(center).max()
     if largest == 0:
-        return centre
+        return center
     grid = 2.0 ** (np.floor(np.log2(largest)) - 3)
-    return np.rint(centre / grid) * grid
+    return np.rint(center / grid) * grid
 
 
 def _unusable(row: np.ndarray, name: str, index: int, ids: Sequence[Any] | None) -> ConfigurationError:

@@ -1,6 +1,6 @@
 """Exact search: rankings of a database for many queries, at any depth, in blocks.
 
-The products are float32, seen from the database's centre (`space.py`). The ranking is that of a stable sort in
+The products are float32, seen from the database's center (`space.py`). The ranking is that of a stable sort in
 float64 wherever two squared distances differ by more than 1e-5 (|q|^2 + |x|^2); equal distances, and always those of
 equal vectors, rank by database index.
 """
@@ -21,7 +21,7 @@ from mlrsnet_hf.metrics.arguments import require_choice, whole_number
 from mlrsnet_hf.retrieval.search.database import Database, MemoryPlan
 from mlrsnet_hf.retrieval.search.distances import METRICS, Metric, Space, as_vectors
 from mlrsnet_hf.retrieval.search.numpy_backend import NumpyBlocks
-from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Blocks, Neighbours, Ranking, Wanted
+from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Blocks, Neighbors, Ranking, Wanted
 from mlrsnet_hf.retrieval.search.relevance import Relevance, relevant_counts
 
 _MOST_QUERIES = 1024
@@ -80,7 +80,7 @@ class Search:
         """Return the number of vectors in the database."""
         return len(self._database)
 
-    def top(self, queries: npt.ArrayLike, k: int, *, progress: bool = False) -> Neighbours:
+    def top(self, queries: npt.ArrayLike, k: int, *, progress: bool = False) -> Neighbors:
         """Return the k nearest items of each query.
 
         Args:
@@ -91,7 +91,7 @@ class Search:
         Raises:
             ConfigurationError: k exceeds the database, or the queries do not fit it or hold NaN.
         """
-        return _neighbours(self._found(queries, _Asked(k=self._k(k)), progress))
+        return _neighbors(self._found(queries, _Asked(k=self._k(k)), progress))
 
     def relevant_ranks(
         self, queries: npt.ArrayLike, relevance: Relevance, *, depth: int | None = None, progress: bool = False
@@ -133,11 +133,11 @@ class Search:
 
         The top k with the labels gives the gains of the graded measures:
 
-            gains = common_labels(query_labels, database_labels, ranking.neighbours.indices)
+            gains = common_labels(query_labels, database_labels, ranking.neighbors.indices)
         """
         asked = _Asked(relevance, self._rank_depth(depth), self._k(k))
         found = self._found(queries, asked, progress)
-        return Ranking(_relevant_ranks(found, asked), _neighbours(found))
+        return Ranking(_relevant_ranks(found, asked), _neighbors(found))
 
     def _found(self, queries: npt.ArrayLike, asked: "_Asked", progress: bool) -> list[BlockRanking]:
         """Return what was found for each block of queries, `values` being distances."""
@@ -203,14 +203,14 @@ def _relevant_ranks(blocks: Sequence[BlockRanking], asked: _Asked) -> RelevantRa
     return RelevantRanks(np.concatenate(ranks), found, relevant, asked.depth)
 
 
-def _neighbours(blocks: Sequence[BlockRanking]) -> Neighbours:
-    return Neighbours(
+def _neighbors(blocks: Sequence[BlockRanking]) -> Neighbors:
+    return Neighbors(
         np.concatenate([block.indices for block in blocks]), np.concatenate([block.values for block in blocks])
     )
 
 
 _NEAR = 1e-3
-"""Of the squared distance from the centre; the product has an error of some 1e-6 of it."""
+"""Of the squared distance from the center; the product has an error of some 1e-6 of it."""
 _AT_ONCE = 1024
 
 

@@ -49,7 +49,7 @@ class Blocks(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Neighbours:
+class Neighbors:
     """The nearest items of Q queries, nearest first; of equally near ones the lower database index first."""
 
     indices: npt.NDArray[np.int64]
@@ -65,5 +65,5 @@ class Ranking:
 
     ranks: RelevantRanks
     """The rank of every relevant item, as the metrics of `mlrsnet_hf.metrics` take them."""
-    neighbours: Neighbours
+    neighbors: Neighbors
     """The nearest items."""

@@ -15,7 +15,7 @@ _FIN = ((-0.7, 0), (-0.95, -0.025), (-1.06, 0), (-0.95, 0.025))
 
 @feature("runway", Layer.WAY)
 def draw_runway(canvas: Canvas) -> None:
-    """A strip with threshold bars, touchdown marks and a centre line."""
+    """A strip with threshold bars, touchdown marks and a center line."""
     paint = white(canvas.dice)
     for strip in canvas.strips["runway"]:
         (ax, ay), (bx, by) = strip.points

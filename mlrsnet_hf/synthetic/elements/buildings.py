@@ -4,7 +4,7 @@ from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.synthetic.geometry import Spot
 from mlrsnet_hf.synthetic.palette import shaded
-from mlrsnet_hf.synthetic.textures import Colour
+from mlrsnet_hf.synthetic.textures import Color
 
 
 @landmark("buildings", Layer.STRUCTURE, 100, 72, (3, 5))
@@ -19,7 +19,7 @@ def draw_building(canvas: Canvas, spot: Spot) -> None:
         _draw_block(canvas, spot, roof)
 
 
-def draw_house(canvas: Canvas, spot: Spot, roof: Colour, height: float = 12) -> None:
+def draw_house(canvas: Canvas, spot: Spot, roof: Color, height: float = 12) -> None:
     """Draw a hipped roof: four sides, each in its own light, a ridge and a chimney."""
     canvas.cast(spot.box(), height)
     ridge = max(1 - spot.height / spot.width, 0.0)
@@ -44,7 +44,7 @@ def _light(canvas: Canvas, spot: Spot) -> tuple[float, float]:
     return -right, -lower
 
 
-def _draw_block(canvas: Canvas, spot: Spot, roof: Colour) -> None:
+def _draw_block(canvas: Canvas, spot: Spot, roof: Color) -> None:
     """Draw a flat roof with a parapet, plant on it, and a long shadow."""
     dice = canvas.dice
     canvas.cast(spot.box(), dice.between(18, 46))
@@ -60,7 +60,7 @@ def _draw_block(canvas: Canvas, spot: Spot, roof: Colour) -> None:
         canvas.fill(unit.box(), shaded(roof, dice.pick((0.75, 1.2, 1.4))))
 
 
-def _draw_shed(canvas: Canvas, spot: Spot, roof: Colour) -> None:
+def _draw_shed(canvas: Canvas, spot: Spot, roof: Color) -> None:
     """Draw a long low roof with ribs and skylights."""
     shed = spot.inner(0, 0, spot.width * 1.3, spot.height)
     canvas.cast(shed.box(), 14)

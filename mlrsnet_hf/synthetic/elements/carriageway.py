@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.geometry import Spot, Strip
 from mlrsnet_hf.synthetic.palette import shaded, white
-from mlrsnet_hf.synthetic.textures import Colour
+from mlrsnet_hf.synthetic.textures import Color
 
-BARRIER: Colour = (205, 203, 196)
+BARRIER: Color = (205, 203, 196)
 
 
 def pave(canvas: Canvas, strips: Sequence[Strip]) -> None:
@@ -23,7 +23,7 @@ def pave(canvas: Canvas, strips: Sequence[Strip]) -> None:
         canvas.line(strip.points, canvas.asphalt, strip.width)
 
 
-def _lay_slabs(canvas: Canvas, strip: Strip, stone: Colour) -> None:
+def _lay_slabs(canvas: Canvas, strip: Strip, stone: Color) -> None:
     """Lay pavements of slabs beside a carriageway."""
     canvas.line(strip.points, stone, strip.width)
     joint = shaded(stone, 0.75)
@@ -31,11 +31,11 @@ def _lay_slabs(canvas: Canvas, strip: Strip, stone: Colour) -> None:
         canvas.draw.line(Spot(x, y, 0, strip.width, angle).points((0, -1), (0, 1)), fill=joint, width=2)
 
 
-def dash(canvas: Canvas, strip: Strip, offset: float, colour: Colour, length: float = 16, step: float = 34) -> None:
+def dash(canvas: Canvas, strip: Strip, offset: float, color: Color, length: float = 16, step: float = 34) -> None:
     """Paint a broken line along a strip."""
     for x, y, angle in strip.walk(step, offset):
         dx, dy = math.cos(angle) * length, math.sin(angle) * length
-        canvas.draw.line((x, y, x + dx, y + dy), fill=colour, width=3)
+        canvas.draw.line((x, y, x + dx, y + dy), fill=color, width=3)
 
 
 def mark(canvas: Canvas, strips: Sequence[Strip]) -> None:

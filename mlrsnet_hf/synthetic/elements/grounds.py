@@ -1,4 +1,4 @@
-"""Grounds: textures that differ in pattern, while their colours overlap."""
+"""Grounds: textures that differ in pattern, while their colors overlap."""
 
 from PIL import Image, ImageChops, ImageDraw
 
@@ -6,11 +6,11 @@ from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.elements.registry import Painted, coat
 from mlrsnet_hf.synthetic.geometry import MIDDLE, Spot
 from mlrsnet_hf.synthetic.palette import mixed, shaded
-from mlrsnet_hf.synthetic.textures import IMAGE_SIDE, Colour, cut, cut_rows, tint
+from mlrsnet_hf.synthetic.textures import IMAGE_SIDE, Color, cut, cut_rows, tint
 
 
-def _tinted(canvas: Canvas, texture: str, colour: Colour, contrast: float, turn: bool = True) -> Image.Image:
-    return tint(cut(canvas.dice, texture, turn), shaded(colour, 1 - contrast), shaded(colour, 1 + contrast))
+def _tinted(canvas: Canvas, texture: str, color: Color, contrast: float, turn: bool = True) -> Image.Image:
+    return tint(cut(canvas.dice, texture, turn), shaded(color, 1 - contrast), shaded(color, 1 + contrast))
 
 
 @coat("grass")
@@ -41,16 +41,16 @@ def paint_desert(canvas: Canvas) -> Painted:
 def paint_pavement(canvas: Canvas) -> Painted:
     """Slabs with joints, a few of them mended."""
     dice = canvas.dice
-    colour = canvas.palette.pale()
-    image = _tinted(canvas, "plain", colour, 0.12)
+    color = canvas.palette.pale()
+    image = _tinted(canvas, "plain", color, 0.12)
     draw = ImageDraw.Draw(image)
-    joint = shaded(colour, dice.between(0.72, 0.85))
+    joint = shaded(color, dice.between(0.72, 0.85))
     side = dice.between(18, 32)
     plaza = Spot(MIDDLE / 2, MIDDLE / 2, 380, 380, canvas.angle)
     cells = int(380 / side)
     for _ in range(6):
         u, v = (int(dice.between(0, cells)) * 2 / cells - 1 for _ in range(2))
-        draw.polygon(plaza.box(u, v, u + 2 / cells, v + 2 / cells), fill=shaded(colour, dice.between(0.85, 1.12)))
+        draw.polygon(plaza.box(u, v, u + 2 / cells, v + 2 / cells), fill=shaded(color, dice.between(0.85, 1.12)))
     for i in range(cells + 1):
         t = 2 * i / cells - 1
         draw.line(plaza.points((t, -1), (t, 1)), fill=joint)
@@ -63,8 +63,8 @@ def paint_field(canvas: Canvas) -> Painted:
     """Parcels of furrows in two directions."""
     dice = canvas.dice
     first, second = (
-        tint(cut_rows(dice, canvas.angle + turn), shaded(colour, 0.65), shaded(colour, 1.3))
-        for turn, colour in ((0, canvas.palette.grass()), (dice.between(0.6, 1.6), canvas.palette.earth()))
+        tint(cut_rows(dice, canvas.angle + turn), shaded(color, 0.65), shaded(color, 1.3))
+        for turn, color in ((0, canvas.palette.grass()), (dice.between(0.6, 1.6), canvas.palette.earth()))
     )
     mask = Image.new("L", (IMAGE_SIDE, IMAGE_SIDE))
     draw = ImageDraw.Draw(mask)
@@ -113,14 +113,14 @@ def paint_snowberg(canvas: Canvas) -> Painted:
     return _relief(canvas, "peaks", rock, 0.6), None
 
 
-def _relief(canvas: Canvas, texture: str, colour: Colour, contrast: float) -> Image.Image:
+def _relief(canvas: Canvas, texture: str, color: Color, contrast: float) -> Image.Image:
     """Return a relief of which the dark flank lies where shadows point."""
     relief = cut(canvas.dice, texture, turn=False)
     # The textures' shadows point right and down, which is sector 0; each quarter turn to the left takes off a sector.
     turn = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}
     if canvas.sun_sector:
         relief = relief.transpose(turn[canvas.sun_sector])
-    return tint(relief, shaded(colour, 1 - contrast), shaded(colour, 1 + contrast * 0.6))
+    return tint(relief, shaded(color, 1 - contrast), shaded(color, 1 + contrast * 0.6))
 
 
 @coat("snow")
@@ -146,5 +146,5 @@ def paint_terrace(canvas: Canvas) -> Painted:
     steps = cut(dice, "steps", turn=False)
     if dice.chance(0.5):
         steps = steps.transpose(Image.Transpose.TRANSPOSE)
-    colour = canvas.palette.plain()
-    return tint(steps, shaded(colour, 0.3), shaded(mixed(colour, canvas.palette.grass(), 0.5), 1.5)), None
+    color = canvas.palette.plain()
+    return tint(steps, shaded(color, 0.3), shaded(mixed(color, canvas.palette.grass(), 0.5), 1.5)), None

@@ -38,16 +38,16 @@ def draw_tank(canvas: Canvas, spot: Spot) -> None:
     """A round tank in a bund, with a rim, plates and a stair."""
     dice = canvas.dice
     x, y, radius = spot.x, spot.y, spot.width / 2 - 8
-    colour = shaded(canvas.palette.pale(), 1.1) if dice.chance(0.8) else canvas.palette.roof()
-    canvas.ring(spot.box(), shaded(colour, 0.7), 4)
+    color = shaded(canvas.palette.pale(), 1.1) if dice.chance(0.8) else canvas.palette.roof()
+    canvas.ring(spot.box(), shaded(color, 0.7), 4)
     canvas.cast_disc(x, y, radius, radius * dice.between(0.4, 0.8))
-    canvas.disc(x, y, radius, shaded(colour, 0.5))
-    canvas.disc(x, y, radius - 4, shaded(colour, 1.2))
-    canvas.circle(x, y, radius * 0.6, shaded(colour, 0.8), 3)
+    canvas.disc(x, y, radius, shaded(color, 0.5))
+    canvas.disc(x, y, radius - 4, shaded(color, 1.2))
+    canvas.circle(x, y, radius * 0.6, shaded(color, 0.8), 3)
     for i in range(8):
         t = math.pi * i / 4 + spot.angle
-        canvas.line([(x, y), (x + (radius - 5) * math.cos(t), y + (radius - 5) * math.sin(t))], colour, 2)
-    canvas.disc(x, y, radius * 0.14, shaded(colour, 0.75))
+        canvas.line([(x, y), (x + (radius - 5) * math.cos(t), y + (radius - 5) * math.sin(t))], color, 2)
+    canvas.disc(x, y, radius * 0.14, shaded(color, 0.75))
     start = dice.between(0, 360)
     canvas.draw.arc((x - radius, y - radius, x + radius, y + radius), start, start + 60, fill=(60, 60, 62), width=5)
 
@@ -56,7 +56,7 @@ def draw_tank(canvas: Canvas, spot: Spot) -> None:
 def draw_containers(canvas: Canvas, spot: Spot) -> None:
     """Stacks of boxes in tight rows under a gantry crane."""
     dice = canvas.dice
-    colours = [canvas.palette.paint() for _ in range(5)]
+    colors = [canvas.palette.paint() for _ in range(5)]
     blocks_across, blocks_down = max(int(spot.width / 130), 1), max(int(spot.height / 85), 1)
     for block in spot.grid(blocks_across, blocks_down, fill=0.88):
         canvas.cast(block.box(), 12)
@@ -64,9 +64,9 @@ def draw_containers(canvas: Canvas, spot: Spot) -> None:
         columns = max(int(block.width / 38), 2)
         for box in block.grid(columns, rows, fill=0.98):
             if dice.chance(0.93):
-                colour = shaded(dice.pick(colours), dice.between(0.85, 1.15))
-                canvas.fill(box.box(-0.95, -0.86, 0.95, 0.86), colour)
-                canvas.line(box.points((-0.9, 0), (0.9, 0)), shaded(colour, 0.8), 1)
+                color = shaded(dice.pick(colors), dice.between(0.85, 1.15))
+                canvas.fill(box.box(-0.95, -0.86, 0.95, 0.86), color)
+                canvas.line(box.points((-0.9, 0), (0.9, 0)), shaded(color, 0.8), 1)
     _draw_gantry(canvas, spot)
 
 

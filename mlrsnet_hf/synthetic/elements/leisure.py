@@ -84,9 +84,9 @@ def draw_pool(canvas: Canvas, spot: Spot) -> None:
     else:
         steps = basin.points((-0.7, -0.4), (-0.6, 0), (-0.7, 0.4))
         canvas.line(steps, (230, 235, 235), 3)
-    colour = canvas.palette.paint()
+    color = canvas.palette.paint()
     for i in range(5):
-        canvas.fill(spot.inner(-0.7 + 0.35 * i, 0.84, 7, 14).box(), shaded(colour, 1.2))
+        canvas.fill(spot.inner(-0.7 + 0.35 * i, 0.84, 7, 14).box(), shaded(color, 1.2))
 
 
 def _kidney(basin: Spot) -> list[tuple[float, float]]:

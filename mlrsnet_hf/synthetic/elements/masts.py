@@ -45,7 +45,7 @@ def draw_transmission_tower(canvas: Canvas, spot: Spot) -> None:
     """A lattice tower with three cross-arms, its shadow, and wires from edge to edge."""
     dice = canvas.dice
     steel = dice.whole(170, 235)
-    colour = (steel, steel, steel)
+    color = (steel, steel, steel)
     lean = dice.between(0, 2 * math.pi)
     height = spot.width * dice.between(1.1, 1.5)
     tower = Spot(spot.x, spot.y, height, height * 0.34, lean)
@@ -60,9 +60,9 @@ def draw_transmission_tower(canvas: Canvas, spot: Spot) -> None:
     for u, half in _ARMS:
         for side in (-1, 1):
             x, y = tower.at(u, side * half)
-            _draw_wire(canvas, x, y, across, colour)
+            _draw_wire(canvas, x, y, across, color)
     for bar in _lattice(tower):
-        canvas.line(bar, colour, 4)
+        canvas.line(bar, color, 4)
 
 
 _ARMS = ((0.35, 0.85), (0.6, 0.7), (0.85, 0.5))
@@ -80,9 +80,9 @@ def _lattice(tower: Spot) -> list[Points]:
     return bars
 
 
-def _draw_wire(canvas: Canvas, x: float, y: float, angle: float, colour: tuple[int, int, int]) -> None:
+def _draw_wire(canvas: Canvas, x: float, y: float, angle: float, color: tuple[int, int, int]) -> None:
     """Draw a wire that sags towards the picture's edges."""
     for way in (-1, 1):
         dx, dy = way * math.cos(angle + math.pi / 2), way * math.sin(angle + math.pi / 2)
         line = [(x + dx * d, y + dy * d + 0.0004 * d * (SIDE - d)) for d in (0, 100, 200, 300, 420, 560)]
-        canvas.line(line, colour, 2)
+        canvas.line(line, color, 2)

@@ -26,7 +26,7 @@ _SHADOW_OPACITY = 0.45
 def _crown(size: int, shape: int, sector: int) -> tuple[Image.Image, Image.Image]:
     """Return a crown with its shadow, and the mask of both, for a sun in one of 12 sectors.
 
-    The image is grey, dark in the shadow; it is 1.4 times as wide as the crown, to hold the shadow on any side.
+    The image is gray, dark in the shadow; it is 1.4 times as wide as the crown, to hold the shadow on any side.
     """
     rng = np.random.Generator(np.random.PCG64([size, shape]))
     side = int(1.4 * size)
@@ -62,8 +62,8 @@ def draw_trees(canvas: Canvas) -> None:
     for size in _SIZES[first : first + 2]:
         for shape in range(_SHAPES):
             light, mask = _crown(size, shape, sector)
-            colour = shaded(leaf, dice.between(0.8, 1.2))
-            trees.append((tint(light, shaded(colour, 0.22), shaded(colour, 1.6)), mask, light.width / 2))
+            color = shaded(leaf, dice.between(0.8, 1.2))
+            trees.append((tint(light, shaded(color, 0.22), shaded(color, 1.6)), mask, light.width / 2))
     paste = canvas.image.paste
     for x, y in _places(canvas):
         image, mask, half = dice.pick(trees)

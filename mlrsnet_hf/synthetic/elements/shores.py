@@ -51,12 +51,12 @@ def draw_sea(canvas: Canvas) -> None:
 def _draw_crest(canvas: Canvas, crest: Points, strength: float) -> None:
     """Draw a broken crest."""
     dice = canvas.dice
-    colour = mixed(shaded(canvas.water, 1.25), _FOAM, strength)
+    color = mixed(shaded(canvas.water, 1.25), _FOAM, strength)
     i = 0
     while i < len(crest) - 1:
         run = dice.whole(1, 4)
         if dice.chance(0.72):
-            canvas.line(crest[i : i + run + 1], colour, dice.between(3, 4 + 5 * strength))
+            canvas.line(crest[i : i + run + 1], color, dice.between(3, 4 + 5 * strength))
         i += run
 
 
@@ -120,9 +120,9 @@ def draw_beach(canvas: Canvas) -> None:
 
 
 def _draw_parasol(canvas: Canvas, x: float, y: float) -> None:
-    colour = canvas.palette.paint()
+    color = canvas.palette.paint()
     canvas.cast_disc(x, y, 7, 8)
-    canvas.disc(x, y, 8, colour)
+    canvas.disc(x, y, 8, color)
     wedge = Spot(x, y, 16, 16, canvas.dice.between(0, math.pi))
     canvas.fill(wedge.points((0, 0), (1, -0.4), (1, 0.4)), _FOAM)
     canvas.fill(wedge.points((0, 0), (-1, -0.4), (-1, 0.4)), _FOAM)

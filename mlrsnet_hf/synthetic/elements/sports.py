@@ -49,7 +49,7 @@ def draw_track(canvas: Canvas, spot: Spot) -> None:
 
 @landmark("football field", Layer.PITCH, 230, 140)
 def draw_football_field(canvas: Canvas, spot: Spot) -> None:
-    """A mown pitch with its lines: halfway, centre circle and penalty areas."""
+    """A mown pitch with its lines: halfway, center circle and penalty areas."""
     turf = canvas.palette.grass() if canvas.has("grass") else canvas.palette.court()
     paint = white(canvas.dice)
     for i in range(10):
@@ -96,7 +96,7 @@ def _fan(spot: Spot, home: tuple[float, float], reach: float) -> list[tuple[floa
 
 @landmark("basketball court", Layer.SURFACE, 168, 98, (1, 2))
 def draw_basketball_court(canvas: Canvas, spot: Spot) -> None:
-    """A court with keys, arcs and a centre circle."""
+    """A court with keys, arcs and a center circle."""
     floor, paint = canvas.palette.court(), white(canvas.dice)
     key = canvas.palette.court()
     canvas.fill(spot.box(-1.12, -1.15, 1.12, 1.15), shaded(floor, 0.75))

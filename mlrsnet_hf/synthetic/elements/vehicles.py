@@ -94,9 +94,9 @@ def _near(x: float, y: float, deck: Strip) -> bool:
 
 def _draw_car(canvas: Canvas, spot: Spot) -> None:
     """Draw a car: body, windscreens, roof and shadow."""
-    colour = canvas.palette.paint()
+    color = canvas.palette.paint()
     fill = canvas.draw.polygon
     canvas.cast_flat(spot.box(), 5)
-    fill(spot.box(-1, -0.9, 1, 0.9), fill=colour)
+    fill(spot.box(-1, -0.9, 1, 0.9), fill=color)
     fill(spot.box(-0.72, -0.75, 0.45, 0.75), fill=_GLASS)
-    fill(spot.box(-0.5, -0.72, 0.15, 0.72), fill=shaded(colour, 1.12))
+    fill(spot.box(-0.5, -0.72, 0.15, 0.72), fill=shaded(color, 1.12))

@@ -30,12 +30,12 @@ def lay_ways(site: Site) -> None:
     slots = dice.shuffled([(0, 175), (0, -175), (1, 185), (1, -185)])
     if site.coast:
         slots = [(0, site.inland * 205)]
-    centre = [
+    center = [
         name
         for name in ("roundabout", "intersection", "overpass", "bridge", "freeway", "parkway", "railway")
         if name in site
     ]
-    for i, name in enumerate(centre):
+    for i, name in enumerate(center):
         turn, offset = (0, dice.between(-35, 35)) if i == 0 or not slots else slots.pop(0)
         _LAY_WAY[name](site, turn, offset)
     if site.has("railway station"):
@@ -43,9 +43,9 @@ def lay_ways(site: Site) -> None:
     if site.has("runway"):
         _lay_runway(site)
     if site.has("road") and not site.has("roundabout", "intersection", "bridge", "overpass"):
-        _lay_roads(site, slots, middle_taken=bool(centre))
+        _lay_roads(site, slots, middle_taken=bool(center))
     if site.has("trail"):
-        turn, offset = (0, dice.between(-120, 120)) if not centre else (1, dice.between(-150, 150))
+        turn, offset = (0, dice.between(-120, 120)) if not center else (1, dice.between(-150, 150))
         line = winding(dice, site.angle + turn * 1.3, offset, dice.between(25, 60), dice.between(1, 2.2))
         _add_strip(site, "trail", Strip(line, dice.between(12, 18)), zone=FREE)
     for strips in site.strips.values():

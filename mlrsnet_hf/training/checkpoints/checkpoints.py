@@ -30,7 +30,7 @@ from mlrsnet_hf.training.checkpoints.progress import KeptModel, Position, Progre
 
 MODEL_FILE = "model.safetensors"
 AVERAGE_FILE = "average.safetensors"
-OPTIMISER_FILE = "optimiser.pt"
+OPTIMIZER_FILE = "optimiser.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class RunState:
     model: nn.Module
     """Not wrapped."""
     average: ModelEmaV3 | None
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: Any
     """fp16's, or None."""
@@ -60,19 +60,19 @@ class RunState:
         if self.average is not None:
             save_file(_tensors(self.average.module), folder / AVERAGE_FILE)
         rest = {
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
-        torch.save(rest, folder / OPTIMISER_FILE)
+        torch.save(rest, folder / OPTIMIZER_FILE)
 
     def read(self, folder: Path) -> None:
         """Take the state back from a folder that `write` filled for the same model and settings."""
         self.model.load_state_dict(load_file(folder / MODEL_FILE))
         if self.average is not None:
             self.average.module.load_state_dict(load_file(folder / AVERAGE_FILE))
-        rest = torch.load(folder / OPTIMISER_FILE, map_location="cpu", weights_only=True)
-        self.optimiser.load_state_dict(rest["optimiser"])
+        rest = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
+        self.optimizer.load_state_dict(rest["optimiser"])
         self.schedule.load_state_dict(rest["schedule"])
         if self.scaler is not None:
             self.scaler.load_state_dict(rest["scaler"])

@@ -28,7 +28,7 @@ class Epoch:
     epoch: int
     """From 1."""
     step: int
-    """Optimiser steps taken since the run began."""
+    """Optimizer steps taken since the run began."""
     loss: float
     """Mean of the training loss over the epoch."""
     learning_rate: float

@@ -91,7 +91,7 @@ class Position:
     """How far a run had come at some moment."""
 
     step: int = 0
-    """Optimiser steps taken since the run began."""
+    """Optimizer steps taken since the run began."""
     history: tuple[Epoch, ...] = ()
     """The epochs that are trained and evaluated."""
     kept: KeptModel | None = None

@@ -26,14 +26,14 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "retrieve.py"
 
 @pytest.fixture
 def release(make_release: Callable[..., Path]) -> Path:
-    """A release of pictures of noise, each scene around another colour."""
+    """A release of pictures of noise, each scene around another color."""
     root = make_release(SCENES)
     for number, path in enumerate(sorted(root.glob("Images/*/*.jpg"))):
         draw = np.random.default_rng(number)
-        colour = np.array(
+        color = np.array(
             {"beach": (200, 180, 90), "forest": (40, 110, 50), "stadium": (120, 120, 140)}[path.parent.name]
         )
-        pixels = np.clip(colour + draw.normal(0, 60, (32, 32, 3)), 0, 255).astype(np.uint8)
+        pixels = np.clip(color + draw.normal(0, 60, (32, 32, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(path, quality=95)
     return root
 

@@ -21,9 +21,9 @@ from mlrsnet_hf.paper_tables import TABLE9_RETRIEVAL
 from mlrsnet_hf.reports.retrieval import report as retrieval_report
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.reports.retrieval.tables import tables
+from mlrsnet_hf.retrieval.protocol import data as protocol_data
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.data import find_sources
-from mlrsnet_hf.retrieval.protocol import data as protocol_data
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
 
 WriteEmbeddings = Callable[..., Path]

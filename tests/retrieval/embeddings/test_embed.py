@@ -95,9 +95,9 @@ def test_a_dataset_keeps_ids_labels_scenes_and_scores(
     assert str(tmp_path) not in json.dumps(stored), "what is published names no path of this machine"
 
 
-def test_normalised_float16(saved_model: Path, pictures: Path, tmp_path: Path) -> None:
+def test_normalized_float16(saved_model: Path, pictures: Path, tmp_path: Path) -> None:
     images = ImageSet(images=str(pictures))
-    table = make(saved_model, images, tmp_path / "out", normalise=True, dtype="float16")
+    table = make(saved_model, images, tmp_path / "out", normalize=True, dtype="float16")
     np.testing.assert_allclose(np.linalg.norm(table.embeddings, axis=1), 1, atol=1e-3)
     expected = forwarded(saved_model, pictures)[1]["pre_logits"]
     expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)

@@ -17,7 +17,7 @@ from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, write_embeddings
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder, Rows, plan_shards, to_table
 from mlrsnet_hf.retrieval.embeddings.local_sources import LocalSources, from_local, to_local
-from mlrsnet_hf.retrieval.embeddings.pca import fit_pca, load_pca, normalise
+from mlrsnet_hf.retrieval.embeddings.pca import fit_pca, load_pca, normalize
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
@@ -159,8 +159,8 @@ def test_components_do_not_depend_on_the_batches(size: int, seed: int) -> None:
     np.testing.assert_allclose(whole.variances, values[::-1][:2])
 
 
-def test_normalise_leaves_zero() -> None:
-    np.testing.assert_allclose(normalise(np.float32([[3, 4], [0, 0]])), [[0.6, 0.8], [0, 0]])
+def test_normalize_leaves_zero() -> None:
+    np.testing.assert_allclose(normalize(np.float32([[3, 4], [0, 0]])), [[0.6, 0.8], [0, 0]])
 
 
 def test_a_file_of_another_model_is_refused(make_embeddings: MakeEmbeddings) -> None:

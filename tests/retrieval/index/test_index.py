@@ -383,7 +383,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_build_goes_on(
 def searched(saved_model: Path, dataset: Path, tmp_path: Path) -> Path:
     """An index of the pictures, embedded by the saved model with principal components."""
     embeddings = str(tmp_path / "embeddings")
-    options = ["--pca", "6", "--normalise", "--dataset", str(dataset), "--split", "test", "--output-dir", embeddings]
+    options = ["--pca", "6", "--normalize", "--dataset", str(dataset), "--split", "test", "--output-dir", embeddings]
     main(["embed", "--model", str(saved_model), *options])
     assert (tmp_path / "embeddings" / "README.md").read_text().count("6 principal components") == 1
     main(["index", embeddings, str(tmp_path / "index")])

@@ -9,7 +9,7 @@ from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.protocol.examples import choose_queries, example_queries
 from mlrsnet_hf.retrieval.protocol.measures import Measured, compare_common_labels, measure
-from mlrsnet_hf.retrieval.protocol.query_database import LabelledEmbeddings, QueryDatabase
+from mlrsnet_hf.retrieval.protocol.query_database import LabeledEmbeddings, QueryDatabase
 
 SCENES = ("airplane", "beach", "stadium")
 LABELS = ("water", "ships", "trees", "sand", "cars")
@@ -17,7 +17,7 @@ LABELS = ("water", "ships", "trees", "sand", "cars")
 
 def measured_by(vectors: np.ndarray, labels: np.ndarray, scenes: np.ndarray, queries: int = 30) -> Measured:
     ids = [f"image_{row:03d}" for row in range(len(vectors))]
-    rows = LabelledEmbeddings(ids, vectors.astype(np.float32), scenes, labels)
+    rows = LabeledEmbeddings(ids, vectors.astype(np.float32), scenes, labels)
     parts = (rows.select(np.arange(queries)), rows.select(np.arange(queries, len(vectors))))
     info = EmbeddingInfo(
         model="net",
@@ -26,7 +26,7 @@ def measured_by(vectors: np.ndarray, labels: np.ndarray, scenes: np.ndarray, que
         layer="pre_logits",
         dimension=vectors.shape[1],
         dtype="float32",
-        normalised=False,
+        normalized=False,
         dataset_fingerprint="0",
         rows=len(vectors),
     )
@@ -51,7 +51,7 @@ def test_the_difference_is_that_of_the_same_queries(two_models: tuple[Measured, 
                 [
                     [
                         (model.data.queries.labels[query] & model.data.database.labels[item]).sum()
-                        for item in model.neighbours.indices[query, :k]
+                        for item in model.neighbors.indices[query, :k]
                     ]
                     for query in range(30)
                 ]

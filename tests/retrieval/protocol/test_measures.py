@@ -13,7 +13,7 @@ from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.protocol.measures import Measured, measure
-from mlrsnet_hf.retrieval.protocol.query_database import LabelledEmbeddings, QueryDatabase, by_ids, from_two
+from mlrsnet_hf.retrieval.protocol.query_database import LabeledEmbeddings, QueryDatabase, by_ids, from_two
 from mlrsnet_hf.retrieval.search.relevance import best_common_labels
 
 SCENES = ("beach", "forest", "harbor")
@@ -28,7 +28,7 @@ def info_of(dimension: int, **changes: object) -> EmbeddingInfo:
         "layer": "pre_logits",
         "dimension": dimension,
         "dtype": "float32",
-        "normalised": False,
+        "normalized": False,
         "dataset_fingerprint": "0",
         "rows": 0,
         "label_names": LABELS,
@@ -42,7 +42,7 @@ def make(queries: int, items: int, tied: bool = False, seed: int = 0, dimension:
     size = (queries + items, dimension)
     vectors = draw.integers(0, 3, size) if tied else draw.normal(size=size)
     ids = [f"image_{row:04d}" for row in range(len(vectors))]
-    rows = LabelledEmbeddings(
+    rows = LabeledEmbeddings(
         ids,
         vectors.astype(np.float32),
         draw.integers(0, len(SCENES), len(vectors)),
@@ -160,7 +160,7 @@ def test_queries_of_a_scene_that_is_not_searched_are_left_out() -> None:
 
 def test_without_labels_the_measures_on_labels_are_left_out() -> None:
     data = make(5, 30)
-    bare = [LabelledEmbeddings(p.ids, p.embeddings, p.scenes, None) for p in (data.queries, data.database)]
+    bare = [LabeledEmbeddings(p.ids, p.embeddings, p.scenes, None) for p in (data.queries, data.database)]
     measured = measure(QueryDatabase(*bare, SCENES, (), data.info))
     assert measured.left_out["ndcg_at_10"] == "the embeddings come without labels"
     assert measured.gains is None
@@ -174,7 +174,7 @@ def test_nan_is_named() -> None:
         measure(data)
 
 
-def table(part: LabelledEmbeddings, **changes: object) -> EmbeddingTable:
+def table(part: LabeledEmbeddings, **changes: object) -> EmbeddingTable:
     labels = [np.flatnonzero(row).tolist() for row in part.labels]
     info = info_of(part.embeddings.shape[1], rows=len(part), **changes)
     return EmbeddingTable(part.ids, part.embeddings, part.scenes, labels, None, info)
@@ -184,7 +184,7 @@ def test_two_tables_or_one_with_ids_give_the_same() -> None:
     data = make(6, 30)
     queries, database = table(data.queries), table(data.database)
     mixed = np.random.default_rng(1).permutation(36)
-    everything = LabelledEmbeddings(
+    everything = LabeledEmbeddings(
         data.queries.ids + data.database.ids,
         np.concatenate([data.queries.embeddings, data.database.embeddings]),
         np.concatenate([data.queries.scenes, data.database.scenes]),

@@ -24,10 +24,10 @@ SquaredDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def clusters(draw: np.random.Generator, items: int, dimensions: int, offset: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of seven classes, their centres some way apart, and their classes."""
+    """Vectors of seven classes, their centers some way apart, and their classes."""
     classes = draw.integers(7, size=items)
-    centres = np.random.default_rng(1).normal(size=(7, dimensions)) + offset
-    return (centres[classes] + draw.normal(size=(items, dimensions))).astype(np.float32), classes
+    centers = np.random.default_rng(1).normal(size=(7, dimensions)) + offset
+    return (centers[classes] + draw.normal(size=(items, dimensions))).astype(np.float32), classes
 
 
 DATA = {
@@ -67,11 +67,11 @@ def test_whole_rankings_are_those_of_float64(
     squared = squared_distances(queries, items)
     lengths = (queries.astype(float) ** 2).sum(1)[:, None] + (items.astype(float) ** 2).sum(1)
     found = Search(items, device=device).rank(queries, SameClass(query_classes, classes), k=len(items))
-    order, relevance = found.neighbours.indices, query_classes[:, None] == classes
+    order, relevance = found.neighbors.indices, query_classes[:, None] == classes
     assert (np.sort(order, axis=1) == np.arange(len(items))).all()
     assert_sorted_within(order, squared, lengths)
     np.testing.assert_allclose(
-        found.neighbours.distances**2, np.take_along_axis(squared, order, 1), atol=float(lengths.max()) * TOLERANCE
+        found.neighbors.distances**2, np.take_along_axis(squared, order, 1), atol=float(lengths.max()) * TOLERANCE
     )
     expected = RelevantRanks.from_distances(squared, relevance)
     if name in EXACT:
@@ -137,7 +137,7 @@ def test_whole_numbers_rank_exactly(data: st.DataObject) -> None:
     for metric, distances in (("euclidean", squared), ("inner_product", -products)):
         expected = np.argsort(distances, axis=1, kind="stable")
         found = Search(items, metric).rank(queries, SameClass(np.zeros(len(queries)), classes), k=len(items))
-        assert found.neighbours.indices.tolist() == expected.tolist()
+        assert found.neighbors.indices.tolist() == expected.tolist()
         assert found.ranks.ranks.tolist() == (np.nonzero(classes[expected] == 0)[1] + 1).tolist()
 
 
@@ -153,9 +153,9 @@ def test_other_metrics(metric: str, device: str | None, offset: float) -> None:
     exact = (1.0 if metric == "cosine" else 0.0) - left @ right.T
     found = Search(items, metric, device=device).rank(queries, SameClass(query_classes, classes), k=500)
     lengths = (left**2).sum(1)[:, None] + (right**2).sum(1)
-    assert_sorted_within(found.neighbours.indices, 2 * exact, lengths)
-    values = np.take_along_axis(exact, found.neighbours.indices, 1)
-    np.testing.assert_allclose(found.neighbours.distances, values, atol=float(lengths.max()) * 1e-6)
+    assert_sorted_within(found.neighbors.indices, 2 * exact, lengths)
+    values = np.take_along_axis(exact, found.neighbors.indices, 1)
+    np.testing.assert_allclose(found.neighbors.distances, values, atol=float(lengths.max()) * 1e-6)
     expected = RelevantRanks.from_distances(exact, query_classes[:, None] == classes)
     assert (found.ranks.ranks == expected.ranks).mean() > 0.99
 
@@ -192,7 +192,7 @@ def test_any_memory_gives_the_same(device: str | None, held: bool, monkeypatch: 
     assert search._plan.hold == held
     assert search._plan.queries >= 1
     assert (found.ranks.ranks == expected.ranks.ranks).mean() > 0.99
-    np.testing.assert_allclose(found.neighbours.distances, expected.neighbours.distances, rtol=1e-4)
+    np.testing.assert_allclose(found.neighbors.distances, expected.neighbors.distances, rtol=1e-4)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -216,7 +216,7 @@ def test_labels_in_common_as_relevance_and_as_gains(squared_distances: SquaredDi
     assert (found.ranks.ranks == expected.ranks).all()
     assert (found.ranks.found == expected.found).all()
     order = np.argsort(squared, axis=1, kind="stable")[:, :100]
-    gains = common_labels(query_labels, labels, found.neighbours.indices)
+    gains = common_labels(query_labels, labels, found.neighbors.indices)
     ideal = -np.sort(-shared, axis=1)
     value = METRICS["ndcg_at_100"].function(gains, ideal_gains=ideal)
     assert value == pytest.approx(ndcg_at_k(np.take_along_axis(shared, order, 1), 100, ideal))
@@ -238,7 +238,7 @@ def test_a_training_run_cannot_coarsen_the_product() -> None:
 
 def test_one_query_and_one_item() -> None:
     found = Search([[1.0, 2.0]]).rank([[1.0, 0.0]], SameClass(["pier"], ["pier"]), k=1)
-    assert (found.neighbours.indices.tolist(), found.neighbours.distances.tolist()) == ([[0]], [[2.0]])
+    assert (found.neighbors.indices.tolist(), found.neighbors.distances.tolist()) == ([[0]], [[2.0]])
     assert found.ranks.ranks.tolist() == [1]
 
 
