@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.evaluation.predictions import LabelScore, metric_text, metric_title
+from mlrsnet_hf.evaluation.predictions import LabelScore, metric_text
+from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.task import TaskKind
 from mlrsnet_hf.training.checkpoints.history import Epoch, nan_for_nulls, nulls_for_nan
