@@ -117,7 +117,7 @@ _CLASSIFICATION = (
         name="map",
         title="mAP",
         function=mean_average_precision,
-        citation=f"{_PAPER}, section 3.2 and Table 6; scikit-learn's average precision, mean over the labels that occur",
+        citation=f"{_PAPER}, section 3.2 and Table 6; scikit-learn's average precision, mean over labels that occur",
         headline=True,
         in_training=True,
     ),
