@@ -7,7 +7,7 @@
 
 from transformers import HfArgumentParser
 
-from mlrsnet_hf.errors import exit_on_error
+from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 

@@ -69,7 +69,7 @@ def _from_mlrsnet(images: ImageSet) -> ImageSplit:
     protocol = images.protocol or DEFAULT_PROTOCOL
     rows = _load(images, protocol)
     label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
-    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.labels}
+    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.label_version}
     columns = ["id", "image", "scene", "labels"]
     return ImageSplit(rows.select_columns(columns), label_names, scene_names, {"name": MLRSNET, **drawn})
 
@@ -79,11 +79,11 @@ def _from_dataset(images: ImageSet) -> ImageSplit:
     config = DataConfig(
         dataset=images.dataset,
         image_column=images.image_column,
-        labels_column=images.labels_column or "labels",
+        labels_column=images.label_version_column or "labels",
         scene_column=images.scene_column,
         id_column=images.id_column,
     )
-    if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
+    if images.label_version_column is None and not holds_labels(rows, config):  # an image can be embedded without
         config = dataclasses.replace(config, labels_column=None)
     columns = read_columns({images.split: rows}, config)
     path = Path(images.dataset).expanduser()
@@ -105,7 +105,7 @@ def _load(images: ImageSet, protocol: str | None) -> datasets.Dataset:
         protocol,
         images.data_dir,
         seed=images.split_seed,
-        labels=images.labels,
+        labels=images.label_version,
         split=images.split,
     )[images.split]
     if not len(rows):
