@@ -12,10 +12,10 @@ from typing import TypeVar, get_args
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import require_extra
-from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet, ModelChoice
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
+from mlrsnet_hf.runtime.logs import exit_on_error
 
 Settings = TypeVar("Settings", EmbeddingConfig, ImageSet, RetrievalConfig)
 

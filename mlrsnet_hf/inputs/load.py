@@ -39,7 +39,9 @@ def load_data(config: DataConfig, say: Callable[[str], None] | None = None) -> I
     """
     protocol = config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
     with _quiet_builder():
-        loaded = load_splits(config.dataset, protocol, config.data_dir, seed=config.split_seed, labels=config.label_version)
+        loaded = load_splits(
+            config.dataset, protocol, config.data_dir, seed=config.split_seed, labels=config.label_version
+        )
     return data_from_splits(loaded, config, say)
 
 

@@ -61,7 +61,7 @@ def test_a_long_bar_gives_whole_lines_to_a_log_file(
             bar.refresh()
     text = capsys.readouterr().err
     assert "\r" not in text
-    assert re.search(r"^drawing: +33%.* 1/3 .*\n(.*\n)*drawing: 100%.* 3/3 .*\n", text)
+    assert re.search(r"(?m)^drawing: +33%.* 1/3 .*\n(.*\n)*drawing: 100%.* 3/3 .*\n", text)
 
 
 def test_quiet_shows_no_bar() -> None:

@@ -79,11 +79,11 @@ def _from_dataset(images: ImageSet) -> ImageSplit:
     config = DataConfig(
         dataset=images.dataset,
         image_column=images.image_column,
-        labels_column=images.label_version_column or "labels",
+        labels_column=images.labels_column or "labels",
         scene_column=images.scene_column,
         id_column=images.id_column,
     )
-    if images.label_version_column is None and not holds_labels(rows, config):  # an image can be embedded without
+    if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
         config = dataclasses.replace(config, labels_column=None)
     columns = read_columns({images.split: rows}, config)
     path = Path(images.dataset).expanduser()
