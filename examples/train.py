@@ -11,7 +11,7 @@ it from the YAML file that `--config` names, over that from the command line.
 from accelerate import PartialState
 
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.inputs.load import load_training_data
+from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.settings import parse_settings
 from mlrsnet_hf.training.trainer import train
@@ -28,7 +28,7 @@ def main() -> None:
             check_can_publish(target, settings.publish.dataset_id)
 
         with Interruption():  # a cluster may ask to stop before training listens
-            data = load_training_data(settings.data)
+            data = load_data(settings.data)
         train(settings.training, data, recipe=settings.recipe, data_config=settings.data)
 
         if target is not None and PartialState().is_main_process:

@@ -6,7 +6,7 @@ from pathlib import Path
 from datasets import load_dataset
 
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.load import make_training_data
+from mlrsnet_hf.inputs.load import data_from_splits
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET, write_synthetic_release
 from mlrsnet_hf.training import recipes
 from mlrsnet_hf.training.results import TrainingResult
@@ -41,5 +41,5 @@ def run_demo(
     print(f"synthetic scenes: {scenes}, at a glance: {scenes / CONTACT_SHEET}")
     data_config = DataConfig(data_dir=str(scenes), split_seed=seed)
     loaded = load_dataset("mlrsnet", data_dir=str(scenes), seed=seed, cache_dir=str(output_dir / "cache"))
-    data = make_training_data(loaded, data_config)
+    data = data_from_splits(loaded, data_config)
     return train(replace(config, epochs=epochs or config.epochs), data, recipe="demo", data_config=data_config)

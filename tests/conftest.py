@@ -19,7 +19,7 @@ from datasets import Image as ImageFeature
 from datasets import Sequence as ListFeature
 from PIL import Image
 
-from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.taxonomy import LABELS, find_label, find_scene
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
@@ -135,7 +135,7 @@ QUICK = {
     "trackers": (),
 }
 
-MakeData = Callable[..., TrainingData]
+MakeData = Callable[..., ImageData]
 
 
 def draw_picture(labels: list[int], seed: int, size: tuple[int, int] = (48, 48)) -> Image.Image:
@@ -203,8 +203,8 @@ def data() -> DatasetDict:
 def as_training_data() -> MakeData:
     """The function that makes the trainer's data of splits."""
 
-    def make(splits: Mapping[str, Dataset], **source: object) -> TrainingData:
-        return TrainingData(
+    def make(splits: Mapping[str, Dataset], **source: object) -> ImageData:
+        return ImageData(
             splits=dict(splits), label_names=tuple(LABELS), scene_names=(), source={"fingerprint": "a", **source}
         )
 
@@ -212,7 +212,7 @@ def as_training_data() -> MakeData:
 
 
 @pytest.fixture(scope="session")
-def training_data(data: DatasetDict, as_training_data: MakeData) -> TrainingData:
+def training_data(data: DatasetDict, as_training_data: MakeData) -> ImageData:
     """The pictures as the trainer takes them."""
     return as_training_data(data)
 
@@ -241,7 +241,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
 
 
 @pytest.fixture(scope="session")
-def run(training_data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+def run(training_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A finished run of a network that learns the pictures."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     changes = {"epochs": 4, "learning_rate": 3e-3, "ema": 0.0, "trackers": ("tensorboard",), "output_dir": folder}

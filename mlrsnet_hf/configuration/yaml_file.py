@@ -74,7 +74,7 @@ def write_settings(path: Path, config: Any, data_config: Any = None, recipe: str
     Args:
         path: The file.
         config: Settings of the run.
-        data_config: Of its data; None if the data came from elsewhere than `load_training_data`.
+        data_config: Of its data; None if the data came from elsewhere than `load_data`.
         recipe: What the configuration was derived from.
 
     Raises:

@@ -69,6 +69,11 @@ def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
         ) from error
 
 
+def decode_rgb(image: Mapping[str, Any], name: str) -> Image.Image:
+    """Return what `decode_pixels` gives as Pillow's type."""
+    return Image.fromarray(decode_pixels(image, name))
+
+
 def _read(path: str | None) -> bytes:
     if path is None:
         raise ValueError("the row holds no image")

@@ -16,7 +16,7 @@ from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
-from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -27,7 +27,7 @@ _READERS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "js
 """What `datasets` calls the reader of a file."""
 
 
-def load_training_data(config: DataConfig, say: Callable[[str], None] | None = None) -> TrainingData:
+def load_data(config: DataConfig, say: Callable[[str], None] | None = None) -> ImageData:
     """Load the dataset of a run.
 
     Args:
@@ -40,13 +40,13 @@ def load_training_data(config: DataConfig, say: Callable[[str], None] | None = N
     protocol = config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
     with _quiet_builder():
         loaded = load_splits(config.dataset, protocol, config.data_dir, seed=config.split_seed, labels=config.labels)
-    return make_training_data(loaded, config, say)
+    return data_from_splits(loaded, config, say)
 
 
-def make_training_data(
+def data_from_splits(
     loaded: Mapping[str, Dataset], config: DataConfig, say: Callable[[str], None] | None = None
-) -> TrainingData:
-    """Return the splits of a loaded dataset in the one form that training takes; see `load_training_data`."""
+) -> ImageData:
+    """Return the splits of a loaded dataset in the one form that training takes; see `load_data`."""
     say = say or _print_once
     # Plain values, whatever format (torch, numpy, a transform) the splits were given.
     chosen = _choose_splits({name: split.with_format(None) for name, split in loaded.items()}, config, say)
@@ -60,7 +60,7 @@ def make_training_data(
     for line in _report(splits, columns, held_out, repaired, config):
         say(line)
     name, hub_id = _names(config)
-    return TrainingData(
+    return ImageData(
         splits=splits,
         label_names=columns.labels.names if columns.labels else (),
         scene_names=columns.scenes.names if columns.scenes else (),

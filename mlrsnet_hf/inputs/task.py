@@ -43,7 +43,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingData:
+class ImageData:
     """The splits, in one form whatever dataset they come from."""
 
     splits: Mapping[str, Dataset]
@@ -57,7 +57,7 @@ class TrainingData:
     (rows), `fingerprint` (of the splits' content)."""
 
 
-def make_task(data: TrainingData, scene_head: bool = False, single_label: bool = False) -> Task:
+def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:
     """Return what a model learns of its data: the labels, with `scene_head` the scenes too, or the scenes alone.
 
     Raises:

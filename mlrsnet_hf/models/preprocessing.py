@@ -1,7 +1,6 @@
 """From an image file to the pixels that a model sees, as timm's evaluation transform does it."""
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.batches import Batch
-from mlrsnet_hf.inputs.decoding import Pixels, decode_pixels
+from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.models.timm_config import timm_settings
 
 _SERIAL_VALUES = 2**15 - 1
@@ -90,11 +89,6 @@ def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: floa
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
-
-
-def decode_image(image: Mapping[str, Any], name: str) -> Image.Image:
-    """Return the undecoded value of a `datasets.Image` column as an upright RGB image; see `decode_pixels`."""
-    return Image.fromarray(decode_pixels(image, name))
 
 
 def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:

@@ -17,13 +17,13 @@ def classifier_names(model: nn.Module) -> tuple[str, ...]:
 
 
 def freeze_backbone(model: nn.Module) -> None:
-    """Let gradients reach the classifier alone; `hold_backbone` keeps the rest from changing by other ways."""
+    """Let gradients reach the classifier alone; `set_backbone_eval` keeps the rest from changing by other ways."""
     heads = classifier_names(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad = _is_within(name, heads)
 
 
-def hold_backbone(model: nn.Module) -> None:
+def set_backbone_eval(model: nn.Module) -> None:
     """Put all but the classifier into evaluation mode, after `model.train()` has put everything into training mode.
 
     Batch statistics then stay those of the weights, and the backbone drops nothing. The classifier and the modules

@@ -94,13 +94,13 @@ def _embedded(
     if not question.is_picture:
         image, embedding = index.find(query)
         return embedding, image
-    from mlrsnet_hf.models.preprocessing import decode_image
+    from mlrsnet_hf.inputs.decoding import decode_rgb
     from mlrsnet_hf.retrieval.index.index import embed_queries
 
     made_by = index.local.model if index.local else ModelChoice()
     model = dataclasses.replace(made_by, **question.model) if question.model else None
     vector = embed_queries([query], index, model)
-    return vector, decode_image({"bytes": None, "path": query}, query)
+    return vector, decode_rgb({"bytes": None, "path": query}, query)
 
 
 def _print(answer: _Answer, question: Question) -> None:

@@ -13,10 +13,10 @@ from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.loader import Loader, evaluation_loader, make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
-from mlrsnet_hf.inputs.task import Task, TrainingData
+from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model, training_size
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.timm_config import freeze_backbone, hold_backbone
+from mlrsnet_hf.models.timm_config import freeze_backbone, set_backbone_eval
 from mlrsnet_hf.parallel import local_processes
 from mlrsnet_hf.runtime.device import BatchSplit, explain_memory
 from mlrsnet_hf.training.checkpoints.checkpoints import RunState
@@ -59,7 +59,7 @@ class RunInputs:
 
 def make_inputs(
     config: TrainingConfig,
-    data: TrainingData,
+    data: ImageData,
     task: Task,
     preprocessing: Preprocessing,
     train_size: int,
@@ -124,7 +124,7 @@ def _cache_mode(config: TrainingConfig) -> str:
     return "disk" if config.cache == "memory" and local_processes() > 1 else config.cache
 
 
-def _refuse_missing_splits(data: TrainingData) -> None:
+def _refuse_missing_splits(data: ImageData) -> None:
     for name in ("train", "validation"):
         if name not in data.splits:
             raise ConfigurationError(
@@ -172,7 +172,7 @@ class RunParts:
         """Put the model into the mode in which it learns."""
         self.model.train()
         if self.config.freeze_backbone:
-            hold_backbone(self.network)
+            set_backbone_eval(self.network)
 
     def batch_statistics_note(self) -> str:
         """Return how parts of a batch change what the model learns; "" if they do not, or the batch is whole."""
@@ -187,7 +187,7 @@ class RunParts:
 
 def make_parts(
     config: TrainingConfig,
-    data: TrainingData,
+    data: ImageData,
     task: Task,
     accelerator: Accelerator,
     cache_folder: Path,

@@ -33,7 +33,7 @@ class DataSummary:
     """The data that a run learned from and was measured on."""
 
     source: Mapping[str, Any]
-    """As in `TrainingData`: dataset, protocol, split seed, label version, fingerprint."""
+    """As in `ImageData`: dataset, protocol, split seed, label version, fingerprint."""
     label_names: tuple[str, ...]
     scene_names: tuple[str, ...]
     images: Mapping[str, int]

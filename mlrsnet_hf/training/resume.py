@@ -67,7 +67,7 @@ def refuse_other_data(stored: Mapping[str, Any], source: Mapping[str, Any]) -> N
     """Refuse to go on with other images or labels.
 
     Args:
-        stored: `TrainingData.source` of the run so far.
+        stored: `ImageData.source` of the run so far.
         source: That of now.
 
     Raises:

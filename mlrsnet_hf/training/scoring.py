@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mlrsnet_hf.evaluation.predictions import Predictions, Scores, evaluate, is_better, label_scores
 from mlrsnet_hf.evaluation.thresholds import thresholds_by_label, tune_thresholds, untuned_labels
-from mlrsnet_hf.inputs.task import Task, TrainingData
+from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.saved_model import SavedModel
 from mlrsnet_hf.models.timm_config import timm_settings
 from mlrsnet_hf.training.checkpoints.history import Epoch
@@ -70,7 +70,7 @@ def tuned_scores(validation: Predictions, test: Predictions | None, task: Task, 
 
 def make_result(
     config: TrainingConfig,
-    data: TrainingData,
+    data: ImageData,
     saved: SavedModel,
     predictions: Mapping[str, Predictions],
     history: Sequence[Epoch],

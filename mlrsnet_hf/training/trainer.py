@@ -15,7 +15,7 @@ from mlrsnet_hf.evaluation.predictions import Predictions, evaluate, metric_text
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.loader import Loader, WatchedLoader, next_or_error, read_batches
-from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
 from mlrsnet_hf.runtime.collectives import Collectives
@@ -37,7 +37,7 @@ from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_sett
 
 
 def train(
-    config: TrainingConfig, data: TrainingData, recipe: str | None = None, data_config: DataConfig | None = None
+    config: TrainingConfig, data: ImageData, recipe: str | None = None, data_config: DataConfig | None = None
 ) -> TrainingResult:
     """Fine-tune a model, keep the best epoch by validation, and measure it once on the test split.
 
@@ -50,7 +50,7 @@ def train(
         config: The settings.
         data: The splits.
         recipe: Name of the recipe that the settings began with, for the results.
-        data_config: Where the data came from, for settings.yaml; None if from elsewhere than `load_training_data`.
+        data_config: Where the data came from, for settings.yaml; None if from elsewhere than `load_data`.
 
     Returns:
         What results.json holds.
@@ -87,7 +87,7 @@ def train(
         return run.finish(data, recipe)
 
 
-def make_record(config: TrainingConfig, data: TrainingData, accelerator: Accelerator) -> RunRecord:
+def make_record(config: TrainingConfig, data: ImageData, accelerator: Accelerator) -> RunRecord:
     """Return what checkpoints say of a run that begins now."""
     return RunRecord(
         settings=plain(config.to_dict()),
@@ -200,7 +200,7 @@ class Run:
             lambda folder: save_model(parts.state.scored, folder, parts.preprocessing, parts.task),
         )
 
-    def finish(self, data: TrainingData, recipe: str | None) -> TrainingResult:
+    def finish(self, data: ImageData, recipe: str | None) -> TrainingResult:
         """Measure the kept model, read back from its folder, so that the figures are those of the files; write all."""
         assert self.progress.kept is not None, "a run has an epoch or more"
         kept = self.checkpoints.folder / self.progress.kept.name

@@ -22,8 +22,8 @@ from datasets import concatenate_datasets
 
 from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.load import load_training_data
-from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import modern
 from mlrsnet_hf.training.trainer import train
@@ -71,7 +71,7 @@ def main() -> None:
     """Run the rows that are asked for and print the table."""
     arguments = _arguments()
     with exit_on_error():
-        data = load_training_data(DataConfig(dataset=str(arguments.dataset)))
+        data = load_data(DataConfig(dataset=str(arguments.dataset)))
     scores: dict[str, list[float]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     for seed in range(arguments.seeds):
@@ -104,7 +104,7 @@ def _config(name: str, seed: int, arguments: argparse.Namespace) -> TrainingConf
     return modern(**dict(ROWS[name]) | changes)
 
 
-def halves(data: TrainingData, half: int) -> TrainingData:
+def halves(data: ImageData, half: int) -> ImageData:
     """Return one half of the pooled images as `train`, the other as `validation`, each scene shared evenly.
 
     Args:
@@ -125,7 +125,7 @@ def halves(data: TrainingData, half: int) -> TrainingData:
     return dataclasses.replace(data, splits=parts)
 
 
-def _run(config: TrainingConfig, data: TrainingData) -> tuple[float, float]:
+def _run(config: TrainingConfig, data: ImageData) -> tuple[float, float]:
     """Return the mean average precision of the held-out half, in per cent, and the seconds of the run."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

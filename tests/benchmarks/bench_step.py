@@ -19,7 +19,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from mlrsnet_hf.inputs.loader import read_batches
-from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import model_input
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import make_accelerator
@@ -70,7 +70,7 @@ def main() -> None:
     labels = tuple(f"label {number}" for number in range(60))
     images = options.batch_size * (options.steps + 2)
     split = pictures(images, len(labels))
-    data = TrainingData(
+    data = ImageData(
         splits={"train": split, "validation": split.select(range(2))},
         label_names=labels,
         scene_names=(),
@@ -98,7 +98,7 @@ def main() -> None:
         print(f"by the {name}: bare loop {few:.3f} s a step, training loop {many:.3f} s, ratio {many / few:.3f}")
 
 
-def make_run(config: TrainingConfig, data: TrainingData, interruption: Interruption) -> Run:
+def make_run(config: TrainingConfig, data: ImageData, interruption: Interruption) -> Run:
     """Return a run that has not taken a step."""
     folder = RunFolder(config.output_dir)
     folder.create()

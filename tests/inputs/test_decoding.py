@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs import decoding
-from mlrsnet_hf.inputs.decoding import decode_pixels
+from mlrsnet_hf.inputs.decoding import decode_pixels, decode_rgb
 
 
 def decoded(data: bytes) -> np.ndarray:
@@ -131,6 +131,12 @@ def test_an_image_too_large_for_pillow_is_too_large_for_both(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ImageError, match=r"image 'x' cannot be read: .*exceeds limit of 2000 pixels"):
         decoded(encoded(picture([0], seed=4), "JPEG"))
+
+
+def test_an_image_is_decoded_to_pillows_type(picture: Callable, encoded: Callable) -> None:
+    image = decode_rgb({"bytes": encoded(picture([1], seed=2)), "path": None}, "x")
+    assert image.mode == "RGB"
+    assert np.array_equal(image, picture([1], seed=2))
 
 
 def test_image_by_path(tmp_path: Path, picture: Callable, encoded: Callable) -> None:

@@ -15,8 +15,8 @@ from PIL import Image as PillowImage
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
-from mlrsnet_hf.inputs.load import load_training_data, make_training_data
-from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.inputs.load import data_from_splits, load_data
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 from mlrsnet_hf.training.settings import parse_settings
 
@@ -43,9 +43,9 @@ def split(name: str, count: int, without: tuple[str, ...] = ()) -> Dataset:
     return Dataset.from_dict(rows(name, count), features=FEATURES).remove_columns(list(without))
 
 
-def training_data(splits: dict[str, Dataset], **config: object) -> tuple[TrainingData, list[str]]:
+def training_data(splits: dict[str, Dataset], **config: object) -> tuple[ImageData, list[str]]:
     said: list[str] = []
-    return make_training_data(splits, DataConfig(**{"dataset": "user/name"} | config), said.append), said
+    return data_from_splits(splits, DataConfig(**{"dataset": "user/name"} | config), said.append), said
 
 
 def levels(images: Dataset) -> list[int]:
@@ -277,7 +277,7 @@ def test_local_folders(tmp_path: Path, save: Callable[[Path], None]) -> None:
     folder = tmp_path / "my scenes"
     folder.mkdir()
     save(folder)
-    data = load_training_data(DataConfig(dataset=str(folder), validation_share=0.5), lambda line: None)
+    data = load_data(DataConfig(dataset=str(folder), validation_share=0.5), lambda line: None)
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 2, "validation": 2, "test": 4}
     assert data.label_names == ("sand", "sea", "trees")
     assert levels(data.splits["test"]) == [0, 1, 2, 3]
@@ -302,7 +302,7 @@ def test_a_table_of_paths(tmp_path: Path, suffix: str) -> None:
     )
     table.write_text("\n".join(lines))
     names = {"image_column": "file", "labels_column": "tags", "label_separator": ";"}
-    data = load_training_data(DataConfig(dataset=str(table), validation_share=0.25, **names), lambda line: None)
+    data = load_data(DataConfig(dataset=str(table), validation_share=0.25, **names), lambda line: None)
     assert data.label_names == ("sand", "sea", "trees")
     both = [(name, images) for name, images in data.splits.items()]
     labels = {i: tags for _, images in both for i, tags in zip(images["id"], images["labels"], strict=True)}
@@ -341,7 +341,7 @@ def test_what_a_card_calls_the_dataset(tmp_path: Path) -> None:
     folder.mkdir()
     save_image_folder(folder)
     config = DataConfig(dataset="imagefolder", data_dir=str(folder), validation_share=0.5)
-    source = load_training_data(config, lambda line: None).source
+    source = load_data(config, lambda line: None).source
     assert (source["dataset"], source["hub_id"]) == ("my scenes", None)
     source = training_data({"train": split("a", 4)})[0].source
     assert (source["dataset"], source["hub_id"]) == ("user/name", "user/name")
@@ -350,7 +350,7 @@ def test_what_a_card_calls_the_dataset(tmp_path: Path) -> None:
 def test_one_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split("a", 4).to_parquet(tmp_path / "scenes.parquet")
     monkeypatch.setenv("HOME", str(tmp_path))
-    data = load_training_data(DataConfig(dataset="~/scenes.parquet"), lambda line: None)
+    data = load_data(DataConfig(dataset="~/scenes.parquet"), lambda line: None)
     assert (data.source["dataset"], data.source["hub_id"]) == ("scenes.parquet", None)
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 3, "validation": 1}
 
@@ -358,13 +358,13 @@ def test_one_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"empty' cannot be loaded: .*\. Give 'mlrsnet', a dataset on the Hub"):
         (tmp_path / "empty").mkdir()
-        load_training_data(DataConfig(dataset=str(tmp_path / "empty")))
+        load_data(DataConfig(dataset=str(tmp_path / "empty")))
 
 
 def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest.CaptureFixture) -> None:
     """The fake release labels forests with ships, which no forest carries; the builder would warn of it too."""
     root = make_release({"beach": 11, "forest": 11, "harbor&port": 11}, labels=("water", "ships"))
-    data = load_training_data(DataConfig(data_dir=str(root), split_seed=2))
+    data = load_data(DataConfig(data_dir=str(root), split_seed=2))
     printed = capsys.readouterr()
     assert (printed.out + printed.err).count("repaired labels") == 1
     assert data.source["repaired"] > 0
@@ -381,7 +381,7 @@ def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest
     }
     assert len(data.label_names) == 60
     assert len(data.scene_names) == 46
-    as_published = load_training_data(DataConfig(data_dir=str(root), labels="as-published"))
+    as_published = load_data(DataConfig(data_dir=str(root), labels="as-published"))
     assert as_published.source["repaired"] == 0
     assert as_published.source["fingerprint"] != data.source["fingerprint"]
 
@@ -390,17 +390,17 @@ def test_drawn_images_are_told_apart(make_release: Callable[..., Path], tmp_path
     """The contact sheet is what this package leaves in a folder that it drew."""
     (make_release({"beach": 11}) / CONTACT_SHEET).write_bytes(b"")
     root = str(tmp_path / "release")
-    assert load_training_data(DataConfig(data_dir=root), say=lambda _: None).source["synthetic"] is True
+    assert load_data(DataConfig(data_dir=root), say=lambda _: None).source["synthetic"] is True
 
 
 def test_other_processes_say_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setenv("RANK", "1")
-    make_training_data({"train": split("a", 4), "val": split("b", 3)}, DataConfig(dataset="user/name"))
+    data_from_splits({"train": split("a", 4), "val": split("b", 3)}, DataConfig(dataset="user/name"))
     assert capsys.readouterr().out == ""
 
 
 def test_real_images_of_another_set(shared: Path) -> None:
-    data = load_training_data(DataConfig(dataset=str(shared / "data/ucm_multilabel")), lambda line: None)
+    data = load_data(DataConfig(dataset=str(shared / "data/ucm_multilabel")), lambda line: None)
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 1285, "validation": 395}
     assert (len(data.label_names), len(data.scene_names)) == (17, 21)
     assert data.splits["train"][0]["image"].size == (256, 256)

@@ -1,13 +1,13 @@
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.inputs.task import ImageData, make_task
 
 LABELS, SCENES = ("water", "sand", "trees"), ("beach", "forest")
 
 
-def data(labels: tuple[str, ...] = LABELS, scenes: tuple[str, ...] = SCENES) -> TrainingData:
-    return TrainingData(splits={}, label_names=labels, scene_names=scenes, source={})
+def data(labels: tuple[str, ...] = LABELS, scenes: tuple[str, ...] = SCENES) -> ImageData:
+    return ImageData(splits={}, label_names=labels, scene_names=scenes, source={})
 
 
 @pytest.mark.parametrize(

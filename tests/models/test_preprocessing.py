@@ -9,7 +9,6 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.models.preprocessing import (
     Preprocessing,
-    decode_image,
     model_input,
     model_preprocessing,
     normalize,
@@ -30,12 +29,6 @@ def test_evaluation_equals_timm_to_the_last_bit(size: tuple[int, int], crop_pct:
 def test_the_model_decides_what_is_not_given() -> None:
     preprocessing = model_preprocessing(timm.create_model("tf_efficientnet_lite0"), None, 1.0)
     assert (preprocessing.image_size, preprocessing.mean, preprocessing.interpolation) == (224, (0.5,) * 3, "bicubic")
-
-
-def test_an_image_is_decoded_to_pillows_type(picture: Callable, encoded: Callable) -> None:
-    image = decode_image({"bytes": encoded(picture([1], seed=2)), "path": None}, "x")
-    assert image.mode == "RGB"
-    assert np.array_equal(image, picture([1], seed=2))
 
 
 def make_preprocessing(size: int) -> Preprocessing:

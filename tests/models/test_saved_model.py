@@ -14,9 +14,10 @@ from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
+from mlrsnet_hf.inputs.decoding import decode_rgb
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.build import build_model
-from mlrsnet_hf.models.preprocessing import decode_image, model_preprocessing, normalize
+from mlrsnet_hf.models.preprocessing import model_preprocessing, normalize
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
 from mlrsnet_hf.taxonomy import LABEL_NAMES
 
@@ -45,7 +46,7 @@ def saved(folder: Path, name: str, image_size: int | None, crop_pct: float) -> t
 
 def our_logits(model: nn.Module, path: Path, image_size: int | None, crop_pct: float) -> torch.Tensor:
     preprocessing = model_preprocessing(model, image_size, crop_pct)
-    image = decode_image({"bytes": path.read_bytes(), "path": path.name}, path.stem)
+    image = decode_rgb({"bytes": path.read_bytes(), "path": path.name}, path.stem)
     with torch.inference_mode():
         return model(normalize(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing))[0]
 

@@ -22,7 +22,7 @@ from datasets import load_from_disk
 
 from mlrsnet_hf import files
 from mlrsnet_hf.errors import exit_on_error
-from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training import trainer as evaluation
 from mlrsnet_hf.training.config import TrainingConfig
@@ -56,10 +56,10 @@ def strike(moment: str, number: str, signal_name: str) -> None:
     setattr(owner, name, struck)
 
 
-def load(folder: Path) -> TrainingData:
+def load(folder: Path) -> ImageData:
     splits = {split.name: load_from_disk(str(split)) for split in folder.iterdir()}
     names = tuple(splits["train"].features["labels"].feature.names)
-    return TrainingData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": folder.name})
+    return ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": folder.name})
 
 
 def live(run: dict) -> None:

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from mlrsnet_hf.errors import OutOfMemoryError
 from mlrsnet_hf.inputs.loader import ThreadedLoader
 from mlrsnet_hf.inputs.split_images import SplitImages
-from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.training.components import RunInputs, make_inputs
 
@@ -20,7 +20,7 @@ Inputs = Callable[..., RunInputs]
 
 
 @pytest.fixture
-def inputs(training_data: TrainingData, make_config: Callable, tmp_path: Path) -> Inputs:
+def inputs(training_data: ImageData, make_config: Callable, tmp_path: Path) -> Inputs:
     """The function that opens the pictures with changed settings, the run's own cache in `decoded`."""
 
     def make(**changes: object) -> RunInputs:

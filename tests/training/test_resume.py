@@ -16,7 +16,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError
 from mlrsnet_hf.files import only_writer
-from mlrsnet_hf.inputs.task import TrainingData
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
@@ -110,7 +110,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.fixture
 def stopped(
-    make_config: MakeConfig, training_data: TrainingData, stop_at: Callable[[int], None]
+    make_config: MakeConfig, training_data: ImageData, stop_at: Callable[[int], None]
 ) -> Callable[..., TrainingConfig]:
     """Return a function that leaves a run stopped after step 6 of 8, and gives its settings to resume it."""
 
@@ -140,7 +140,7 @@ def test_the_programs_own_handlers_come_back(stopped: Callable) -> None:
 
 
 def test_other_settings_are_refused_with_the_list(
-    stopped: Callable, training_data: TrainingData, make_config: MakeConfig
+    stopped: Callable, training_data: ImageData, make_config: MakeConfig
 ) -> None:
     stopped()
     other = make_config(resume=True, seed=3, learning_rate=0.5, log_every=7, checkpoint_steps=2)
@@ -158,7 +158,7 @@ def test_other_data_are_refused(stopped: Callable, data: dict[str, Dataset], as_
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimiser.pt", "state.json"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
-    stopped: Callable, training_data: TrainingData, capsys: pytest.CaptureFixture[str], file: str
+    stopped: Callable, training_data: ImageData, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
     config = stopped()
     newest = config.output_dir / "checkpoints" / "step-00000006" / file
@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoints(
-    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, training_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     original = TrainStep.__call__
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
 
 
 def test_nothing_to_resume_begins_anew(
-    make_config: MakeConfig, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+    make_config: MakeConfig, training_data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = train(make_config(resume=True, epochs=1), training_data)
     assert "holds no checkpoint: the run begins anew" in capsys.readouterr().out
@@ -207,7 +207,7 @@ def test_nothing_to_resume_begins_anew(
 
 
 def test_a_finished_run_gives_its_results(
-    make_config: MakeConfig, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+    make_config: MakeConfig, training_data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = train(make_config(epochs=1), training_data)
     again = train(make_config(epochs=1, resume=True, log_every=9), training_data)
@@ -218,7 +218,7 @@ def test_a_finished_run_gives_its_results(
 
 
 def test_two_runs_do_not_share_a_folder(
-    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, training_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlrsnet_hf.training.checkpoints.run_folder._PATIENCE", 0.0)
     config = make_config()
@@ -230,7 +230,7 @@ def test_two_runs_do_not_share_a_folder(
     assert not config.output_dir.exists()
 
 
-def test_only_whole_checkpoints_have_a_name(stopped: Callable, training_data: TrainingData) -> None:
+def test_only_whole_checkpoints_have_a_name(stopped: Callable, training_data: ImageData) -> None:
     config = stopped()
     folder = config.output_dir / "checkpoints"
     # What a process leaves that was killed while it wrote.
@@ -240,14 +240,14 @@ def test_only_whole_checkpoints_have_a_name(stopped: Callable, training_data: Tr
 
 
 def test_the_same_command_resumes_a_run_that_replaced_another(
-    make_config: MakeConfig, stopped: Callable, training_data: TrainingData
+    make_config: MakeConfig, stopped: Callable, training_data: ImageData
 ) -> None:
     train(make_config(epochs=1), training_data)
     config = stopped(overwrite=True)
     assert train(config, training_data).run.resumed
 
 
-def test_another_precision_is_refused(stopped: Callable, training_data: TrainingData, make_config: MakeConfig) -> None:
+def test_another_precision_is_refused(stopped: Callable, training_data: ImageData, make_config: MakeConfig) -> None:
     stopped()
     # As a launcher sets it: the settings are the same.
     with pytest.MonkeyPatch.context() as patch:
@@ -259,7 +259,7 @@ def test_another_precision_is_refused(stopped: Callable, training_data: Training
 
 
 def test_other_parts_of_a_batch_go_on_with_a_word(
-    stopped: Callable, training_data: TrainingData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+    stopped: Callable, training_data: ImageData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped()
     assert train(make_config(resume=True, accumulation=2), training_data).run.resumed
@@ -274,7 +274,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     "fault", [OSError(errno.ESTALE, "Stale file handle"), PermissionError(13, "Permission denied")]
 )
 def test_what_cannot_be_read_now_is_kept(
-    stopped: Callable, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch, fault: OSError
+    stopped: Callable, training_data: ImageData, monkeypatch: pytest.MonkeyPatch, fault: OSError
 ) -> None:
     config = stopped()
     before = contents(config.output_dir)
@@ -289,7 +289,7 @@ def test_what_cannot_be_read_now_is_kept(
 
 
 def test_a_run_without_a_checkpoint_is_not_begun_anew_in_silence(
-    stopped: Callable, training_data: TrainingData, make_config: MakeConfig
+    stopped: Callable, training_data: ImageData, make_config: MakeConfig
 ) -> None:
     config = stopped()
     for path in (config.output_dir / "checkpoints").glob("step-*"):
@@ -301,7 +301,7 @@ def test_a_run_without_a_checkpoint_is_not_begun_anew_in_silence(
 
 
 def test_a_checkpoint_counts_on_its_best_model(
-    stopped: Callable, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+    stopped: Callable, training_data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As after a power cut, if the disk had not been waited for."""
     config = stopped()
@@ -312,7 +312,7 @@ def test_a_checkpoint_counts_on_its_best_model(
 
 
 def test_a_model_that_no_checkpoint_counts_on_is_not_the_runs(
-    stopped: Callable, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    stopped: Callable, training_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that dies between the best model and its checkpoint may find that epoch worse when it goes on."""
     config = stopped(checkpoint_steps=1)
@@ -327,7 +327,7 @@ def test_a_model_that_no_checkpoint_counts_on_is_not_the_runs(
 
 
 def test_a_folder_that_another_run_filled_meanwhile_is_kept(
-    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, training_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one ends while this one waits for the lock."""
     original = RunFolder.lock
@@ -344,7 +344,7 @@ def test_a_folder_that_another_run_filled_meanwhile_is_kept(
 
 
 def test_a_signal_before_the_first_step_stops_at_once(
-    make_config: MakeConfig, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, training_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "make_parts", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRunError, match=r"^SIGTERM came before the first step\. .*--resume"):
@@ -352,9 +352,7 @@ def test_a_signal_before_the_first_step_stops_at_once(
     assert not make_config().output_dir.exists()
 
 
-def test_a_compiled_run_goes_on(
-    stopped: Callable, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compiled_run_goes_on(stopped: Callable, training_data: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     # What the compiler would make of the graph is torch's business, and takes minutes.
     original = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
@@ -365,7 +363,7 @@ def test_a_compiled_run_goes_on(
 
 @pytest.mark.slow
 def test_bf16_trains_on_the_cpu(
-    make_config: MakeConfig, training_data: TrainingData, capsys: pytest.CaptureFixture[str]
+    make_config: MakeConfig, training_data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     AcceleratorState._reset_state()
     result = train(make_config(epochs=1, precision="bf16"), training_data)

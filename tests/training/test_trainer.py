@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError, OutOfMemoryError, WeightsError
 from mlrsnet_hf.inputs.batches import ShuffledBatches
-from mlrsnet_hf.inputs.task import TrainingData, make_task
+from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.training import trainer as evaluation
 from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
@@ -57,9 +57,7 @@ def test_settings_file_gives_the_run_again(run: TrainingResult) -> None:
     assert settings.training == run.config
 
 
-def test_a_seed_gives_the_same_weights_twice(
-    training_data: TrainingData, make_config: MakeConfig, tmp_path: Path
-) -> None:
+def test_a_seed_gives_the_same_weights_twice(training_data: ImageData, make_config: MakeConfig, tmp_path: Path) -> None:
     first, again, other = (
         train(make_config(output_dir=tmp_path / name, seed=seed), training_data)
         for name, seed in [("a", 7), ("b", 7), ("c", 8)]
@@ -70,14 +68,14 @@ def test_a_seed_gives_the_same_weights_twice(
     assert not torch.equal(left["fc.weight"], weights_of(other)["fc.weight"])
 
 
-def test_workers_and_cache_change_nothing(training_data: TrainingData, make_config: MakeConfig, tmp_path: Path) -> None:
+def test_workers_and_cache_change_nothing(training_data: ImageData, make_config: MakeConfig, tmp_path: Path) -> None:
     plain = train(make_config(output_dir=tmp_path / "a", cache="off"), training_data)
     other = train(make_config(output_dir=tmp_path / "b", num_workers=2), training_data)
     left, right = weights_of(plain), weights_of(other)
     assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-def test_a_loss_that_is_no_number_names_step_and_images(training_data: TrainingData, make_config: MakeConfig) -> None:
+def test_a_loss_that_is_no_number_names_step_and_images(training_data: ImageData, make_config: MakeConfig) -> None:
     # The first step multiplies the weights by about -1e30; the loss of the second is no number.
     config = make_config(learning_rate=1e30, warmup=0.0, clip_norm=0.0, checkpoint_steps=4)
     order = ShuffledBatches(32, 8, config.seed)
@@ -92,7 +90,7 @@ def test_a_loss_that_is_no_number_names_step_and_images(training_data: TrainingD
 
 @pytest.mark.parametrize("moment", ["training", "evaluation"])
 def test_too_little_memory_says_what_to_lower(
-    training_data: TrainingData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, moment: str
+    training_data: ImageData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     original = TrainStep.__call__ if moment == "training" else evaluation.predict
 
@@ -119,7 +117,7 @@ def test_one_image_is_too_few_for_batch_statistics(
 
 
 @pytest.mark.parametrize("part", ["model", "results.json"])
-def test_a_used_folder_is_refused_unless_told(training_data: TrainingData, make_config: MakeConfig, part: str) -> None:
+def test_a_used_folder_is_refused_unless_told(training_data: ImageData, make_config: MakeConfig, part: str) -> None:
     config = make_config(epochs=1)
     config.output_dir.mkdir()
     (config.output_dir / part).mkdir() if part == "model" else (config.output_dir / part).write_text("{}")
@@ -128,7 +126,7 @@ def test_a_used_folder_is_refused_unless_told(training_data: TrainingData, make_
     assert weights_of(train(make_config(epochs=1, overwrite=True), training_data))
 
 
-def test_an_impossible_folder_is_refused(training_data: TrainingData, make_config: MakeConfig, tmp_path: Path) -> None:
+def test_an_impossible_folder_is_refused(training_data: ImageData, make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"cannot be made: .*file is not a folder"):
         train(make_config(output_dir=tmp_path / "file" / "run"), training_data)
@@ -172,7 +170,7 @@ def test_a_damaged_image_is_named(
     [({"weights": "missing.safetensors"}, WeightsError), ({"model": "resnet_5"}, MLRSNetError)],
 )
 def test_bad_input_leaves_no_folder(
-    training_data: TrainingData, make_config: MakeConfig, changes: dict, error: type[MLRSNetError]
+    training_data: ImageData, make_config: MakeConfig, changes: dict, error: type[MLRSNetError]
 ) -> None:
     config = make_config(**changes)
     with pytest.raises(error):
@@ -181,7 +179,7 @@ def test_bad_input_leaves_no_folder(
 
 
 def test_a_run_cut_while_saving_leaves_no_model(
-    training_data: TrainingData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    training_data: ImageData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -195,7 +193,7 @@ def test_a_run_cut_while_saving_leaves_no_model(
     train(config, training_data)  # the same command may be given again
 
 
-def test_only_what_a_run_wrote_is_replaced(training_data: TrainingData, make_config: MakeConfig) -> None:
+def test_only_what_a_run_wrote_is_replaced(training_data: ImageData, make_config: MakeConfig) -> None:
     config = make_config(overwrite=True)
     folder = RunFolder(config.output_dir)
     folder.model.mkdir(parents=True)
@@ -211,7 +209,7 @@ def test_only_what_a_run_wrote_is_replaced(training_data: TrainingData, make_con
 
 @pytest.mark.parametrize("theirs", ["4", "2"])
 def test_accelerates_accumulation_must_agree(
-    training_data: TrainingData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, theirs: str
+    training_data: ImageData, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, theirs: str
 ) -> None:
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", theirs)
     config = make_config(epochs=1, accumulation=2)
@@ -248,9 +246,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     return taken
 
 
-def test_the_schedule_ends_where_planned(
-    training_data: TrainingData, make_config: MakeConfig, steps: list[dict]
-) -> None:
+def test_the_schedule_ends_where_planned(training_data: ImageData, make_config: MakeConfig, steps: list[dict]) -> None:
     config = make_config(epochs=3, accumulation=4, warmup=0.25, schedule="linear", head_rate=2.0, learning_rate=0.1)
     result = train(config, training_data)
     # 3 epochs of 32 / 8 batches; a climb of 3 steps, then a line that would reach 0 at step 12.
@@ -261,7 +257,7 @@ def test_the_schedule_ends_where_planned(
 
 
 def test_the_gradient_of_the_whole_batch_is_clipped(
-    training_data: TrainingData, make_config: MakeConfig, steps: list[dict]
+    training_data: ImageData, make_config: MakeConfig, steps: list[dict]
 ) -> None:
     train(make_config(epochs=1, accumulation=2, clip_norm=0.0), training_data)
     free = [step["norm"] for step in steps]
@@ -272,7 +268,7 @@ def test_the_gradient_of_the_whole_batch_is_clipped(
     assert all(step["norm"] < limit * 1.001 for step in steps)
 
 
-def test_a_frozen_backbone_stays_as_it_is(training_data: TrainingData, make_config: MakeConfig) -> None:
+def test_a_frozen_backbone_stays_as_it_is(training_data: ImageData, make_config: MakeConfig) -> None:
     config = make_config(freeze_backbone=True, ema=0.0, keep="last")
     torch.manual_seed(config.seed)
     before = make_model(config, make_task(training_data, config.scene_head, config.single_label)).state_dict()
@@ -281,7 +277,7 @@ def test_a_frozen_backbone_stays_as_it_is(training_data: TrainingData, make_conf
 
 
 def test_what_a_person_has_to_know_is_printed(
-    training_data: TrainingData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+    training_data: ImageData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(make_config(epochs=1, accumulation=2), training_data)
     said = capsys.readouterr().out

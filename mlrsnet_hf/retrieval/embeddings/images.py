@@ -15,8 +15,8 @@ from PIL import Image
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.columns import holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
+from mlrsnet_hf.inputs.decoding import decode_rgb
 from mlrsnet_hf.inputs.load import load_splits
-from mlrsnet_hf.models.preprocessing import decode_image
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.local_sources import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
@@ -155,7 +155,7 @@ def find_pictures(images: Sequence[IndexedImage], local: LocalSources | None) ->
     for image in images:
         if image.row < len(raw) and (row := raw[image.row])["id"] == image.id:
             try:
-                found[image.id] = decode_image(row["image"], image.id)
+                found[image.id] = decode_rgb(row["image"], image.id)
             except MLRSNetError:
                 continue
     return found

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.models.preprocessing import decode_image
+from mlrsnet_hf.inputs.decoding import decode_rgb
 from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import (
@@ -356,6 +356,6 @@ def embed_queries(
             f"{choice.model} is not the model that made the index, {index.info.described()}",
             "Name that model with --model, --weights, --image-size and --crop-pct, or build the index anew.",
         )
-    images = [decode_image({"bytes": None, "path": str(path)}, str(path)) for path in paths]
+    images = [decode_rgb({"bytes": None, "path": str(path)}, str(path)) for path in paths]
     vectors = loaded.embed_images(images, index.info.layer)
     return finish(vectors, index.info.normalized, pca)

@@ -174,7 +174,7 @@ class RunRecord:
     settings: Mapping[str, Any]
     """As `TrainingConfig.to_dict` gives them."""
     data: Mapping[str, Any]
-    """`TrainingData.source`."""
+    """`ImageData.source`."""
     processes: int
     precision: str
     """As Accelerate calls it: no, bf16 or fp16."""
