@@ -105,7 +105,7 @@ def _load(images: ImageSet, protocol: str | None) -> datasets.Dataset:
         protocol,
         images.data_dir,
         seed=images.split_seed,
-        labels=images.labels,
+        label_version=images.labels,
         split=images.split,
     )[images.split]
     if not len(rows):
