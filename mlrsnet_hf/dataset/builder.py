@@ -50,8 +50,8 @@ from mlrsnet_hf.dataset.source import (
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, ids_by_scene, split_ids
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError, UnknownNameError, name_alternatives
-from mlrsnet_hf.release import LabelSource
-from mlrsnet_hf.release.repair import require_label_source
+from mlrsnet_hf.release import LabelVersion
+from mlrsnet_hf.release.repair import require_label_version
 
 VERSION = Version("1.0.0")
 """Raised whenever the rows built from one source change, so that no stale cache is used."""
@@ -74,7 +74,7 @@ class MLRSNetConfig(BuilderConfig):
 
     seed: int = 0
     """Draws other splits; the paper repeats five times, here 0 to 4."""
-    labels: LabelSource = "verified"
+    label_version: LabelVersion = "verified"
     """`verified` repairs the published faults, `as-published` takes the label files as they are."""
     split_file: str | None = None
     """CSV or Parquet of image ids and splits, for the configuration `custom`."""
@@ -93,7 +93,8 @@ class MLRSNetConfig(BuilderConfig):
             MLRSNetError: An option has a value that cannot be used.
         """
         self._check()
-        options: dict[str, Any] = {"protocol": self.drawn_by} if self.name == DEMO else {"labels": self.labels}
+        # "labels" names the label version in the folders of earlier caches, which stay in use.
+        options: dict[str, Any] = {"protocol": self.drawn_by} if self.name == DEMO else {"labels": self.label_version}
         if self.split_file:
             options["split_file"] = content_hash(self.split_file)
         elif self.drawn_by != WHOLE:
@@ -101,7 +102,7 @@ class MLRSNetConfig(BuilderConfig):
         return str(super().create_config_id(options, custom_features))
 
     def _check(self) -> None:
-        require_label_source(self.labels)
+        require_label_version(self.label_version)
         if self.drawn_by not in (*PROTOCOLS, CUSTOM):
             raise UnknownNameError(
                 f"protocol {self.drawn_by!r} is not known", name_alternatives(self.drawn_by, PROTOCOLS)
@@ -151,11 +152,13 @@ class MLRSNet(GeneratorBasedBuilder):
         source: Source | None = None,
         **options: Any,
     ) -> None:
+        if "labels" in options:  # its name until 0.1
+            options.setdefault("label_version", options.pop("labels"))
         config_name = config_name or (CUSTOM if options.get("split_file") else DEFAULT_PROTOCOL)
         _refuse_unknown(config_name, options)
         self._downloads = downloads_folder(cache_dir)
         self._location = None if config_name == DEMO else find_data(data_dir, self._downloads)
-        self._labels: LabelSource = options.get("labels") or "verified"
+        self._label_version: LabelVersion = options.get("label_version") or "verified"
         self._features = options.get("features")
         self._source = source
         self.hash: str | None = None
@@ -181,7 +184,7 @@ class MLRSNet(GeneratorBasedBuilder):
     def _open(self) -> Source:
         """Open the source, the one that the cache is named after."""
         if self._source is None:
-            self._source = open_source(self._location, self._labels)
+            self._source = open_source(self._location, self._label_version)
             if self.hash and self.hash != cache_key(self._source):
                 raise ReleaseError(
                     f"{self._location}: changed while it was read", "Nothing was kept; load the data set again."
@@ -218,7 +221,7 @@ class MLRSNet(GeneratorBasedBuilder):
             source=self._open(),
             dataset_name=self.dataset_name,
             features=self._features,
-            **({"protocol": WHOLE} if demo else {"labels": self._labels}),
+            **({"protocol": WHOLE} if demo else {"label_version": self._label_version}),
         )
 
     def _download_and_prepare(self, dl_manager: Any, verification_mode: Any, **options: Any) -> None:
@@ -273,7 +276,7 @@ class MLRSNet(GeneratorBasedBuilder):
         repaired = sum(entry.repaired for entry in entries)
         if repaired:
             _logger.warning(
-                "%s of %s images carry repaired labels (column `repaired`); labels='as-published' undoes that",
+                "%s of %s images carry repaired labels (column `repaired`); label_version='as-published' undoes that",
                 f"{repaired:,}",
                 f"{len(entries):,}",
             )

@@ -17,7 +17,7 @@ from mlrsnet_hf.dataset.repository.parts import repository_order
 from mlrsnet_hf.dataset.splits.protocols import Annotated, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ReleaseError
 from mlrsnet_hf.release import Entry as ReleaseEntry
-from mlrsnet_hf.release import LabelSource, Record, Release, open_release
+from mlrsnet_hf.release import LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter
 from mlrsnet_hf.synthetic import synthetic_record
@@ -58,12 +58,12 @@ class ReleaseSource:
     """A copy of the release, opened when it is needed."""
 
     location: Path
-    labels: LabelSource
+    label_version: LabelVersion
 
     @functools.cached_property
     def release(self) -> Release:
         """The copy, opened and checked."""
-        return open_release(self.location, self.labels)
+        return open_release(self.location, self.label_version)
 
     @functools.cached_property
     def entries(self) -> Sequence[ReleaseEntry]:
@@ -157,9 +157,9 @@ def _stamp(file: Path | os.DirEntry[str]) -> str:
     return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def open_source(location: Path | None, labels: LabelSource) -> Source:
+def open_source(location: Path | None, label_version: LabelVersion) -> Source:
     """Open a copy of the release, or synthetic scenes if there is no location."""
-    return SyntheticSource() if location is None else ReleaseSource(location, labels)
+    return SyntheticSource() if location is None else ReleaseSource(location, label_version)
 
 
 def cache_key(source: Source) -> str:

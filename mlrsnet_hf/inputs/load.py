@@ -39,7 +39,9 @@ def load_data(config: DataConfig, say: Callable[[str], None] | None = None) -> I
     """
     protocol = config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
     with _quiet_builder():
-        loaded = load_splits(config.dataset, protocol, config.data_dir, seed=config.split_seed, labels=config.labels)
+        loaded = load_splits(
+            config.dataset, protocol, config.data_dir, seed=config.split_seed, label_version=config.labels
+        )
     return data_from_splits(loaded, config, say)
 
 
@@ -107,7 +109,7 @@ def load_splits(
     data_dir: str | None,
     *,
     seed: int = 0,
-    labels: str = "verified",
+    label_version: str = "verified",
     split: str | None = None,
 ) -> Mapping[str, Dataset]:
     """Load a dataset by its name.
@@ -118,7 +120,7 @@ def load_splits(
         protocol: Its configuration.
         data_dir: Of `load_dataset`.
         seed: Of mlrsnet's splits.
-        labels: Of mlrsnet, verified or as published.
+        label_version: Of mlrsnet, verified or as published.
         split: One alone, or several as `datasets` takes them, such as `query+database`; None is all.
 
     Returns:
@@ -130,7 +132,9 @@ def load_splits(
     path = Path(name).expanduser()
     try:
         if name == MLRSNET:
-            found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, seed=seed, labels=labels)
+            found: Any = load_dataset(
+                name, protocol, data_dir=data_dir, split=split, seed=seed, label_version=label_version
+            )
         elif path.is_file() and path.suffix in _READERS:
             found = load_dataset(_READERS[path.suffix], data_files={"train": str(path)}, split=split)
         elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():

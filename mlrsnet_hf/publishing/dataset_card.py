@@ -13,7 +13,7 @@ from mlrsnet_hf.dataset.repository.parts import MIN_FILES, STORED_PROTOCOLS, STO
 from mlrsnet_hf.dataset.repository.schema import card_features
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, split_ids
 from mlrsnet_hf.published import TOTAL_IMAGES
-from mlrsnet_hf.release import LabelSource
+from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 _TEMPLATE = "dataset_card.md"
@@ -40,7 +40,7 @@ class Copy:
 
     splits: Mapping[str, Mapping[str, StoredSplit]]
     """Protocol -> split."""
-    labels: LabelSource
+    label_version: LabelVersion
     repaired: int
     without_labels: int
     unusual_sizes: Mapping[str, Sequence[int]]
@@ -223,7 +223,7 @@ def _count_table(kind: str, counts: Mapping[str, int], published: Mapping[str, i
 def _repair(copy: Copy | None) -> str:
     if not copy:
         return "`mlrsnet_hf` repairs them, which gives exactly the labels of 2020, and marks the rows as `repaired`."
-    if copy.labels == "as-published":
+    if copy.label_version == "as-published":
         return "This copy has the labels as its label files have them, faults included."
     return (
         "To this copy the rules were applied that turn the labels of 2021 into those of 2020; "

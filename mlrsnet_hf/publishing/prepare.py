@@ -19,7 +19,7 @@ from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
-from mlrsnet_hf.release import Entry, LabelSource, Record, Release, open_release
+from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.pixels import decode_image
 from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.synthetic import contact_sheet
@@ -80,7 +80,7 @@ def _quoted(prepared: Prepared, protocol: str) -> str:
 
 
 def prepare(
-    source: str | Path, target: str | Path, labels: LabelSource = "verified", skip_unreadable: bool = False
+    source: str | Path, target: str | Path, label_version: LabelVersion = "verified", skip_unreadable: bool = False
 ) -> Prepared:
     """Turn any copy of the release into a dataset repository.
 
@@ -90,7 +90,7 @@ def prepare(
     Args:
         source: What `open_release` opens.
         target: The folder to create.
-        labels: `verified` or `as-published`; see `open_release`.
+        label_version: `verified` or `as-published`; see `open_release`.
         skip_unreadable: Whether an image that cannot be read is left out, and named, rather than an error.
 
     Raises:
@@ -100,13 +100,13 @@ def prepare(
     """
     target = Path(target).expanduser().absolute()
     refuse_existing(target)
-    release = open_release(source, labels)
+    release = open_release(source, label_version)
     ids = ids_by_scene(release.entries)
     parts = cut_parts(ids)
     planned = plan_files(ids, {scene.published: scene.name for scene in SCENES}, parts)
     origin = {
         "format": _FORMAT,
-        "labels": labels,
+        "labels": label_version,
         "source": release.fingerprint(),
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
@@ -117,7 +117,7 @@ def prepare(
         splits = _stored_splits(files, planned, parts.splits)
         copy = Copy(
             splits={name: stored for name, stored in splits.items() if not _emptied(stored)},
-            labels=labels,
+            label_version=label_version,
             unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
             unreadable={key: reason for file in files for key, reason in file.unreadable.items()},
             left_out=parts.left_out | _unreadable_protocols(splits),

@@ -3,13 +3,13 @@
 from mlrsnet_hf.release.label_files import LabelRow, read_label_file
 from mlrsnet_hf.release.opening import holds_images, open_labels, open_release
 from mlrsnet_hf.release.release import Entry, Record, Release
-from mlrsnet_hf.release.repair import LabelSource, verified_labels
+from mlrsnet_hf.release.repair import LabelVersion, verified_labels
 from mlrsnet_hf.release.writer import fill_release, write_release
 
 __all__ = [
     "Entry",
     "LabelRow",
-    "LabelSource",
+    "LabelVersion",
     "Record",
     "Release",
     "fill_release",

@@ -11,12 +11,12 @@ from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_fi
 from mlrsnet_hf.release.names import image_id, split_suffix
 from mlrsnet_hf.release.parquet import open_parquet, parquet_files
 from mlrsnet_hf.release.release import Entry, ReadLabelFile, Release, ScenePart
-from mlrsnet_hf.release.repair import LabelSource, require_label_source, verified_labels
+from mlrsnet_hf.release.repair import LabelVersion, require_label_version, verified_labels
 from mlrsnet_hf.release.tree import DiskFolder, File
 from mlrsnet_hf.taxonomy import Scene
 
 
-def open_release(source: str | Path, labels: LabelSource = "verified") -> Release:
+def open_release(source: str | Path, label_version: LabelVersion = "verified") -> Release:
     """Open MLRSNet in any of its published forms and match its rows with its images.
 
     The source is one of
@@ -34,55 +34,57 @@ def open_release(source: str | Path, labels: LabelSource = "verified") -> Releas
 
     Args:
         source: A folder or file.
-        labels: `verified` repairs the published faults (see `verified_labels`), `as-published` takes the labels as
-            they are.
+        label_version: `verified` repairs the published faults (see `verified_labels`), `as-published` takes the labels
+            as they are.
 
     Raises:
-        UnknownNameError: `labels` is neither.
+        UnknownNameError: `label_version` is neither.
         ReleaseError: The source is missing, empty or not laid out like the release; a scene is unknown; a row has no
             image or an image no row; a label file is faulty; an archive is damaged, or holds what is refused: paths
             that lead out of it, links, absurd sizes; a Parquet file does not name its images.
     """
-    require_label_source(labels)
+    require_label_version(label_version)
     source = Path(source)
     files = find_parquet(source)
     if files:
-        return open_parquet(source, files, labels)
+        return open_parquet(source, files, label_version)
     folder = source_folder(source)
     images = find_images(folder)
     label_files = find_label_files(folder)
     _refuse_unpaired_scenes(images, label_files)
     scenes = sorted(images, key=lambda scene: scene.id)
-    release = Release(source, tuple(_part(scene, label_files[scene], images[scene], labels) for scene in scenes))
+    release = Release(source, tuple(_part(scene, label_files[scene], images[scene], label_version) for scene in scenes))
     _refuse_repeated_ids(release)
     return release
 
 
-def open_labels(source: str | Path, labels: LabelSource = "verified") -> tuple[Entry, ...]:
+def open_labels(source: str | Path, label_version: LabelVersion = "verified") -> tuple[Entry, ...]:
     """Read the labels of a source, whose images need not be there.
 
     Args:
         source: What `open_release` takes, or the label files alone: a folder or archive with `<scene>.csv` files,
             directly or in a folder named `Labels`.
-        labels: As for `open_release`.
+        label_version: As for `open_release`.
 
     Returns:
         By scene id, then by image id; file names are those of the label files.
 
     Raises:
-        UnknownNameError: `labels` is neither.
+        UnknownNameError: `label_version` is neither.
         ReleaseError: There are no label files, or one is faulty.
     """
-    require_label_source(labels)
+    require_label_version(label_version)
     source = Path(source)
     files = find_parquet(source)
     if files:
-        return open_parquet(source, files, labels).entries
+        return open_parquet(source, files, label_version).entries
     found = find_label_files(source_folder(source), alone=True)
     entries: list[Entry] = []
     for scene in sorted(found, key=lambda scene: scene.id):
         rows = parse_label_file(found[scene].content(), found[scene].place)
-        entries += sorted((_entry(scene, row, row.file_name, labels) for row in rows), key=lambda entry: entry.id)
+        entries += sorted(
+            (_entry(scene, row, row.file_name, label_version) for row in rows), key=lambda entry: entry.id
+        )
     return tuple(entries)
 
 
@@ -103,21 +105,21 @@ def find_parquet(source: Path) -> list[Path]:
     return parquet_files(source)
 
 
-def _part(scene: Scene, label_file: File, images: ImageStore, labels: LabelSource) -> ScenePart:
+def _part(scene: Scene, label_file: File, images: ImageStore, label_version: LabelVersion) -> ScenePart:
     content = label_file.content()
     pairing = pair(parse_label_file(content, label_file.place), images.names)
     refuse_left_over(pairing, label_file.place, images.place)
     return ScenePart(
-        entries=tuple(_entry(scene, row, name, labels) for _, row, name in pairing.pairs),
+        entries=tuple(_entry(scene, row, name, label_version) for _, row, name in pairing.pairs),
         image_names=tuple(name for _, _, name in pairing.pairs),
         images=images,
         label_file=ReadLabelFile.of(label_file, content),
     )
 
 
-def _entry(scene: Scene, row: LabelRow, image_name: str, labels: LabelSource) -> Entry:
+def _entry(scene: Scene, row: LabelRow, image_name: str, label_version: LabelVersion) -> Entry:
     name = image_id(row.file_name)
-    chosen = row.labels if labels == "as-published" else verified_labels(scene, name, row.labels)
+    chosen = row.labels if label_version == "as-published" else verified_labels(scene, name, row.labels)
     return Entry(name, name + split_suffix(image_name)[1], scene, chosen, chosen != row.labels)
 
 

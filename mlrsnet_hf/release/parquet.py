@@ -16,7 +16,7 @@ from mlrsnet_hf.release.archives.base import disk_stamp
 from mlrsnet_hf.release.image_stores import Found
 from mlrsnet_hf.release.names import image_id, image_scene, is_clutter, split_suffix
 from mlrsnet_hf.release.release import Entry, Release, ScenePart
-from mlrsnet_hf.release.repair import LabelSource, verified_labels
+from mlrsnet_hf.release.repair import LabelVersion, verified_labels
 from mlrsnet_hf.taxonomy import LABELS, Scene, find_label
 
 _LABEL_COLUMNS = ("labels", "label")
@@ -47,7 +47,7 @@ def parquet_files(source: Path) -> list[Path]:
     return sorted(path for path in found if not any(map(is_clutter, path.relative_to(source).parts)))
 
 
-def open_parquet(source: Path, files: Sequence[Path], labels: LabelSource) -> Release:
+def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersion) -> Release:
     """Open Parquet files as a release; rows may be spread over them in any order.
 
     Raises:
@@ -62,7 +62,7 @@ def open_parquet(source: Path, files: Sequence[Path], labels: LabelSource) -> Re
             first = by_scene[row.scene].setdefault(name, row)
             if first is not row:
                 raise ReleaseError(f"{_where(first)} and {_where(row)}: both hold {name}", "Pass each image once.")
-            if row.repaired and labels == "as-published":
+            if row.repaired and label_version == "as-published":
                 raise ReleaseError(
                     f"{_where(row)}: the labels are repaired ones",
                     "The published labels are not in it; pass the release.",
@@ -70,7 +70,7 @@ def open_parquet(source: Path, files: Sequence[Path], labels: LabelSource) -> Re
     if not by_scene:
         raise ReleaseError(f"{source}: no rows in it", _COPY)
     scenes = sorted(by_scene, key=lambda scene: scene.id)
-    return Release(source, tuple(_part(source, files, scene, by_scene[scene], labels) for scene in scenes))
+    return Release(source, tuple(_part(source, files, scene, by_scene[scene], label_version) for scene in scenes))
 
 
 class ParquetImages:
@@ -101,18 +101,20 @@ class ParquetImages:
         return [disk_stamp(file) for file in self._files]
 
 
-def _part(source: Path, files: Sequence[Path], scene: Scene, rows: dict[str, _Row], labels: LabelSource) -> ScenePart:
+def _part(
+    source: Path, files: Sequence[Path], scene: Scene, rows: dict[str, _Row], label_version: LabelVersion
+) -> ScenePart:
     names = sorted(rows)
     return ScenePart(
-        entries=tuple(_entry(scene, name, rows[name], labels) for name in names),
+        entries=tuple(_entry(scene, name, rows[name], label_version) for name in names),
         image_names=tuple(rows[name].file_name for name in names),
         images=ParquetImages(source, files, rows.values()),
         label_file=None,
     )
 
 
-def _entry(scene: Scene, name: str, row: _Row, labels: LabelSource) -> Entry:
-    chosen = row.labels if labels == "as-published" else verified_labels(scene, name, row.labels)
+def _entry(scene: Scene, name: str, row: _Row, label_version: LabelVersion) -> Entry:
+    chosen = row.labels if label_version == "as-published" else verified_labels(scene, name, row.labels)
     suffix = split_suffix(row.file_name)[1]
     return Entry(name, name + suffix, scene, chosen, row.repaired or chosen != row.labels)
 

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
 from mlrsnet_hf.taxonomy import Scene, find_label, find_scene
 
-LabelSource = Literal["verified", "as-published"]
+LabelVersion = Literal["verified", "as-published"]
 """`verified` repairs the published faults; `as-published` takes the label files as they are."""
 
 _CARRIED_BY_ALL = {
@@ -22,15 +22,17 @@ _SPURIOUS_BY_IMAGE = {"airplane_01550": frozenset({find_label("airport").id})}
 """Spurious although the scene's vocabulary has the label."""
 
 
-def require_label_source(labels: str) -> None:
-    """Refuse what is no `LabelSource`.
+def require_label_version(label_version: str) -> None:
+    """Refuse what is no `LabelVersion`.
 
     Raises:
         UnknownNameError: It is neither of the two.
     """
-    known = get_args(LabelSource)
-    if labels not in known:
-        raise UnknownNameError(f"labels={labels!r} is not known", name_alternatives(str(labels), known))
+    known = get_args(LabelVersion)
+    if label_version not in known:
+        raise UnknownNameError(
+            f"label_version={label_version!r} is not known", name_alternatives(str(label_version), known)
+        )
 
 
 def verified_labels(scene: Scene, image_id: str, labels: tuple[int, ...]) -> tuple[int, ...]:

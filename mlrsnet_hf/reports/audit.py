@@ -105,7 +105,9 @@ def audit_as_text(audit: Audit) -> str:
         f"result: {_RESULTS[audit.severity]}",
     ]
     if audit.repaired_rows:
-        lines.append(f'{audit.repaired_rows:,} rows are repaired by labels="verified"; mlrsnet audit --diff lists them')
+        lines.append(
+            f'{audit.repaired_rows:,} rows are repaired by label_version="verified"; mlrsnet audit --diff lists them'
+        )
     return "\n".join(lines)
 
 

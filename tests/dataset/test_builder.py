@@ -139,9 +139,11 @@ def test_near_duplicates_never_part(make_release: MakeRelease, cache: str, monke
 def test_labels_as_published(make_release: MakeRelease, cache: str) -> None:
     root = make_release({"stadium": 5, "beach": 5}, labels=["buildings", "sea"])
     for labels in ("as-published", "verified"):
-        whole = load_dataset("mlrsnet", "all", data_dir=str(root), labels=labels, cache_dir=cache, split="train")
+        whole = load_dataset("mlrsnet", "all", data_dir=str(root), label_version=labels, cache_dir=cache, split="train")
         assert undecoded(whole) == list(expected_rows(root, labels).values())
         assert any(whole["repaired"]) == (labels == "verified")
+        by_old_name = load_dataset("mlrsnet", "all", data_dir=str(root), labels=labels, cache_dir=cache, split="train")
+        assert (by_old_name.cache_files, by_old_name._fingerprint) == (whole.cache_files, whole._fingerprint)
 
 
 def test_images_decode_to_the_published_pixels(make_release: MakeRelease, cache: str) -> None:
@@ -202,7 +204,7 @@ def change_image(root: Path) -> None:
 @pytest.mark.parametrize("change", [change_label, change_image])
 def test_a_changed_source_is_seen(make_release: MakeRelease, cache: str, change: Callable[[Path], None]) -> None:
     root = make_release({"beach": 10})
-    options = {"data_dir": str(root), "cache_dir": cache, "labels": "as-published"}
+    options = {"data_dir": str(root), "cache_dir": cache, "label_version": "as-published"}
     before = undecoded(load_dataset("mlrsnet", "all", split="train", **options))
     change(root)
     after = undecoded(load_dataset("mlrsnet", "all", split="train", **options))
@@ -345,7 +347,7 @@ def test_our_errors_come_as_themselves(make_release: MakeRelease, cache: str, op
         ({"name": "ratio2"}, UnknownNameError, "configuration 'ratio2' is not known. Did you mean 'ratio20'"),
         ({"sed": 1}, ConfigurationError, "has no option 'sed'. Did you mean 'seed'"),
         ({"seed": 0.5}, ConfigurationError, "seed=0.5 is not a whole number"),
-        ({"labels": "verifed"}, UnknownNameError, "Did you mean 'verified'"),
+        ({"label_version": "verifed"}, UnknownNameError, "Did you mean 'verified'"),
         ({"protocol": "ratio20"}, ConfigurationError, r'load_dataset\("mlrsnet", "ratio20"\)'),
         ({"data_files": "*.jpg"}, ConfigurationError, "takes no data_files"),
         ({"name": "demo"}, ConfigurationError, "takes no data_dir"),

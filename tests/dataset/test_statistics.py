@@ -91,7 +91,7 @@ def test_table_1_comes_out_but_for_one_image_with_grass(shared: Path, tmp_path: 
 
 
 def test_real_counts_equal_those_of_scikit_learn(shared: Path) -> None:
-    entries = open_release(shared / "data/ucm_release", labels="as-published").entries
+    entries = open_release(shared / "data/ucm_release", label_version="as-published").entries
     counted = label_statistics(entries)
     matrix = MultiLabelBinarizer(classes=range(60)).fit_transform([e.labels for e in entries])
     np.testing.assert_array_equal(counted.images_per_label, multilabel_confusion_matrix(matrix, matrix)[:, 1, 1])

@@ -23,7 +23,7 @@ def test_card_of_a_copy_says_what_is_particular_to_it() -> None:
     split = StoredSplit(paths="data/*-[a]-*.parquet", files=3, rows=5, data_bytes=70, file_bytes=60)
     copy = Copy(
         splits={"ratio20": {"train": split}, "all": {"train": split}},
-        labels="verified",
+        label_version="verified",
         repaired=1,
         without_labels=2,
         unusual_sizes={"beach_00001": (600, 400)},

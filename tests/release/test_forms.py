@@ -201,9 +201,9 @@ def as_repository_zip(root: Path) -> Path:
 @pytest.mark.parametrize("form", [as_csv_folder, as_labels_alone, as_repository_zip], ids=lambda form: form.__name__)
 def test_label_files_alone(make_release: MakeRelease, form: Callable[[Path], Path]) -> None:
     root = make_release(SCENES)
-    expected = open_release(root, labels="as-published").entries
+    expected = open_release(root, label_version="as-published").entries
     source = form(root)
-    assert open_labels(source, labels="as-published") == expected
+    assert open_labels(source, label_version="as-published") == expected
     with pytest.raises(ReleaseError, match=r"no folder Images/ in it"):
         open_release(source)
 

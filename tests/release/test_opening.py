@@ -12,7 +12,7 @@ MakeRelease = Callable[..., Path]
 
 def test_records_carry_annotation_and_untouched_bytes(make_release: MakeRelease) -> None:
     root = make_release({"swimmimg_pool": 3, "beach": 2}, labels=["water", "habor"])
-    records = list(open_release(root, labels="as-published").records())
+    records = list(open_release(root, label_version="as-published").records())
     assert [r.id for r in records] == ["beach_00001", "beach_00002", *(f"swimmimg_pool_0000{i}" for i in (1, 2, 3))]
     assert [r.scene.name for r in records] == ["beach"] * 2 + ["swimming_pool"] * 3
     assert {r.labels for r in records} == {(find_label("harbor").id, find_label("water").id)}

@@ -66,7 +66,7 @@ def test_every_form_of_labels(records: list[Record], tmp_path: Path, form: str) 
     release = open_release(path)
     assert list(release.records()) == records
     assert open_labels(path) == release.entries
-    assert open_release(path, labels="as-published").entries == release.entries
+    assert open_release(path, label_version="as-published").entries == release.entries
 
 
 @pytest.mark.parametrize("folder", [".", "data", "default/train"])
@@ -99,15 +99,15 @@ def test_repository_of_our_own(make_release: MakeRelease, tmp_path: Path) -> Non
         write(tmp_path / f"repository/data/part-{part}.parquet", columns, FEATURES)
     assert list(open_release(tmp_path / "repository").records()) == records
     with pytest.raises(ReleaseError, match=r"row \d: the labels are repaired ones. The published labels are not in it"):
-        open_release(tmp_path / "repository", labels="as-published")
+        open_release(tmp_path / "repository", label_version="as-published")
 
 
 def test_published_labels_of_a_copy_are_repaired(make_release: MakeRelease, tmp_path: Path) -> None:
     root = make_release({"stadium": 2}, labels=["water", "sea"])
-    published = list(open_release(root, labels="as-published").records())
+    published = list(open_release(root, label_version="as-published").records())
     write(tmp_path / "x.parquet", rows(published, "labels", lambda r: list(r.labels)), None)
     assert list(open_release(tmp_path / "x.parquet").records()) == list(open_release(root).records())
-    assert list(open_release(tmp_path / "x.parquet", labels="as-published").records()) == published
+    assert list(open_release(tmp_path / "x.parquet", label_version="as-published").records()) == published
 
 
 def test_paths_and_spellings(records: list[Record], tmp_path: Path) -> None:

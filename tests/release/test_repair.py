@@ -42,10 +42,12 @@ def test_records_say_whether_they_were_repaired(make_release: MakeRelease) -> No
     beach, arena = open_release(root).records()
     assert (set(beach.labels), beach.repaired) == ({water, sea}, False)
     assert (set(arena.labels), arena.repaired) == ({water, stadium}, True)  # sea is none of a stadium's labels
-    published = list(open_release(root, labels="as-published").records())
+    published = list(open_release(root, label_version="as-published").records())
     assert [(set(record.labels), record.repaired) for record in published] == [({water, sea}, False)] * 2
 
 
 def test_unknown_labels_are_refused(make_release: MakeRelease) -> None:
-    with pytest.raises(UnknownNameError, match=r"labels='as_published' is not known\. Did you mean 'as-published'"):
-        open_release(make_release(), labels="as_published")
+    with pytest.raises(
+        UnknownNameError, match=r"label_version='as_published' is not known\. Did you mean 'as-published'"
+    ):
+        open_release(make_release(), label_version="as_published")

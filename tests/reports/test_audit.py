@@ -54,7 +54,7 @@ images that cannot be read, images that are not 256x256, images that are not RGB
 byte-identical images
 
 result: usable; wrong labels are repaired by default
-2 rows are repaired by labels="verified"; mlrsnet audit --diff lists them"""
+2 rows are repaired by label_version="verified"; mlrsnet audit --diff lists them"""
     assert audit_as_text(audit_source(release)) == expected
 
 

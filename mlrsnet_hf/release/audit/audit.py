@@ -61,7 +61,7 @@ class Audit:
     images_checked: bool
     """False for label files alone."""
     repaired_rows: int
-    """How many rows `labels="verified"` changes."""
+    """How many rows `label_version="verified"` changes."""
     findings: tuple[Finding, ...]
     """In the order of `CHECKS`."""
 
@@ -121,7 +121,7 @@ def audit_source(source: str | Path, processes: int = 1, progress: Progress = la
 
 
 def audit_repairs(source: str | Path) -> Iterator[Repair]:
-    """Return the rows of a source that `labels="verified"` changes; images are not looked at.
+    """Return the rows of a source that `label_version="verified"` changes; images are not looked at.
 
     Raises:
         ReleaseError: There are no labels at all, or a label file is faulty.

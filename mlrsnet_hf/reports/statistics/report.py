@@ -14,11 +14,13 @@ from mlrsnet_hf.dataset.statistics import (
     pixel_statistics_of_records,
 )
 from mlrsnet_hf.files import whole_folder
-from mlrsnet_hf.release import LabelSource, Release, holds_images, open_labels, open_release
+from mlrsnet_hf.release import LabelVersion, Release, holds_images, open_labels, open_release
 from mlrsnet_hf.taxonomy import LABEL_NAMES, LABELS, SCENES
 
 
-def write_statistics(source: str | Path, target: Path, labels: LabelSource = "verified", processes: int = 1) -> str:
+def write_statistics(
+    source: str | Path, target: Path, label_version: LabelVersion = "verified", processes: int = 1
+) -> str:
     """Write the statistics of a copy of the release, or of label files alone, as tables and figures.
 
     Needs matplotlib, which the extra `plots` brings.
@@ -26,7 +28,7 @@ def write_statistics(source: str | Path, target: Path, labels: LabelSource = "ve
     Args:
         source: What `open_release` or `open_labels` takes.
         target: The folder to create.
-        labels: As for `open_release`.
+        label_version: As for `open_release`.
         processes: How many processes decode images; the result is the same for any number.
 
     Returns:
@@ -39,8 +41,8 @@ def write_statistics(source: str | Path, target: Path, labels: LabelSource = "ve
     from mlrsnet_hf.reports.statistics.figures import write_figures
 
     with whole_folder(target) as folder:
-        release = open_release(source, labels) if holds_images(source) else None
-        counted = label_statistics(release.entries if release else open_labels(source, labels))
+        release = open_release(source, label_version) if holds_images(source) else None
+        counted = label_statistics(release.entries if release else open_labels(source, label_version))
         pixels = _pixels(release, processes) if release else None
         write_tables(folder, counted, pixels)
         write_figures(folder, counted, pixels)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mlrsnet_hf.errors import MLRSNetError, ReleaseError
-from mlrsnet_hf.release import LabelSource, open_release, read_label_file
+from mlrsnet_hf.release import LabelVersion, open_release, read_label_file
 from mlrsnet_hf.release.audit.audit import Audit, audit_repairs, audit_source
 from mlrsnet_hf.release.audit.findings import Severity
 from mlrsnet_hf.release.audit.source import DIGESTS, matching_versions, row_digest
@@ -274,7 +274,7 @@ def test_a_damaged_member_of_an_archive(release: Path, make_rar5: Callable, rar_
 
 
 @pytest.mark.parametrize("labels", ["as-published", "verified"])
-def test_parquet_copies(make_release: MakeRelease, tmp_path: Path, labels: LabelSource) -> None:
+def test_parquet_copies(make_release: MakeRelease, tmp_path: Path, labels: LabelVersion) -> None:
     """A copy with the published labels, and a repository of ours with the repaired ones."""
     root = make_release({"stadium": 2, "lake": 2}, labels=["water"])
     cut(root / "Images/lake/lake_00002.jpg")
@@ -284,7 +284,7 @@ def test_parquet_copies(make_release: MakeRelease, tmp_path: Path, labels: Label
             "labels": list(e.labels),
             "repaired": e.repaired,
         }
-        for e in open_release(root, labels=labels).entries
+        for e in open_release(root, label_version=labels).entries
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "copy.parquet")
     checks = found(audit_source(tmp_path / "copy.parquet"))
