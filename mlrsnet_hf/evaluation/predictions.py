@@ -15,7 +15,7 @@ from mlrsnet_hf.inputs.augmentation import symmetry_views
 from mlrsnet_hf.inputs.loader import Loader, read_batches
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.metrics import METRICS, classification_report, mean_average_precision, training_values
+from mlrsnet_hf.metrics import METRICS, classification_report, mean_average_precision, metric_title, training_values
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
 
@@ -192,11 +192,6 @@ def label_scores(predictions: Predictions, task: Task, thresholds: Scores | None
         LabelScore(label=name, images=int(images), average_precision=float(ap), f1=float(f1), threshold=threshold)
         for name, images, ap, f1, threshold in columns
     )
-
-
-def metric_title(name: str) -> str:
-    """Return how a report calls a metric that `evaluate` gives."""
-    return "scene accuracy" if name == SCENE_ACCURACY else METRICS[name].title
 
 
 def metric_text(name: str, value: float) -> str:

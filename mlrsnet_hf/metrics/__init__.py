@@ -27,7 +27,7 @@ from mlrsnet_hf.metrics.ranking import (
     precision_recall_curve,
     recall_at_k,
 )
-from mlrsnet_hf.metrics.registry import METRICS, Metric, metrics_of, training_metrics, training_values
+from mlrsnet_hf.metrics.registry import METRICS, Metric, metric_title, metrics_of, training_metrics, training_values
 from mlrsnet_hf.metrics.relevant_ranks import RelevantRanks
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "f1_of_means",
     "mean_average_precision",
     "mean_precision_to_k",
+    "metric_title",
     "metrics_of",
     "ndcg_at_k",
     "over_repeats",

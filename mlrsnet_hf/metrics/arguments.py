@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
 
+SMALLEST = int(np.iinfo(np.int64).min)
+"""As `at_least`, any whole number."""
+
 
 def to_array(values: npt.ArrayLike | Any) -> np.ndarray:  # noqa: ANN401 - torch is not imported here
     """Return lists, NumPy arrays and torch tensors (on any device, of any dtype, with gradients) as a NumPy array.
@@ -25,22 +28,34 @@ def to_array(values: npt.ArrayLike | Any) -> np.ndarray:  # noqa: ANN401 - torch
         raise ConfigurationError("the rows of an array have several lengths", "Pass rows of one length.") from None
 
 
+def refuse_where(wrong: npt.NDArray[np.bool_], name: str, values: np.ndarray, remedy: str) -> None:
+    """Refuse an array in which a value is wrong; the error names the position of the first: `scores[3, 0] is nan`."""
+    if wrong.any():
+        position = tuple(np.argwhere(wrong)[0])
+        where = f"[{', '.join(map(str, position))}]" if position else ""
+        raise ConfigurationError(f"{name}{where} is {values[position]}", remedy)
+
+
+def zeros_and_ones(name: str, values: np.ndarray, remedy: str = "Pass 0 and 1.") -> npt.NDArray[np.bool_]:
+    """Return an array of 0 and 1, of any shape, as bool.
+
+    Raises:
+        ConfigurationError: Another value.
+    """
+    if values.dtype == bool:
+        return values
+    binary = values.astype(bool)
+    refuse_where(binary != values, name, values, remedy)
+    return binary
+
+
 def binary_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return an (N, L) array of 0 and 1 as bool.
 
     Raises:
         ConfigurationError: The array has other than two dimensions, no row, or a value other than 0 and 1.
     """
-    array = _matrix(name, values)
-    if array.dtype == bool:
-        return array
-    binary = array.astype(bool)
-    if not np.array_equal(binary, array):
-        row, column = np.argwhere(binary != array)[0]
-        raise ConfigurationError(
-            f"{name}[{row}, {column}] is {array[row, column]}", "Pass 0 and 1 (or scores together with a threshold)."
-        )
-    return binary
+    return zeros_and_ones(name, _matrix(name, values), "Pass 0 and 1 (or scores together with a threshold).")
 
 
 def score_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.floating]:
@@ -52,11 +67,17 @@ def score_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.floating]:
     array = _matrix(name, values)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
-    finite = np.isfinite(array)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        raise ConfigurationError(f"{name}[{row}, {column}] is {array[row, column]}", "Scores must be finite.")
+    refuse_where(~np.isfinite(array), name, array, "Scores must be finite.")
     return array
+
+
+def targets_and_scores(
+    targets: npt.ArrayLike, scores: npt.ArrayLike
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.floating]]:
+    """Return (N, L) true labels and (N, L) scores, checked one by one and against each other."""
+    true, values = binary_matrix("targets", targets), score_matrix("scores", scores)
+    require_same_shape(true, "scores", values)
+    return true, values
 
 
 def require_same_shape(targets: np.ndarray, name: str, values: np.ndarray) -> None:
@@ -92,10 +113,7 @@ def whole_numbers(name: str, values: npt.ArrayLike, at_least: int = 0) -> npt.ND
     with np.errstate(invalid="ignore"):
         whole = array.astype(np.int64, copy=False)
     wrong = whole < at_least if array.dtype.kind in "iu" else (whole != array) | (whole < at_least)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0])
-        where = f"[{', '.join(map(str, place))}]" if place else ""
-        raise ConfigurationError(f"{name}{where} is {array[place]}", f"Pass whole numbers of at least {at_least}.")
+    refuse_where(wrong, name, array, f"Pass whole numbers of at least {at_least}.")
     return whole
 
 
@@ -120,7 +138,7 @@ def require_one_kind(arrays: Mapping[str, np.ndarray]) -> None:
         raise ConfigurationError(found, "Pass ids on both sides or names on both sides.")
     for name, values in arrays.items():
         if values.dtype.kind == "f":
-            whole_numbers(name, values, at_least=np.iinfo(np.int64).min)
+            whole_numbers(name, values, at_least=SMALLEST)
 
 
 def _kind(values: np.ndarray) -> str:

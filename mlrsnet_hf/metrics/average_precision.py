@@ -5,7 +5,7 @@ from typing import Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from mlrsnet_hf.metrics.arguments import binary_matrix, require_choice, require_same_shape, score_matrix
+from mlrsnet_hf.metrics.arguments import require_choice, targets_and_scores
 from mlrsnet_hf.metrics.means import Mean
 from mlrsnet_hf.metrics.sorting import descending_keys, radix_argsort
 
@@ -54,9 +54,7 @@ def mean_average_precision(
         [1.0, 0.5, nan]
     """
     require_choice("average", average, ("macro", "micro", "samples", "weighted", None))
-    true = binary_matrix("targets", targets)
-    values = score_matrix("scores", scores)
-    require_same_shape(true, "scores", values)
+    true, values = targets_and_scores(targets, scores)
     if average == "micro":
         return Mean(_average_precisions(true.reshape(1, -1), values.reshape(1, -1)))
     if average == "samples":

@@ -19,9 +19,11 @@ import numpy.typing as npt
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics.arguments import (
     binary_matrix,
+    refuse_where,
     require_choice,
     require_same_shape,
     score_matrix,
+    targets_and_scores,
     to_array,
     whole_number,
 )
@@ -67,8 +69,7 @@ def sample_f1(
         >>> sample_f1([[1, 0], [0, 1]], [[0.3, 0.6], [0.1, 0.9]], threshold=[0.2, 0.75])
         1.0
     """
-    counts = _Decisions.of(targets, predictions, threshold)
-    return Mean(_f1(*counts.per_image(), zero_division))
+    return Mean(_f1(*_counts(*_decisions(targets, predictions, threshold)), zero_division))
 
 
 def sample_precision(
@@ -83,7 +84,7 @@ def sample_precision(
     P(i) = |P(i) & T(i)| / |P(i)|, undefined for an image without predictions. Qi et al. (2020), section 3.2;
     scikit-learn's `precision_score(average="samples")`. Arguments, result and errors as in `sample_f1`.
     """
-    hits, predicted, _ = _Decisions.of(targets, predictions, threshold).per_image()
+    hits, predicted, _ = _counts(*_decisions(targets, predictions, threshold))
     return Mean(_ratio(hits, predicted, zero_division))
 
 
@@ -99,7 +100,7 @@ def sample_recall(
     R(i) = |P(i) & T(i)| / |T(i)|, undefined for an image without labels. Qi et al. (2020), section 3.2; scikit-learn's
     `recall_score(average="samples")`. Arguments, result and errors as in `sample_f1`.
     """
-    hits, _, true = _Decisions.of(targets, predictions, threshold).per_image()
+    hits, _, true = _counts(*_decisions(targets, predictions, threshold))
     return Mean(_ratio(hits, true, zero_division))
 
 
@@ -122,7 +123,7 @@ def f1_of_means(
         >>> round(f1_of_means([[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1]]), 4)
         0.8571
     """
-    hits, predicted, true = _Decisions.of(targets, predictions, threshold).per_image()
+    hits, predicted, true = _counts(*_decisions(targets, predictions, threshold))
     return _harmonic_mean(Mean(_ratio(hits, predicted, zero_division)), Mean(_ratio(hits, true, zero_division)))
 
 
@@ -174,25 +175,25 @@ def classification_report(
         >>> report.subset_accuracy, report.hamming_loss, report.micro_f1
         (0.5, 0.25, 0.8)
     """
-    decisions = _Decisions.of(targets, predictions, threshold)
-    hits, predicted, true = decisions.per_image()
-    label_hits, label_predicted, label_true = decisions.per_label()
+    decisions = _decisions(targets, predictions, threshold)
+    hits, predicted, true = _counts(*decisions)
+    of_labels = _counts(*decisions, axis=0)
     precision, recall = Mean(_ratio(hits, predicted, zero_division)), Mean(_ratio(hits, true, zero_division))
     all_hits, all_predicted, all_true = (np.array([counts.sum()]) for counts in (hits, predicted, true))
     wrong = predicted + true - 2 * hits
-    images, labels = decisions.true.shape
+    images, labels = decisions[0].shape
     return ClassificationReport(
         sample_f1=Mean(_f1(hits, predicted, true, zero_division)),
         sample_precision=precision,
         sample_recall=recall,
         f1_of_means=_harmonic_mean(precision, recall),
         micro_f1=float(Mean(_f1(all_hits, all_predicted, all_true, zero_division))),
-        macro_f1=Mean(_f1(label_hits, label_predicted, label_true, zero_division)),
+        macro_f1=Mean(_f1(*of_labels, zero_division)),
         subset_accuracy=Mean(wrong == 0),
         hamming_loss=Mean(wrong / labels),
         images=images,
         labels=labels,
-        images_per_label=label_true,
+        images_per_label=of_labels[2],
     )
 
 
@@ -227,9 +228,7 @@ def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: f
         >>> sample_f1(targets, scores, threshold=thresholds), round(sample_f1(targets, scores, threshold=0.5), 4)
         (1.0, 0.3333)
     """
-    true = binary_matrix("targets", targets)
-    values = score_matrix("scores", scores)
-    require_same_shape(true, "scores", values)
+    true, values = targets_and_scores(targets, scores)
     columns = zip(true.T, values.T.astype(np.float64), strict=True)
     return np.array([_best_threshold(t, s) if t.any() else default for t, s in columns])
 
@@ -263,48 +262,33 @@ def calibration_error(
     """
     require_choice("average", average, ("micro", "macro"))
     bins = whole_number("bins", bins)
-    true = binary_matrix("targets", targets)
-    values = score_matrix("scores", scores)
-    require_same_shape(true, "scores", values)
-    outside = np.argwhere((values < 0) | (values > 1))
-    if len(outside):
-        row, column = outside[0]
-        raise ConfigurationError(f"scores[{row}, {column}] is {values[row, column]}", "Pass sigmoid scores in [0, 1].")
+    true, values = targets_and_scores(targets, scores)
+    refuse_where((values < 0) | (values > 1), "scores", values, "Pass sigmoid scores in [0, 1].")
     if average == "micro":
         return Mean([_calibration_error(true.ravel(), values.ravel(), bins)])
     return Mean([_calibration_error(t, s, bins) for t, s in zip(true.T, values.T, strict=True)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Decisions:
-    """Checked true and predicted labels, both (N, L) bool."""
+def _decisions(
+    targets: npt.ArrayLike, predictions: npt.ArrayLike, threshold: Threshold | None
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return true and predicted labels, checked, both (N, L) bool."""
+    true = binary_matrix("targets", targets)
+    if threshold is None:
+        predicted = binary_matrix("predictions", predictions)
+    else:
+        scores = score_matrix("predictions", predictions)
+        predicted = scores > _thresholds(threshold, scores.shape[1])
+    require_same_shape(true, "predictions", predicted)
+    return true, predicted
 
-    true: npt.NDArray[np.bool_]
-    predicted: npt.NDArray[np.bool_]
 
-    @classmethod
-    def of(cls, targets: npt.ArrayLike, predictions: npt.ArrayLike, threshold: Threshold | None) -> "_Decisions":
-        true = binary_matrix("targets", targets)
-        if threshold is None:
-            predicted = binary_matrix("predictions", predictions)
-        else:
-            scores = score_matrix("predictions", predictions)
-            predicted = scores > _thresholds(threshold, scores.shape[1])
-        require_same_shape(true, "predictions", predicted)
-        return cls(true, predicted)
-
-    def per_image(self) -> tuple[Counts, Counts, Counts]:
-        """Return (N,) counts of hits, predictions and true labels."""
-        return self._counts(axis=1)
-
-    def per_label(self) -> tuple[Counts, Counts, Counts]:
-        """Return (L,) counts of hits, predictions and true labels."""
-        return self._counts(axis=0)
-
-    def _counts(self, axis: int) -> tuple[Counts, Counts, Counts]:
-        matrices = (self.true & self.predicted, self.predicted, self.true)
-        hits, predicted, true = (np.count_nonzero(matrix, axis=axis) for matrix in matrices)
-        return hits, predicted, true
+def _counts(
+    true: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], axis: int = 1
+) -> tuple[Counts, Counts, Counts]:
+    """Return counts of hits, predictions and true labels: (N,) of each image, or (L,) of each label with axis 0."""
+    hits, guessed, labels = (np.count_nonzero(matrix, axis=axis) for matrix in (true & predicted, predicted, true))
+    return hits, guessed, labels
 
 
 def _thresholds(threshold: Threshold, labels: int) -> np.float64 | npt.NDArray[np.float64]:

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import binary_matrix, require_choice, to_array, whole_number, whole_numbers
+from mlrsnet_hf.metrics.arguments import (
+    SMALLEST,
+    binary_matrix,
+    refuse_where,
+    require_choice,
+    to_array,
+    whole_number,
+    whole_numbers,
+)
 from mlrsnet_hf.metrics.means import Mean
 
 Empty = Literal["skip", "worst", "error"]
@@ -44,7 +52,7 @@ def common_labels(
     """
     require_choice("measure", measure, ("count", "share", "jaccard"))
     queries, database = binary_matrix("query_labels", query_labels), binary_matrix("database_labels", database_labels)
-    order = whole_numbers("ranking", ranking, at_least=np.iinfo(np.int64).min)
+    order = whole_numbers("ranking", ranking, at_least=SMALLEST)
     if queries.shape[1] != database.shape[1] or order.ndim != 2 or len(order) != len(queries):
         raise ConfigurationError(
             f"query_labels {queries.shape}, database_labels {database.shape} and ranking {order.shape} do not fit",
@@ -229,10 +237,7 @@ def _gains(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if array.ndim != 2 or not array.size:
         raise ConfigurationError(f"{name} have shape {array.shape}", "Pass a non-empty array of (queries, depth).")
     array = array.astype(np.float64)
-    wrong = np.argwhere(~np.isfinite(array) | (array < 0))
-    if len(wrong):
-        row, column = wrong[0]
-        raise ConfigurationError(f"{name}[{row}, {column}] is {array[row, column]}", "Gains are finite and at least 0.")
+    refuse_where(~np.isfinite(array) | (array < 0), name, array, "Gains are finite and at least 0.")
     return array
 
 

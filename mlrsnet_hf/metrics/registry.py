@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from mlrsnet_hf.metrics import citations, classification, graded_ranking, ranking
+from mlrsnet_hf.metrics import classification, graded_ranking, ranking
 from mlrsnet_hf.metrics.average_precision import mean_average_precision
+from mlrsnet_hf.metrics.citations import MPEG7, PAPER
 from mlrsnet_hf.metrics.classification import ClassificationReport
+from mlrsnet_hf.metrics.ranking import PAPER_DEPTH
 
 PAPER_THRESHOLD = 0.5
 """Qi et al. (2020), Table 5: a label is predicted if its sigmoid output exceeds it."""
@@ -28,16 +30,17 @@ class Metric:
 
     name: str
     title: str
+    """What tables, cards and figures call it."""
     family: Family
     inputs: Inputs
     """What the function takes. "scores": (N, L) targets and (N, L) sigmoid scores; "ranks": a `RelevantRanks`; "gains":
     (Q, D) gains in ranked order."""
     function: Callable[..., Any]
     """Returns a number; that of "precision_recall_curve" a `PrecisionRecallCurve`."""
-    higher_is_better: bool
-    bounds: tuple[float, float]
     citation: str
-    bibtex: tuple[str, ...] = (citations.PAPER,)
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = (0.0, 1.0)
+    bibtex: tuple[str, ...] = (PAPER,)
     headline: bool = False
     """Whether the paper's tables judge by it. Shown while a model trains, where others only take up room; the headline
     metrics of retrieval are the columns of Table 9."""
@@ -66,219 +69,152 @@ class Metric:
 
 _PAPER = "Qi et al. (2020)"
 _F1 = f"{_PAPER}, section 3.2 and Table 7"
+_TABLE9 = f"{_PAPER}, section 4.2 and Table 9"
 _IR = "Manning, Raghavan & Schuetze (2008), section 8.4"
 _GAIN = "Zhao et al. (2015), with common labels as gain"
 
-
-def _scored(
-    name: str,
-    title: str,
-    function: Callable[..., Any],
-    citation: str,
-    *,
-    higher_is_better: bool = True,
-    headline: bool = False,
-    in_training: bool = False,
-    from_report: str | None = None,
-) -> Metric:
-    return Metric(
-        name=name,
-        title=title,
-        family="classification",
-        inputs="scores",
-        function=function,
-        higher_is_better=higher_is_better,
-        bounds=(0.0, 1.0),
-        citation=citation,
-        headline=headline,
-        in_training=in_training,
-        from_report=None if from_report is None else attrgetter(from_report),
-    )
+_scored = partial(Metric, family="classification", inputs="scores")
+_ranked = partial(Metric, family="retrieval", inputs="ranks")
+_graded = partial(Metric, family="retrieval", inputs="gains")
 
 
-def _decided(
-    name: str,
-    title: str,
-    citation: str,
-    *,
-    part: str | None = None,
-    function: Callable[..., Any] | None = None,
-    **more: Any,  # noqa: ANN401
-) -> Metric:
+def _decided(name: str, citation: str, *, part: str | None = None, **fields: Any) -> Metric:  # noqa: ANN401
     """Declare a metric of decisions as one of scores, at the paper's threshold.
 
     Args:
-        name: Of the metric.
-        title: Of the metric.
-        citation: Of the metric.
+        name: Its name.
+        citation: Its source.
         part: Its name in a report, where that is another.
-        function: The metric on its own; by default the report makes it.
-        **more: Other fields.
+        **fields: The others; without `function` the report makes it.
     """
-    part = part or name
-    alone = _part_of_report(part) if function is None else partial(function, threshold=PAPER_THRESHOLD)
-    return _scored(name, title, alone, citation, from_report=part, **more)
+    read = attrgetter(part or name)
 
+    def from_scores(targets: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+        return float(read(classification.classification_report(targets, scores, threshold=PAPER_THRESHOLD)))
 
-def _part_of_report(name: str) -> Callable[..., float]:
-    def function(targets: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-        report = classification.classification_report(targets, scores, threshold=PAPER_THRESHOLD)
-        return float(getattr(report, name))
-
-    return function
-
-
-def _ranked(
-    name: str,
-    title: str,
-    function: Callable[..., Any],
-    citation: str,
-    *,
-    higher_is_better: bool = True,
-    headline: bool = False,
-    bibtex: tuple[str, ...] = (citations.PAPER,),
-) -> Metric:
-    return Metric(
-        name=name,
-        title=title,
-        family="retrieval",
-        inputs="ranks",
-        function=function,
-        higher_is_better=higher_is_better,
-        bounds=(0.0, 1.0),
-        citation=citation,
-        bibtex=bibtex,
-        headline=headline,
-    )
-
-
-def _graded(name: str, title: str, function: Callable[..., Any], citation: str, highest: float) -> Metric:
-    return Metric(
-        name=name,
-        title=title,
-        family="retrieval",
-        inputs="gains",
-        function=partial(function, k=ranking.PAPER_DEPTH),
-        higher_is_better=True,
-        bounds=(0.0, highest),
-        citation=citation,
-    )
+    alone = fields.pop("function", None)
+    function = partial(alone, threshold=PAPER_THRESHOLD) if alone else from_scores
+    return _scored(name=name, function=function, citation=citation, from_report=read, **fields)
 
 
 _CLASSIFICATION = (
     _decided(
         "sample_f1",
-        "sample-F1",
         f"{_F1}, mean of the images' F1; scikit-learn's F1 with average='samples'",
+        title="sample-F1",
         function=classification.sample_f1,
         headline=True,
         in_training=True,
     ),
     _decided(
         "f1_of_means",
-        "F1 of means",
         f"{_F1}, F1 of mean precision and mean recall",
+        title="F1 of means",
         function=classification.f1_of_means,
         in_training=True,
     ),
     _scored(
-        "map",
-        "mAP",
-        mean_average_precision,
-        f"{_PAPER}, section 3.2 and Table 6; scikit-learn's average precision, mean over the labels that occur",
+        name="map",
+        title="mAP",
+        function=mean_average_precision,
+        citation=f"{_PAPER}, section 3.2 and Table 6; scikit-learn's average precision, mean over labels that occur",
         headline=True,
         in_training=True,
     ),
-    _decided("micro_f1", "micro-F1", "scikit-learn's F1 with average='micro'", in_training=True),
+    _decided("micro_f1", "scikit-learn's F1 with average='micro'", title="micro-F1", in_training=True),
     _decided(
         "macro_f1",
-        "macro-F1",
         "scikit-learn's F1 with average='macro' over the labels that occur; the others do not count",
         part="macro_f1_of_occurring",
+        title="macro-F1",
         in_training=True,
     ),
     _decided(
         "sample_precision",
-        "sample precision",
         f"{_PAPER}, section 3.2; scikit-learn's precision with average='samples'",
+        title="sample precision",
         function=classification.sample_precision,
     ),
     _decided(
         "sample_recall",
-        "sample recall",
         f"{_PAPER}, section 3.2; scikit-learn's recall with average='samples'",
+        title="sample recall",
         function=classification.sample_recall,
     ),
-    _decided("subset_accuracy", "subset accuracy", "scikit-learn's accuracy of multi-label decisions"),
-    _decided("hamming_loss", "Hamming loss", "scikit-learn's Hamming loss", higher_is_better=False),
+    _decided("subset_accuracy", "scikit-learn's accuracy of multi-label decisions", title="subset accuracy"),
+    _decided("hamming_loss", "scikit-learn's Hamming loss", title="Hamming loss", higher_is_better=False),
     _scored(
-        "calibration_error",
-        "ECE",
-        classification.calibration_error,
-        "Naeini et al. (2015); Guo et al. (2017), eq. 3",
+        name="calibration_error",
+        title="ECE",
+        function=classification.calibration_error,
+        citation="Naeini et al. (2015); Guo et al. (2017), eq. 3",
         higher_is_better=False,
     ),
 )
 _RETRIEVAL = (
     _ranked(
-        "anmrr",
-        "ANMRR",
-        ranking.anmrr,
-        f"Manjunath et al. (2001); {_PAPER}, Table 9",
+        name="anmrr",
+        title="ANMRR",
+        function=ranking.anmrr,
+        citation=f"Manjunath et al. (2001); {_PAPER}, Table 9",
         higher_is_better=False,
         headline=True,
-        bibtex=(citations.MPEG7, citations.PAPER),
+        bibtex=(MPEG7, PAPER),
     ),
     _ranked(
-        "retrieval_map",
-        "mAP",
-        ranking.mean_precision_to_k,
-        f"{_PAPER}, section 4.2 and Table 9: the mean of P@1 to P@{ranking.PAPER_DEPTH}",
+        name="retrieval_map",
+        title="mAP",
+        function=ranking.mean_precision_to_k,
+        citation=f"{_TABLE9}: the mean of P@1 to P@{PAPER_DEPTH}",
         headline=True,
     ),
     *(
         _ranked(
-            f"precision_at_{k}",
-            f"P@{k}",
-            partial(ranking.precision_at_k, k=k),
-            f"{_PAPER}, section 4.2 and Table 9",
+            name=f"precision_at_{k}",
+            title=f"P@{k}",
+            function=partial(ranking.precision_at_k, k=k),
+            citation=_TABLE9,
             headline=True,
         )
         for k in PAPER_PRECISION_DEPTHS
     ),
     _ranked(
-        f"recall_at_{ranking.PAPER_DEPTH}",
-        f"R@{ranking.PAPER_DEPTH}",
-        partial(ranking.recall_at_k, k=ranking.PAPER_DEPTH),
-        _IR,
+        name=f"recall_at_{PAPER_DEPTH}",
+        title=f"R@{PAPER_DEPTH}",
+        function=partial(ranking.recall_at_k, k=PAPER_DEPTH),
+        citation=_IR,
     ),
-    _ranked("average_precision", "AP", ranking.average_precision_at_k, f"{_IR}, normalized by all relevant items"),
     _ranked(
-        "precision_recall_curve",
-        "interpolated precision",
-        ranking.precision_recall_curve,
-        f"{_IR}; {_PAPER}, Figs. 10 and 12",
+        name="average_precision",
+        title="AP",
+        function=ranking.average_precision_at_k,
+        citation=f"{_IR}, normalized by all relevant items",
+    ),
+    _ranked(
+        name="precision_recall_curve",
+        title="interpolated precision",
+        function=ranking.precision_recall_curve,
+        citation=f"{_IR}; {_PAPER}, Figs. 10 and 12",
     ),
     _graded(
-        f"ndcg_at_{ranking.PAPER_DEPTH}",
-        f"nDCG@{ranking.PAPER_DEPTH}",
-        graded_ranking.ndcg_at_k,
-        "Jarvelin & Kekalainen (2002); Burges et al. (2005) for the exponential gain",
-        highest=1.0,
+        name=f"ndcg_at_{PAPER_DEPTH}",
+        title=f"nDCG@{PAPER_DEPTH}",
+        function=partial(graded_ranking.ndcg_at_k, k=PAPER_DEPTH),
+        citation="Jarvelin & Kekalainen (2002); Burges et al. (2005) for the exponential gain",
     ),
     _graded(
-        f"acg_at_{ranking.PAPER_DEPTH}",
-        f"ACG@{ranking.PAPER_DEPTH}",
-        graded_ranking.average_cumulative_gain_at_k,
-        f"Jarvelin & Kekalainen (2000); {_GAIN}",
-        highest=math.inf,
+        name=f"acg_at_{PAPER_DEPTH}",
+        title=f"ACG@{PAPER_DEPTH}",
+        function=partial(graded_ranking.average_cumulative_gain_at_k, k=PAPER_DEPTH),
+        citation=f"Jarvelin & Kekalainen (2000); {_GAIN}",
+        bounds=(0.0, math.inf),
     ),
     _graded(
-        f"wap_at_{ranking.PAPER_DEPTH}",
-        f"WAP@{ranking.PAPER_DEPTH}",
-        graded_ranking.weighted_average_precision_at_k,
-        _GAIN,
-        highest=math.inf,
+        name=f"wap_at_{PAPER_DEPTH}",
+        title=f"WAP@{PAPER_DEPTH}",
+        function=partial(graded_ranking.weighted_average_precision_at_k, k=PAPER_DEPTH),
+        citation=_GAIN,
+        bounds=(0.0, math.inf),
     ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_CLASSIFICATION, *_RETRIEVAL)}
@@ -296,6 +232,16 @@ def metrics_of(family: Family, *, headline_only: bool = False) -> dict[str, Metr
         for name, metric in METRICS.items()
         if metric.family == family and (metric.headline or not headline_only)
     }
+
+
+def metric_title(name: str) -> str:
+    """Return how tables, cards and figures call a value: a metric, or one that only training knows.
+
+    Examples:
+        >>> metric_title("sample_f1"), metric_title("scene_accuracy")
+        ('sample-F1', 'scene accuracy')
+    """
+    return METRICS[name].title if name in METRICS else name.replace("_", " ")
 
 
 def training_metrics() -> dict[str, Metric]:

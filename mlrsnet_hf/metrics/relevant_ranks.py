@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import require_one_kind, to_array, whole_number, whole_numbers
+from mlrsnet_hf.metrics.arguments import (
+    refuse_where,
+    require_one_kind,
+    to_array,
+    whole_number,
+    whole_numbers,
+    zeros_and_ones,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +120,7 @@ class RelevantRanks:
             raise ConfigurationError(
                 f"distances have shape {values.shape} and relevance {relevant.shape}", "Pass (queries, items) twice."
             )
-        if np.isnan(values).any():
-            row, column = np.argwhere(np.isnan(values))[0]
-            raise ConfigurationError(f"distances[{row}, {column}] is nan", "Distances must be numbers.")
+        refuse_where(np.isnan(values), "distances", values, "Distances must be numbers.")
         order = np.argsort(values, axis=1, kind="stable")
         return cls.from_relevance(np.take_along_axis(relevant, order, axis=1))
 
@@ -237,19 +242,8 @@ class RelevantRanks:
 def _rows(relevance: npt.ArrayLike | Sequence[npt.ArrayLike]) -> npt.NDArray[np.bool_] | list[npt.NDArray[np.bool_]]:
     """Return a (Q, D) matrix, or a list of rows if they have several lengths; all values checked."""
     if isinstance(relevance, list | tuple) and len({np.shape(row) for row in relevance}) > 1:
-        return [_binary(to_array(row), f"relevance[{query}]") for query, row in enumerate(relevance)]
+        return [zeros_and_ones(f"relevance[{query}]", to_array(row)) for query, row in enumerate(relevance)]
     matrix = to_array(relevance)
     if matrix.ndim != 2:
         raise ConfigurationError(f"relevance has shape {matrix.shape}", "Pass a row of 0 and 1 per query.")
-    return _binary(matrix, "relevance")
-
-
-def _binary(values: np.ndarray, name: str) -> npt.NDArray[np.bool_]:
-    if values.dtype == bool:
-        return values
-    binary = values.astype(bool)
-    wrong = np.argwhere(binary != values)
-    if len(wrong):
-        where = ", ".join(map(str, wrong[0]))
-        raise ConfigurationError(f"{name}[{where}] is {values[tuple(wrong[0])]}", "Pass 0 and 1.")
-    return binary
+    return zeros_and_ones("relevance", matrix)

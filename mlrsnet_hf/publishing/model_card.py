@@ -8,12 +8,12 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from mlrsnet_hf.metrics import METRICS
+from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing import model_card_code, model_card_tables
 from mlrsnet_hf.publishing.origin import UNKNOWN_LICENCE, Origin, license_fields
-from mlrsnet_hf.publishing.run_results import RunResults, metric_title
+from mlrsnet_hf.publishing.run_results import RunResults
 
 _TEMPLATE = "model_card.md"
 _LISTED = 8

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.metrics.citations import PAPER_URL
 from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
-from mlrsnet_hf.publishing.run_results import RunResults, metric_title
+from mlrsnet_hf.publishing.run_results import RunResults
 
 _RATIO_PROTOCOLS = {f"ratio{ratio}": ratio for ratio in CLASSIFICATION_RATIOS}
 

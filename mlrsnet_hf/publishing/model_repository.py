@@ -9,11 +9,12 @@ import yaml
 from huggingface_hub import constants
 
 from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.publishing.hub import check_repo_id
 from mlrsnet_hf.publishing.model_card import CURVES, ModelCard, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import CARD, EVAL_RESULTS, Repository, files_of, place
-from mlrsnet_hf.publishing.run_results import RunResults, metric_title, read_results
+from mlrsnet_hf.publishing.run_results import RunResults, read_results
 from mlrsnet_hf.training.results_file import RESULTS
 
 MODEL = "model"

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.taxonomy import LABELS
 from mlrsnet_hf.training.results_file import read_results_file
 
 PRETRAINED, RANDOM = "pretrained", "random"
 """What `weights` says if it is no file; `mlrsnet_hf.training` would bring torch, which publishing does without."""
-_TITLES = {"scene_accuracy": "scene accuracy"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +90,6 @@ def read_results(path: Path) -> RunResults:
     """
     content = read_results_file(path)
     return RunResults(**{field.name: content[field.name] for field in dataclasses.fields(RunResults)})
-
-
-def metric_title(name: str) -> str:
-    """Return a metric's name for readers."""
-    return METRICS[name].title if name in METRICS else _TITLES.get(name, name.replace("_", " "))
 
 
 def _defined(scores: Mapping[str, float | None] | None) -> dict[str, float]:

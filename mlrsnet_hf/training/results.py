@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.evaluation.predictions import LabelScore, metric_text, metric_title
+from mlrsnet_hf.evaluation.predictions import LabelScore, metric_text
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.task import TaskKind
+from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.training.checkpoints.history import Epoch, nan_for_nulls, nulls_for_nan
 from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
 from mlrsnet_hf.training.config import TrainingConfig

@@ -15,6 +15,7 @@ NO_MEASURES = {
     metrics.classification_report,
     metrics.common_labels,
     metrics.over_repeats,
+    metrics.metric_title,
     metrics_of,
     training_metrics,
     training_values,

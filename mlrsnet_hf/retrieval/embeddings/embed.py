@@ -39,7 +39,7 @@ from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE, to_local
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, load_embedding_model
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, normalize
-from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import use_processor
 
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ class Processes:
     def __init__(self, accelerator: Accelerator, target: Path) -> None:
         self.index = accelerator.process_index
         self.number = accelerator.num_processes
-        self._agreement = Agreement(accelerator)
+        self._collectives = Collectives(accelerator)
         self._target = target
 
     def together(self, action: Callable[[], Result]) -> Result:
@@ -70,7 +70,7 @@ class Processes:
             result = self._explained(action)
         except MLRSNetError as found:
             error = found
-        self._agreement.raise_error(error)
+        self._collectives.raise_together(error)
         return cast(Result, result)
 
     def on_main(self, action: Callable[[], Result]) -> Result:
@@ -79,7 +79,7 @@ class Processes:
         Raises:
             MLRSNetError: It failed; all raise.
         """
-        return self._agreement.from_main(lambda: self._explained(action))
+        return self._collectives.run_on_main(lambda: self._explained(action))
 
     def _explained(self, action: Callable[[], Result]) -> Result:
         try:
@@ -98,7 +98,12 @@ _PATIENCE = 10.0
 
 
 def embed(
-    config: EmbeddingConfig, images: ImageSet, card: Callable[[EmbeddingInfo], str] | None = None
+    config: EmbeddingConfig,
+    images: ImageSet,
+    card: Callable[[EmbeddingInfo], str] | None = None,
+    *,
+    load: Callable[[ImageSet], ImageSplit] = load_images,
+    model: EmbeddingModel | None = None,
 ) -> EmbeddingFolder:
     """Write the embeddings of a split as a folder that `EmbeddingTable.load` and `datasets.load_dataset` read.
 
@@ -111,6 +116,8 @@ def embed(
         config: The network, the layer and the form.
         images: What to embed.
         card: Renders the folder's README.md, such as `publishing.embeddings_card.embeddings_card`.
+        load: Loads the images; pass one that remembers, where they are used again.
+        model: The network of `config`, if it is loaded already.
 
     Returns:
         The folder, on every process.
@@ -126,13 +133,13 @@ def embed(
     accelerator = Accelerator(mixed_precision=config.precision)
     use_processor(accelerator)
     processes = Processes(accelerator, config.output_dir)
-    processes.on_main(partial(_prepare, config, images))
-    split, model = processes.together(lambda: (load_images(images), load_embedding_model(config)))
+    processes.on_main(partial(_prepare, config, images, load))
+    split, network = processes.together(lambda: (load(images), model or load_embedding_model(config)))
     for note in split.notes if accelerator.is_main_process else ():
         print(f"data: {note}", flush=True)
     # One process reads all weights and image files for their fingerprints.
-    raw_info = processes.on_main(lambda: _raw_info(config, split, model))
-    taken_up = _Run(config, images, accelerator, split, model, raw_info, card).write(processes)
+    raw_info = processes.on_main(lambda: _raw_info(config, split, network))
+    taken_up = _Run(config, images, accelerator, split, network, raw_info, card).write(processes)
     folder = open_embeddings(config.output_dir)
     if accelerator.is_main_process:
         earlier = f", {taken_up:,} of them from an earlier run" if taken_up else ""
@@ -140,10 +147,10 @@ def embed(
     return folder
 
 
-def _prepare(config: EmbeddingConfig, images: ImageSet) -> None:
+def _prepare(config: EmbeddingConfig, images: ImageSet, load: Callable[[ImageSet], ImageSplit]) -> None:
     """Refuse a target that is there before anything is loaded; prepare the dataset, so that the others find it."""
     refuse_existing(config.output_dir.expanduser())
-    load_images(images)
+    load(images)
 
 
 def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel) -> EmbeddingInfo:
@@ -155,13 +162,13 @@ def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel)
     return EmbeddingInfo(
         model=model.name,
         architecture=model.architecture,
-        model_fingerprint=model.fingerprint(),
+        model_fingerprint=model.fingerprint,
         layer=config.layer,
         dimension=model.size(config.layer),
         dtype="float32",
         normalized=config.normalize,
         dataset=split.source,
-        dataset_fingerprint=split.fingerprint(),
+        dataset_fingerprint=split.fingerprint,
         rows=len(split.rows),
         label_names=split.label_names,
         scene_names=split.scene_names,

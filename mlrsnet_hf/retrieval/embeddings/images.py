@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _ROWS_AT_ONCE = 64
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageSplit:
     """One split, and what is known of it."""
 
@@ -39,8 +40,9 @@ class ImageSplit:
     notes: tuple[str, ...] = ()
     """What was passed over, and why."""
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Return a hash of ids, labels, scenes, and the bytes of the image files, in order; nothing is decoded."""
+        """Hash of ids, labels, scenes, and the bytes of the image files, in order; nothing is decoded."""
         table = self.rows.with_format("arrow")
         digest = hashlib.blake2b(digest_size=32)
         for start in range(0, len(self.rows), _ROWS_AT_ONCE):
@@ -140,16 +142,17 @@ def _content(image: Mapping[str, Any] | None) -> bytes | None:
 
 
 def find_pictures(images: Sequence[IndexedImage], local: LocalSources | None) -> Mapping[str, Image.Image]:
-    """Return the pictures of images by id, those that are still there.
-
-    A picture that is gone, or stands in another row than when it was embedded, is left out.
-    """
+    """Return the pictures of images by id, those that still lie where they were embedded; see `pictures_of`."""
     if local is None:
         return {}
     try:
-        rows = load_images(local.images).rows
+        return pictures_of(images, load_images(local.images).rows)
     except MLRSNetError:  # moved or removed since: a page without pictures still tells the ids
         return {}
+
+
+def pictures_of(images: Sequence[IndexedImage], rows: datasets.Dataset) -> Mapping[str, Image.Image]:
+    """Return the pictures of images by id; one that is gone, or stands in another row, is left out."""
     raw = rows.cast_column("image", datasets.Image(decode=False))
     found = {}
     for image in images:

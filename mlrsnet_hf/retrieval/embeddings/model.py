@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ from mlrsnet_hf.retrieval.embeddings.pca import Pca, normalize
 HUB_PREFIX = "hf-hub:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EmbeddingModel:
     """A network ready to embed."""
 
@@ -48,8 +49,9 @@ class EmbeddingModel:
         """Return the dimension of a layer's embedding."""
         return embedding_size(self.model, layer, self.preprocessing.image_size)
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Return a hash of the weights and of the preprocessing."""
+        """Hash of the weights and of the preprocessing."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.preprocessing), sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             values = tensor.detach().cpu().contiguous()

@@ -351,7 +351,7 @@ def embed_queries(
     pca = index.projection()
     choice = model or (index.local.model if index.local else ModelChoice())
     loaded = load_embedding_model(choice)
-    if loaded.fingerprint() != index.info.model_fingerprint:
+    if loaded.fingerprint != index.info.model_fingerprint:
         raise EmbeddingError(
             f"{choice.model} is not the model that made the index, {index.info.described()}",
             "Name that model with --model, --weights, --image-size and --crop-pct, or build the index anew.",

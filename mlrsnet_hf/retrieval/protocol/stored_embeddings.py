@@ -36,7 +36,7 @@ def embed_once(model: str, images: ImageSet, config: RetrievalConfig, card: Card
         ConfigurationError: What is kept was made of other images.
     """
     choice = _choice(model, config)
-    fingerprint = load_embedding_model(choice).fingerprint()
+    fingerprint = load_embedding_model(choice).fingerprint
     target = config.embeddings_dir / _name(model, fingerprint, images, config)
     if target.exists():
         return _found(open_embeddings(target), fingerprint, images)
@@ -59,7 +59,7 @@ def require_made_by(info: EmbeddingInfo, model: str, config: RetrievalConfig) ->
         ConfigurationError: The weights or the preprocessing differ.
         MLRSNetError: The model cannot be loaded.
     """
-    fingerprint = load_embedding_model(_choice(model, config)).fingerprint()
+    fingerprint = load_embedding_model(_choice(model, config)).fingerprint
     if fingerprint != info.model_fingerprint:
         raise ConfigurationError(
             f"the embeddings were made by {info.described()}, not by {model} ({fingerprint[:8]})",
@@ -82,7 +82,7 @@ def _name(model: str, fingerprint: str, images: ImageSet, config: RetrievalConfi
 
 def _found(folder: EmbeddingFolder, fingerprint: str, images: ImageSet) -> EmbeddingFolder:
     same = folder.info.model_fingerprint == fingerprint
-    if not same or folder.info.dataset_fingerprint != load_images(images).fingerprint():
+    if not same or folder.info.dataset_fingerprint != load_images(images).fingerprint:
         raise ConfigurationError(
             f"{folder.path}: embeddings of {'other images' if same else 'another model'} than are there now",
             "Remove the folder, or choose another --embeddings-dir.",

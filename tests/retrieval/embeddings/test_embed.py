@@ -128,11 +128,11 @@ def test_a_dataset_in_any_form_that_training_takes(dataset: Path, tmp_path: Path
     [file] = dataset.rglob("*.parquet")
     usual = load_images(ImageSet(dataset=str(dataset), split="test"))
     alone = load_images(ImageSet(dataset=str(file), split="train"))
-    assert alone.fingerprint() == usual.fingerprint()
+    assert alone.fingerprint == usual.fingerprint
     whole = datasets.load_dataset(str(dataset), split="test")
     datasets.DatasetDict(query=whole.select(range(5)), rest=whole.select(range(5, 22))).save_to_disk(tmp_path / "saved")
     saved = load_images(ImageSet(dataset=str(tmp_path / "saved"), split="query+rest"))
-    assert saved.fingerprint() == usual.fingerprint()
+    assert saved.fingerprint == usual.fingerprint
     assert (saved.label_names, saved.scene_names) == (usual.label_names, usual.scene_names)
     with pytest.raises(UnknownNameError, match=r"has no split 'qery'\. Did you mean 'query'"):
         load_images(ImageSet(dataset=str(tmp_path / "saved"), split="qery"))
@@ -232,20 +232,20 @@ def test_an_error_in_one_process_ends_both(saved_model: Path, pictures: Path, tm
 
 def test_other_bytes_of_the_same_size_are_other_images(pictures: Path, dataset: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(pictures, tmp_path / "copy" / pictures.name)
-    before = load_images(ImageSet(images=str(pictures))).fingerprint()
-    assert load_images(ImageSet(images=str(copy))).fingerprint() == before, "it does not matter where they lie"
+    before = load_images(ImageSet(images=str(pictures))).fingerprint
+    assert load_images(ImageSet(images=str(copy))).fingerprint == before, "it does not matter where they lie"
     path = copy / "a" / "05.png"
     status, whole = path.stat(), path.read_bytes()
     path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
-    assert load_images(ImageSet(images=str(copy))).fingerprint() != before
+    assert load_images(ImageSet(images=str(copy))).fingerprint != before
     path.unlink()
     missing = load_images(ImageSet(images=str(pictures)))
     rows = missing.rows.map(lambda row: {"image": None} if row["id"] == "a/05.png" else row)
-    assert dataclasses.replace(missing, rows=rows).fingerprint() != before, "an image that is not there"
+    assert dataclasses.replace(missing, rows=rows).fingerprint != before, "an image that is not there"
     stored = load_images(ImageSet(dataset=str(dataset), split="test"))
-    assert stored.fingerprint() == load_images(ImageSet(dataset=str(dataset), split="test")).fingerprint()
+    assert stored.fingerprint == load_images(ImageSet(dataset=str(dataset), split="test")).fingerprint
 
 
 DOOMED = """
