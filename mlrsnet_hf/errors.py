@@ -102,6 +102,7 @@ EXTRAS = {
     "train": (
         "accelerate",
         "fsspec",
+        "jinja2",
         "matplotlib",
         "safetensors",
         "simplejpeg",
