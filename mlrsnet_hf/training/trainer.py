@@ -18,7 +18,7 @@ from mlrsnet_hf.inputs.loader import Loader, WatchedLoader, next_or_error, read_
 from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
-from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import describe, ended_together, explain_memory, make_accelerator
 from mlrsnet_hf.runtime.progress_bar import ProgressBar
 from mlrsnet_hf.runtime.signals import Interruption
@@ -66,14 +66,14 @@ def train(
     accelerator = make_accelerator(
         config.precision, config.trackers, folder.logs, config.accumulation, config.cpu_threads, config.seed
     )
-    agreement, say = Agreement(accelerator), accelerator.print
+    collectives, say = Collectives(accelerator), accelerator.print
     with ExitStack() as stack:
         stack.enter_context(ended_together(accelerator))
         interruption = stack.enter_context(Interruption())
-        agreement.from_main(folder.check_place)
-        agreement.from_main(lambda: stack.enter_context(folder.lock()))
+        collectives.run_on_main(folder.check_place)
+        collectives.run_on_main(lambda: stack.enter_context(folder.lock()))
         record = make_record(config, data, accelerator)
-        opening = agreement.from_main(lambda: open_run(folder, checkpoints, config, record, say))
+        opening = collectives.run_on_main(lambda: open_run(folder, checkpoints, config, record, say))
         if opening.finished is not None:
             say(f"the run in {folder.root} has ended already; these are its results\n{opening.finished.report()}")
             return opening.finished
@@ -81,8 +81,8 @@ def train(
         stack.callback(parts.inputs.close)
         say("\n".join(filter(None, [describe(accelerator, parts.split), parts.batch_statistics_note()])))
         interruption.defer()
-        agreement.from_main(lambda: enter_folder(folder, checkpoints, opening, config, data_config, recipe))
-        run = Run(parts, folder, checkpoints, opening, agreement, interruption)
+        collectives.run_on_main(lambda: enter_folder(folder, checkpoints, opening, config, data_config, recipe))
+        run = Run(parts, folder, checkpoints, opening, collectives, interruption)
         run.train()
         return run.finish(data, recipe)
 
@@ -107,7 +107,7 @@ class Run:
         folder: The run folder, entered.
         checkpoints: Those in it.
         opening: The run's record, and the checkpoint to go on from.
-        agreement: Of the processes.
+        collectives: Of the processes.
         interruption: Of this one.
     """
 
@@ -117,7 +117,7 @@ class Run:
         folder: RunFolder,
         checkpoints: Checkpoints,
         opening: Opening,
-        agreement: Agreement,
+        collectives: Collectives,
         interruption: Interruption,
     ) -> None:
         config, checkpoint = parts.config, opening.checkpoint
@@ -125,7 +125,7 @@ class Run:
         self.config = config
         self.folder = folder
         self.checkpoints = checkpoints
-        self.agreement = agreement
+        self.collectives = collectives
         self.accelerator = parts.accelerator
         self.resumed = checkpoint is not None
         if checkpoint is not None:
@@ -133,7 +133,7 @@ class Run:
         position = Position() if checkpoint is None else checkpoint.position
         self.progress = Progress(position, self._losses(position))
         self.watch = Watch(
-            agreement=agreement,
+            collectives=collectives,
             interruption=interruption,
             clock=CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes),
             checkpoints=checkpoints,
@@ -166,11 +166,11 @@ class Run:
                 loop.run(number)
                 epoch = self._evaluate(number, loop.learning_rate)
                 progress.history.append(epoch)
-                progress.kept = self.agreement.from_main(self._keep_model)
+                progress.kept = self.collectives.run_on_main(self._keep_model)
                 progress.losses.begin_epoch()
                 self.watch.save()
                 # After the checkpoint, so that a history never tells of more than can be gone on from.
-                self.agreement.from_main(lambda: write_history(progress.history, self.folder.root))
+                self.collectives.run_on_main(lambda: write_history(progress.history, self.folder.root))
                 chosen = self.config.selection_metric
                 bar.write(f"epoch {number}: loss {epoch.loss:.4f}, {metric_text(chosen, epoch.validation[chosen])}")
 
@@ -217,7 +217,7 @@ class Run:
             draw_curves(self.progress.history, self.folder.curves, result.scored_epoch)
             result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
-        self.agreement.from_main(write)
+        self.collectives.run_on_main(write)
         self.accelerator.print(result.report())
         return result
 

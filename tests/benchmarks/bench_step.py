@@ -21,7 +21,7 @@ from PIL import Image
 from mlrsnet_hf.inputs.loader import read_batches
 from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import model_input
-from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import make_accelerator
 from mlrsnet_hf.runtime.progress_bar import ProgressBar
 from mlrsnet_hf.runtime.signals import Interruption
@@ -109,7 +109,7 @@ def make_run(config: TrainingConfig, data: ImageData, interruption: Interruption
     parts = make_parts(config, data, task, accelerator, folder.decoded, print)
     opening = Opening(make_record(config, data, accelerator))
     checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
-    return Run(parts, folder, checkpoints, opening, Agreement(accelerator), interruption)
+    return Run(parts, folder, checkpoints, opening, Collectives(accelerator), interruption)
 
 
 def measure(run: Run, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE, to_local
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, load_embedding_model
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, normalize
-from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import use_processor
 
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ class Processes:
     def __init__(self, accelerator: Accelerator, target: Path) -> None:
         self.index = accelerator.process_index
         self.number = accelerator.num_processes
-        self._agreement = Agreement(accelerator)
+        self._collectives = Collectives(accelerator)
         self._target = target
 
     def together(self, action: Callable[[], Result]) -> Result:
@@ -70,7 +70,7 @@ class Processes:
             result = self._explained(action)
         except MLRSNetError as found:
             error = found
-        self._agreement.raise_error(error)
+        self._collectives.raise_together(error)
         return cast(Result, result)
 
     def on_main(self, action: Callable[[], Result]) -> Result:
@@ -79,7 +79,7 @@ class Processes:
         Raises:
             MLRSNetError: It failed; all raise.
         """
-        return self._agreement.from_main(lambda: self._explained(action))
+        return self._collectives.run_on_main(lambda: self._explained(action))
 
     def _explained(self, action: Callable[[], Result]) -> Result:
         try:

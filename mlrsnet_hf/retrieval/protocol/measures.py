@@ -21,7 +21,7 @@ from mlrsnet_hf.metrics.ranking import PAPER_DEPTH, PrecisionRecallCurve, precis
 from mlrsnet_hf.metrics.registry import PAPER_PRECISION_DEPTHS
 from mlrsnet_hf.retrieval.embeddings.files import refuse_not_finite
 from mlrsnet_hf.retrieval.protocol.query_database import QueryDatabase
-from mlrsnet_hf.retrieval.search.distances import Metric as Distance
+from mlrsnet_hf.retrieval.search.distances import Distance
 from mlrsnet_hf.retrieval.search.exact import Search
 from mlrsnet_hf.retrieval.search.rankings import Neighbors
 from mlrsnet_hf.retrieval.search.relevance import SameClass, best_common_labels

@@ -24,7 +24,7 @@ from mlrsnet_hf.retrieval.protocol.results import (
     SceneResult,
 )
 from mlrsnet_hf.retrieval.protocol.sources import Load, Source, image_set
-from mlrsnet_hf.retrieval.search.distances import Metric as Distance
+from mlrsnet_hf.retrieval.search.distances import Distance
 
 GIVEN = "given"
 """What stands in place of a protocol where queries and database are given apart."""

@@ -56,7 +56,7 @@ def image_set(config: RetrievalConfig, protocol: str, split: str, seed: int) -> 
         protocol=protocol,
         split=split,
         split_seed=seed,
-        labels=config.labels,
+        label_version=config.label_version,
     )
 
 
@@ -198,6 +198,7 @@ def _choice(model: str, config: RetrievalConfig) -> ModelChoice:
 def _folder_name(model: str, fingerprint: str, images: ImageSet, config: RetrievalConfig) -> str:
     """Return a name that tells apart what must not be taken for each other; where the images lie does not matter."""
     told = dataclasses.asdict(images) | {"data_dir": None}
+    told["labels"] = told.pop("label_version")  # the key in the names of folders that earlier versions made
     settings = (fingerprint, told, config.layer, config.normalize, config.precision)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^\w.-]+", "-", model.rstrip("/").rpartition("/")[2])

@@ -24,7 +24,7 @@ from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, MLRSNetError
 from mlrsnet_hf.files import whole_folder
-from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.checkpoints.progress import KeptModel, Position, Progress, RunRecord
 
@@ -280,7 +280,7 @@ class Watch:
     """Lets all processes stop together, and writes the checkpoints.
 
     Args:
-        agreement: Of the processes.
+        collectives: Of the processes.
         interruption: Of this one.
         clock: Tells when a checkpoint is due.
         checkpoints: Where they are written.
@@ -292,7 +292,7 @@ class Watch:
     def __init__(
         self,
         *,
-        agreement: Agreement,
+        collectives: Collectives,
         interruption: Interruption,
         clock: CheckpointClock,
         checkpoints: Checkpoints,
@@ -300,7 +300,7 @@ class Watch:
         progress: Progress,
         record: RunRecord,
     ) -> None:
-        self.agreement = agreement
+        self.collectives = collectives
         self.interruption = interruption
         self.clock = clock
         self.checkpoints = checkpoints
@@ -318,11 +318,11 @@ class Watch:
             MLRSNetError: A process has met one; raised on all.
             InterruptedRunError: A process was asked to stop, and the checkpoint is written.
         """
-        failed, stopped, due = self.agreement.any(
+        failed, stopped, due = self.collectives.any_process(
             error is not None, self.interruption.requested is not None, self.clock.is_due_now
         )
         if failed:
-            self.agreement.raise_error(error)
+            self.collectives.raise_together(error)
         if stopped or due:
             self.save()
         if stopped:
@@ -339,5 +339,5 @@ class Watch:
             ConfigurationError: It cannot be written, or a loss is no number: such a state is never kept.
         """
         position = self.progress.position()
-        self.agreement.from_main(lambda: self.checkpoints.save(self.state, position, self.record))
+        self.collectives.run_on_main(lambda: self.checkpoints.save(self.state, position, self.record))
         self.clock.restart()
