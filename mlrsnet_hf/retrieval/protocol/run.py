@@ -25,6 +25,9 @@ from mlrsnet_hf.retrieval.protocol.results import (
 )
 from mlrsnet_hf.retrieval.protocol.sources import Load, Source, image_set
 from mlrsnet_hf.retrieval.search.distances import Distance
+from mlrsnet_hf.runtime.logs import get_logger
+
+logger = get_logger(__name__)
 
 GIVEN = "given"
 """What stands in place of a protocol where queries and database are given apart."""
@@ -121,7 +124,7 @@ def protocol_ids(config: RetrievalConfig, protocol: str, seed: int, load: Load) 
 
 
 def _measure(data: QueryDatabase, config: RetrievalConfig, title: str) -> Measured:
-    print(f"{title}: {len(data.queries):,} queries search {len(data.database):,} images", flush=True)
+    logger.info("%s: %s queries search %s images", title, f"{len(data.queries):,}", f"{len(data.database):,}")
     device: Any = "cuda" if torch.cuda.is_available() else None
     distance, memory = cast(Distance, config.distance), config.memory_megabytes
     return measure(data, distance, device=device, memory_megabytes=memory, progress=True)

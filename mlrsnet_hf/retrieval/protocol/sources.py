@@ -24,8 +24,11 @@ from mlrsnet_hf.retrieval.embeddings.images import ImageSplit, load_images
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
-from mlrsnet_hf.runtime.collectives import Agreement
+from mlrsnet_hf.runtime.collectives import Collectives
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.results_file import RESULTS, read_results_file
+
+logger = get_logger(__name__)
 
 Card = Callable[[EmbeddingInfo], str]
 """Renders the README.md of embeddings."""
@@ -175,8 +178,8 @@ def _embed_once(
     choice = _choice(model, config)
     network = load_embedding_model(choice)
     target = config.embeddings_dir / _folder_name(model, network.fingerprint, images, config)
-    processes = Agreement(Accelerator(mixed_precision=config.precision))
-    kept = processes.from_main(lambda: _kept(target, network.fingerprint, images, load) if target.exists() else None)
+    processes = Collectives(Accelerator(mixed_precision=config.precision))
+    kept = processes.run_on_main(lambda: _kept(target, network.fingerprint, images, load) if target.exists() else None)
     if kept is not None:
         return kept
     settings = EmbeddingConfig(
@@ -213,7 +216,7 @@ def _kept(target: Path, fingerprint: str, images: ImageSet, load: Load) -> Embed
             f"{target}: embeddings of {'other images' if same else 'another model'} than are there now",
             "Remove the folder, or choose another --embeddings-dir.",
         )
-    print(f"embeddings found, of an earlier run: {target}")
+    logger.info("embeddings found, of an earlier run: %s", target)
     return folder
 
 
