@@ -314,9 +314,7 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
         "Push a folder to the Hub, in one commit: a finished run becomes a model, a prepared dataset or embeddings a "
         "dataset, a metric a Space. Log in first: hf auth login. A push that was cut short is completed by the next.",
     )
-    parser.add_argument(
-        "path", type=Path, help="a run, a prepared dataset, embeddings, a metric or its name"
-    )
+    parser.add_argument("path", type=Path, help="a run, a prepared dataset, embeddings, a metric or its name")
     parser.add_argument("repo_id", metavar="USER/NAME", help="the repository; it is made if it is not there")
     parser.add_argument("--dry-run", action="store_true", help="build the repository, say where it is, push nothing")
     parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-dry-run"), help="where a dry run builds")
