@@ -87,6 +87,7 @@ def run_protocols(
             )
         )
     assert examples is not None, "the protocol shown is one of them"
+    notes = [*_seen(sources, config.apart), *_seen(compared, config.apart), *_left_out(protocols)]
     return RetrievalResult(
         name=sources[0].model,
         info=sources[0].folders[0].info,
@@ -95,7 +96,7 @@ def run_protocols(
         distance=config.distance,
         protocols=protocols,
         examples=examples,
-        notes=[*_seen(sources, config.apart), *_seen(compared, config.apart), *_left_out(protocols)],
+        notes=list(dict.fromkeys(notes)),
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
     )
 
@@ -226,17 +227,15 @@ def _seen(sources: Sequence[Source], apart: bool) -> Iterator[str]:
         yield f"Whether {sources[0].model} was trained on some of these images is not known here."
 
 
-def _left_out(protocols: Sequence[ProtocolResult]) -> list[str]:
-    """Say which queries and measures were left out, each sentence once."""
-    lines = []
+def _left_out(protocols: Sequence[ProtocolResult]) -> Iterator[str]:
+    """Say which queries and measures were left out."""
     for protocol in protocols:
         for repeat in protocol.model.repeats:
             where = "" if protocol.name == GIVEN else f" ({protocol.name}, split seed {repeat.seed})"
             if repeat.queries_without:
                 count, scenes = sum(repeat.queries_without.values()), ", ".join(repeat.queries_without)
                 are = "query is" if count == 1 else "queries are"
-                lines.append(f"{count:,} {are} left out, as the database has no image of their scene: {scenes}{where}.")
+                yield f"{count:,} {are} left out, as the database has no image of their scene: {scenes}{where}."
             for reason in dict.fromkeys(repeat.left_out.values()):
                 titles = [measure_title(name) for name, other in repeat.left_out.items() if other == reason]
-                lines.append(f"Left out: {', '.join(titles)}, as {reason}{where}.")
-    return list(dict.fromkeys(lines))
+                yield f"Left out: {', '.join(titles)}, as {reason}{where}."
