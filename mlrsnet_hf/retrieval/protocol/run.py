@@ -67,14 +67,14 @@ def run_protocols(
             first, second = _measure(data, config, f"{name}, split seed {seed}"), None
             own.append(summarize(first, seed))
             if compared:
-                table = EmbeddingTable.load(compared[number].folders[0])
-                data = by_ids(table, data.queries.ids, data.database.ids)
+                ids = data.queries.ids, data.database.ids
+                data = by_ids(EmbeddingTable.load(compared[number].folders[0]), *ids)
                 second = _measure(data, config, f"{name}, the compared model")
                 other.append(summarize(second, seed))
                 common.append(compare_common_labels(first, second))
             if is_shown:
-                ids = choose_queries(first, config.examples)
-                found = [example_queries(one, ids) if one else [] for one in (first, second)]
+                chosen = choose_queries(first, config.examples)
+                found = [example_queries(one, chosen) if one else [] for one in (first, second)]
                 examples = Examples(protocol=name, seed=seed, model=found[0], compared=found[1])
             del data, first, second  # the embeddings, before the next are read
         protocols.append(
