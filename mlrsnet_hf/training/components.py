@@ -51,10 +51,7 @@ class RunInputs:
     def close(self) -> None:
         """End the reading processes; left to the interpreter's end, each loader's hold it up for five seconds."""
         for loader in (self.training, *self.evaluation.values()):
-            # Of a `DataLoader` whose workers outlive an epoch; there is no public way to end them.
-            iterator = getattr(loader, "_iterator", None)
-            if iterator is not None:
-                iterator._shutdown_workers()
+            loader.close()
 
 
 def make_inputs(
@@ -95,7 +92,7 @@ def make_inputs(
     folder = config.cache_dir or cache_folder
     with explain_memory("decoding the images", "Lower cache_megabytes, or give --cache disk or off."):
         for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
-            images.cache(_cache_mode(config), config.cache_megabytes, folder, accelerator.is_main_process)
+            images.cache(_cache_mode(config), config.cache_megabytes, folder)
     batches = ShuffledBatches(
         len(training),
         config.batch_size,

@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import ShuffledBatches
-from mlrsnet_hf.inputs.loader import make_loader, read_batches
+from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
@@ -73,12 +73,12 @@ def our_batches(split: datasets.Dataset, batch_size: int, cached: bool) -> Itera
     augment = Augmentation(SIZE, CROP_SCALE, CROP_RATIO, 8, JITTER)
     images = SplitImages(split, task, StoredTransform(SIZE), augment)
     if cached:
-        images.cache("memory", 10_000, progress=False)
+        images.cache("memory", 10_000)
     batches = ShuffledBatches(len(images), batch_size, seed=0)
     loader = make_loader(images, batches, workers=0)
     for epoch in itertools.count(1):
         batches.epoch = epoch
-        for batch in read_batches(loader):
+        for batch in loader:
             yield model_input(batch, PREPROCESSING)
 
 
