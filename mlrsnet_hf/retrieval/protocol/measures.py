@@ -19,7 +19,7 @@ from mlrsnet_hf.metrics.means import Interval, Mean, bootstrap
 from mlrsnet_hf.metrics.ranking import PAPER_DEPTH, PrecisionRecallCurve, precision_recall_curve
 from mlrsnet_hf.metrics.registry import PAPER_PRECISION_DEPTHS
 from mlrsnet_hf.retrieval.protocol.query_database import QueryDatabase, require_finite
-from mlrsnet_hf.retrieval.search.distances import Metric as Distance
+from mlrsnet_hf.retrieval.search.distances import Distance
 from mlrsnet_hf.retrieval.search.exact import Search
 from mlrsnet_hf.retrieval.search.rankings import Neighbors
 from mlrsnet_hf.retrieval.search.relevance import SameClass, best_common_labels

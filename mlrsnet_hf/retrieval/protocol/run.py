@@ -19,7 +19,7 @@ from mlrsnet_hf.retrieval.protocol.results import (
     RetrievalResult,
     summarize,
 )
-from mlrsnet_hf.retrieval.search.distances import Metric as Distance
+from mlrsnet_hf.retrieval.search.distances import Distance
 
 _VERSIONS = ("mlrsnet-hf", "numpy", "torch", "timm")
 

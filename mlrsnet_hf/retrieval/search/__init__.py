@@ -1,1 +1,1 @@
-"""Exact search of embeddings, at any depth."""
+"""Exact search of vectors, at any depth: a database, its distances, and the ranking on the processor or on a device."""

@@ -1,4 +1,4 @@
-"""The vectors that a search ranks, within a cap on memory."""
+"""The vectors that a search ranks, and how a cap on memory is spent on them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,47 +10,97 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.parallel import available_cores
-from mlrsnet_hf.retrieval.search.distances import Space
+from mlrsnet_hf.retrieval.search.distances import Distances
+
+_PART_BYTES = 2**25
+"""Vectors that are not held are prepared so many at a time."""
+_FEW_QUERIES = 64
+"""If a copy of the database leaves room for fewer, it is not held: the product needs the room more."""
+_BLOCK_BYTES = 8
+"""Per query and item on the processor: two blocks of products, of which one is ranked while the other is made."""
+_ROW_BYTES = 32
+"""Per item, for the histogram, the steps and the flags of the row that is ranked."""
+_DEVICE_BYTES = 40
+"""Per query and item on a GPU: distances, sorted distances and their order, as much again for the sort, and flags."""
 
 _ROWS_PER_TASK = 256
+_COMPARED_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """How a cap on memory is spent."""
+
+    hold: bool
+    """Whether a prepared copy of the database is held."""
+    part_rows: int
+    """Number of vectors that are prepared at a time if not."""
+    queries: int
+    """Number of queries that a block may have."""
+
+    @classmethod
+    def within(cls, megabytes: float, items: int, dimensions: int, *, on_device: bool, prepared: bool) -> "MemoryPlan":
+        """Plan for a database, which needs no copy where it is prepared already and in the processor's memory.
+
+        Raises:
+            ConfigurationError: Not even one query fits.
+        """
+        vector = 4 * dimensions
+        copy, part = items * vector, min(items * vector, max(vector, _PART_BYTES))
+        needed = 0 if prepared and not on_device else copy
+        query = items * (_DEVICE_BYTES if on_device else _BLOCK_BYTES)
+        row = 0 if on_device else items * _ROW_BYTES
+        room = megabytes * 2**20 - row
+        hold = needed == 0 or room >= needed + _FEW_QUERIES * query
+        queries = int((room - (needed if hold else min(needed, part))) // query)
+        if queries < 1:
+            least = -(-(row + min(needed, part) + query) // 2**20)
+            raise ConfigurationError(
+                f"memory_megabytes={megabytes} does not hold one query by {items:,} items of {dimensions:,} dimensions",
+                f"Give at least {least:,}.",
+            )
+        return cls(hold, part // vector, queries)
 
 
 class Database:
-    """Vectors placed in their space: held, or prepared anew, part by part, each time they are read.
+    """Vectors prepared for the product: held, or prepared anew, part by part, each time they are read.
 
     Args:
         source: (N, D) vectors, kept as they are; a memory-mapped array is read part by part.
-        space: Their space.
-        hold: Whether to hold them all, 4 N D bytes; nothing where they are ready as they are.
-        part_rows: How many are prepared at a time if not.
+        distances: How they are prepared.
+        hold: Whether to hold them all, 4 N D bytes; nothing where they are prepared already.
+        part_rows: Number of vectors that are prepared at a time if not.
         ids: (N,) their names, for errors.
+
+    Attributes:
+        offsets: (N,) float32, what the products are subtracted from.
+        copies: Indices of the vectors that equal an earlier one.
+        firsts: The index of the first such vector, for each of the copies.
 
     Raises:
         ConfigurationError: A vector cannot be used; the message names it.
     """
 
     def __init__(
-        self, source: np.ndarray, space: Space, *, hold: bool, part_rows: int, ids: Sequence[Any] | None = None
+        self, source: np.ndarray, distances: Distances, *, hold: bool, part_rows: int, ids: Sequence[Any] | None = None
     ) -> None:
-        self.source, self.space = source, space
+        self.source, self.distances = source, distances
         self._part_rows, self._ids = part_rows, ids
-        as_it_is = hold and space.is_place_of(source)
-        self._held = source if as_it_is else np.empty(source.shape, dtype=np.float32) if hold else None
+        uncopied = hold and distances.are_prepared(source)
+        self._held = source if uncopied else np.empty(source.shape, dtype=np.float32) if hold else None
         squares, hashes = np.empty(len(source)), np.empty(len(source), dtype=np.uint32)
 
         def prepare(rows: slice) -> None:
-            placed, squares[rows] = self._place(rows)
-            hashes[rows] = row_hashes(placed)
-            if self._held is not None and not as_it_is:
-                self._held[rows] = placed
+            prepared, squares[rows] = self._prepare(rows)
+            hashes[rows] = row_hashes(prepared)
+            if self._held is not None and not uncopied:
+                self._held[rows] = prepared
 
         with ThreadPoolExecutor(available_cores()) as pool:
             for _ in pool.map(prepare, self._slices(min(part_rows, _ROWS_PER_TASK))):
                 pass
-        self.offsets = space.offsets(squares)
-        """(N,) float32, what the products are subtracted from."""
+        self.offsets = distances.offsets(squares)
         self.copies, self.firsts = find_copies(hashes, self._read)
-        """Indices of vectors that equal an earlier one, and of the first such."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -61,20 +111,17 @@ class Database:
             yield slice(0, len(self)), self._held
             return
         for rows in self._slices(self._part_rows):
-            yield rows, self._place(rows)[0]
+            yield rows, self._prepare(rows)[0]
 
     def _slices(self, step: int) -> Iterator[slice]:
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
 
-    def _place(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        return self.space.place(self.source[rows], "database", rows.start, self._ids)
+    def _prepare(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        return self.distances.prepare(self.source[rows], "database", rows.start, self._ids)
 
     def _read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return self._held[rows] if self._held is not None else self.space.place(self.source[rows], "database")[0]
-
-
-_AT_ONCE = 1024
+        return self._held[rows] if self._held is not None else self.distances.prepare(self.source[rows], "database")[0]
 
 
 def row_hashes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
@@ -107,56 +154,7 @@ def find_copies(
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     firsts = first[inverse]
     alike = np.flatnonzero(firsts != np.arange(len(hashes)))
-    equal = [
-        (read(some) == read(firsts[some])).all(axis=1)
-        for some in (alike[start : start + _AT_ONCE] for start in range(0, len(alike), _AT_ONCE))
-    ]
+    parts = (alike[start : start + _COMPARED_AT_ONCE] for start in range(0, len(alike), _COMPARED_AT_ONCE))
+    equal = [(read(part) == read(firsts[part])).all(axis=1) for part in parts]
     copies = alike[np.concatenate(equal)] if equal else alike
     return copies, firsts[copies]
-
-
-_PART_BYTES = 2**25
-"""Vectors that are not held are prepared so many at a time."""
-_FEW_QUERIES = 64
-"""If a copy of the database leaves room for fewer, it is not held: the product needs the room more."""
-_BLOCK_BYTES = 8
-"""Per query and item on the processor: two blocks of products, of which one is ranked while the other is made."""
-_ROW_BYTES = 32
-"""Per item, for the histogram, the steps and the flags of the row that is ranked."""
-_DEVICE_BYTES = 40
-"""Per query and item on a GPU: distances, sorted distances and their order, as much again for the sort, and flags."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
-    """How a cap on memory is spent."""
-
-    hold: bool
-    """Whether a prepared copy of the database is held."""
-    part_rows: int
-    """How many vectors are prepared at a time if not."""
-    queries: int
-    """How many queries a block may have."""
-
-    @classmethod
-    def within(cls, megabytes: float, items: int, dimensions: int, *, on_device: bool, as_it_is: bool) -> "MemoryPlan":
-        """Plan for a database, which needs no copy where it is ready as it is and in the processor's memory.
-
-        Raises:
-            ConfigurationError: Not even one query fits.
-        """
-        vector = 4 * dimensions
-        copy, part = items * vector, min(items * vector, max(vector, _PART_BYTES))
-        needed = 0 if as_it_is and not on_device else copy
-        query = items * (_DEVICE_BYTES if on_device else _BLOCK_BYTES)
-        row = 0 if on_device else items * _ROW_BYTES
-        room = megabytes * 2**20 - row
-        hold = needed == 0 or room >= needed + _FEW_QUERIES * query
-        queries = int((room - (needed if hold else min(needed, part))) // query)
-        if queries < 1:
-            least = -(-(row + min(needed, part) + query) // 2**20)
-            raise ConfigurationError(
-                f"memory_megabytes={megabytes} does not hold one query by {items:,} items of {dimensions:,} dimensions",
-                f"Give at least {least:,}.",
-            )
-        return cls(hold, part // vector, queries)

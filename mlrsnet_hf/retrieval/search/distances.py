@@ -1,4 +1,4 @@
-"""Vectors as a matrix product in float32 compares them best: checked, and seen from the center of the database.
+"""Distances by a matrix product in float32, as exact as it can be: vectors are checked and seen from their center.
 
 A squared distance is |q|^2 + |x|^2 - 2 q.x, a small difference of large numbers where all vectors lie far from the
 origin, as the pooled features of a network do. Moving them all by one vector s leaves their distances as they are. To
@@ -20,8 +20,8 @@ import numpy.typing as npt
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics.arguments import to_array
 
-Metric = Literal["euclidean", "cosine", "inner_product"]
-METRICS = ("euclidean", "cosine", "inner_product")
+Distance = Literal["euclidean", "cosine", "inner_product"]
+DISTANCES = ("euclidean", "cosine", "inner_product")
 
 _SAMPLE = 1024
 _FAR = 4
@@ -33,45 +33,45 @@ _BYTES_AT_ONCE = 2**19
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Space:
-    """The move to the center, and how a product becomes a distance."""
+class Distances:
+    """How vectors enter the product, and how the product becomes distances."""
 
-    metric: Metric
+    kind: Distance
     shift: npt.NDArray[np.float32]
     """(D,) minus the center; 0 where a move would not help."""
     moved: bool
     """Whether the database's vectors are moved as well as the queries."""
 
     @classmethod
-    def around(cls, database: np.ndarray, metric: Metric) -> "Space":
+    def around_center(cls, database: np.ndarray, kind: Distance) -> "Distances":
         """Choose the move for a database from an even sample of its rows.
 
         Raises:
             ConfigurationError: All are too short for float32.
         """
-        unmoved = cls(metric, np.zeros(database.shape[1], dtype=np.float32), moved=False)
+        unmoved = cls(kind, np.zeros(database.shape[1], dtype=np.float32), moved=False)
         sample = np.asarray(database[:: -(-len(database) // _SAMPLE)], dtype=np.float64)
         lengths = np.linalg.norm(sample, axis=1)
-        if 0 < lengths.max() < _SHORTEST and metric != "cosine":
+        if 0 < lengths.max() < _SHORTEST and kind != "cosine":
             raise ConfigurationError("the database's vectors are too short for float32", "Scale the embeddings up.")
         if not (np.isfinite(lengths).all() and lengths.min() > 0):
             return unmoved
-        sample = _unit(sample) if metric == "cosine" else sample
+        sample = _unit(sample) if kind == "cosine" else sample
         center = sample.mean(axis=0)
         distance, spread = np.linalg.norm(center), np.median(np.linalg.norm(sample - center, axis=1))
         far = bool(distance > _FAR * spread)
         # A vector much shorter than the center would lose its digits by the move.
-        shortest = 1.0 if metric == "cosine" else _shortest(database)
-        if distance > 2 * shortest or (metric == "inner_product" and not far):
+        shortest = 1.0 if kind == "cosine" else _shortest(database)
+        if distance > 2 * shortest or (kind == "inner_product" and not far):
             return unmoved
-        return cls(metric, unmoved.shift - _coarse(center).astype(np.float32), moved=far)
+        return cls(kind, unmoved.shift - _coarse(center).astype(np.float32), moved=far)
 
-    def is_place_of(self, vectors: np.ndarray) -> bool:
-        """Return whether vectors of a database are ready for a product as they are."""
-        as_they_are = self.metric != "cosine" and not self.moved
-        return as_they_are and vectors.dtype == np.float32 and vectors.flags.c_contiguous
+    def are_prepared(self, vectors: np.ndarray) -> bool:
+        """Return whether vectors of a database can enter the product as they are, without a copy."""
+        unchanged = self.kind != "cosine" and not self.moved
+        return unchanged and vectors.dtype == np.float32 and vectors.flags.c_contiguous
 
-    def place(
+    def prepare(
         self, rows: np.ndarray, name: str, first: int = 0, ids: Sequence[Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Return vectors of the database as they enter the product, and their squared distances from the center.
@@ -88,14 +88,14 @@ class Space:
         Raises:
             ConfigurationError: A value is NaN or infinite, a vector is too long for float32, or, for the cosine, zero.
         """
-        placed = np.empty(rows.shape, dtype=np.float32)
+        prepared = np.empty(rows.shape, dtype=np.float32)
         squares = np.empty(len(rows))
         step = max(1, _BYTES_AT_ONCE // (8 * rows.shape[1]))
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            source, out = rows[part], placed[part]
+            source, out = rows[part], prepared[part]
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-                if self.metric == "cosine":
+                if self.kind == "cosine":
                     source = _unit(source)
                 np.add(source, self.shift if self.moved else 0.0, out=out, casting="same_kind")
                 exact = out.astype(np.float64)
@@ -105,39 +105,38 @@ class Space:
             if not (squares[part] < _LONGEST**2).all():
                 row = start + int(np.argmin(squares[part] < _LONGEST**2))
                 raise _unusable(rows[row], name, first + row, ids)
-        return placed, squares
+        return prepared, squares
 
-    def ask(self, queries: np.ndarray, first: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return queries as they enter the product, and their terms.
+    def prepare_queries(
+        self, queries: np.ndarray, first: int = 0
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Return queries as they enter the product, (n, D) float32, and their terms, (n,) float64.
 
         An item's offset minus its product with a query ranks like the distance. With the query's term added it is the
-        squared distance in the space, or the negative inner product.
-
-        Returns:
-            (n, D) float32 and (n,) float64.
+        squared distance as the product sees the vectors, or the negative inner product.
         """
         shift = self.shift.astype(np.float64)
-        if self.metric == "inner_product":
-            placed, _ = Space(self.metric, np.zeros_like(self.shift), moved=True).place(queries, "queries", first)
-            return placed, placed.astype(np.float64) @ shift
-        placed, squares = dataclasses.replace(self, moved=True).place(queries, "queries", first)
-        terms = squares if self.moved else squares - 2 * (placed.astype(np.float64) @ shift)
-        placed *= 2
-        return placed, terms
+        if self.kind == "inner_product":
+            prepared, _ = Distances(self.kind, np.zeros_like(self.shift), moved=True).prepare(queries, "queries", first)
+            return prepared, prepared.astype(np.float64) @ shift
+        prepared, squares = dataclasses.replace(self, moved=True).prepare(queries, "queries", first)
+        terms = squares if self.moved else squares - 2 * (prepared.astype(np.float64) @ shift)
+        prepared *= 2
+        return prepared, terms
 
     def offsets(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         """Return (N,) what the products are subtracted from, given the items' squared distances from the center."""
-        return (np.zeros_like(squares) if self.metric == "inner_product" else squares).astype(np.float32)
+        return (np.zeros_like(squares) if self.kind == "inner_product" else squares).astype(np.float32)
 
     def from_squares(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the metric's distances for squared distances in the space."""
+        """Return distances for squared distances as the product sees the vectors."""
         # Of unit vectors, |u - v|^2 = 2 - 2 cos.
-        return squares / 2 if self.metric == "cosine" else np.sqrt(squares)
+        return squares / 2 if self.kind == "cosine" else np.sqrt(squares)
 
-    def squared_distances(self, query: np.ndarray, rows: np.ndarray) -> npt.NDArray[np.float64]:
+    def squared(self, query: np.ndarray, rows: np.ndarray) -> npt.NDArray[np.float64]:
         """Return (n,) squared distances of one vector to n others, in float64 and without cancellation."""
         query, rows = query.astype(np.float64)[None], rows.astype(np.float64)
-        if self.metric == "cosine":
+        if self.kind == "cosine":
             query, rows = _unit(query), _unit(rows)
         difference = rows - query
         return np.einsum("nd,nd->n", difference, difference)
@@ -172,7 +171,7 @@ def _shortest(rows: np.ndarray) -> float:
     """Return the least length; of all rows, as a few short ones among many would be missed in a sample."""
     step = max(1, _BYTES_AT_ONCE // (8 * rows.shape[1]))
     parts = (rows[start : start + step].astype(np.float32, copy=False) for start in range(0, len(rows), step))
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of by `place`
+    with np.errstate(over="ignore", invalid="ignore"):  # `prepare` names what is not finite
         return float(np.sqrt(min(np.einsum("nd,nd->n", part, part).min() for part in parts)))
 
 
@@ -192,5 +191,5 @@ def _unusable(row: np.ndarray, name: str, index: int, ids: Sequence[Any] | None)
         column = int(np.argmin(finite))
         return ConfigurationError(f"{where} is {row[column]} at dimension {column}", "Embeddings must be finite.")
     if not row.any():
-        return ConfigurationError(f"{where} is zero, which has no cosine", "Remove it, or choose another metric.")
+        return ConfigurationError(f"{where} is zero, which has no cosine", "Remove it, or choose another distance.")
     return ConfigurationError(f"{where} is too long for float32", "Scale the embeddings down.")

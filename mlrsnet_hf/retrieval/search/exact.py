@@ -1,14 +1,12 @@
 """Exact search: rankings of a database for many queries, at any depth, in blocks.
 
-The products are float32, seen from the database's center (`space.py`). The ranking is that of a stable sort in
+The products are float32, seen from the database's center (`distances.py`). The ranking is that of a stable sort in
 float64 wherever two squared distances differ by more than 1e-5 (|q|^2 + |x|^2); equal distances, and always those of
 equal vectors, rank by database index.
 """
 
 import dataclasses
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +17,16 @@ from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.metrics import RelevantRanks
 from mlrsnet_hf.metrics.arguments import require_choice, whole_number
 from mlrsnet_hf.retrieval.search.database import Database, MemoryPlan
-from mlrsnet_hf.retrieval.search.distances import METRICS, Metric, Space, as_vectors
-from mlrsnet_hf.retrieval.search.numpy_backend import NumpyBlocks
-from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Blocks, Neighbors, Ranking, Wanted
+from mlrsnet_hf.retrieval.search.distances import DISTANCES, Distance, Distances, as_vectors
+from mlrsnet_hf.retrieval.search.numpy_backend import NumpyBackend
+from mlrsnet_hf.retrieval.search.rankings import Backend, Block, BlockRanking, Neighbors, Ranking, Wanted
 from mlrsnet_hf.retrieval.search.relevance import Relevance, relevant_counts
 
 _MOST_QUERIES = 1024
 """A product of so many queries is as fast as a larger one."""
+_NEAR = 1e-3
+"""Of the squared distance from the center; the product has an error of some 1e-6 of it."""
+_MENDED_AT_ONCE = 1024
 
 
 class Search:
@@ -33,7 +34,7 @@ class Search:
 
     Args:
         database: (N, D) vectors, an array (memory-mapped too) or tensor of real numbers; kept, and not to be changed.
-        metric: "euclidean", "cosine" (no vector may be zero) or "inner_product" (largest first).
+        distance: "euclidean", "cosine" (no vector may be zero) or "inner_product" (largest first).
         device: None for NumPy on the processor; otherwise a device of torch, such as "cuda".
         memory_megabytes: How much the search may hold besides `database`, the queries and the results: two blocks of
             queries by items (one on a device), and a prepared copy of the database if it fits (4 N D bytes; otherwise
@@ -55,26 +56,26 @@ class Search:
     def __init__(
         self,
         database: npt.ArrayLike,
-        metric: Metric = "euclidean",
+        distance: Distance = "euclidean",
         *,
         device: Any = None,  # noqa: ANN401 - torch is not imported here
         memory_megabytes: float = 1024,
         ids: Sequence[Any] | None = None,
     ) -> None:
-        require_choice("metric", metric, METRICS)
+        require_choice("distance", distance, DISTANCES)
         source = as_vectors("database", database)
         if ids is not None and len(ids) != len(source):
             raise ConfigurationError(f"{len(ids)} ids for {len(source)} vectors", "Pass one per vector.")
         if device is not None:
             require_extra("train")
-        space = Space.around(source, metric)
+        distances = Distances.around_center(source, distance)
         self._plan = MemoryPlan.within(
-            memory_megabytes, *source.shape, on_device=device is not None, as_it_is=space.is_place_of(source)
+            memory_megabytes, *source.shape, on_device=device is not None, prepared=distances.are_prepared(source)
         )
         # What a device holds need not be held here too.
-        held_rows = self._plan.hold and device is None
-        self._database = Database(source, space, hold=held_rows, part_rows=self._plan.part_rows, ids=ids)
-        self._on_device = None if device is None else _device_blocks(self._database, device, hold=self._plan.hold)
+        held_here = self._plan.hold and device is None
+        self._database = Database(source, distances, hold=held_here, part_rows=self._plan.part_rows, ids=ids)
+        self._on_device = None if device is None else _torch_backend(self._database, device, hold=self._plan.hold)
 
     def __len__(self) -> int:
         """Return the number of vectors in the database."""
@@ -91,7 +92,7 @@ class Search:
         Raises:
             ConfigurationError: k exceeds the database, or the queries do not fit it or hold NaN.
         """
-        return _neighbors(self._found(queries, _Asked(k=self._k(k)), progress))
+        return _neighbors(self._ranked_blocks(queries, Wanted(k=self._checked_k(k)), progress))
 
     def relevant_ranks(
         self, queries: npt.ArrayLike, relevance: Relevance, *, depth: int | None = None, progress: bool = False
@@ -112,13 +113,13 @@ class Search:
             ConfigurationError: The relation has another shape, or the queries do not fit the database or hold NaN.
 
         Examples:
-            >>> from mlrsnet_hf.retrieval.search.relevance import SameClass
+            >>> from mlrsnet_hf.retrieval import SameClass
             >>> search = Search(np.float32([[0], [4], [9]]))
             >>> search.relevant_ranks([[1]], SameClass(["pier"], ["pier", "park", "pier"])).ranks.tolist()
             [1, 3]
         """
-        asked = _Asked(relevance, self._rank_depth(depth))
-        return _relevant_ranks(self._found(queries, asked, progress), asked)
+        wanted = Wanted(relevance, self._checked_depth(depth))
+        return _relevant_ranks(self._ranked_blocks(queries, wanted, progress), wanted)
 
     def rank(
         self,
@@ -135,106 +136,86 @@ class Search:
 
             gains = common_labels(query_labels, database_labels, ranking.neighbors.indices)
         """
-        asked = _Asked(relevance, self._rank_depth(depth), self._k(k))
-        found = self._found(queries, asked, progress)
-        return Ranking(_relevant_ranks(found, asked), _neighbors(found))
+        wanted = Wanted(relevance, self._checked_depth(depth), self._checked_k(k))
+        ranked = self._ranked_blocks(queries, wanted, progress)
+        return Ranking(_relevant_ranks(ranked, wanted), _neighbors(ranked))
 
-    def _found(self, queries: npt.ArrayLike, asked: "_Asked", progress: bool) -> list[BlockRanking]:
+    def _ranked_blocks(self, queries: npt.ArrayLike, wanted: Wanted, progress: bool) -> list[BlockRanking]:
         """Return what was found for each block of queries, `values` being distances."""
         vectors = as_vectors("queries", queries, self._database.source.shape[1])
-        if asked.relevance is not None and asked.relevance.shape != (len(vectors), len(self)):
+        if wanted.relevance is not None and wanted.relevance.shape != (len(vectors), len(self)):
             raise ConfigurationError(
-                f"the relevance is of {asked.relevance.shape} queries and items, not {(len(vectors), len(self))}",
+                f"the relevance is of {wanted.relevance.shape} queries and items, not {(len(vectors), len(self))}",
                 "Pass one class or row of labels per vector.",
             )
         rows = min(len(vectors), self._plan.queries, _MOST_QUERIES)
-        blocks: Blocks = self._on_device or NumpyBlocks(self._database, rows)
-        waiting: deque[tuple[np.ndarray, npt.NDArray[np.float64]]] = deque()
+        backend: Backend = self._on_device or NumpyBackend(self._database, rows)
+        terms = np.empty(len(vectors))
 
-        def placed_blocks() -> Iterator[Block]:
+        def blocks() -> Iterator[Block]:
             for start in range(0, len(vectors), rows):
-                block = vectors[start : start + rows]
-                placed, terms = self._database.space.ask(block, start)
-                waiting.append((block, terms))
-                yield placed, asked.of_block(start)
+                block = slice(start, start + rows)
+                prepared, terms[block] = self._database.distances.prepare_queries(vectors[block], start)
+                yield start, prepared
 
-        found = []
+        ranked = []
         with tqdm(total=len(vectors), unit="query", disable=not progress) as bar:
-            for ranking in blocks.rank(placed_blocks()):
-                block, terms = waiting.popleft()
-                found.append(mend_near_zero(ranking, block, terms, self._database))
-                bar.update(len(block))
-        return found
+            for number, found in enumerate(backend.rank(blocks(), wanted)):
+                block = slice(number * rows, (number + 1) * rows)
+                ranked.append(_with_distances(found, vectors[block], terms[block], self._database))
+                bar.update(len(vectors[block]))
+        return ranked
 
-    def _k(self, k: int) -> int:
+    def _checked_k(self, k: int) -> int:
         k = whole_number("k", k)
         if k > len(self):
             raise ConfigurationError(f"k={k:,} exceeds the {len(self):,} items of the database", "Ask for fewer.")
         return k
 
-    def _rank_depth(self, depth: int | None) -> int | None:
+    def _checked_depth(self, depth: int | None) -> int | None:
         """Return a depth that cuts the ranking, or None."""
         return None if depth is None or whole_number("depth", depth) >= len(self) else whole_number("depth", depth)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a call asks of all queries."""
+def _torch_backend(database: Database, device: Any, *, hold: bool) -> Backend:  # noqa: ANN401
+    from mlrsnet_hf.retrieval.search.torch_backend import TorchBackend
 
-    relevance: Relevance | None = None
-    depth: int | None = None
-    k: int = 0
-
-    def of_block(self, start: int) -> Wanted:
-        relevance = self.relevance
-        return Wanted(None if relevance is None else lambda row: relevance(start + row), self.depth, self.k)
+    return TorchBackend(database, device, hold=hold)
 
 
-def _device_blocks(database: Database, device: Any, *, hold: bool) -> Blocks:  # noqa: ANN401
-    from mlrsnet_hf.retrieval.search.torch_backend import TorchBlocks
+def _with_distances(
+    found: BlockRanking, queries: np.ndarray, terms: npt.NDArray[np.float64], database: Database
+) -> BlockRanking:
+    """Return a ranking whose `values` are distances, those near zero from differences in float64.
 
-    return TorchBlocks(database, device, hold=hold)
+    Args:
+        found: The ranking of a block of B queries.
+        queries: (B, D) as the user gave them.
+        terms: (B,) of `Distances.prepare_queries`.
+        database: The database.
+    """
+    distances, indices = database.distances, found.indices
+    squared = found.values + terms[:, None]
+    if distances.kind == "inner_product":
+        return dataclasses.replace(found, values=squared.astype(np.float32))
+    near = squared <= _NEAR * database.offsets[indices]
+    for row in np.flatnonzero(near.any(axis=1)):
+        columns = np.flatnonzero(near[row])
+        for some in np.split(columns, range(_MENDED_AT_ONCE, len(columns), _MENDED_AT_ONCE)):
+            squared[row, some] = distances.squared(queries[row], database.source[indices[row, some]])
+        order = np.lexsort((indices[row], squared[row]))
+        indices[row], squared[row] = indices[row, order], squared[row, order]
+    return dataclasses.replace(found, values=distances.from_squares(squared).astype(np.float32))
 
 
-def _relevant_ranks(blocks: Sequence[BlockRanking], asked: _Asked) -> RelevantRanks:
+def _relevant_ranks(blocks: Sequence[BlockRanking], wanted: Wanted) -> RelevantRanks:
     ranks = [row for block in blocks for row in block.ranks]
     found = np.array([len(row) for row in ranks], dtype=np.int64)
-    relevant = found if asked.depth is None or asked.relevance is None else relevant_counts(asked.relevance)
-    return RelevantRanks(np.concatenate(ranks), found, relevant, asked.depth)
+    relevant = found if wanted.depth is None or wanted.relevance is None else relevant_counts(wanted.relevance)
+    return RelevantRanks(np.concatenate(ranks), found, relevant, wanted.depth)
 
 
 def _neighbors(blocks: Sequence[BlockRanking]) -> Neighbors:
     return Neighbors(
         np.concatenate([block.indices for block in blocks]), np.concatenate([block.values for block in blocks])
     )
-
-
-_NEAR = 1e-3
-"""Of the squared distance from the center; the product has an error of some 1e-6 of it."""
-_AT_ONCE = 1024
-
-
-def mend_near_zero(
-    found: BlockRanking, queries: np.ndarray, terms: npt.NDArray[np.float64], database: Database
-) -> BlockRanking:
-    """Return a ranking whose `values` are the metric's distances, those near zero from differences in float64.
-
-    Args:
-        found: The ranking of a block of B queries.
-        queries: (B, D) as the user gave them.
-        terms: (B,) as `Space.ask` gave them.
-        database: The database.
-    """
-    space, indices = database.space, found.indices
-    whole = found.values + terms[:, None]
-    if space.metric == "inner_product":
-        return dataclasses.replace(found, values=whole.astype(np.float32))
-    near = whole <= _NEAR * database.offsets[indices]
-    for row in np.flatnonzero(near.any(axis=1)):
-        columns = np.flatnonzero(near[row])
-        for some in np.split(columns, range(_AT_ONCE, len(columns), _AT_ONCE)):
-            rows = database.source[indices[row, some]]
-            whole[row, some] = space.squared_distances(queries[row], rows)
-        order = np.lexsort((indices[row], whole[row]))
-        indices[row], whole[row] = indices[row, order], whole[row, order]
-    return dataclasses.replace(found, values=space.from_squares(whole).astype(np.float32))

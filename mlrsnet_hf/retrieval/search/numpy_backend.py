@@ -11,7 +11,7 @@ from mlrsnet_hf.retrieval.search.database import Database
 from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Wanted
 
 
-class NumpyBlocks:
+class NumpyBackend:
     """Ranks blocks of queries against a database.
 
     One thread ranks. Each of its steps is too short for several: they would pass Python's lock to and fro for longer
@@ -27,15 +27,15 @@ class NumpyBlocks:
         self._products = [np.empty((rows, len(database)), dtype=np.float32) for _ in range(2)]
         self._memory = RowMemory(len(database))
 
-    def rank(self, blocks: Iterable[Block]) -> Iterator[BlockRanking]:
-        """Yield the ranking of each block; see `Blocks.rank`."""
+    def rank(self, blocks: Iterable[Block], wanted: Wanted) -> Iterator[BlockRanking]:
+        """Yield the ranking of each block, in order."""
         with ThreadPoolExecutor(1) as ranker:
             before: Future[BlockRanking] | None = None
-            for number, (queries, wanted) in enumerate(blocks):
+            for number, (first, queries) in enumerate(blocks):
                 products = self._multiply(queries, self._products[number % 2])
                 if before is not None:
                     yield before.result()
-                before = ranker.submit(self._rank, products, wanted)
+                before = ranker.submit(self._rank, first, products, wanted)
             if before is not None:
                 yield before.result()
 
@@ -45,7 +45,7 @@ class NumpyBlocks:
             np.matmul(queries, part.T, out=products[: len(queries), columns])
         return products[: len(queries)]
 
-    def _rank(self, products: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
+    def _rank(self, first: int, products: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
         ranks = []
         indices = np.empty((len(products), wanted.k), dtype=np.int64)
         values = np.empty((len(products), wanted.k), dtype=np.float32)
@@ -54,8 +54,8 @@ class NumpyBlocks:
             if wanted.k:
                 indices[row] = nearest_in_row(distances, wanted.k)
                 values[row] = distances[indices[row]]
-            if wanted.members is not None:
-                ranks.append(ranks_in_row(distances, wanted.members(row), wanted.depth, self._memory))
+            if wanted.relevance is not None:
+                ranks.append(ranks_in_row(distances, wanted.relevance(first + row), wanted.depth, self._memory))
         return BlockRanking(ranks, indices, values)
 
     def _distances(self, products: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
-"""What ranks a block of queries, and what it returns."""
+"""What a search is asked for, and what it finds."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,44 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.metrics import RelevantRanks
-
-Members = Callable[[int], npt.NDArray[np.int64]]
-"""From a row of the block to the ascending indices of the items that are relevant to its query."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be found for the queries of a block."""
-
-    members: Members | None
-    """The relevant items; None if no ranks are wanted."""
-    depth: int | None
-    """The last rank of interest; None for all."""
-    k: int
-    """How many of the nearest items, 0 for none."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockRanking:
-    """What was found for a block of B queries."""
-
-    ranks: Sequence[npt.NDArray[np.int64]]
-    """B times the ascending ranks of the relevant items; empty if they were not asked for."""
-    indices: npt.NDArray[np.int64]
-    """(B, k) nearest items."""
-    values: npt.NDArray[np.float32]
-    """(B, k) their offsets minus products."""
-
-
-Block = tuple[npt.NDArray[np.float32], Wanted]
-"""The queries of a block, (B, D) as `Space.ask` returns them, and what is to be found for them."""
-
-
-class Blocks(Protocol):
-    """Ranks blocks of queries against a database."""
-
-    def rank(self, blocks: Iterable[Block]) -> Iterator[BlockRanking]:
-        """Yield the ranking of each block, in order."""
+from mlrsnet_hf.retrieval.search.relevance import Relevance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,3 +30,38 @@ class Ranking:
     """The rank of every relevant item, as the metrics of `mlrsnet_hf.metrics` take them."""
     neighbors: Neighbors
     """The nearest items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be found for every query."""
+
+    relevance: Relevance | None = None
+    """The relation whose items are ranked; None if no ranks are wanted."""
+    depth: int | None = None
+    """The last rank of interest; None for all."""
+    k: int = 0
+    """The number of nearest items; 0 for none."""
+
+
+Block = tuple[int, npt.NDArray[np.float32]]
+"""The index of a block's first query, and its queries, (B, D) as `Distances.prepare_queries` returns them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockRanking:
+    """What was found for a block of B queries."""
+
+    ranks: Sequence[npt.NDArray[np.int64]]
+    """B times the ascending ranks of the relevant items; empty if no ranks are wanted."""
+    indices: npt.NDArray[np.int64]
+    """(B, k) nearest items."""
+    values: npt.NDArray[np.float32]
+    """(B, k) their offsets minus products."""
+
+
+class Backend(Protocol):
+    """What ranks blocks of queries against a database."""
+
+    def rank(self, blocks: Iterable[Block], wanted: Wanted) -> Iterator[BlockRanking]:
+        """Yield the ranking of each block, in order."""

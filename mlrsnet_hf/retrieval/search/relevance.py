@@ -138,9 +138,8 @@ def best_common_labels(query_labels: npt.ArrayLike, database_labels: npt.ArrayLi
     queries = binary_matrix("query_labels", query_labels).astype(np.float32)
     items, copies = np.unique(binary_matrix("database_labels", database_labels), axis=0, return_counts=True)
     wanted = items.T.astype(np.float32)
+    weights = copies.astype(np.float32)  # counts below 2**24 are exact in float32, in which a product is fast
     rows = max(1, _BLOCK_BYTES // (4 * len(items)))
-    # Counts below 2**24 are exact in float32, in which a product is fast.
-    weights = copies.astype(np.float32)
     blocks = [_largest(queries[start : start + rows] @ wanted, weights, k) for start in range(0, len(queries), rows)]
     return np.concatenate(blocks)
 

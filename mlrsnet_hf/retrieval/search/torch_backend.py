@@ -1,4 +1,4 @@
-"""Ranking of a block of queries by torch, for a GPU: one matrix product and one stable sort of all its rows."""
+"""Ranking of blocks of queries by torch, for a GPU: one matrix product and one stable sort of all rows of a block."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -8,10 +8,11 @@ import numpy.typing as npt
 import torch
 
 from mlrsnet_hf.retrieval.search.database import Database
-from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Members, Wanted
+from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Wanted
+from mlrsnet_hf.retrieval.search.relevance import Relevance
 
 
-class TorchBlocks:
+class TorchBackend:
     """Ranks blocks of queries against a database, on a device of torch.
 
     Args:
@@ -30,34 +31,34 @@ class TorchBlocks:
             for rows, part in database.parts():
                 self._held[rows].copy_(torch.from_numpy(part))
 
-    def rank(self, blocks: Iterable[Block]) -> Iterator[BlockRanking]:
-        """Yield the ranking of each block; see `Blocks.rank`."""
-        for queries, wanted in blocks:
-            yield self._rank(queries, wanted)
+    def rank(self, blocks: Iterable[Block], wanted: Wanted) -> Iterator[BlockRanking]:
+        """Yield the ranking of each block, in order."""
+        for first, queries in blocks:
+            yield self._rank(first, queries, wanted)
 
     @torch.inference_mode()
-    def _rank(self, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
+    def _rank(self, first: int, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
         values, order = torch.sort(self._distances(queries), dim=1, stable=True)
-        ranks = [] if wanted.members is None else self._ranks(order[:, : wanted.depth], wanted.members)
+        ranks = [] if wanted.relevance is None else self._ranks(order[:, : wanted.depth], first, wanted.relevance)
         # Copies: on a CPU these would be views, and the first k would keep all of the block.
         nearest, distances = (found[:, : wanted.k].cpu().numpy().copy() for found in (order, values))
         return BlockRanking(ranks, nearest, distances)
 
-    def _ranks(self, order: torch.Tensor, members: Members) -> list[npt.NDArray[np.int64]]:
+    def _ranks(self, order: torch.Tensor, first: int, relevance: Relevance) -> list[npt.NDArray[np.int64]]:
         """Return the ranks of the relevant items in (B, depth) orders."""
         flags = np.zeros((len(order), len(self._database)), dtype=bool)
         for row in range(len(order)):
-            flags[row, members(row)] = True
+            flags[row, relevance(first + row)] = True
         found = torch.from_numpy(flags).to(self._device).gather(1, order)
         ranks, numbers = found.nonzero()[:, 1].add_(1).cpu().numpy(), found.sum(1).cpu().numpy()
         return np.split(ranks, np.cumsum(numbers)[:-1])
 
     def _distances(self, queries: npt.NDArray[np.float32]) -> torch.Tensor:
-        asked = torch.from_numpy(queries).to(self._device)
+        placed = torch.from_numpy(queries).to(self._device)
         products = torch.empty(len(queries), len(self._database), device=self._device)
         with _full_float32(self._device):
             for columns, part in self._parts():
-                torch.mm(asked, part.T, out=products[:, columns])
+                torch.mm(placed, part.T, out=products[:, columns])
         distances = torch.sub(self._offsets, products, out=products)
         if len(self._copies):
             distances[:, self._copies] = distances[:, self._firsts]

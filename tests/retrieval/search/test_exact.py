@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from mlrsnet_hf.metrics import METRICS, RelevantRanks, common_labels, metrics_of, ndcg_at_k
 from mlrsnet_hf.retrieval import CommonLabels, SameClass, Search, table9_depth
 from mlrsnet_hf.retrieval.search.database import Database
-from mlrsnet_hf.retrieval.search.distances import Space
+from mlrsnet_hf.retrieval.search.distances import Distances
 from mlrsnet_hf.retrieval.search.rankings import Wanted
-from mlrsnet_hf.retrieval.search.torch_backend import TorchBlocks
+from mlrsnet_hf.retrieval.search.torch_backend import TorchBackend
 
 TOLERANCE = 1e-5
 DEVICES = [None, "cpu"]
@@ -101,9 +101,9 @@ def test_a_few_short_vectors_keep_their_ranks(device: str | None, squared_distan
 def test_a_block_does_not_outlive_its_first_results() -> None:
     draw = np.random.default_rng(0)
     items = draw.normal(size=(500, 8)).astype(np.float32)
-    database = Database(items, Space.around(items, "euclidean"), hold=True, part_rows=500)
-    blocks = TorchBlocks(database, "cpu", hold=True)
-    [ranked] = blocks.rank([(items[:4], Wanted(None, 500, 3))])
+    database = Database(items, Distances.around_center(items, "euclidean"), hold=True, part_rows=500)
+    backend = TorchBackend(database, "cpu", hold=True)
+    [ranked] = backend.rank([(0, items[:4])], Wanted(None, 500, 3))
     assert ranked.indices.base is None and ranked.values.base is None
 
 

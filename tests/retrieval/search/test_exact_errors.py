@@ -20,7 +20,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "empty": (lambda: Search(np.empty((0, 3))), r"database have shape \(0, 3\)"),
     "no matrix": (lambda: Search(np.ones(3)), r"database have shape \(3,\)"),
     "words": (lambda: Search([["a"]]), "database have dtype <U1"),
-    "metric": (lambda: Search(np.ones((2, 2)), "hamming"), "metric='hamming' is not known"),  # type: ignore[arg-type]
+    "distance": (lambda: Search(np.ones((2, 2)), "hamming"), "hamming"),  # type: ignore[arg-type]
     "nan": (lambda: Search(with_value(np.nan)), r"database\[2\] is nan at dimension 1"),
     "nan, named": (lambda: Search(with_value(np.nan), ids=list("abcd")), r"database\[2\] \(c\) is nan"),
     "infinite": (lambda: Search(with_value(-np.inf)), r"database\[2\] is -inf"),
