@@ -24,7 +24,10 @@ from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.timm_config import freeze_backbone
 from mlrsnet_hf.parallel import local_processes
 from mlrsnet_hf.runtime.device import explain_memory
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.config import TrainingConfig
+
+logger = get_logger(__name__)
 
 
 def make_model(config: TrainingConfig, task: Task) -> nn.Module:
@@ -39,7 +42,9 @@ def make_model(config: TrainingConfig, task: Task) -> nn.Module:
     """
     dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
     varied = config.train_scale != 1
-    model = build_model(config.model, task.output_names, config.weights, config.image_size, varied=varied, **dropout)
+    model = build_model(
+        config.model, task.output_names, config.weights, config.image_size, logger.info, varied=varied, **dropout
+    )
     if config.freeze_backbone:
         freeze_backbone(model)
     return model
@@ -58,9 +63,12 @@ class Loaders:
     """Ids of the training images, by row."""
 
     def close(self) -> None:
-        """End the reading processes."""
+        """End the reading processes; left to the interpreter's end, each loader's hold it up for five seconds."""
         for loader in (self.train, *self.evaluation.values()):
-            loader.close()
+            # Of a `DataLoader` whose workers outlive an epoch; there is no public way to end them.
+            iterator = getattr(loader, "_iterator", None)
+            if iterator is not None:
+                iterator._shutdown_workers()
 
 
 def make_loaders(

@@ -10,6 +10,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.training.history import CSV_FILE, CURVES_FILE, JSON_FILE
 
+RESULTS = "results.json"
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed notice it within five, and hold its lock until then."""
 
@@ -33,7 +34,7 @@ class RunFolder:
     @property
     def results(self) -> Path:
         """The JSON file of settings, history and metrics; it is there when the run has ended."""
-        return self.root / "results.json"
+        return self.root / RESULTS
 
     @property
     def settings(self) -> Path:
