@@ -1,14 +1,12 @@
 """A model's predictions of a whole split, by any number of processes."""
 
-from typing import cast
-
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from mlrsnet_hf.evaluation.scores import Predictions
 from mlrsnet_hf.inputs.augmentation import symmetry_views
-from mlrsnet_hf.inputs.loader import Loader, read_batches
+from mlrsnet_hf.inputs.loader import Loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
 from mlrsnet_hf.runtime.logs import progress_bar
@@ -52,7 +50,7 @@ def predict(
         torch.inference_mode(),
         accelerator.autocast(),
     ):
-        for batch in read_batches(loader):
+        for batch in loader:
             batch = batch.to(device)
             rows.append(batch.rows)
             logits.append(_mean_logits(model, model_input(batch, preprocessing), symmetries))
@@ -60,7 +58,7 @@ def predict(
     # A process without images does not know how many outputs there are; padding tells it.
     own = torch.cat(logits) if logits else torch.empty(0, 0, device=device)
     outputs = accelerator.pad_across_processes(own, dim=1)
-    return _gather(torch.cat(rows), outputs, cast(SplitImages, loader.dataset), accelerator)
+    return _gather(torch.cat(rows), outputs, loader.images, accelerator)
 
 
 def _mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torch.Tensor:

@@ -63,12 +63,9 @@ class Loaders:
     """Ids of the training images, by row."""
 
     def close(self) -> None:
-        """End the reading processes; left to the interpreter's end, each loader's hold it up for five seconds."""
+        """End the reading processes."""
         for loader in (self.train, *self.evaluation.values()):
-            # Of a `DataLoader` whose workers outlive an epoch; there is no public way to end them.
-            iterator = getattr(loader, "_iterator", None)
-            if iterator is not None:
-                iterator._shutdown_workers()
+            loader.close()
 
 
 def make_loaders(

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.loader import Loader, WatchedLoader, next_or_error, read_batches
+from mlrsnet_hf.inputs.loader import LockstepLoader, next_or_error
 from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.build import training_size
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input, model_preprocessing
@@ -206,7 +205,7 @@ class Trainer:
         self._set_training_mode()
         self.monitor.begin_epoch(f"epoch {number}/{self.config.epochs}")
         self.batches.epoch, self.batches.first_step = number, self.progress.step - (number - 1) * len(self.batches)
-        batches = read_batches(self.loaders.train)
+        batches = iter(self.loaders.train)
         for _ in range(self.batches.first_step, len(self.batches)):
             with explain_step(f"step {self.progress.step + 1}, {self.batch_text}", self.config.accumulation):
                 micro_batches = self._load(batches)
@@ -318,10 +317,9 @@ class Trainer:
         """Return a model's predictions of a split of the run; all processes look out for signals meanwhile."""
         size = self.config.eval_batch_size
         share = math.ceil(len(self.data.splits[split]) / self.accelerator.num_processes)
-        # It does all that `predict` asks of a loader.
-        loader = WatchedLoader(self.loaders.evaluation[split], math.ceil(share / size), self.stop_or_save)
+        loader = LockstepLoader(self.loaders.evaluation[split], math.ceil(share / size), self.stop_or_save)
         with explain_memory(f"evaluation of {size} images at once", "Lower eval_batch_size; --resume takes it."):
-            return predict(model, cast(Loader, loader), preprocessing, self.accelerator, split, symmetries)
+            return predict(model, loader, preprocessing, self.accelerator, split, symmetries)
 
     def finish(self, recipe: str | None) -> TrainingResult:
         """Measure the kept model, read back from its folder, so that the figures are those of the files; write all."""
