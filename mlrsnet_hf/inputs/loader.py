@@ -186,6 +186,7 @@ class LockstepLoader(Loader):
                 yield batch
 
     def close(self) -> None:
+        """End the processes that read."""
         self.loader.close()
 
 

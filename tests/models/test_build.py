@@ -109,7 +109,7 @@ def test_unreadable_weights_are_named(weights: Path, tmp_path: Path, name: str, 
 
 
 def test_unknown_model_lists_near_names() -> None:
-    with pytest.raises(UnknownNameError, match="'resnet5O'.* 'resnet50'"):
+    with pytest.raises(UnknownNameError, match=r"'resnet5O'.* 'resnet50'"):
         require_known_model("resnet5O")
 
 
@@ -129,12 +129,12 @@ def test_unknown_tag_lists_the_models_own() -> None:
 def test_no_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match="'resnet18' .*--weights random"):
+    with pytest.raises(WeightsError, match=r"'resnet18' .*--weights random"):
         build_model("resnet18", 60)
 
 
 def test_a_model_without_published_weights() -> None:
-    with pytest.raises(WeightsError, match="'convnext_atto_rms' .*--weights random"):
+    with pytest.raises(WeightsError, match=r"'convnext_atto_rms' .*--weights random"):
         build_model("convnext_atto_rms", 60)
 
 
@@ -162,7 +162,7 @@ def test_weights_of_another_image_size_are_interpolated(tmp_path: Path) -> None:
 
 
 def test_a_model_of_one_image_size_only(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(ConfigurationError, match="gmixer_24_224 .*224 pixels"):
+    with pytest.raises(ConfigurationError, match=r"gmixer_24_224 .*224 pixels"):
         build_model("gmixer_24_224", 5, "random", 192)
     model = build_model("gmixer_24_224", 5, "random", varied=True)
     assert training_size(model, 224, 5 / 7) == 224
@@ -201,7 +201,7 @@ def test_dropout_and_stochastic_depth_reach_the_network() -> None:
 
 
 def test_a_network_without_stochastic_depth_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="vgg11 .*drop_path_rate"):
+    with pytest.raises(ConfigurationError, match=r"vgg11 .*drop_path_rate"):
         make_model(TrainingConfig(model="vgg11", weights="random", drop_path_rate=0.1), TASK)
 
 
@@ -247,7 +247,7 @@ def test_weights_of_a_run_on_other_labels(run_folder: Path, capsys: pytest.Captu
 
 
 def test_a_run_of_another_architecture(run_folder: Path) -> None:
-    with pytest.raises(WeightsError, match="test_vit.*--model test_resnet"):
+    with pytest.raises(WeightsError, match=r"test_vit.*--model test_resnet"):
         build_model("test_vit", 3, str(run_folder))
 
 
