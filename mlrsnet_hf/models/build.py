@@ -94,9 +94,9 @@ def training_size(model: nn.Module, image_size: int, scale: float) -> int:
     crops are enlarged (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
 
     Args:
-        model: Is tried with one image of that size; if it takes `image_size` alone, that is returned.
+        model: Is tried with one image; if it takes `image_size` alone, that is returned.
         image_size: Side in pixels of the square that evaluation sees.
-        scale: Of image_size, up to 1; to the nearest 32 pixels, a multiple that nearly all networks take.
+        scale: Up to 1; of `image_size`, to the nearest 32 pixels, a multiple that nearly all networks take.
     """
     side = min(image_size, max(32, round(image_size * scale / 32) * 32)) if scale < 1 else image_size
     if side != image_size and (fault := _fault_at(model, side)):

@@ -66,12 +66,7 @@ def save_model(
 ) -> None:
     """Write the folder, or replace the model that it holds, by one that is whole and on the disk.
 
-    Args:
-        model: With `task.outputs` outputs.
-        folder: Its parents are made.
-        preprocessing: Is stored beside it.
-        task: What the outputs stand for.
-        thresholds: By label, if they are not 0.5.
+    Thresholds stand by label; None is 0.5 for all.
 
     Raises:
         ConfigurationError: The folder cannot be written.
@@ -90,12 +85,7 @@ def save_model(
 
 
 def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | None = None) -> None:
-    """Copy a saved model, in place of the one that `folder` may hold.
-
-    Args:
-        source: Folder of a saved model.
-        folder: Its parents are made.
-        thresholds: By label; by default those of the source.
+    """Copy a saved model, in place of the one that `folder` may hold, with other thresholds, if they are given.
 
     Raises:
         ConfigurationError: A folder cannot be read or written.
