@@ -8,11 +8,11 @@
 from accelerate import PartialState
 from transformers import HfArgumentParser
 
-from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.publishing.embeddings_card import embeddings_card
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
 from mlrsnet_hf.retrieval.embeddings.embed import embed
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+from mlrsnet_hf.runtime.logs import exit_on_error
 
 
 def main() -> None:

@@ -7,9 +7,9 @@
 
 from transformers import HfArgumentParser
 
-from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
+from mlrsnet_hf.runtime.logs import exit_on_error
 
 
 def main() -> None:

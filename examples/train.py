@@ -10,8 +10,8 @@ it from the YAML file that `--config` names, over that from the command line.
 
 from accelerate import PartialState
 
-from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.settings import parse_settings
 from mlrsnet_hf.training.trainer import train

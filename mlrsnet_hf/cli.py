@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from mlrsnet_hf import __version__
-from mlrsnet_hf.errors import exit_on_error, require_extra
+from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet, ModelChoice
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
+from mlrsnet_hf.runtime.logs import exit_on_error
 
 Settings = TypeVar("Settings", EmbeddingConfig, ImageSet, RetrievalConfig)
 
@@ -134,13 +135,14 @@ def _add_embed(commands: argparse._SubParsersAction) -> None:
 def _add_setting(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     option, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
     if isinstance(field.default, bool):
-        parser.add_argument(option, action="store_true", help=text)
+        former = ["--normalise"] if option == "--normalize" else []
+        parser.add_argument(option, *former, action="store_true", help=text)
     else:
         whole = isinstance(field.default, int) or field.type == int | None
         kind = int if whole else str if field.default is None else type(field.default)
-        parser.add_argument(
-            option, type=Path if isinstance(field.default, Path) else kind, default=field.default, help=text
-        )
+        kind = Path if isinstance(field.default, Path) else kind
+        former = ["--labels"] if option == "--label-version" else []
+        parser.add_argument(option, *former, type=kind, default=field.default, help=text)
 
 
 def _settings(kind: type[Settings], options: argparse.Namespace) -> Settings:

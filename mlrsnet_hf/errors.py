@@ -1,14 +1,12 @@
 """Typed errors: what was found, where, and what to do about it.
 
 Every error that a user can cause derives from `MLRSNetError`. Programs print its text and exit with its code, 2 for
-most; see `exit_on_error`.
+most; see `runtime.logs.exit_on_error`.
 """
 
-import contextlib
 import difflib
 import importlib.util
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
@@ -84,16 +82,6 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
     if near:
         return f"Did you mean {' or '.join(repr(spelled[n]) for n in near)}?"
     return f"Known names: {', '.join(known)}."
-
-
-@contextlib.contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code."""
-    try:
-        yield
-    except MLRSNetError as error:
-        print(f"{error.heading}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 EXTRAS = {

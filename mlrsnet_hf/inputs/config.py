@@ -61,7 +61,7 @@ class DataConfig:
     )
     validation_share: float = setting(0.1, "Share of the training images that is held out if there is no validation.")
     split_seed: int = setting(0, "Draws other held-out images, and other splits of mlrsnet.")
-    labels: str = setting(
+    label_version: str = setting(
         "verified", "Labels of mlrsnet: verified repairs the published faults, as-published has them."
     )
 

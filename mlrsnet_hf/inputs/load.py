@@ -40,7 +40,7 @@ def load_data(config: DataConfig, say: Callable[[str], None] | None = None) -> I
     protocol = config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
     with _quiet_builder():
         loaded = load_splits(
-            config.dataset, protocol, config.data_dir, seed=config.split_seed, label_version=config.labels
+            config.dataset, protocol, config.data_dir, seed=config.split_seed, label_version=config.label_version
         )
     return data_from_splits(loaded, config, say)
 
@@ -72,7 +72,7 @@ def data_from_splits(
             "protocol": (config.protocol or DEFAULT_PROTOCOL) if config.dataset == MLRSNET else config.protocol,
             "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
             "held_out": held_out,
-            "labels": config.labels if config.dataset == MLRSNET else None,
+            "labels": config.label_version if config.dataset == MLRSNET else None,
             "repaired": repaired,
             "synthetic": _is_drawn(config),
             "fingerprint": _fingerprint(splits),
@@ -253,7 +253,7 @@ def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | Non
         yield from _report_overlap(splits)
     if repaired and config.dataset == MLRSNET:
         rows = sum(len(split) for split in splits.values())
-        yield f"{repaired:,} of {rows:,} images carry repaired labels; --labels as-published keeps the published ones."
+        yield f"{repaired:,} of {rows:,} images carry repaired labels; --label-version as-published keeps the old ones."
 
 
 def _report_overlap(splits: Splits) -> Iterator[str]:

@@ -79,6 +79,7 @@ class Settings:
 _PARTS: tuple[type, ...] = (RecipeChoice, DataConfig, TrainingConfig, PublishConfig)
 _TYPES: dict[str, Any] = {name: kind for part in _PARTS for name, kind in setting_types(part).items()}
 _CONFIG = "config"
+_FORMER = {"labels": "label_version"}
 
 
 def parse_settings(arguments: Sequence[str] | None = None, description: str | None = None) -> Settings:
@@ -128,7 +129,7 @@ def _part(config: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    values = read_settings_file(path)
+    values = {_FORMER.get(name, name): value for name, value in read_settings_file(path).items()}
     for name, value in values.items():
         _require_known(name, f"settings file {path}: ")
         typed_value(f"settings file {path}: {name}", _TYPES[name], value)
@@ -210,4 +211,7 @@ def _read_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str] | 
 
 def _hyphenated(argument: str) -> str:
     name, equals, value = argument.partition("=")
-    return f"{name.replace('_', '-')}{equals}{value}" if name.startswith("--") else argument
+    if not name.startswith("--"):
+        return argument
+    name = name[2:].replace("-", "_")
+    return f"{_option(_FORMER.get(name, name))}{equals}{value}"

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from datasets import concatenate_datasets
 
-from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import modern
 from mlrsnet_hf.training.trainer import train

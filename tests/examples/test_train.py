@@ -66,7 +66,7 @@ def test_repaired_labels_are_reported(
     """The fake release labels forests with ships, which no forest carries."""
     arguments = ["--data-dir", release, *QUICK]
     assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "verified") == 0
-    assert "11 of 33 images carry repaired labels; --labels as-published keeps" in capsys.readouterr().out
+    assert "11 of 33 images carry repaired labels; --label-version as-published keeps" in capsys.readouterr().out
     assert run_script(monkeypatch, *arguments, "--output-dir", tmp_path / "published", "--labels", "as-published") == 0
     assert "repaired labels" not in capsys.readouterr().out
 

@@ -381,7 +381,7 @@ def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest
     }
     assert len(data.label_names) == 60
     assert len(data.scene_names) == 46
-    as_published = load_data(DataConfig(data_dir=str(root), labels="as-published"))
+    as_published = load_data(DataConfig(data_dir=str(root), label_version="as-published"))
     assert as_published.source["repaired"] == 0
     assert as_published.source["fingerprint"] != data.source["fingerprint"]
 

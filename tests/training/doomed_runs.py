@@ -21,8 +21,8 @@ import torch.distributed
 from datasets import load_from_disk
 
 from mlrsnet_hf import files
-from mlrsnet_hf.errors import exit_on_error
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training import trainer as evaluation
 from mlrsnet_hf.training.config import TrainingConfig

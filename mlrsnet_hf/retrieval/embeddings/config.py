@@ -32,7 +32,7 @@ class ImageSet:
     )
     split: str = _setting("query+database", "The split, or several as datasets takes them, such as query+database.")
     split_seed: int = _setting(0, "Draws another split of mlrsnet.")
-    labels: str = _setting(
+    label_version: str = _setting(
         "verified", "Labels of mlrsnet: verified repairs the published faults, as-published has them."
     )
     image_column: str = _setting("image", "Of another dataset: column of the images.")

@@ -71,7 +71,7 @@ def _from_mlrsnet(images: ImageSet) -> ImageSplit:
     protocol = images.protocol or DEFAULT_PROTOCOL
     rows = _load(images, protocol)
     label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
-    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.labels}
+    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.label_version}
     columns = ["id", "image", "scene", "labels"]
     return ImageSplit(rows.select_columns(columns), label_names, scene_names, {"name": MLRSNET, **drawn})
 
@@ -107,7 +107,7 @@ def _load(images: ImageSet, protocol: str | None) -> datasets.Dataset:
         protocol,
         images.data_dir,
         seed=images.split_seed,
-        label_version=images.labels,
+        label_version=images.label_version,
         split=images.split,
     )[images.split]
     if not len(rows):

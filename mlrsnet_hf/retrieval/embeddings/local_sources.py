@@ -37,7 +37,10 @@ def to_local(model: ModelChoice, images: ImageSet) -> dict[str, Any]:
 def from_local(content: Mapping[str, Any]) -> LocalSources | None:
     """Return what `to_local` gave; None for anything else."""
     try:
-        return LocalSources(ModelChoice(**content["model"]), ImageSet(**content["images"]))
+        images = dict(content["images"])
+        if "labels" in images:  # the former name
+            images["label_version"] = images.pop("labels")
+        return LocalSources(ModelChoice(**content["model"]), ImageSet(**images))
     except (KeyError, TypeError):
         return None
 

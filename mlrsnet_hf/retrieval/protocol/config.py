@@ -54,7 +54,7 @@ class RetrievalConfig:
     data_dir: str | None = _setting(
         None, "Folder or archive of MLRSNet; by default MLRSNET_DATA_DIR, else it is downloaded."
     )
-    labels: str = _setting(
+    label_version: str = _setting(
         "verified", "Labels of mlrsnet: verified repairs the published faults, as-published has them."
     )
     examples: list[str] = _setting(

@@ -153,7 +153,7 @@ def image_set(config: RetrievalConfig, seed: int, *, everything: bool = False) -
         protocol=protocol,
         split=split,
         split_seed=0 if everything else seed,
-        labels=config.labels,
+        label_version=config.label_version,
     )
 
 

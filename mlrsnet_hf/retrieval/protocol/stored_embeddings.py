@@ -74,6 +74,7 @@ def _choice(model: str, config: RetrievalConfig) -> ModelChoice:
 def _name(model: str, fingerprint: str, images: ImageSet, config: RetrievalConfig) -> str:
     """Return a name that tells apart what must not be taken for each other; where the images lie does not matter."""
     told = dataclasses.asdict(images) | {"data_dir": None}
+    told["labels"] = told.pop("label_version")  # as folders that lie there were named
     settings = (fingerprint, told, config.layer, config.normalize, config.precision)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^\w.-]+", "-", model.rstrip("/").rpartition("/")[2])

@@ -1,0 +1,146 @@
+"""What is told on the way: a logger and progress bars, from the main process alone and in whole lines.
+
+A command's result is printed; what happens until then goes through `get_logger(__name__)` (`info`, or `debug` for
+`-v`), and loops that take long through `progress_bar`, never through `tqdm` itself.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from mlrsnet_hf.errors import MLRSNetError
+
+PACKAGE = "mlrsnet_hf"
+LINE_SECONDS = 30.0
+"""The least time between two lines of a bar that is written to a file; later at least a tenth of what has passed."""
+
+_bars: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return a module's logger, `name` being its `__name__`, below that of the package."""
+    package = logging.getLogger(PACKAGE)
+    if not package.handlers:
+        package.addHandler(_LineHandler())
+        package.setLevel(logging.INFO)
+        package.propagate = False
+    return logging.getLogger(name)
+
+
+def set_verbosity(level: int) -> None:
+    """Show records of a level and above: `logging.DEBUG`, `INFO` (the default) or `WARNING`, which hides bars too."""
+    get_logger(PACKAGE).setLevel(level)
+
+
+def is_main_process() -> bool:
+    """Tell whether this process is the first of those that work together, or works alone."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)  # torch is not imported for this
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank()) == 0
+    return os.environ.get("RANK", "0") == "0"
+
+
+class _LineHandler(logging.Handler):
+    """Writes the bare message above the bars: to standard output, or from WARNING on to standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm.auto import tqdm
+
+        grave = record.levelno >= logging.WARNING
+        if record.levelno >= logging.ERROR:
+            close_bars()
+        if grave or is_main_process():
+            file = sys.stderr if grave else sys.stdout
+            try:
+                tqdm.write(self.format(record), file=file)
+                file.flush()
+            except BrokenPipeError:
+                raise  # the command ends quietly when its reader has gone
+            except Exception:  # as every handler: a fault of logging must not stop the work
+                self.handleError(record)
+
+
+def progress_bar(
+    iterable: Iterable[Any] | None = None,
+    description: str | None = None,
+    *,
+    total: int | None = None,
+    initial: int = 0,
+    unit: str = "it",
+    unit_scale: bool = False,
+    leave: bool = True,
+    shown: bool = True,
+) -> Any:  # noqa: ANN401 - a tqdm, which is imported late
+    """Return a tqdm bar, on the main process alone; where no terminal shows it, a line now and then instead.
+
+    Args:
+        iterable: What is gone through; None for a bar that is updated by hand, in a `with` block.
+        description: What is done, such as "drawing synthetic scenes".
+        total: How much there is, if it cannot be asked of the iterable.
+        initial: How much is done already.
+        unit: What is counted.
+        unit_scale: Write large numbers as 1.2k, 3.4M.
+        leave: Whether the bar stays when it has ended.
+        shown: False for none at all.
+    """
+    from tqdm.auto import tqdm
+
+    visible = shown and is_main_process() and get_logger(PACKAGE).isEnabledFor(logging.INFO)
+    in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+    bar = tqdm(
+        iterable,
+        description,
+        total,
+        leave,
+        _SeldomLines(sys.stderr) if not in_notebook and not sys.stderr.isatty() else None,
+        initial=initial,
+        unit=unit,
+        unit_scale=unit_scale,
+        disable=not visible,
+    )
+    _bars.add(bar)
+    return bar
+
+
+def close_bars() -> None:
+    """End the lines of all bars, so that what comes next stands on its own."""
+    for bar in list(_bars):
+        bar.close()
+
+
+@contextlib.contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code."""
+    try:
+        yield
+    except MLRSNetError as error:
+        get_logger(__name__).error("%s: %s", error.heading, error)
+        sys.exit(error.exit_code)
+
+
+class _SeldomLines:
+    """A file for tqdm that passes few of its lines on, whole: none of a bar that ends soon."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._begin = time.monotonic()
+        self._due = self._begin + LINE_SECONDS
+        self._last = ""  # of what was passed on
+        self._line = ""
+
+    def write(self, text: str) -> None:
+        self._line = text.strip() or self._line
+        now = time.monotonic()
+        ended = text == "\n" and self._last not in ("", self._line)
+        if ended or (text.strip() and now >= self._due):
+            self._file.write(f"{self._line}\n")
+            self._last = self._line
+            self._due = now + max(LINE_SECONDS, (now - self._begin) / 10)
+
+    def flush(self) -> None:
+        self._file.flush()
