@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyarrow as pa
 from datasets import ClassLabel, Features, Image, Sequence, Value
 
 from mlrsnet_hf.release.release import Record
@@ -29,3 +30,13 @@ def to_example(record: Record) -> dict[str, Any]:
         "labels": list(record.labels),
         "repaired": record.repaired,
     }
+
+
+def portable_schema(features: Features) -> pa.Schema:
+    """Return the Arrow schema of features, written so that `datasets` reads it before and since its version 4.
+
+    Version 4 renamed the feature `Sequence` to `List`, which earlier versions refuse; both read `Sequence`.
+    """
+    schema = features.arrow_schema
+    key = b"huggingface"
+    return schema.with_metadata({key: schema.metadata[key].replace(b'"_type": "List"', b'"_type": "Sequence"')})

@@ -15,8 +15,9 @@ from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.reports.html_page import page, thumbnail
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
-from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage, known_filter
-from mlrsnet_hf.retrieval.index.index import COLLECTION, ImageIndex, open_index
+from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage
+from mlrsnet_hf.retrieval.index.collection import COLLECTION
+from mlrsnet_hf.retrieval.index.index import ImageIndex, open_index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,12 @@ def print_search(location: str, question: Question, page: Path | None = None, co
     if page is not None or question.is_picture:
         require_extra("train")  # the pictures are read as training reads them
     with open_index(location, collection) as index:
-        wanted = known_filter(question.labels, question.scene, index.info)  # before a network is loaded in vain
-        answer = _list(question, wanted, index) if question.query is None else _search(question, question.query, index)
+        wanted = index.filter(question.labels, question.scene)  # before a network is loaded in vain
+        answer = (
+            _list(question, wanted, index)
+            if question.query is None
+            else _search(question, question.query, wanted, index)
+        )
     _print(answer, question)
     if page is not None:
         write_page(_page(index, wanted, answer), page)
@@ -76,13 +81,13 @@ def print_search(location: str, question: Question, page: Path | None = None, co
 
 
 def _list(question: Question, wanted: Filter, index: ImageIndex) -> _Answer:
-    listing = index.list_images(question.labels, question.scene, question.k)
+    listing = index.listing(wanted, question.k)
     return _Answer(images=listing.images, title=f"Images with {wanted}", total=listing.total)
 
 
-def _search(question: Question, query: str, index: ImageIndex) -> _Answer:
+def _search(question: Question, query: str, wanted: Filter, index: ImageIndex) -> _Answer:
     vector, asked = _embedded(question, query, index)
-    [hits] = index.search(vector, question.k, question.labels, question.scene)
+    [hits] = index.nearest(vector, question.k, wanted)
     name = asked.id if isinstance(asked, IndexedImage) else Path(query).name
     return _Answer(images=hits, title=f"Images like {name}", asked=asked)
 
@@ -95,12 +100,11 @@ def _embedded(
         image, embedding = index.find(query)
         return embedding, image
     from mlrsnet_hf.inputs.decoding import decode_rgb
-    from mlrsnet_hf.retrieval.index.index import embed_queries
 
     made_by = index.local.model if index.local else ModelChoice()
     model = dataclasses.replace(made_by, **question.model) if question.model else None
-    vector = embed_queries([query], index, model)
-    return vector, decode_rgb({"bytes": None, "path": query}, query)
+    picture = decode_rgb({"bytes": None, "path": query}, query)
+    return index.embed_pictures([picture], model), picture
 
 
 def _print(answer: _Answer, question: Question) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
 from mlrsnet_hf.retrieval.embeddings.images import find_pictures, load_images
-from mlrsnet_hf.retrieval.embeddings.local_sources import LocalSources
+from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.protocol.results import Examples
 

@@ -16,7 +16,7 @@ from mlrsnet_hf.reports.retrieval.pictures import pictures_of
 from mlrsnet_hf.reports.retrieval.tables import tables
 from mlrsnet_hf.reports.retrieval.words import comparison_sentence, notes, printed
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-from mlrsnet_hf.retrieval.embeddings.local_sources import read_local
+from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.data import Source, find_compared, find_sources, image_set
 from mlrsnet_hf.retrieval.protocol.results import RetrievalResult
@@ -68,7 +68,7 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
 
 def _places(config: RetrievalConfig, sources: Sequence[Source]) -> list[ImageSet]:
     """Return where the images may lie: where they were embedded, then where the settings say."""
-    local = [read_local(folder.path) for source in sources for folder in source.folders]
+    local = [LocalSources.read(folder.path) for source in sources for folder in source.folders]
     places = [place.images for place in local if place is not None]
     if not config.apart:
         places.append(image_set(config, config.split_seeds[0]))
@@ -77,7 +77,7 @@ def _places(config: RetrievalConfig, sources: Sequence[Source]) -> list[ImageSet
 
 def _tell_cards(result: RetrievalResult, sources: Sequence[Source]) -> None:
     """Leave the scores beside embeddings that hold one split seed, for their card."""
-    if len(sources) != 1 or len(sources[0].folders) != 1 or read_local(sources[0].folders[0].path) is None:
+    if len(sources) != 1 or len(sources[0].folders) != 1 or LocalSources.read(sources[0].folders[0].path) is None:
         return  # what was made elsewhere, such as a copy from the Hub, is not written into
     protocol = result.shown
     scores = {name: protocol.model.mean(name)[0] for name in protocol.model.names()}

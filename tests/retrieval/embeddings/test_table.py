@@ -15,9 +15,15 @@ from hypothesis import strategies as st
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, write_embeddings_card
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
-from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder, Rows, plan_shards, to_table
-from mlrsnet_hf.retrieval.embeddings.local_sources import LocalSources, from_local, to_local
-from mlrsnet_hf.retrieval.embeddings.pca import fit_pca, load_pca, normalize
+from mlrsnet_hf.retrieval.embeddings.files import (
+    EmbeddingError,
+    EmbeddingFolder,
+    EmbeddingRows,
+    plan_shards,
+    write_rows,
+)
+from mlrsnet_hf.retrieval.embeddings.info import LocalSources
+from mlrsnet_hf.retrieval.embeddings.pca import fit_pca, load_pca, unit_length
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
@@ -124,7 +130,7 @@ def test_damage_is_one_sentence(make_embeddings: MakeEmbeddings) -> None:
         EmbeddingTable.load(folder.path)
 
 
-def test_not_finite_is_named(make_embeddings: MakeEmbeddings) -> None:
+def test_not_finite_is_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     folder = make_embeddings()
     table = pq.read_table(folder.files[0])
     vectors = np.stack(table["embedding"].to_numpy()).copy()
@@ -134,10 +140,10 @@ def test_not_finite_is_named(make_embeddings: MakeEmbeddings) -> None:
     pq.write_table(table.set_column(column, field, pa.array(vectors.tolist(), field.type)), folder.files[0])
     with pytest.raises(EmbeddingError, match="the embeddings of 'image_004' hold NaN or infinity"):
         EmbeddingTable.load(folder)
-    too_large = Rows(["big"], np.full((1, 8), 1e6, np.float32), np.array([0]), [[]])
+    too_large = EmbeddingRows(["big"], np.full((1, 8), 1e6, np.float32), np.array([0]), [[]])
     info = EmbeddingTable.load(make_embeddings(name="half", dtype="float16")).info
     with pytest.raises(EmbeddingError, match=r"'big' hold NaN or infinity. They are too large for float16"):
-        to_table(too_large, info)
+        write_rows(too_large, info, tmp_path / "half.parquet")
 
 
 @given(rows=st.integers(0, 400), size=st.integers(1, 90))
@@ -159,8 +165,8 @@ def test_components_do_not_depend_on_the_batches(size: int, seed: int) -> None:
     np.testing.assert_allclose(whole.variances, values[::-1][:2])
 
 
-def test_normalize_leaves_zero() -> None:
-    np.testing.assert_allclose(normalize(np.float32([[3, 4], [0, 0]])), [[0.6, 0.8], [0, 0]])
+def test_zero_stays_zero_at_unit_length() -> None:
+    np.testing.assert_allclose(unit_length(np.float32([[3, 4], [0, 0]])), [[0.6, 0.8], [0, 0]])
 
 
 def test_a_file_of_another_model_is_refused(make_embeddings: MakeEmbeddings) -> None:
@@ -174,9 +180,9 @@ def test_a_name_that_is_a_file_here_stays_a_name(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     for name in ("mlrsnet", "pretrained", "weights.pt"):
         (tmp_path / name).touch()
-    named = from_local(to_local(ModelChoice(weights="pretrained"), ImageSet(dataset="mlrsnet")))
-    assert named == LocalSources(ModelChoice(weights="pretrained"), ImageSet(dataset="mlrsnet"))
-    filed = from_local(to_local(ModelChoice(weights="weights.pt"), ImageSet()))
+    named = LocalSources(ModelChoice(weights="pretrained"), ImageSet(dataset="mlrsnet"))
+    assert LocalSources.from_json(named.to_json()) == named
+    filed = LocalSources.from_json(LocalSources(ModelChoice(weights="weights.pt"), ImageSet()).to_json())
     assert filed is not None and filed.model.weights == str(tmp_path / "weights.pt")
 
 

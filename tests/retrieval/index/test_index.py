@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
-from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder, Rows
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder, EmbeddingRows
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.pca import fit_pca, load_pca
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
-from mlrsnet_hf.retrieval.index import index as index_module
+from mlrsnet_hf.retrieval.index import build
+from mlrsnet_hf.retrieval.index.build import build_index
 from mlrsnet_hf.retrieval.index.collection import ImageCollection
-from mlrsnet_hf.retrieval.index.index import build_index, embed_queries, open_index
+from mlrsnet_hf.retrieval.index.index import open_index
 
 pytest.importorskip("milvus_lite")
 
@@ -32,7 +34,7 @@ MakeEmbeddings = Callable[..., EmbeddingFolder]
 def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     table = EmbeddingTable.load(make_embeddings())
     built = build_index(tmp_path / "numbers", tmp_path / "index", kind)
-    assert (built.rows, built.taken_up, built.recall.value) == (60, 0, 1.0)
+    assert (built.rows, built.resumed, built.recall.value) == (60, 0, 1.0)
     queries = np.random.default_rng(3).normal(size=(4, 8))
     with open_index(tmp_path / "index") as index:
         for filters in (
@@ -178,7 +180,7 @@ def test_a_damaged_database_of_an_earlier_build_is_built_anew(
             build_index(folder, tmp_path / "index")
     [schema] = (tmp_path / ".index.partial").rglob("schema.json")
     schema.write_text("")
-    assert build_index(folder, tmp_path / "index").taken_up == 0
+    assert build_index(folder, tmp_path / "index").resumed == 0
     assert "is built anew" in capsys.readouterr().out
 
 
@@ -203,7 +205,7 @@ def test_an_index_that_lost_images_is_refused(make_embeddings: MakeEmbeddings, t
 
 DOOMED = """
 import os, signal, sys
-from mlrsnet_hf.retrieval.index import index as module
+from mlrsnet_hf.retrieval.index import build as module
 from mlrsnet_hf.retrieval.index.collection import ImageCollection
 module.batch_rows = lambda dimension: 10
 put = ImageCollection.put
@@ -222,9 +224,9 @@ def test_a_killed_build_is_completed_by_the_next(make_embeddings: MakeEmbeddings
     assert run.returncode == -signal.SIGKILL, run.stderr
     assert not target.exists()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_module, "batch_rows", lambda dimension: 10)
+        patch.setattr(build, "batch_rows", lambda dimension: 10)
         built = build_index(folder, target)
-    assert built.taken_up == 25, "all that was stored but the last batch, which may have gone in by half"
+    assert built.resumed == 25, "all that was stored but the last batch, which may have gone in by half"
     table = EmbeddingTable.load(folder)
     with open_index(target) as index:
         hits = index.search(table.embeddings[:1], k=60)[0]
@@ -279,12 +281,11 @@ main(["index", *sys.argv[1:]])
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """URI of Milvus Lite's own server; it speaks the protocol of a full one."""
-    from milvus_lite.adapter.grpc.server import start_server_in_thread
+    from milvus_lite import server_manager_instance
 
-    running, database, port = start_server_in_thread(data_dir=str(tmp_path / "server.db"), host="127.0.0.1", port=0)
-    yield f"http://127.0.0.1:{port}"
-    running.stop(0)
-    database.close()
+    folder = str(tmp_path / "server.db")
+    yield server_manager_instance.start_and_get_uri(folder)
+    server_manager_instance.release_server(folder)
 
 
 def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,12 +293,12 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
     table = EmbeddingTable.load(folder)
     put = ImageCollection.put
 
-    def lost_at_the_fourth(self: ImageCollection, rows: Rows, first: int, info: EmbeddingInfo) -> None:
+    def lost_at_the_fourth(self: ImageCollection, rows: EmbeddingRows, first: int, info: EmbeddingInfo) -> None:
         if first == 25:
             raise KeyboardInterrupt
         put(self, rows, first, info)
 
-    monkeypatch.setattr(index_module, "batch_rows", lambda dimension: 10)
+    monkeypatch.setattr(build, "batch_rows", lambda dimension: 10)
     monkeypatch.setattr(ImageCollection, "put", lost_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         build_index(folder, server)
@@ -305,7 +306,7 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
         pass
     monkeypatch.setattr(ImageCollection, "put", put)
     built = build_index(folder, server)
-    assert (built.rows, built.taken_up, built.recall.value) == (60, 15, 1.0)
+    assert (built.rows, built.resumed, built.recall.value) == (60, 15, 1.0)
     with open_index(server) as index:
         assert index.info == folder.info
         found = index.search(table.embeddings[5], 9, labels=["trees"])
@@ -326,7 +327,7 @@ def test_pictures_are_projected_on_a_server_too(
     assert by_uri == capsys.readouterr().out.splitlines()[-3:]
     expected = load_pca(embeddings / "pca.npz")
     with open_index(server) as index:
-        pca = index.projection()
+        pca = index.pca()
         assert pca is not None
         np.testing.assert_array_equal(pca.components, expected.components)
         index._collection.client.drop_collection("mlrsnet_images_projection")
@@ -348,7 +349,7 @@ def test_a_projection_of_many_pieces_and_of_others(
     pca.save(folder.path / "pca.npz")
     build_index(folder, server, collection="first")
     with open_index(server, "first") as index:
-        stored = index.projection()
+        stored = index.pca()
         assert stored is not None
         np.testing.assert_array_equal(stored.mean, pca.mean)
     other.save(folder.path / "pca.npz")
@@ -357,7 +358,7 @@ def test_a_projection_of_many_pieces_and_of_others(
         open_index(server, "second") as index,
         pytest.raises(ConfigurationError, match="are those of other embeddings"),
     ):
-        index.projection()
+        index.pca()
     build_index(folder, server, collection="third_projection")
     with pytest.raises(ConfigurationError, match="need the name 'third_projection', which another collection has"):
         build_index(folder, server, collection="third")
@@ -415,7 +416,7 @@ def test_search_by_picture(
         main(["search", str(searched), "z" * 300])
     assert "no image 'zzz" in capsys.readouterr().err
     with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
-        embed_queries([pictures / "a" / "05.png"], index, ModelChoice(model="test_resnet", weights="random"))
+        index.embed_pictures([Image.new("RGB", (40, 40))], ModelChoice(model="test_resnet", weights="random"))
     main(["search", str(searched), "--labels", "Water,ships", "-k", "2", "--html", str(page)])
     assert capsys.readouterr().out.splitlines()[:3] == [
         "  1  image_07  [beach]  water, ships",
