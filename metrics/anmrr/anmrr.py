@@ -15,9 +15,6 @@ class Anmrr(RetrievalInputs, evaluate.Metric):
 
     metric = METRICS["anmrr"]
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields())
-
     def _compute(
         self,
         *,

@@ -8,8 +8,8 @@ import evaluate
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics import METRICS, mean_average_precision
 from mlrsnet_hf.metrics.average_precision import Average
-from mlrsnet_hf.metrics.modules.base import plain
 from mlrsnet_hf.metrics.modules.classification import SCORE_FORMS, ClassificationInputs
+from mlrsnet_hf.metrics.modules.inputs import floats
 
 
 class MultilabelMap(ClassificationInputs, evaluate.Metric):
@@ -17,9 +17,6 @@ class MultilabelMap(ClassificationInputs, evaluate.Metric):
 
     forms = SCORE_FORMS
     metric = METRICS["map"]
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields())
 
     def _compute(
         self,
@@ -56,4 +53,4 @@ class MultilabelMap(ClassificationInputs, evaluate.Metric):
         results = {"multilabel_map": float(value), "multilabel_map_left_out": value.undefined}
         if not per_label:
             return results
-        return {**results, "multilabel_map_per_label": plain(mean_average_precision(targets, scores, average=None))}
+        return {**results, "multilabel_map_per_label": floats(mean_average_precision(targets, scores, average=None))}

@@ -16,9 +16,6 @@ class PrecisionAtK(RetrievalInputs, evaluate.Metric):
 
     metric = METRICS["precision_at_10"]
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields())
-
     def _compute(
         self,
         *,

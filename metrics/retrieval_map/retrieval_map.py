@@ -16,9 +16,6 @@ class RetrievalMap(RetrievalInputs, evaluate.Metric):
 
     metric = METRICS["retrieval_map"]
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields())
-
     def _compute(
         self,
         *,

@@ -7,8 +7,8 @@ import evaluate
 
 from mlrsnet_hf.metrics import METRICS, classification_report
 from mlrsnet_hf.metrics.classification import ZeroDivision
-from mlrsnet_hf.metrics.modules.base import plain
 from mlrsnet_hf.metrics.modules.classification import DECISION_FORMS, ClassificationInputs
+from mlrsnet_hf.metrics.modules.inputs import floats
 
 
 class SampleF1(ClassificationInputs, evaluate.Metric):
@@ -16,9 +16,6 @@ class SampleF1(ClassificationInputs, evaluate.Metric):
 
     forms = DECISION_FORMS
     metric = METRICS["sample_f1"]
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(**self.info_fields())
 
     def _compute(
         self,
@@ -61,4 +58,4 @@ class SampleF1(ClassificationInputs, evaluate.Metric):
             "sample_precision": float(report.sample_precision),
             "sample_recall": float(report.sample_recall),
         }
-        return {**results, "sample_f1_per_image": plain(report.sample_f1.values)} if per_image else results
+        return {**results, "sample_f1_per_image": floats(report.sample_f1.values)} if per_image else results

@@ -1,6 +1,6 @@
-"""What the `evaluate` modules in the folder `metrics/` share: reading inputs, declaring them, finding the modules.
+"""What the `evaluate` modules in the folder `metrics/` share: forms of input, how they are read, the page of a Space.
 
-Nothing here imports `evaluate`; the modules do, which stand outside the package and join these classes to it.
+Nothing here imports `evaluate` before a module is loaded; the modules do, which stand outside the package.
 """
 
 from pathlib import Path
@@ -23,14 +23,9 @@ def metric_path(name: str) -> str:
         >>> Path(metric_path("anmrr")).name
         'anmrr'
     """
-    folder = _modules_folder()
+    shipped = _PACKAGE / "evaluate_modules"  # in a wheel; in a checkout the folder beside the package
+    folder = shipped if shipped.is_dir() else _PACKAGE.parent / "metrics"
     known = sorted(path.parent.name for path in folder.glob("*/*.py") if path.stem == path.parent.name)
     if name not in known:
         raise UnknownNameError(f"{name!r} is not one of the evaluate modules", name_alternatives(name, known))
     return str(folder / name)
-
-
-def _modules_folder() -> Path:
-    """Return the folder that a wheel ships, or that of the checkout."""
-    shipped = _PACKAGE / "evaluate_modules"
-    return shipped if shipped.is_dir() else _PACKAGE.parent / "metrics"

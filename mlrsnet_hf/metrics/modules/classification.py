@@ -1,6 +1,7 @@
 """Inputs of the classification modules: multi-hot rows, lists of label ids, lists of label names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,7 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.metrics.arguments import whole_number
-from mlrsnet_hf.metrics.modules.base import Form, Inputs
-from mlrsnet_hf.metrics.modules.rows import Rows
+from mlrsnet_hf.metrics.modules.inputs import Form, Inputs, Rows
 from mlrsnet_hf.taxonomy import LABELS, find_label
 
 _COLUMNS = {"predictions": "[float64]", "references": "[int32]"}
@@ -67,27 +67,26 @@ class ClassificationInputs(Inputs):
 
     def columns(self, predictions: Any, references: Any) -> dict[str, list[Any]]:  # noqa: ANN401
         """Return scores and labels as lists; names become ids."""
-        guesses = Rows.of("predictions", predictions, self.remedy)
-        truth = Rows.of("references", references, self.remedy)
+        guesses, truth = self.rows("predictions", predictions), self.rows("references", references)
         if self.form.name == "label_names":
-            truth = _ids_of_names(truth, self.remedy)
+            truth = _ids_of_names(truth)
             if guesses.is_text and self.forms is DECISION_FORMS:
-                guesses = _ids_of_names(guesses, self.remedy)
+                guesses = _ids_of_names(guesses)
         if self.form.name == "multi_hot":
-            _require_multi_hot(truth, self.remedy)
-        guesses, truth = guesses.numbers(self.remedy), truth.integers(self.remedy)
+            _require_multi_hot(truth)
+        guesses, truth = guesses.numbers(), truth.integers()
         if self.form.name == "label_ids":
-            truth.require_distinct(truth.flat, self.remedy)
+            truth.require_distinct(truth.flat)
         return {"predictions": guesses.lists(), "references": truth.lists()}
 
     def arrays(
         self, predictions: Sequence[Any], references: Sequence[Any], num_labels: int | None, *, scores: bool
     ) -> tuple[npt.NDArray[np.int8], npt.NDArray[Any]]:
-        """Return (N, L) targets of 0 and 1, and (N, L) scores or decisions.
+        """Return (N, L) targets of 0 and 1, and (N, L) scores or decisions, from columns as `columns` made them.
 
         Args:
-            predictions: As `columns` made them.
-            references: As `columns` made them.
+            predictions: One column.
+            references: The other.
             num_labels: L; by default MLRSNet's 60, for multi-hot rows their width.
             scores: Whether the predictions are rows of scores in every configuration; otherwise they have the form of
                 the references.
@@ -97,20 +96,18 @@ class ClassificationInputs(Inputs):
         """
         self.require_some(references)
         num_labels = None if num_labels is None else whole_number("num_labels", num_labels)
-        guesses = Rows.of("predictions", predictions, self.remedy)
-        truth = Rows.of("references", references, self.remedy)
+        guesses, truth = self.rows("predictions", predictions), self.rows("references", references)
         if self.form.name == "multi_hot":
             width = truth.width if num_labels is None else num_labels
-            return _matrix(truth, width, self.remedy).astype(np.int8), _matrix(guesses, width, self.remedy)
+            return _matrix(truth, width).astype(np.int8), _matrix(guesses, width)
         width = len(LABELS) if num_labels is None else num_labels
-        targets = _multi_hot(truth, width, self.remedy)
-        return targets, (_matrix if scores else _multi_hot)(guesses, width, self.remedy)
+        return _multi_hot(truth, width), (_matrix if scores else _multi_hot)(guesses, width)
 
 
-def _ids_of_names(rows: Rows, remedy: str) -> Rows:
+def _ids_of_names(rows: Rows) -> Rows:
     """Return the label ids of rows of names."""
     if rows.flat.size and not rows.is_text:
-        raise ConfigurationError(f"{rows.at(0)}, not a name", remedy)
+        raise ConfigurationError(f"{rows.at(0)}, not a name", rows.remedy)
     ids: dict[str, int] = {}
     for index, name in enumerate(rows.flat.tolist()):
         if name not in ids:
@@ -119,41 +116,43 @@ def _ids_of_names(rows: Rows, remedy: str) -> Rows:
             except UnknownNameError as error:
                 raise ConfigurationError(f"{rows.at(index)}, not a label of MLRSNet", error.remedy) from None
     flat = np.array([ids[name] for name in rows.flat.tolist()], dtype=np.int64)
-    rows.require_distinct(flat, remedy)
-    return Rows(rows.name, flat, rows.lengths)
+    rows.require_distinct(flat)
+    return replace(rows, flat=flat)
 
 
-def _require_multi_hot(rows: Rows, remedy: str) -> None:
+def _require_multi_hot(rows: Rows) -> None:
     if rows.width is None and len(rows.lengths):
         other = int(np.argmax(rows.lengths != rows.lengths[0]))
         raise ConfigurationError(
-            f"{rows.name}[{other}] has {rows.lengths[other]} values, {rows.name}[0] has {rows.lengths[0]}", remedy
+            f"{rows.name}[{other}] has {rows.lengths[other]} values, {rows.name}[0] has {rows.lengths[0]}", rows.remedy
         )
     numeric = rows.flat.dtype.kind in "biuf"
     wrong = np.flatnonzero((rows.flat != 0) & (rows.flat != 1)) if numeric else np.arange(1)
     if rows.flat.size and len(wrong):
-        raise ConfigurationError(f"{rows.at(int(wrong[0]))}, neither 0 nor 1", remedy)
+        raise ConfigurationError(f"{rows.at(int(wrong[0]))}, neither 0 nor 1", rows.remedy)
 
 
-def _matrix(rows: Rows, width: int | None, remedy: str) -> npt.NDArray[np.float64]:
+def _matrix(rows: Rows, width: int | None) -> npt.NDArray[np.float64]:
     """Return rows of one value per label as a matrix."""
     if width is None or rows.width != width:
         found = "several lengths" if rows.width is None else f"{rows.width} values each"
-        raise ConfigurationError(f"the rows of {rows.name} have {found}, not one per label ({width} labels)", remedy)
+        raise ConfigurationError(
+            f"the rows of {rows.name} have {found}, not one per label ({width} labels)", rows.remedy
+        )
     return rows.flat.reshape(-1, width)
 
 
-def _multi_hot(rows: Rows, width: int, remedy: str) -> npt.NDArray[np.int8]:
+def _multi_hot(rows: Rows, width: int) -> npt.NDArray[np.int8]:
     """Return rows of label ids as a matrix of 0 and 1."""
-    rows = rows.integers(f"Without threshold=, pass label ids. {remedy}")
-    outside = np.flatnonzero(rows.flat >= width)
+    ids = replace(rows, remedy=f"Without threshold=, pass label ids. {rows.remedy}").integers().flat
+    rows = replace(rows, flat=ids)
+    outside = np.flatnonzero(ids >= width)
     if len(outside):
-        index = int(outside[0])
         raise ConfigurationError(
-            f"{rows.at(index)}, but there are {width} labels",
+            f"{rows.at(int(outside[0]))}, but there are {width} labels",
             f"Ids count from 0 to {width - 1}; pass num_labels= where it is another number.",
         )
-    rows.require_distinct(rows.flat, remedy)
+    rows.require_distinct(ids)
     matrix = np.zeros((len(rows.lengths), width), dtype=np.int8)
-    matrix[np.repeat(np.arange(len(rows.lengths)), rows.lengths), rows.flat] = 1
+    matrix[np.repeat(np.arange(len(rows.lengths)), rows.lengths), ids] = 1
     return matrix

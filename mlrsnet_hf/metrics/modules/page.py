@@ -32,7 +32,8 @@ def build_page(module_file: Path, options: Mapping[str, Any] | None = None) -> A
 
     def compute(configuration: str, predictions: str, references: str, options: str) -> dict[str, Any]:
         try:
-            return compute_from_text(module_file, configuration, predictions, references, options)
+            texts = {"predictions": predictions, "references": references, "options": options or "{}"}
+            return compute_from_text(module_file, configuration, **texts)
         except MLRSNetError as error:
             raise gradio.Error(str(error)) from None
 
@@ -53,32 +54,27 @@ def build_page(module_file: Path, options: Mapping[str, Any] | None = None) -> A
     )
 
 
-def compute_from_text(
-    module_file: Path, configuration: str, predictions: str, references: str, options: str
-) -> dict[str, Any]:
-    """Load a configuration of a module and compute it from inputs in JSON.
+def compute_from_text(module_file: Path, configuration: str, **texts: str) -> dict[str, Any]:
+    """Load a configuration of a module and compute it from predictions, references and options in JSON.
 
     Raises:
         MLRSNetError: A text is not JSON, or the inputs do not have the configuration's form.
     """
     import evaluate
 
-    texts = {"predictions": predictions, "references": references, "options": options or "{}"}
-    values = {name: _parsed(name, text) for name, text in texts.items()}
-    if not isinstance(values["options"], dict):
+    values = {}
+    for name, text in texts.items():
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"{name} are not JSON: {error}", "Write lists in square brackets.") from None
+    options = values.pop("options")
+    if not isinstance(options, dict):
         raise ConfigurationError("options are not a JSON object", 'Write {"name": value}.')
-    module = evaluate.load(str(module_file), configuration)
-    return module.compute(predictions=values["predictions"], references=values["references"], **values["options"])
+    return evaluate.load(str(module_file), configuration).compute(**values, **options)
 
 
 def split_card(text: str) -> tuple[str, str]:
     """Return the YAML header of a card, without its dashes, and the text behind it."""
     match = re.match(r"---\n(.*?)\n---\n", text, flags=re.DOTALL)
     return (match[1], text[match.end() :]) if match else ("", text)
-
-
-def _parsed(name: str, text: str) -> Any:  # noqa: ANN401 - any JSON
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{name} are not JSON: {error}", "Write lists in square brackets.") from None

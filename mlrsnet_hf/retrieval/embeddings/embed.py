@@ -22,7 +22,7 @@ from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing
-from mlrsnet_hf.inputs.loader import make_loader, read_batches
+from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import model_input
@@ -211,9 +211,13 @@ def extract(
     batches = [shard.batches(config.batch_size) for shard in shards]
     images = SplitImages(split.rows, Task(kind="labels", label_names=()), model.preprocessing.evaluation_transform())
     draws = [[(0, row) for row in batch] for batch in itertools.chain(*batches)]
-    stream = read_batches(make_loader(images, draws, config.num_workers))
     title = "embedding" if accelerator.num_processes == 1 else f"embedding (1 of {accelerator.num_processes} processes)"
-    with progress_bar(description=title, total=sum(len(shard.rows) for shard in shards), unit="img") as bar:
+    number = sum(len(shard.rows) for shard in shards)
+    with (
+        closing(make_loader(images, draws, config.num_workers)) as loader,
+        progress_bar(description=title, total=number, unit="img") as bar,
+    ):
+        stream = iter(loader)
         for shard, own in zip(shards, batches, strict=True):
             vectors, scores = [], []
             with explain_memory(shard.name, "Lower --batch-size, or --shard-images."):

@@ -115,7 +115,7 @@ def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> Non
             index.search([["x"]])
         with pytest.raises(ConfigurationError, match=r"k=2\.5 cannot be used"):
             index.search(query, k=2.5)
-        with pytest.raises(ConfigurationError, match="k=21 where the index holds 20 images"):
+        with pytest.raises(ConfigurationError, match=r"k=21 .*20 images"):
             index.search(query, k=21)
         with pytest.raises(UnknownNameError, match="Did you mean 'ships'"):
             index.search(query, labels=["ship"])
