@@ -97,7 +97,7 @@ def embed(
     processes = Collectives(accelerator)
     target = config.output_dir.expanduser().absolute()
 
-    load = functools.cache(load)
+    load = functools.lru_cache(load)
 
     def prepare() -> None:
         refuse_existing(target)

@@ -136,7 +136,7 @@ def test_a_dataset_in_any_form_that_training_takes(dataset: Path, tmp_path: Path
     saved = load_images(ImageSet(dataset=str(tmp_path / "saved"), split="query+rest"))
     assert saved.fingerprint == usual.fingerprint
     assert (saved.label_names, saved.scene_names) == (usual.label_names, usual.scene_names)
-    with pytest.raises(UnknownNameError, match=r"has no split 'qery'\. Did you mean 'query'"):
+    with pytest.raises(UnknownNameError, match=r"'qery'.*'query'"):
         load_images(ImageSet(dataset=str(tmp_path / "saved"), split="qery"))
 
 
@@ -332,9 +332,7 @@ def test_embeddings_that_are_not_finite_are_named(saved_model: Path, pictures: P
     state = load_file(saved_model / "model" / "model.safetensors")
     next(values for values in state.values() if values.is_floating_point()).fill_(float("nan"))
     save_file(state, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        EmbeddingError, match=r"the embeddings of 'a/01.png', 'a/03.PNG', 'a/05.png' and \d more hold NaN"
-    ):
+    with pytest.raises(EmbeddingError, match=r"'a/01\.png', 'a/03\.PNG', 'a/05\.png' and \d"):
         make(broken, ImageSet(images=str(pictures)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -354,7 +352,7 @@ def test_too_little_memory_is_one_sentence(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr("mlrsnet_hf.retrieval.embeddings.embed.embed_pixels", refused)
-    with pytest.raises(OutOfMemoryError, match=r"out of memory in train-00000-of-00004.parquet\. Lower --batch-size"):
+    with pytest.raises(OutOfMemoryError, match=r"train-00000-of-00004\.parquet.*--batch-size"):
         make(saved_model, ImageSet(images=str(pictures)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -362,19 +360,19 @@ def test_too_little_memory_is_one_sentence(
 def test_mistakes(saved_model: Path, pictures: Path, dataset: Path, tmp_path: Path) -> None:
     images, target = ImageSet(images=str(pictures)), tmp_path / "out"
     load_model(saved_model / "model")  # the model is not at fault below
-    with pytest.raises(UnknownNameError, match=r"layer 'pre_logit' is not known. Did you mean 'pre_logits'"):
+    with pytest.raises(UnknownNameError, match=r"'pre_logit'.*'pre_logits'"):
         make(saved_model, images, target, layer="pre_logit")
-    with pytest.raises(ConfigurationError, match=r"was not trained on labels.*Leave --scores out"):
+    with pytest.raises(ConfigurationError, match="--scores"):
         make(saved_model, images, target, model="test_resnet", weights="random", scores=True)
-    with pytest.raises(ConfigurationError, match=r"30 components cannot be fitted on 22 embeddings"):
+    with pytest.raises(ConfigurationError, match=r"30 .*22"):
         make(saved_model, images, target, pca=30)
-    with pytest.raises(ConfigurationError, match=r"split 'tset' of dataset"):
+    with pytest.raises(ConfigurationError, match="'tset'"):
         make(saved_model, ImageSet(dataset=str(dataset), split="tset"), target)
-    with pytest.raises(ConfigurationError, match="no image in it"):
+    with pytest.raises(ConfigurationError, match="empty"):
         (tmp_path / "empty").mkdir()
         make(saved_model, ImageSet(images=str(tmp_path / "empty")), target)
-    with pytest.raises(ConfigurationError, match="empty: exists already"):
+    with pytest.raises(ConfigurationError, match="empty: exists"):
         make(saved_model, images, tmp_path / "empty")
-    with pytest.raises(ConfigurationError, match="whiten=True cannot be used"):
+    with pytest.raises(ConfigurationError, match="whiten=True"):
         EmbeddingConfig(whiten=True)
     assert not target.exists()

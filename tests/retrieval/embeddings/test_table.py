@@ -92,22 +92,22 @@ def test_mistakes(make_embeddings: MakeEmbeddings) -> None:
     folder = make_embeddings()
     table = EmbeddingTable.load(str(folder.path))
     query = np.zeros(8)
-    with pytest.raises(EmbeddingError, match=r"queries of shape \(1, 7\) for embeddings of 8 dimensions"):
+    with pytest.raises(EmbeddingError, match=r"\(1, 7\).* 8 dimensions"):
         table.search(np.zeros(7))
-    with pytest.raises(EmbeddingError, match="the embeddings of 'query 0' hold NaN"):
+    with pytest.raises(EmbeddingError, match="query 0"):
         table.search(query * np.nan)
     with pytest.raises(ConfigurationError, match=r"k=61 .*60 images"):
         table.search(query, k=61)
-    with pytest.raises(UnknownNameError, match=r"label 'watr' is not known.*Did you mean 'water'"):
+    with pytest.raises(UnknownNameError, match=r"'watr'.*'water'"):
         table.search(query, labels=["watr"])
-    with pytest.raises(UnknownNameError, match="scene 'port' is not known"):
+    with pytest.raises(UnknownNameError, match="'port'"):
         table.search(query, scene="port")
-    with pytest.raises(ConfigurationError, match=r"no image has labels water, ships, trees, sand and scene beach"):
+    with pytest.raises(ConfigurationError, match=r"water, ships, trees, sand.*beach"):
         everything = make_embeddings(name="few", rows=3)
         EmbeddingTable.load(everything).search(query, k=1, labels=["water", "ships", "trees", "sand"], scene="beach")
-    with pytest.raises(ConfigurationError, match=r"no image 'x' among these .*Take an id such as 'image_"):
+    with pytest.raises(ConfigurationError, match=r"'x'.*'image_"):
         table.vector("x")
-    with pytest.raises(ConfigurationError, match="not an embeddings folder"):
+    with pytest.raises(ConfigurationError, match=r"data.*embeddings\.json"):
         EmbeddingTable.load(folder.path / "data")
 
 
@@ -116,17 +116,17 @@ def test_damage_is_one_sentence(make_embeddings: MakeEmbeddings) -> None:
     path = folder.files[1]
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    with pytest.raises(EmbeddingError, match=r"00001-of-00003.parquet: cannot be read"):
+    with pytest.raises(EmbeddingError, match=r"00001-of-00003\.parquet"):
         EmbeddingTable.load(folder)
     path.unlink()
-    with pytest.raises(EmbeddingError, match="35 rows where 60 are said to be"):
+    with pytest.raises(EmbeddingError, match=r"35 .*60"):
         EmbeddingTable.load(folder)
     path.write_bytes(make_embeddings(name="other", dimension=9).files[1].read_bytes())
-    with pytest.raises(EmbeddingError, match="embeddings of 9 dimensions where 8"):
+    with pytest.raises(EmbeddingError, match=r"9 .*8"):
         EmbeddingTable.load(folder)
     info = json.loads((folder.path / "embeddings.json").read_text())
     (folder.path / "embeddings.json").write_text(json.dumps(info | {"format": 2}))
-    with pytest.raises(ConfigurationError, match="embeddings of format 2, this version of mlrsnet-hf reads format 1"):
+    with pytest.raises(ConfigurationError, match=r"format 2.*format 1"):
         EmbeddingTable.load(folder.path)
 
 
@@ -138,11 +138,11 @@ def test_not_finite_is_named(make_embeddings: MakeEmbeddings, tmp_path: Path) ->
     column = table.schema.get_field_index("embedding")
     field = table.schema.field(column)
     pq.write_table(table.set_column(column, field, pa.array(vectors.tolist(), field.type)), folder.files[0])
-    with pytest.raises(EmbeddingError, match="the embeddings of 'image_004' hold NaN or infinity"):
+    with pytest.raises(EmbeddingError, match="image_004"):
         EmbeddingTable.load(folder)
     too_large = EmbeddingRows(["big"], np.full((1, 8), 1e6, np.float32), np.array([0]), [[]])
     info = EmbeddingTable.load(make_embeddings(name="half", dtype="float16")).info
-    with pytest.raises(EmbeddingError, match=r"'big' hold NaN or infinity. They are too large for float16"):
+    with pytest.raises(EmbeddingError, match=r"'big'.*float16"):
         write_rows(too_large, info, tmp_path / "half.parquet")
 
 
@@ -172,7 +172,7 @@ def test_zero_stays_zero_at_unit_length() -> None:
 def test_a_file_of_another_model_is_refused(make_embeddings: MakeEmbeddings) -> None:
     folder, other = make_embeddings(), make_embeddings(name="other", model_fingerprint="e" * 64)
     folder.files[1].write_bytes(other.files[1].read_bytes())
-    with pytest.raises(EmbeddingError, match=r"00001.*made otherwise than embeddings.json says"):
+    with pytest.raises(EmbeddingError, match=r"00001.*embeddings\.json"):
         EmbeddingTable.load(folder)
 
 
@@ -192,5 +192,5 @@ def test_torn_principal_components_are_one_sentence(tmp_path: Path) -> None:
     )
     whole = (tmp_path / "pca.npz").read_bytes()
     (tmp_path / "pca.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ConfigurationError, match=r"pca.npz: cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"pca\.npz"):
         load_pca(tmp_path / "pca.npz")

@@ -71,11 +71,11 @@ def test_a_filter_alone_lists_the_first_images_that_pass(
             assert all(image.id == f"image_{image.row:03d}" for image in listing.images)
             listing = source.list_images(["sand", "trees"], "beach", k=1000)
             assert [image.row for image in listing.images] == sandy and listing.total == len(sandy)
-            with pytest.raises(ConfigurationError, match="neither a query nor a filter"):
+            with pytest.raises(ConfigurationError, match=r"query.*filter"):
                 source.list_images()
-            with pytest.raises(ConfigurationError, match="k=0 cannot be used"):
+            with pytest.raises(ConfigurationError, match="k=0"):
                 source.list_images(["water"], k=0)
-            with pytest.raises(UnknownNameError, match="Did you mean 'harbor'"):
+            with pytest.raises(UnknownNameError, match=r"'habor'.*'harbor'"):
                 source.list_images(scene="habor")
         assert index.list_images(["water"], k=60).images == table.list_images(["water"], k=60).images
 
@@ -92,16 +92,16 @@ def test_every_spelling_of_mlrsnet_is_accepted(make_embeddings: MakeEmbeddings, 
         ("wind-turbine", None, 3),
     ):
         assert len(table.search(query, 7, labels, scene)[0]) == found
-    with pytest.raises(UnknownNameError, match=r"label 'wind turbin' is not known.*Did you mean 'wind turbine'"):
+    with pytest.raises(UnknownNameError, match=r"'wind turbin'.*'wind turbine'"):
         table.search(query, 7, ["wind turbin"])
-    with pytest.raises(UnknownNameError, match=r"label 'water' is not known to these embeddings\. Known names: harbor"):
+    with pytest.raises(UnknownNameError, match=r"'water'.*harbor"):
         table.search(query, 7, ["water"])  # one of MLRSNet's, but none of these images' names
-    with pytest.raises(UnknownNameError, match=r"label 1 is no name\. Give the label by its name"):
+    with pytest.raises(UnknownNameError, match="label 1 "):
         table.search(query, 7, [1])
     own = make_embeddings(rows=7, name="own", label_names=("habor", "quay", "sea"), labels=rows["labels"])
     table = EmbeddingTable.load(own)
     assert len(table.search(query, 7, ["habor"])[0]) == 4
-    with pytest.raises(UnknownNameError, match="Did you mean 'habor'"):
+    with pytest.raises(UnknownNameError, match=r"'harbor'.*'habor'"):
         table.search(query, 7, ["harbor"])
 
 
@@ -109,19 +109,19 @@ def test_wrong_questions(make_embeddings: MakeEmbeddings, tmp_path: Path) -> Non
     build_index(make_embeddings(rows=20), tmp_path / "index", "flat")
     query = np.zeros(8)
     with open_index(tmp_path / "index") as index:
-        with pytest.raises(EmbeddingError, match=r"queries of shape \(1, 9\) for embeddings of 8 dimensions"):
+        with pytest.raises(EmbeddingError, match=r"\(1, 9\).* 8 dimensions"):
             index.search(np.zeros(9))
-        with pytest.raises(EmbeddingError, match="queries have dtype <U1"):
+        with pytest.raises(EmbeddingError, match="<U1"):
             index.search([["x"]])
-        with pytest.raises(ConfigurationError, match=r"k=2\.5 cannot be used"):
+        with pytest.raises(ConfigurationError, match=r"k=2\.5"):
             index.search(query, k=2.5)
         with pytest.raises(ConfigurationError, match=r"k=21 .*20 images"):
             index.search(query, k=21)
-        with pytest.raises(UnknownNameError, match="Did you mean 'ships'"):
+        with pytest.raises(UnknownNameError, match=r"'ship'.*'ships'"):
             index.search(query, labels=["ship"])
-        with pytest.raises(ConfigurationError, match="no image has labels water, ships, trees, sand and scene beach"):
+        with pytest.raises(ConfigurationError, match=r"water, ships, trees, sand.*beach"):
             index.search(query, labels=["water", "ships", "trees", "sand"], scene="beach")
-        with pytest.raises(ConfigurationError, match="no image 'x' in this index"):
+        with pytest.raises(ConfigurationError, match="'x'"):
             index.find("x")
         second = subprocess.run(
             [Path(sys.executable).with_name("mlrsnet"), "search", tmp_path / "index", "image_001"],
@@ -160,10 +160,10 @@ def test_names_in_any_script_and_with_any_sign(make_embeddings: MakeEmbeddings, 
     build_index(folder, tmp_path / "index")
     with open_index(tmp_path / "index") as index:
         assert [index.find(image_id)[0].id for image_id in ids] == ids
-        with pytest.raises(ConfigurationError, match="no image"):
+        with pytest.raises(ConfigurationError, match="or id in"):
             index.find("y'] or id in ['x")
         assert len(index.search(np.zeros(8), 7, labels=names["label_names"], scene="港")[0]) == 7
-        with pytest.raises(UnknownNameError, match="scene '' is not known"):
+        with pytest.raises(UnknownNameError, match="scene ''"):
             index.search(np.zeros(8), 7, scene="")
 
 
@@ -188,7 +188,7 @@ def test_a_damaged_database_of_an_earlier_build_is_built_anew(
 def test_a_damaged_index_file_is_one_sentence(content: str, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text(content)
     (tmp_path / "milvus.db").mkdir()
-    with pytest.raises(ConfigurationError, match=r"not an index|incomplete"), open_index(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"index\.json"), open_index(tmp_path):
         pass
 
 
@@ -197,7 +197,7 @@ def test_an_index_that_lost_images_is_refused(make_embeddings: MakeEmbeddings, t
     [manifest] = (tmp_path / "index").rglob("manifest.json")
     manifest.unlink()  # the one before it speaks of an empty collection
     with (
-        pytest.raises(ConfigurationError, match="index: 0 images where 60 are said to be"),
+        pytest.raises(ConfigurationError, match=r"\b0 images.*60"),
         open_index(tmp_path / "index"),
     ):
         pass
@@ -236,7 +236,7 @@ def test_a_killed_build_is_completed_by_the_next(make_embeddings: MakeEmbeddings
 
 def test_ids_that_occur_twice_are_refused(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     ids = [f"image_{min(i, 18)}" for i in range(20)]
-    with pytest.raises(ConfigurationError, match="20 rows, but 19 ids: some occur more than once"):
+    with pytest.raises(ConfigurationError, match=r"20 rows.*19 ids"):
         build_index(make_embeddings(rows=20, ids=ids), tmp_path / "index")
     assert not (tmp_path / "index").exists()
 
@@ -244,16 +244,16 @@ def test_ids_that_occur_twice_are_refused(make_embeddings: MakeEmbeddings, tmp_p
 def test_what_is_no_index(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     folder = make_embeddings(rows=20)
     build_index(folder, tmp_path / "index", "flat")
-    with pytest.raises(ConfigurationError, match="index: exists already"):
+    with pytest.raises(ConfigurationError, match="index: exists"):
         build_index(folder, tmp_path / "index")
-    with pytest.raises(UnknownNameError, match="kind 'ivf' is not known"):
+    with pytest.raises(UnknownNameError, match="'ivf'"):
         build_index(folder, tmp_path / "new", "ivf")
-    with pytest.raises(ConfigurationError, match="numbers: not an index"), open_index(folder.path):
+    with pytest.raises(ConfigurationError, match=r"numbers.*index\.json"), open_index(folder.path):
         pass
     description = json.loads((tmp_path / "index" / "index.json").read_text())
     (tmp_path / "index" / "index.json").write_text(json.dumps(description | {"format": 0}))
     with (
-        pytest.raises(ConfigurationError, match="an index of format 0, this version of mlrsnet-hf reads format 1"),
+        pytest.raises(ConfigurationError, match=r"format 0.*format 1"),
         open_index(tmp_path / "index"),
     ):
         pass
@@ -263,7 +263,7 @@ def test_what_is_no_index(make_embeddings: MakeEmbeddings, tmp_path: Path) -> No
 def test_an_unreachable_server_is_one_sentence(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlrsnet_hf.retrieval.index.milvus._CONNECT_SECONDS", 0.5)
     with (
-        pytest.raises(ConfigurationError, match=f"^{re.escape(uri)}: no Milvus server answers within .* seconds"),
+        pytest.raises(ConfigurationError, match=f"^{re.escape(uri)}: "),
         open_index(uri),
     ):
         pass
@@ -302,7 +302,7 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
     monkeypatch.setattr(ImageCollection, "put", lost_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         build_index(folder, server)
-    with pytest.raises(ConfigurationError, match="no collection 'mlrsnet_images'"), open_index(server):
+    with pytest.raises(ConfigurationError, match="'mlrsnet_images'"), open_index(server):
         pass
     monkeypatch.setattr(ImageCollection, "put", put)
     built = build_index(folder, server)
@@ -311,7 +311,7 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
         assert index.info == folder.info
         found = index.search(table.embeddings[5], 9, labels=["trees"])
     assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
-    with pytest.raises(ConfigurationError, match="collection 'mlrsnet_images' exists already"):
+    with pytest.raises(ConfigurationError, match="'mlrsnet_images' exists"):
         build_index(folder, server)
 
 
@@ -356,11 +356,11 @@ def test_a_projection_of_many_pieces_and_of_others(
     build_index(folder, server, collection="second")
     with (
         open_index(server, "second") as index,
-        pytest.raises(ConfigurationError, match="are those of other embeddings"),
+        pytest.raises(ConfigurationError, match=r"principal components.*other embeddings"),
     ):
         index.pca()
     build_index(folder, server, collection="third_projection")
-    with pytest.raises(ConfigurationError, match="need the name 'third_projection', which another collection has"):
+    with pytest.raises(ConfigurationError, match="'third_projection'"):
         build_index(folder, server, collection="third")
     with open_index(server, "third_projection") as index:
         assert len(index.search(np.zeros(8), 60)[0]) == 60, "what stood there is untouched"
@@ -416,7 +416,7 @@ def test_search_by_picture(
     with pytest.raises(SystemExit):
         main(["search", str(searched), "z" * 300])
     assert "no image 'zzz" in capsys.readouterr().err
-    with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
+    with open_index(searched) as index, pytest.raises(EmbeddingError, match="test_resnet"):
         index.embed_pictures([Image.new("RGB", (40, 40))], ModelChoice(model="test_resnet", weights="random"))
     main(["search", str(searched), "--labels", "Water,ships", "-k", "2", "--html", str(page)])
     assert capsys.readouterr().out.splitlines()[:4] == [
