@@ -54,9 +54,9 @@ def store_pca(client: Any, images: str, content: bytes | None) -> None:  # noqa:
     create_collection(client, name, fields, {"nothing": {"index_type": "FLAT", "metric_type": "L2"}}, _DESCRIPTION)
     text = base64.b64encode(content).decode()
     pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
-    entries = [{"piece": i, "content": piece, "nothing": [0.0, 0.0]} for i, piece in enumerate(pieces)]
-    for start in range(0, len(entries), _PIECES_AT_ONCE):
-        client.upsert(name, entries[start : start + _PIECES_AT_ONCE])
+    entities = [{"piece": i, "content": piece, "nothing": [0.0, 0.0]} for i, piece in enumerate(pieces)]
+    for start in range(0, len(entities), _PIECES_AT_ONCE):
+        client.upsert(name, entities[start : start + _PIECES_AT_ONCE])
     client.flush(name)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.metrics import RelevantRanks
@@ -21,6 +20,7 @@ from mlrsnet_hf.retrieval.search.distances import DISTANCES, Distance, Distances
 from mlrsnet_hf.retrieval.search.numpy_backend import NumpyBackend
 from mlrsnet_hf.retrieval.search.rankings import Backend, Block, BlockRanking, Neighbors, Ranking, Wanted
 from mlrsnet_hf.retrieval.search.relevance import Relevance, relevant_counts
+from mlrsnet_hf.runtime.logs import progress_bar
 
 _MOST_QUERIES = 1024
 """A product of so many queries is as fast as a larger one."""
@@ -159,7 +159,7 @@ class Search:
                 yield start, prepared
 
         ranked = []
-        with tqdm(total=len(vectors), unit="query", disable=not progress) as bar:
+        with progress_bar(description="searching", total=len(vectors), unit="query", shown=progress) as bar:
             for number, found in enumerate(backend.rank(blocks(), wanted)):
                 block = slice(number * rows, (number + 1) * rows)
                 ranked.append(_with_distances(found, vectors[block], terms[block], self._database))
