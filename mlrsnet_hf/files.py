@@ -77,7 +77,8 @@ def whole_file(target: Path, remedy: str = "Choose another folder or disk.") -> 
     except OSError as error:
         raise ConfigurationError(f"{target}: cannot be written ({error.strerror or error})", remedy) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def refuse_existing(target: Path) -> None:
@@ -96,7 +97,8 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
 
     Args:
         target: What is written; the lock `.<name>.lock` stands beside it, in a folder that exists.
-        patience: Seconds to wait for another process; one that was killed may leave children that die a little later.
+        patience: Seconds to wait for another process, -1 for as long as it takes; one that was killed may leave
+            children that die a little later.
 
     Raises:
         ConfigurationError: Another process holds the lock.

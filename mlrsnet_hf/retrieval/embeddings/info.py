@@ -58,20 +58,23 @@ class EmbeddingInfo:
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns, those that the data knows: id, scene, labels, embedding of `dtype`, and scores."""
-        from datasets import ClassLabel, Features, Sequence, Value
+        from datasets import Features
 
-        from mlrsnet_hf.dataset.features import portable_schema
+        from mlrsnet_hf.dataset.repository.schema import class_label, value
 
-        features: dict[str, Any] = {"id": Value("string")}
+        columns = {"id": value("string")}
         if self.scene_names:
-            features["scene"] = ClassLabel(names=list(self.scene_names))
+            columns["scene"] = class_label(self.scene_names)
         if self.label_names:
-            features["labels"] = Sequence(ClassLabel(names=list(self.label_names)))
-        features["embedding"] = Sequence(Value(self.dtype), length=self.dimension)
+            columns["labels"] = {"feature": class_label(self.label_names), "_type": "Sequence"}
+        columns["embedding"] = {"feature": value(self.dtype), "length": self.dimension, "_type": "Sequence"}
         if self.scores:
-            features["scores"] = Sequence(Value("float32"), length=len(self.scores))
-        schema = portable_schema(Features(features))
-        return schema.with_metadata({**schema.metadata, SCHEMA_KEY: json.dumps(self.to_json() | {"rows": None})})
+            columns["scores"] = {"feature": value("float32"), "length": len(self.scores), "_type": "Sequence"}
+        metadata = {
+            b"huggingface": json.dumps({"info": {"features": columns}}),
+            SCHEMA_KEY: json.dumps(self.to_json() | {"rows": None}),
+        }
+        return Features.from_dict(columns).arrow_schema.with_metadata(metadata)
 
     def describes(self, schema: pa.Schema) -> bool:
         """Return whether a file's schema speaks of these embeddings, or does not speak of any."""
