@@ -176,7 +176,8 @@ def _add_index(commands: argparse._SubParsersAction) -> None:
 
 def _index(options: argparse.Namespace) -> None:
     require_extra("search")
-    from mlrsnet_hf.retrieval.index.index import COLLECTION, build_index
+    from mlrsnet_hf.retrieval.index.build import build_index
+    from mlrsnet_hf.retrieval.index.collection import COLLECTION
 
     collection = getattr(options, "collection", COLLECTION)
     print(build_index(options.embeddings, options.index, options.kind, collection).summary())
@@ -239,7 +240,7 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
 def _search(options: argparse.Namespace) -> None:
     require_extra("search")
     from mlrsnet_hf.reports.search import print_search
-    from mlrsnet_hf.retrieval.index.index import COLLECTION
+    from mlrsnet_hf.retrieval.index.collection import COLLECTION
 
     given = vars(options)
     print_search(
