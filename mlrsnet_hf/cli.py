@@ -238,18 +238,20 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
 
 def _search(options: argparse.Namespace) -> None:
     require_extra("search")
-    from mlrsnet_hf.reports.search import Question, print_search
+    from mlrsnet_hf.reports.search import print_search
     from mlrsnet_hf.retrieval.index.index import COLLECTION
 
     given = vars(options)
-    question = Question(
-        query=given.get("query"),
+    print_search(
+        options.index,
+        given.get("query"),
         k=options.k,
         labels=given.get("labels", ()),
         scene=given.get("scene"),
         model={field.name: given[field.name] for field in dataclasses.fields(ModelChoice) if field.name in given},
+        page=given.get("html"),
+        collection=given.get("collection", COLLECTION),
     )
-    print_search(options.index, question, given.get("html"), given.get("collection", COLLECTION))
 
 
 def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:

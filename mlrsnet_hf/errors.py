@@ -90,6 +90,7 @@ EXTRAS = {
     "train": (
         "accelerate",
         "fsspec",
+        "jinja2",
         "matplotlib",
         "safetensors",
         "simplejpeg",
