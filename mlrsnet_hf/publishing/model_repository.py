@@ -12,10 +12,10 @@ from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.hub import check_repo_id
-from mlrsnet_hf.publishing.model_card import ModelCard, metric_arguments
+from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
-from mlrsnet_hf.publishing.run_results import RunResults, read_results
+from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.run_folder import RESULTS
 
 MODEL = "model"
@@ -55,7 +55,7 @@ def build_model(
     require_extra("train")
     from mlrsnet_hf.configuration.yaml_file import read_settings_file  # brings torch
 
-    results = read_results(path / RESULTS)
+    results = TrainingResult.load(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
         link_file(source, folder / name)
     for name in _BESIDE:
@@ -68,14 +68,14 @@ def build_model(
     card = ModelCard(
         repo_id=repo_id,
         results=results,
-        origin=find_origin(results.model),
+        origin=find_origin(results.model.name, results.model.weights),
         given_license=license,
         revision=revision,
-        dataset_id=dataset_id or results.data.get("hub_id"),
+        dataset_id=dataset_id or results.data.source.get("hub_id"),
         file_names=tuple(files_of(folder)),
     )
     (folder / CARD).write_text(card.render(), encoding="utf-8")
-    if dataset_id and results.split == "test":
+    if dataset_id and results.scored_split == "test":
         _write_eval_results(folder, card, dataset_id)
     return Repository(
         kind="model",
@@ -91,7 +91,7 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
     https://huggingface.co/docs/hub/eval-results: a value per task; the dataset's eval.yaml names the tasks.
     """
     results = card.results
-    protocol = results.data.get("protocol") or "default"
+    protocol = results.data.source.get("protocol") or "default"
     entries = [
         {
             "dataset": {"id": dataset_id, "task_id": f"{protocol}_{name}"},
@@ -100,16 +100,16 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
                 "url": f"{constants.ENDPOINT}/{card.repo_id}/blob/{card.revision or 'main'}/{RESULTS}",
                 "name": RESULTS,
             },
-            "notes": "; ".join([f"{metric_title(name)} on the {results.split} split", *_conditions(results, name)]),
+            "notes": "; ".join([f"{metric_title(name)} on the test split", *_conditions(results, name)]),
         }
-        for name, value in results.values.items()
+        for name, value in defined_scores(results).items()
     ]
     target = folder / EVAL_RESULTS / f"{dataset_id.partition('/')[2]}.yaml"
     target.parent.mkdir()
     target.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
 
 
-def _conditions(results: RunResults, name: str) -> list[str]:
+def _conditions(results: TrainingResult, name: str) -> list[str]:
     """Return what a reader has to know of a value, beside its metric."""
     arguments = metric_arguments(results, name)
     threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
