@@ -5,6 +5,7 @@ of files that are all there. Its `upload_folder` splits a large folder into seve
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import CLIENT_ERRORS, HubError, hub_errors, not_logged_in
 from mlrsnet_hf.publishing.repository import Repository
+from mlrsnet_hf.runtime.logs import get_logger
 
 _REFUSED = (401, 403)
 _NOT_FOUND, _TAKEN = 404, 409
@@ -313,7 +315,7 @@ def _known_name(repository: Repository, repo_id: str, is_new: bool) -> Iterator[
 def _bars_on_a_terminal() -> Iterator[None]:
     """Show the client's progress bars where somebody watches and nowhere else, unless the user has settled that."""
     settled = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled()
-    if settled or sys.stderr.isatty():
+    if settled or (sys.stderr.isatty() and get_logger(__name__).isEnabledFor(logging.INFO)):
         yield
         return
     disable_progress_bars()
