@@ -18,6 +18,8 @@ from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of,
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.run_folder import RESULTS
 
+LOCAL_DIR = "local-dir:"
+"""How timm is told that a model lies in a folder."""
 MODEL = "model"
 _SETTINGS = "settings.yaml"
 _BESIDE = ("history.csv", "history.json", "curves.png")
@@ -92,6 +94,13 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
     """
     results = card.results
     protocol = results.data.source.get("protocol") or "default"
+
+    def note(name: str) -> str:
+        arguments = metric_arguments(results, name)
+        threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
+        views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
+        return "; ".join([f"{metric_title(name)} on the test split", *threshold, *views])
+
     entries = [
         {
             "dataset": {"id": dataset_id, "task_id": f"{protocol}_{name}"},
@@ -100,7 +109,7 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
                 "url": f"{constants.ENDPOINT}/{card.repo_id}/blob/{card.revision or 'main'}/{RESULTS}",
                 "name": RESULTS,
             },
-            "notes": "; ".join([f"{metric_title(name)} on the test split", *_conditions(results, name)]),
+            "notes": note(name),
         }
         for name, value in defined_scores(results).items()
     ]
@@ -109,35 +118,17 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
     target.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
 
 
-def _conditions(results: TrainingResult, name: str) -> list[str]:
-    """Return what a reader has to know of a value, beside its metric."""
-    arguments = metric_arguments(results, name)
-    threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
-    views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
-    return [*threshold, *views]
-
-
-_PREFIX = "local-dir:"
-_RUN_PARTS = ("config", "data", "model")
-_NAMES = ("label_names", "scene_names")
-
-
 def public_results(text: str) -> str:
     """Return results.json with each path that leads out of the working folder cut to its last name."""
     content = json.loads(text)
-    for part in _RUN_PARTS:
-        names = {name: content[part][name] for name in _NAMES if name in content[part]}  # these are no paths
-        content[part] = _public(content[part]) | names
+    for part in ("config", "data", "model"):
+        names = {name: content[part][name] for name in ("label_names", "scene_names") if name in content[part]}
+        content[part] = _public(content[part]) | names  # which are no paths, whatever they look like
     return json.dumps(content, indent=2) + "\n"
 
 
 def public_settings(text: str, settings: dict[str, Any]) -> str:
-    """Return settings.yaml, which holds one setting a line, with the same paths cut and its comments kept.
-
-    Args:
-        text: Of the file.
-        settings: What it holds.
-    """
+    """Return the text of settings.yaml, which holds one setting a line, with such paths cut and its comments kept."""
     for name, value in settings.items():
         if (public := _public(value)) != value:
             line = f"{name}: {json.dumps(public, ensure_ascii=False)}"  # quoted: a folder may be called 0123
@@ -152,9 +143,6 @@ def _public(value: Any) -> Any:  # noqa: ANN401 - what JSON and YAML hold
         return [_public(part) for part in value]
     if not isinstance(value, str):
         return value
-    prefix, path = (_PREFIX, value.removeprefix(_PREFIX)) if value.startswith(_PREFIX) else ("", value)
-    return prefix + Path(path).name if _leads_out(path) else value
-
-
-def _leads_out(path: str) -> bool:
-    return len(path) > 1 and (Path(path).is_absolute() or path.startswith("~") or Path(path).parts[:1] == ("..",))
+    path = value.removeprefix(LOCAL_DIR)
+    leads_out = Path(path).is_absolute() or path.startswith("~") or Path(path).parts[:1] == ("..",)
+    return value.removesuffix(path) + Path(path).name if len(path) > 1 and leads_out else value
