@@ -20,7 +20,7 @@ from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
-from mlrsnet_hf.release.pixels import decode_image
+from mlrsnet_hf.release.images import decode_image
 from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet

@@ -108,7 +108,7 @@ def make_loaders(
             if name in data.splits
         }
         for images in (train, evaluation["validation"]):  # the test split is read once: nothing to gain
-            images.cache(cache, config.cache_megabytes, folder, accelerator.is_main_process)
+            images.cache(cache, config.cache_megabytes, folder)
     process, processes = accelerator.process_index, accelerator.num_processes
     batches = ShuffledBatches(len(train), config.batch_size, config.seed, process, processes, config.accumulation)
     return Loaders(
