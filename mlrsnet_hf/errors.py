@@ -90,7 +90,6 @@ EXTRAS = {
     "train": (
         "accelerate",
         "fsspec",
-        "jinja2",
         "matplotlib",
         "safetensors",
         "simplejpeg",
