@@ -52,7 +52,7 @@ def one_by_one(split: Dataset, task: Task, views: Callable[[np.ndarray], list[np
     model, images = network(task.outputs), images_of(split, task)
     rows = []
     for row in range(len(images)):
-        pixels = [torch.from_numpy(np.ascontiguousarray(view))[None] for view in views(images.read(row))]
+        pixels = [torch.from_numpy(np.ascontiguousarray(view))[None] for view in views(images.decode(row))]
         with torch.no_grad():
             rows.append(torch.stack([model(normalize(view, PREPROCESSING))[0] for view in pixels]).mean(0).numpy())
     return np.stack(rows)

@@ -53,7 +53,7 @@ def test_a_cache_of_another_place_serves_later_runs(
     loaders(cache="disk", cache_dir=tmp_path / "kept")
     assert decoded_splits(tmp_path / "kept") == 2
     assert not (tmp_path / "decoded").exists()
-    monkeypatch.setattr(SplitImages, "read", None)
+    monkeypatch.setattr(SplitImages, "decode", None)
     loaders(cache="disk", cache_dir=tmp_path / "kept", output_dir=tmp_path / "later")
 
 
@@ -63,7 +63,7 @@ def test_images_that_do_not_fit_into_memory_are_explained(
     def exhausted(images: SplitImages, row: int) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(SplitImages, "read", exhausted)
+    monkeypatch.setattr(SplitImages, "decode", exhausted)
     with pytest.raises(OutOfMemoryError, match=r"reading the images.*cache_megabytes"):
         loaders()
 
