@@ -38,7 +38,7 @@ class Table:
     """A table to be written in several forms."""
 
     name: str
-    """Of its files."""
+    """Name of its files."""
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
