@@ -272,8 +272,7 @@ def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:
 
 
 def _near_duplicates(options: argparse.Namespace) -> None:
-    from mlrsnet_hf.dataset.near_duplicates.group_files import release_groups, write_groups
-    from mlrsnet_hf.dataset.near_duplicates.groups import report
+    from mlrsnet_hf.dataset.near_duplicates.groups import release_groups, report, write_groups
     from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
     from mlrsnet_hf.release import open_release
 
