@@ -237,13 +237,8 @@ def _whitened(hashes: np.ndarray) -> np.ndarray:
 def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
     """Return the nearest hashes to those numbered, exactly: the best of the columns with the best maxima.
 
-    Args:
-        hashes: Of unit length, the rows from `count` on padding.
-        numbers: Whose neighbors are wanted.
-        count: How many hashes there are.
-
-    Returns:
-        (numbers, neighbors), nearest first, -1 where there is none near enough.
+    The hashes are of unit length, the rows from `count` on padding. The result is (numbers, neighbors), nearest first,
+    -1 where there is none near enough.
     """
     rows = np.arange(len(numbers))
     similarity = hashes[numbers.start : numbers.stop] @ hashes.T

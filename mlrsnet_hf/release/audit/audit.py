@@ -15,10 +15,8 @@ from mlrsnet_hf.release.audit.rows import (
     Repair,
     find_repairs,
     image_findings,
-    label_counts,
     match_findings,
     repair_findings,
-    repaired_counts,
     row_findings,
 )
 from mlrsnet_hf.release.audit.source import ImageFile, Listing, Version, list_source, matching_versions
@@ -140,15 +138,12 @@ def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[Scene
         rows = listing.rows.get(scene, ())
         images = None if listing.images is None else len(listing.image_names(scene))
         if rows or images:
-            published = label_counts(rows)
-            yield SceneAudit(
-                scene,
-                len(rows),
-                images,
-                published,
-                repaired_counts(published, repairs_by_scene[scene]),
-                matching_versions(scene, rows),
-            )
+            published = Counter(label for row in rows for label in row.labels)
+            repaired = published.copy()
+            for repair in repairs_by_scene[scene]:
+                repaired.subtract(repair.spurious)
+                repaired.update(repair.lost)
+            yield SceneAudit(scene, len(rows), images, published, +repaired, matching_versions(scene, rows))
 
 
 def _source_findings(listing: Listing) -> Iterator[Finding]:

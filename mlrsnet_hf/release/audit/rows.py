@@ -1,7 +1,7 @@
 """The checks of an audit: of the label rows, of rows beside image names, and of the image files."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -109,20 +109,6 @@ def _repeated_ids(listing: Listing) -> Iterator[Finding]:
 def _where(scene: Scene, file_name: str) -> str:
     """Return how findings name an image or its row."""
     return f"{scene.published}/{file_name}"
-
-
-def label_counts(rows: Iterable[LabelRow]) -> Counter[int]:
-    """Return how many rows carry each label, by label id, as published."""
-    return Counter(label for row in rows for label in row.labels)
-
-
-def repaired_counts(published: Counter[int], repairs: Iterable[Repair]) -> Counter[int]:
-    """Return how many rows carry each label after repair."""
-    repaired = published.copy()
-    for repair in repairs:
-        repaired.subtract(repair.spurious)
-        repaired.update(repair.lost)
-    return +repaired
 
 
 MODE = "RGB"
