@@ -238,18 +238,20 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
 
 def _search(options: argparse.Namespace) -> None:
     require_extra("search")
-    from mlrsnet_hf.reports.search import Question, print_search
+    from mlrsnet_hf.reports.search import print_search
     from mlrsnet_hf.retrieval.index.index import COLLECTION
 
     given = vars(options)
-    question = Question(
-        query=given.get("query"),
+    print_search(
+        options.index,
+        given.get("query"),
         k=options.k,
         labels=given.get("labels", ()),
         scene=given.get("scene"),
         model={field.name: given[field.name] for field in dataclasses.fields(ModelChoice) if field.name in given},
+        page=given.get("html"),
+        collection=given.get("collection", COLLECTION),
     )
-    print_search(options.index, question, given.get("html"), given.get("collection", COLLECTION))
 
 
 def _add_near_duplicates(commands: argparse._SubParsersAction) -> None:
@@ -313,9 +315,10 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
         "Push a folder to the Hub, in one commit: a finished run becomes a model, a prepared dataset or embeddings a "
         "dataset, a metric a Space. Log in first: hf auth login. A push that was cut short is completed by the next.",
     )
-    parser.add_argument("path", type=Path, help="a run, a prepared dataset, embeddings, or a metric")
+    parser.add_argument("path", type=Path, help="a run, a prepared dataset, embeddings, a metric or its name")
     parser.add_argument("repo_id", metavar="USER/NAME", help="the repository; it is made if it is not there")
     parser.add_argument("--dry-run", action="store_true", help="build the repository, say where it is, push nothing")
+    parser.add_argument("--output-dir", type=Path, default=Path("mlrsnet-dry-run"), help="where a dry run builds")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--revision", help="the branch to write, made from main if it is not there")
     parser.add_argument("--collection", metavar="SLUG", help="a collection that the repository joins")
@@ -331,6 +334,7 @@ def _publish(options: argparse.Namespace) -> None:
         options.path,
         options.repo_id,
         dry_run=options.dry_run,
+        output_dir=options.output_dir,
         private=options.private,
         revision=options.revision,
         collection=options.collection,
