@@ -84,11 +84,7 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 
 def refuse_existing(target: Path) -> None:
-    """Refuse a target that exists.
-
-    Raises:
-        ConfigurationError: It does.
-    """
+    """Refuse a target that exists."""
     if os.path.lexists(target):
         raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
 

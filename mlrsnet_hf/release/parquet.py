@@ -86,7 +86,7 @@ class ParquetImages:
         self.names: Sequence[str] = list(self._rows)
 
     def read(self, names: Sequence[str]) -> Iterator[Found]:
-        """See `ImageStore.read`; the order is that of the files."""
+        """Yield the named images in the order of the files."""
         groups: dict[tuple[Path, int], dict[int, str]] = defaultdict(dict)
         for name in names:
             row = self._rows[name]
@@ -99,7 +99,7 @@ class ParquetImages:
                         break
 
     def stamps(self) -> list[str]:
-        """See `ImageStore.stamps`."""
+        """Return name, size and modification time of the files."""
         return [disk_stamp(file) for file in self._files]
 
 

@@ -119,11 +119,7 @@ def audit_source(source: str | Path, processes: int = 1, progress: Progress = la
 
 
 def audit_repairs(source: str | Path) -> Iterator[Repair]:
-    """Return the rows of a source that `label_version="verified"` changes; images are not looked at.
-
-    Raises:
-        ReleaseError: There are no labels at all, or a label file is faulty.
-    """
+    """Return the rows of a source that `label_version="verified"` changes; images are not looked at."""
     listing = list_source(source, with_images=False)
     for error in listing.label_faults.values():
         raise error

@@ -65,12 +65,7 @@ def repair_findings(repairs: Iterable[Repair]) -> Iterator[Finding]:
 
 
 def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Scene] = ()) -> Iterator[Finding]:
-    """Yield rows with remarkably few or many labels.
-
-    Args:
-        rows: Of each scene.
-        known: Scenes whose rows are those of a published version, in which ten images have no labels.
-    """
+    """Yield rows with remarkably few or many labels; those of a published version rightly have ten without labels."""
     for scene, scene_rows in rows.items():
         for row in scene_rows:
             if not row.labels:
@@ -141,12 +136,7 @@ def inspect_image(file: ImageFile) -> ImageFacts:
 
 
 def image_findings(files: Iterable[ImageFile], processes: int = 1) -> Iterator[Finding]:
-    """Yield what is wrong or remarkable with image files: unreadable, of another size or mode, byte-identical.
-
-    Args:
-        files: Read as they are needed.
-        processes: How many processes decode; the findings are the same for any number.
-    """
+    """Yield what is wrong or remarkable with image files: unreadable, of another size or mode, byte-identical."""
     places_by_digest: dict[bytes, list[str]] = defaultdict(list)
     for facts in in_processes(inspect_image, files, processes):
         if facts.fault:

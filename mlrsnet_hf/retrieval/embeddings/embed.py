@@ -18,7 +18,7 @@ from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import refuse_existing
-from mlrsnet_hf.resumable_folder import growing_folder
+from mlrsnet_hf.resumable_folder import resumable_folder
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
 from mlrsnet_hf.retrieval.embeddings.files import (
     DATA,
@@ -211,7 +211,7 @@ class _Run:
         with ExitStack() as stack:
 
             def begin() -> tuple[Path, tuple[Shard, ...]]:
-                folder = stack.enter_context(growing_folder(self.target, self.origin, _origin_of_whole, _PATIENCE))
+                folder = stack.enter_context(resumable_folder(self.target, self.origin, _origin_of_whole, _PATIENCE))
                 folder.keep([])
                 return folder.path, missing_shards(folder.path / DATA, self.shards)
 

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.decoding import decode_rgb
-from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
+from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import (
     EmbeddingError,
@@ -221,7 +221,7 @@ def build_index(
 
 def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> BuiltIndex:
     origin = describe(embeddings.info, kind)
-    with growing_folder(target, origin, _origin_of_whole) as folder:
+    with resumable_folder(target, origin, _origin_of_whole) as folder:
         folder.keep([])
         _clear_damaged(folder)
         with milvus_client(folder.path / DATABASE) as client:
@@ -235,7 +235,7 @@ def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> Buil
     return BuiltIndex(str(target), embeddings.info.rows, taken_up, recall)
 
 
-def _clear_damaged(folder: GrowingFolder) -> None:
+def _clear_damaged(folder: ResumableFolder) -> None:
     """Begin anew if the database that an earlier build left cannot be read, as after a power cut."""
     if not (folder.path / DATABASE).exists():
         return
