@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
@@ -23,7 +24,7 @@ from mlrsnet_hf.models.preprocessing import normalize as to_input
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
 from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
-from mlrsnet_hf.retrieval.embeddings.config import ModelChoice, require_known_layer
+from mlrsnet_hf.retrieval.embeddings.config import Layer, ModelChoice
 from mlrsnet_hf.retrieval.embeddings.pca import Pca, normalize
 
 HUB_PREFIX = "hf-hub:"
@@ -179,7 +180,7 @@ def embedding_size(model: nn.Module, layer: str, image_size: int) -> int:
         UnknownNameError: The layer is not known.
         ConfigurationError: The network does not have it.
     """
-    require_known_layer(layer)
+    checked("layer", Layer, layer)
     parameter = next(model.parameters())
     with torch.inference_mode():
         pixels = torch.zeros(1, 3, image_size, image_size, device=parameter.device, dtype=parameter.dtype)
