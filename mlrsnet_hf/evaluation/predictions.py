@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.inputs.augmentation import symmetry_views
-from mlrsnet_hf.inputs.loader import Loader, read_batches
+from mlrsnet_hf.inputs.loader import Loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics import METRICS, classification_report, mean_average_precision, metric_title, training_values
@@ -103,14 +103,14 @@ def predict(
     logits: list[torch.Tensor] = []
     hidden = not accelerator.is_main_process
     with torch.inference_mode(), accelerator.autocast():
-        for batch in tqdm(read_batches(loader), title, len(loader), leave=False, disable=hidden):
+        for batch in tqdm(loader, title, len(loader), leave=False, disable=hidden):
             batch = batch.to(device)
             rows.append(batch.rows)
             logits.append(_mean_logits(model, model_input(batch, preprocessing), symmetries))
     # A process without images does not know how many outputs there are; padding tells it.
     own = torch.cat(logits) if logits else torch.empty(0, 0, device=device)
     outputs = accelerator.pad_across_processes(own, dim=1)
-    return _place(torch.cat(rows), outputs, cast(SplitImages, loader.dataset), accelerator)
+    return _place(torch.cat(rows), outputs, loader.images, accelerator)
 
 
 def _mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torch.Tensor:

@@ -1,13 +1,12 @@
-"""Batches read ahead of the training step, by threads of this process or by processes beside it."""
+"""Batches decoded ahead of the model, by threads of this process or by processes beside it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-import torch.distributed
 from accelerate import Accelerator
 from accelerate.state import PartialState, is_initialized
 from torch.utils.data import DataLoader
@@ -18,7 +17,8 @@ from mlrsnet_hf.inputs.split_images import Sample, SplitImages
 from mlrsnet_hf.parallel import available_cores, local_processes
 from mlrsnet_hf.runtime.signals import leave_signals_to_the_parent
 
-Batches = ShuffledBatches | Sequence[list[Draw]]
+Draws = ShuffledBatches | Sequence[list[Draw]]
+"""Which images make which batch; iterated anew for each epoch."""
 
 _MOST_THREADS = 16
 """More would wait for Python's lock."""
@@ -26,150 +26,179 @@ _AHEAD = 4
 """Batches made while a GPU is at work."""
 _BUILDERS = 2
 """Batches made at the same time, so that one is decoded while another is put together and pinned."""
+_SHARE = 4
+"""Images that a thread decodes at a time: many small shares, because some images take longer."""
+
+
+class Loader(Protocol):
+    """The batches of a split, read ahead."""
+
+    images: SplitImages
+
+    def __len__(self) -> int:
+        """Return the number of batches; of optimizer steps, where each of those has several."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches.
+
+        Raises:
+            ImageError: An image of the next batch cannot be read.
+        """
+
+    def close(self) -> None:
+        """End what reads ahead; the loader is of no use afterwards."""
+
+
+def make_loader(images: SplitImages, draws: Draws, workers: int) -> Loader:
+    """Return a loader for the device that Accelerate has chosen, or else for a GPU, if there is one.
+
+    Args:
+        images: The split.
+        draws: One list per batch.
+        workers: Processes that read. With 0, threads of this process do it, which is usually faster: several batches
+            ahead of a step that a GPU takes, one ahead where the step needs the cores itself.
+    """
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    device = PartialState().device.type if is_initialized() else default
+    if workers:
+        return WorkerLoader(images, draws, workers, pin=device == "cuda")
+    threads = max(1, min(_MOST_THREADS, available_cores() // local_processes()))
+    return ThreadedLoader(images, draws, threads, ahead=1 if device == "cpu" else _AHEAD, pin=device == "cuda")
+
+
+def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> Loader:
+    """Return the loader of this process's share of a split."""
+    draws = ordered_batches(len(images), batch_size, accelerator.process_index, accelerator.num_processes)
+    return make_loader(images, draws, workers)
 
 
 class ThreadedLoader:
-    """`Batch`es made by threads, each batch by all of them.
+    """Batches made by threads, each batch by all of them.
 
     Decoding and resizing leave Python's lock to others, and no batch has to travel from another process.
 
     Args:
-        dataset: The images.
-        batches: Lists of draws, one per batch.
+        images: The split.
+        draws: One list per batch.
         threads: Number of threads.
         ahead: Batches, at least 1, that are made before they are asked for.
         pin: Put the batches where a GPU can copy them from.
     """
 
-    def __init__(self, dataset: SplitImages, batches: Batches, threads: int, ahead: int, pin: bool) -> None:
-        self.dataset = dataset
-        self.batches = batches
+    def __init__(self, images: SplitImages, draws: Draws, threads: int, ahead: int, pin: bool) -> None:
+        self.images = images
+        self.draws = draws
         self.threads = threads
         self.ahead = ahead
         self.pin = pin
 
     def __len__(self) -> int:
-        """Number of batches, or of optimizer steps where those have parts."""
-        return len(self.batches)
+        return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
         pool, builders = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(_BUILDERS)
         try:
-            yield from self._read_ahead(pool, builders)
+            waiting = iter(self.draws)
+            ahead: deque[Future[Batch]] = deque()
+            ahead.extend(builders.submit(self._decode_batch, draws, pool) for draws in islice(waiting, self.ahead))
+            while ahead:
+                batch = ahead.popleft().result()
+                ahead.extend(builders.submit(self._decode_batch, draws, pool) for draws in islice(waiting, 1))
+                yield batch
         finally:
             builders.shutdown(wait=False, cancel_futures=True)
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read_ahead(self, pool: Executor, builders: Executor) -> Iterator[Batch]:
-        draws = iter(self.batches)
-        window: deque[Future[Batch]] = deque()
-        window.extend(builders.submit(self._build, some, pool) for some in islice(draws, self.ahead))
-        while window:
-            batch = window.popleft().result()
-            window.extend(builders.submit(self._build, some, pool) for some in islice(draws, 1))
-            yield batch
+    def close(self) -> None:
+        """Do nothing: the threads end with each iteration."""
 
-    def _build(self, draws: list[Draw], pool: Executor) -> Batch:
-        # Many small shares: the threads end together although some images take longer.
-        samples = [sample for share in pool.map(self._read, _shares(draws)) for sample in share]
-        batch = self.dataset.batch(samples)
+    def _decode_batch(self, draws: list[Draw], pool: Executor) -> Batch:
+        shares = (draws[start : start + _SHARE] for start in range(0, len(draws), _SHARE))
+        samples = [sample for share in pool.map(self._decode, shares) for sample in share]
+        batch = self.images.batch(samples)
         return batch.pin_memory() if self.pin else batch
 
-    def _read(self, draws: list[Draw]) -> list[Sample]:
-        return [self.dataset[draw] for draw in draws]
+    def _decode(self, draws: list[Draw]) -> list[Sample]:
+        return [self.images[draw] for draw in draws]
 
 
-Loader = ThreadedLoader | DataLoader
-
-
-def make_loader(images: SplitImages, batches: Batches, workers: int) -> Loader:
-    """Return the loader of `Batch`es (with workers, an `ImageError` may stand in place of one); see `read_batches`.
+class WorkerLoader:
+    """Batches made by the processes of a `DataLoader`, each batch by one of them.
 
     Args:
         images: The split.
-        batches: Lists of draws, one per batch; iterated anew for each epoch.
-        workers: Processes that read. With 0, threads of this process do it, which is usually faster: several batches
-            ahead of a step that a GPU takes, one ahead where the step needs the cores itself.
+        draws: One list per batch.
+        workers: Number of processes.
+        pin: Put the batches where a GPU can copy them from.
     """
-    device = _device()
-    gpu = device.type == "cuda"
-    if workers == 0:
-        ahead = 1 if device.type == "cpu" else _AHEAD
-        return ThreadedLoader(images, batches, threads=_threads(), ahead=ahead, pin=gpu)
-    return DataLoader(
-        images,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=gpu,
-        persistent_workers=True,
-        worker_init_fn=leave_signals_to_the_parent,
-    )
 
+    def __init__(self, images: SplitImages, draws: Draws, workers: int, pin: bool) -> None:
+        self.images = images
+        self.draws = draws
+        self._loader: DataLoader | None = DataLoader(
+            images,
+            batch_sampler=draws,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=pin,
+            persistent_workers=True,
+            worker_init_fn=leave_signals_to_the_parent,
+        )
+        self._reader: Iterator[Batch | ImageError] | None = None
 
-def read_batches(loader: Loader) -> Iterator[Batch]:
-    """Yield the loader's batches.
+    def __len__(self) -> int:
+        return len(self.draws)
 
-    Raises:
-        ImageError: An image of the next batch cannot be read.
-    """
-    for batch in loader:
-        if isinstance(batch, ImageError):
-            raise batch
-        yield batch
+    def __iter__(self) -> Iterator[Batch]:
+        assert self._loader is not None, "the loader is closed"
+        self._reader = iter(self._loader)
+        while self._reader is not None and (batch := next(self._reader, None)) is not None:
+            if isinstance(batch, ImageError):
+                raise batch
+            yield batch
 
-
-def _device() -> torch.device:
-    """Return where the batches go: the device that Accelerate has chosen for the run, if there is one."""
-    if is_initialized():
-        return PartialState().device
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _threads() -> int:
-    """Return this process's share of the machine's cores."""
-    return max(1, min(_MOST_THREADS, available_cores() // local_processes()))
-
-
-def _shares(draws: list[Draw], size: int = 4) -> Iterable[list[Draw]]:
-    return (draws[start : start + size] for start in range(0, len(draws), size))
+    def close(self) -> None:
+        """End the processes, which outlive an epoch; left to the interpreter's end, they hold it up for seconds."""
+        # They end when the iterator of their `DataLoader` is collected: nothing else may hold it.
+        self._loader = self._reader = None
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - a Batch or an ImageError, which DataLoader's types do not foresee
     return batch
 
 
-Watch = Callable[[MLRSNetError | None], object]
-"""Takes this process's error, if it has one; raises on every process or on none."""
+class LockstepLoader:
+    """A loader whose processes all agree to go on before each batch.
 
-
-class WatchedLoader:
-    """This process's batches of a split; before each, all processes agree that none must stop.
-
-    A process that read no further than its own error or signal would leave the others waiting for its predictions.
+    A process that ended at its own error or signal would leave the others waiting for it.
 
     Args:
-        loader: Of `Batch`es.
+        loader: Of this process.
         rounds: The most batches that any process has.
-        watch: Is told at each round.
+        check: Is called by every process before each round, with the error of its own next batch, if it has one. Raises
+            on all processes or on none.
     """
 
-    def __init__(self, loader: Loader, rounds: int, watch: Watch) -> None:
+    def __init__(self, loader: Loader, rounds: int, check: Callable[[MLRSNetError | None], object]) -> None:
+        self.images = loader.images
         self.loader = loader
-        self.dataset = loader.dataset
         self.rounds = rounds
-        self.watch = watch
+        self.check = check
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = read_batches(self.loader)
+        batches = iter(self.loader)
         for _ in range(self.rounds):
             batch, error = next_or_error(batches)
-            self.watch(error)
+            self.check(error)
             if batch is not None:
                 yield batch
+
+    def close(self) -> None:
+        """End what reads ahead."""
+        self.loader.close()
 
 
 def next_or_error(batches: Iterator[Batch]) -> tuple[Batch | None, MLRSNetError | None]:
@@ -180,12 +209,5 @@ def next_or_error(batches: Iterator[Batch]) -> tuple[Batch | None, MLRSNetError 
         return None, error
     except MemoryError:
         return None, OutOfMemoryError(
-            "out of memory while images were read",
-            "Lower cache_megabytes, num_workers or eval_batch_size; --resume takes it.",
+            "out of memory while images were read", "Lower cache_megabytes, num_workers or the batch size."
         )
-
-
-def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> Loader:
-    """Return the loader of this process's share of a split."""
-    batches = ordered_batches(len(images), batch_size, accelerator.process_index, accelerator.num_processes)
-    return make_loader(images, batches, workers)

@@ -3,10 +3,10 @@
 from PIL import Image, ImageDraw
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import ELEMENTS, Coat
 from mlrsnet_hf.synthetic.geometry import SIDE, Points, blob
 from mlrsnet_hf.synthetic.layouts import GROUND_ORDER
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import ELEMENTS, Coat
 from mlrsnet_hf.synthetic.textures import IMAGE_SIDE, cut, tint
 
 _SPREADING = ("chaparral", "snow", "forest", "snowberg", "mountain")

@@ -51,10 +51,7 @@ class RunInputs:
     def close(self) -> None:
         """End the reading processes; left to the interpreter's end, each loader's hold it up for five seconds."""
         for loader in (self.training, *self.evaluation.values()):
-            # Of a `DataLoader` whose workers outlive an epoch; there is no public way to end them.
-            iterator = getattr(loader, "_iterator", None)
-            if iterator is not None:
-                iterator._shutdown_workers()
+            loader.close()
 
 
 def make_inputs(

@@ -4,7 +4,6 @@ import math
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import cast
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast
@@ -14,7 +13,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.evaluation.predictions import Predictions, evaluate, metric_text, predict
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.loader import Loader, WatchedLoader, next_or_error, read_batches
+from mlrsnet_hf.inputs.loader import LockstepLoader, next_or_error
 from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
@@ -265,7 +264,7 @@ class EpochLoop:
         self.bar.begin_epoch(f"epoch {number}/{self.parts.config.epochs}")
         batches, steps = self.parts.inputs.batches, self.parts.steps_per_epoch
         batches.epoch, batches.first_step = number, self.progress.step - (number - 1) * steps
-        reader = read_batches(self.parts.inputs.training)
+        reader = iter(self.parts.inputs.training)
         for _ in range(batches.first_step, steps):
             self.take_step(reader)
         self.progress.losses.read()
@@ -347,10 +346,9 @@ def predict_split(
     """
     size = parts.config.eval_batch_size
     share = math.ceil(parts.inputs.images[split] / parts.accelerator.num_processes)
-    # It does all that `predict` asks of a loader.
-    watched = cast(Loader, WatchedLoader(parts.inputs.evaluation[split], math.ceil(share / size), watch.look))
+    loader = LockstepLoader(parts.inputs.evaluation[split], math.ceil(share / size), watch.look)
     with explain_memory(f"evaluation of {size} images at once", "Lower eval_batch_size; --resume takes it."):
-        return predict(model, watched, preprocessing, parts.accelerator, split, symmetries)
+        return predict(model, loader, preprocessing, parts.accelerator, split, symmetries)
 
 
 def share_batch_statistics(model: nn.Module, processes: int) -> None:

@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import ShuffledBatches
-from mlrsnet_hf.inputs.loader import make_loader, read_batches
+from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
@@ -78,7 +78,7 @@ def our_batches(split: datasets.Dataset, batch_size: int, cached: bool) -> Itera
     loader = make_loader(images, batches, workers=0)
     for epoch in itertools.count(1):
         batches.epoch = epoch
-        for batch in read_batches(loader):
+        for batch in loader:
             yield model_input(batch, PREPROCESSING)
 
 

@@ -18,7 +18,6 @@ from datasets import Dataset, Features, Sequence, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from mlrsnet_hf.inputs.loader import read_batches
 from mlrsnet_hf.inputs.task import ImageData, make_task
 from mlrsnet_hf.models.preprocessing import model_input
 from mlrsnet_hf.runtime.collectives import Collectives
@@ -118,8 +117,8 @@ def measure(run: Run, steps: int) -> tuple[np.ndarray, np.ndarray]:
     device = parts.accelerator.device
     parts.set_training_mode()
     parts.inputs.batches.epoch = 1
-    reader = read_batches(parts.inputs.training)
-    resident = next(read_batches(parts.inputs.training)).to(device)
+    reader = iter(parts.inputs.training)
+    resident = next(iter(parts.inputs.training)).to(device)
     pixels = model_input(resident, parts.preprocessing)
     bare, whole = [], []
     with ProgressBar(steps + 1, 0, shown=True) as bar:

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import Batch, ShuffledBatches
-from mlrsnet_hf.inputs.loader import make_loader, read_batches
+from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 
@@ -22,7 +22,11 @@ def training_images(split: Dataset, seed: int = 0) -> SplitImages:
 
 def read_epoch(images: SplitImages, batches: ShuffledBatches, epoch: int = 1, workers: int = 0) -> list[Batch]:
     batches.epoch = epoch
-    return list(read_batches(make_loader(images, batches, workers)))
+    loader = make_loader(images, batches, workers)
+    try:
+        return list(loader)
+    finally:
+        loader.close()
 
 
 def step_hashes(parts: Sequence[Sequence[Batch]], accumulation: int = 1) -> list[str]:

@@ -1,12 +1,14 @@
+import contextlib
+import multiprocessing
 from collections.abc import Callable
 
 import pytest
 import torch
 from datasets import DatasetDict
 
-from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.errors import ImageError, MLRSNetError
 from mlrsnet_hf.inputs.batches import ShuffledBatches
-from mlrsnet_hf.inputs.loader import ThreadedLoader
+from mlrsnet_hf.inputs.loader import LockstepLoader, ThreadedLoader, make_loader
 
 
 def test_batches_do_not_depend_on_workers_processes_or_parts(
@@ -67,6 +69,35 @@ def test_a_reader_may_stop_early(data: DatasetDict, make_images: Callable) -> No
     assert next(batches).pixels.shape == (8, 32, 32, 3)
     batches.close()
     assert next(batches, None) is None
+
+
+@pytest.mark.parametrize("read", [0, 1, 4])
+def test_a_closed_loader_leaves_no_process_behind(
+    data: DatasetDict, damaged: Callable, make_images: Callable, read: int
+) -> None:
+    """Whether it was read or not, up to an image that cannot be read, or by a reader that is still there."""
+    before = set(multiprocessing.active_children())
+    loader = make_loader(make_images(damaged(data["train"], 5)), ShuffledBatches(32, 8, 0), workers=2)
+    reader = iter(loader)
+    with contextlib.suppress(ImageError):
+        for _ in range(read):
+            next(reader)
+    assert len(set(multiprocessing.active_children()) - before) == (2 if read else 0)
+    loader.close()
+    assert set(multiprocessing.active_children()) <= before
+    assert not read or next(reader, None) is None
+
+
+def test_processes_go_on_together_or_not_at_all(data: DatasetDict, damaged: Callable, make_images: Callable) -> None:
+    """As many rounds as the process with the most batches has; each tells its error before anyone goes on."""
+    images = make_images(damaged(data["train"], 5))
+    checked: list[MLRSNetError | None] = []
+    whole = LockstepLoader(make_loader(images, [[(0, 1)], [(0, 2)]], workers=0), 3, checked.append)
+    assert [batch.rows.tolist() for batch in whole] == [[1], [2]]
+    assert checked == [None, None, None]
+    list(LockstepLoader(make_loader(images, [[(0, 1)], [(0, 5)]], workers=0), 2, checked.append))
+    assert checked[3] is None
+    assert "train_005" in str(checked[4])
 
 
 def test_a_batch_keeps_its_parts_on_the_way_to_a_device(data: DatasetDict, make_images: Callable) -> None:

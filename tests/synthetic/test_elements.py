@@ -8,10 +8,10 @@ from mlrsnet_hf.synthetic import draw_labels, render
 from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.dice import Dice
 from mlrsnet_hf.synthetic.elements import ELEMENTS, Coat, Element, Feature, Landmark
-from mlrsnet_hf.synthetic.elements.registry import Painted
 from mlrsnet_hf.synthetic.geometry import SIDE, Spot
 from mlrsnet_hf.synthetic.layouts import layout_of
 from mlrsnet_hf.synthetic.plan import lay_out
+from mlrsnet_hf.synthetic.registry import Painted
 from mlrsnet_hf.synthetic.site import WATER
 from mlrsnet_hf.taxonomy import LABEL_NAMES, LABELS, SCENES, Label, Scene
 

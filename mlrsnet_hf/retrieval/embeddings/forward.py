@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.inputs.batches import Batch
-from mlrsnet_hf.inputs.loader import make_loader, read_batches
+from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import model_input
@@ -69,7 +69,7 @@ def extract(
 def _read(split: ImageSplit, model: EmbeddingModel, batches: list[list[int]], workers: int) -> Iterator[Batch]:
     nothing = Task(kind="labels", label_names=())  # to be learned
     images = SplitImages(split.rows, nothing, model.preprocessing.evaluation_transform())
-    return read_batches(make_loader(images, [[(0, row) for row in batch] for batch in batches], workers))
+    return iter(make_loader(images, [[(0, row) for row in batch] for batch in batches], workers))
 
 
 def _to_host(tensors: list[torch.Tensor]) -> npt.NDArray[np.float32]:

@@ -19,7 +19,7 @@ from mlrsnet_hf.synthetic.elements import (
     vehicles,
     waterfront,
 )
-from mlrsnet_hf.synthetic.elements.registry import ELEMENTS, Coat, Element, Feature, Landmark, Layer
+from mlrsnet_hf.synthetic.registry import ELEMENTS, Coat, Element, Feature, Landmark, Layer
 
 __all__ = [
     "ELEMENTS",

@@ -3,9 +3,9 @@
 import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature, landmark
 from mlrsnet_hf.synthetic.geometry import Point, Spot
 from mlrsnet_hf.synthetic.palette import shaded, white
+from mlrsnet_hf.synthetic.registry import Layer, feature, landmark
 
 _FUSELAGE = ((-1, 0), (-0.92, -0.06), (0.72, -0.085), (0.93, -0.05), (1, 0), (0.93, 0.05), (0.72, 0.085), (-0.92, 0.06))
 _WING = ((0.28, 0.05), (0.1, 0.35), (-0.25, 1), (-0.38, 1), (-0.22, 0.35), (-0.16, 0.05))

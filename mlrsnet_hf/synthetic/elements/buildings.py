@@ -1,9 +1,9 @@
 """Roofs."""
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.synthetic.geometry import Spot
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, landmark
 from mlrsnet_hf.synthetic.textures import Color
 
 

@@ -3,9 +3,9 @@
 from PIL import Image, ImageChops, ImageDraw
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Painted, coat
 from mlrsnet_hf.synthetic.geometry import MIDDLE, Spot
 from mlrsnet_hf.synthetic.palette import mixed, shaded
+from mlrsnet_hf.synthetic.registry import Painted, coat
 from mlrsnet_hf.synthetic.textures import IMAGE_SIDE, Color, cut, cut_rows, tint
 
 

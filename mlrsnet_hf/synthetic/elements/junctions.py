@@ -4,9 +4,9 @@ import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.elements.carriageway import BARRIER, mark, pave
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import Spot, Strip, straight
 from mlrsnet_hf.synthetic.palette import shaded, white
+from mlrsnet_hf.synthetic.registry import Layer, feature
 
 
 @feature("intersection", Layer.WAY)

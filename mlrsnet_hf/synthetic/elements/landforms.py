@@ -4,9 +4,9 @@ import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.dice import Dice
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import MIDDLE, Point, Points
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, feature
 
 
 @feature("gully", Layer.SHORE)

@@ -5,9 +5,9 @@ import math
 from PIL import Image, ImageDraw
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature, landmark
 from mlrsnet_hf.synthetic.geometry import SIDE, Spot, Strip, blob, winding
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, feature, landmark
 from mlrsnet_hf.synthetic.textures import cut, tint
 
 

@@ -4,9 +4,9 @@ import itertools
 import math
 
 from mlrsnet_hf.synthetic.canvas import SHADOW, Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.synthetic.geometry import SIDE, Points, Spot
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, landmark
 
 
 @landmark("wind turbine", Layer.TALL, 120, 120, (1, 2))

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import SIDE, Point, Points
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, feature
 from mlrsnet_hf.synthetic.site import FREE, WATER, WAY
 from mlrsnet_hf.synthetic.textures import tint
 

@@ -3,10 +3,10 @@
 import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import Spot
 from mlrsnet_hf.synthetic.palette import shaded
 from mlrsnet_hf.synthetic.plan.ways import TRACK
+from mlrsnet_hf.synthetic.registry import Layer, feature
 
 _RAIL = (190, 186, 180)
 

@@ -2,9 +2,9 @@
 
 from mlrsnet_hf.synthetic.canvas import Canvas
 from mlrsnet_hf.synthetic.elements.buildings import draw_house
-from mlrsnet_hf.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.synthetic.geometry import Spot
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, landmark
 
 
 @landmark("dense residential area", Layer.STRUCTURE, 350, 330)

@@ -3,9 +3,9 @@
 import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import MIDDLE, SIDE, Points, Spot, Strip, blob, straight
 from mlrsnet_hf.synthetic.palette import mixed, shaded
+from mlrsnet_hf.synthetic.registry import Layer, feature
 from mlrsnet_hf.synthetic.site import WATER
 
 _FOAM = (240, 243, 240)

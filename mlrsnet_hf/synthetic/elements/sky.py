@@ -3,8 +3,8 @@
 from PIL import Image, ImageChops
 
 from mlrsnet_hf.synthetic.canvas import SHADOW, Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import SIDE
+from mlrsnet_hf.synthetic.registry import Layer, feature
 from mlrsnet_hf.synthetic.textures import cut
 
 

@@ -3,9 +3,9 @@
 import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, landmark
 from mlrsnet_hf.synthetic.geometry import Spot
 from mlrsnet_hf.synthetic.palette import shaded, white
+from mlrsnet_hf.synthetic.registry import Layer, landmark
 
 
 @landmark("stadium", Layer.STRUCTURE, 370, 300)

@@ -3,9 +3,9 @@
 import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature, landmark
 from mlrsnet_hf.synthetic.geometry import SIDE, Spot, Strip
 from mlrsnet_hf.synthetic.palette import shaded, white
+from mlrsnet_hf.synthetic.registry import Layer, feature, landmark
 from mlrsnet_hf.synthetic.site import BUILT, WAY
 
 _LENGTH, _WIDTH = 28.0, 14.0

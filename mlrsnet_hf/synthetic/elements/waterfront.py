@@ -3,9 +3,9 @@
 import math
 
 from mlrsnet_hf.synthetic.canvas import Canvas
-from mlrsnet_hf.synthetic.elements.registry import Layer, feature
 from mlrsnet_hf.synthetic.geometry import Spot
 from mlrsnet_hf.synthetic.palette import shaded
+from mlrsnet_hf.synthetic.registry import Layer, feature
 from mlrsnet_hf.synthetic.site import WATER
 
 _BOAT = ((-1, -0.75), (0.35, -1), (0.75, -0.6), (1, 0), (0.75, 0.6), (0.35, 1), (-1, 0.75))

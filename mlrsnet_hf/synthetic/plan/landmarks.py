@@ -2,8 +2,8 @@
 
 import math
 
-from mlrsnet_hf.synthetic.elements.registry import ELEMENTS, Landmark, Layer
 from mlrsnet_hf.synthetic.geometry import MIDDLE, Spot
+from mlrsnet_hf.synthetic.registry import ELEMENTS, Landmark, Layer
 from mlrsnet_hf.synthetic.site import BUILT, FLAT, Site
 
 _NESTS = {"football field": ("track", "stadium"), "track": ("stadium",)}

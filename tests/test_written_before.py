@@ -1,0 +1,105 @@
+"""What users have on their disks opens still: see fixtures/written_at_3f65ed4/README.md for how it was written."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from safetensors.numpy import load_file
+
+from mlrsnet_hf.cli import main
+from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+from mlrsnet_hf.training.results import TrainingResult
+
+WRITTEN = Path(__file__).with_name("fixtures") / "written_at_3f65ed4"
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the fixtures as the working directory, because resuming a run and opening an index write."""
+    folder = tmp_path / "written"
+    shutil.copytree(WRITTEN, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_finished_run_is_read(written: Path) -> None:
+    stored = json.loads((written / "finished" / "results.json").read_text())
+    result = TrainingResult.load(written / "finished" / "results.json")
+    assert result.scores.test == stored["scores"]["test"]
+    assert load_model(written / "finished" / "model").task.label_names == tuple(stored["task"]["label_names"])
+
+
+@pytest.mark.parametrize("name", ["release", "pictures"])
+def test_an_interrupted_run_is_resumed(written: Path, name: str) -> None:
+    folder = written / "interrupted" / name
+    main(["train", "--config", f"interrupted/{name}/settings.yaml", "--resume"])
+    history, expected = (
+        json.loads(path.read_text()) for path in (folder / "history.json", written / f"expected/{name}-history.json")
+    )
+    assert numbers(history) == pytest.approx(numbers(expected), rel=1e-3, nan_ok=True)
+    assert (folder / "model" / "model.safetensors").is_file()
+
+
+def numbers(values: Any, path: str = "") -> dict[str, float]:  # noqa: ANN401
+    """Return the numbers of a JSON value by their paths."""
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        return {key: number for name, value in items for key, number in numbers(value, f"{path}/{name}").items()}
+    return {path: float("nan") if values is None else values}
+
+
+@pytest.mark.parametrize("name", ["many", "paper", "other_dataset"])
+def test_settings_are_given_back(written: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line of the file is taken: a last option that cannot be used is all that is refused."""
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--config", f"settings/{name}.yaml", "--epochs", "0"])
+    assert end.value.code == 2
+    assert "epochs" in capsys.readouterr().err
+
+
+def test_embeddings_are_read(written: Path) -> None:
+    table = EmbeddingTable.load("embeddings")
+    assert len(table) == 30
+    assert table.info.normalized is False
+    hits = table.search(table.vector("airplane_00008"), k=5)[0]
+    assert [hit.id for hit in hits] == ids((written / "expected" / "search-flat-by-id.txt").read_text())
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_an_index_answers_as_it_did(written: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("milvus_lite")
+    main(["search", f"index-{kind}", "airplane_00008", "-k", "5"])
+    expected = (written / "expected" / f"search-{kind}-by-id.txt").read_text()
+    assert ids(capsys.readouterr().out) == ids(expected)
+
+
+def test_a_picture_is_searched_with_the_model_that_made_the_index(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("milvus_lite")
+    main(["search", "index-flat", "data/release/Images/stadium/stadium_00003.jpg", "-k", "5"])
+    assert ids(capsys.readouterr().out) == ids((written / "expected" / "search-flat-by-picture.txt").read_text())
+
+
+def ids(printed: str) -> list[str]:
+    """Return the ids of a printed list of hits, in order."""
+    return re.findall(r"^ *\d+ .*?([a-z_&]+_\d{5})", printed, flags=re.MULTILINE)
+
+
+def test_a_prepared_repository_is_loaded(written: Path) -> None:
+    dataset = load_dataset(str(written / "prepared"), "ratio40", cache_dir=str(written / "cache"))
+    assert sum(len(split) for split in dataset.values()) == 50
+    assert np.asarray(dataset["train"][0]["image"]).shape == (48, 48, 3)
+
+
+def test_the_best_model_of_a_run_under_way_is_loaded(written: Path) -> None:
+    best = written / "interrupted" / "pictures" / "checkpoints" / "best-00000006"
+    state, stored = load_model(best).model.state_dict(), load_file(best / "model.safetensors")
+    assert state.keys() == stored.keys()
+    assert all(np.array_equal(state[name].numpy(), stored[name]) for name in stored)
