@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from mlrsnet_hf.configuration.settings import (
     all_leaves,
     checked,
-    expected,
     from_text,
     leaves,
     parts,
@@ -63,7 +62,9 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
 
     known = all_leaves(command)
     options = (all_leaves(_File) if parts(command) else {}) | known | all_leaves(_Output)
+    switches = {name for name, (_, kind) in known.items() if kind is bool}
     words = [_modern(word, _former(known)) for word in (sys.argv[1:] if arguments is None else arguments)]
+    twin: Any
     twin, unknown = tyro.cli(
         _twin(options),
         args=words,
@@ -74,14 +75,13 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     )
     if unknown:
         name = unknown[0].partition("=")[0]
-        switches = [f"no-{name}" for name, (_, kind) in known.items() if kind is bool]
-        raise UnknownNameError(f"there is no option {name!r}", _near(name, map(_option, [*options, *switches])))
+        spelled = [_option(known) for known in options] + [_option(f"no_{switch}") for switch in switches]
+        raise UnknownNameError(f"there is no option {name!r}", _near(name, spelled))
     parsed = dict(_flat(twin))
     if parsed["verbose"] or parsed["quiet"]:
         set_verbosity(logging.DEBUG if parsed["verbose"] else logging.WARNING)
     given: dict[str, Any] = {name: value.text for name, value in parsed.items() if isinstance(value, _Given)}
     from_file = read_values(Path(given.pop("config")), command) if "config" in given else {}
-    switches = {name for name, (_, kind) in known.items() if kind is bool}
     for word in words:  # tyro does not tell whether a switch was given
         given |= {name: parsed[name] for name in switches if word in (_option(name), _option(f"no-{name}"))}
     return build(command, from_file | {name: from_text(name, known[name][1], text) for name, text in given.items()})
@@ -96,8 +96,9 @@ def build(command: type[Command], values: Mapping[str, Any]) -> Command:
         UnknownNameError: A value is none of the known names.
         ConfigurationError: A value cannot be used.
     """
-    if hasattr(command, "defaults"):
-        values = {**command.defaults(values), **values}
+    defaults = getattr(command, "defaults", None)
+    if defaults is not None:
+        values = {**defaults(values), **values}
     own = {name: values[name] for name in leaves(command) if name in values}
     return command(**own, **{name: build(part, values) for name, part in parts(command).items()})
 
@@ -132,8 +133,9 @@ def _modern(word: str, former: Mapping[str, str]) -> str:
         return word
     name, equals, value = word[2:].partition("=")
     name = name.replace("-", "_")
-    negation = "no_" if name.removeprefix("no_") in former else ""
-    return f"{_option(negation + former.get(name.removeprefix('no_'), name))}{equals}{value}"
+    negation = "no_" if name.startswith("no_") and name[3:] in former else ""
+    name = name.removeprefix(negation)
+    return f"{_option(negation + former.get(name, name))}{equals}{value}"
 
 
 def _option(name: str) -> str:
@@ -166,7 +168,7 @@ def _twin(options: Mapping[str, tuple[dataclasses.Field, Any]]) -> type:
     fields = sections.pop("")
     for title, entries in sections.items():
         group = dataclasses.make_dataclass("Section", entries, kw_only=True)
-        annotation = Annotated[group, tyro.conf.arg(name=title)]
+        annotation: Any = Annotated.__class_getitem__((group, tyro.conf.arg(name=title)))  # type: ignore[attr-defined]
         fields.append((title.replace(" ", "_"), annotation, dataclasses.field(default_factory=group)))
     return dataclasses.make_dataclass("Options", fields, kw_only=True)
 
@@ -191,7 +193,7 @@ def _twin_field(name: str, field: dataclasses.Field, kind: Any) -> tuple[str, An
         notes.append(
             tyro.constructors.PrimitiveConstructorSpec(
                 nargs="*" if several else 1,
-                metavar=about["metavar"] or _metavar(kind),
+                metavar=about["metavar"] or (name.upper() if about["positional"] else _metavar(kind)),
                 instance_from_str=lambda words: _Given(words if several else words[0]),
                 is_instance=lambda _: True,
                 str_from_instance=lambda value: [str(value)],

@@ -132,7 +132,7 @@ def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any sett
         if isinstance(value, str) and isinstance(known[0], str):
             raise UnknownNameError(f"{name}={value!r} is not known", name_alternatives(value, known))
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if plain is int and whole or plain is float and (whole or isinstance(value, float)):
+    if (plain is int and whole) or (plain is float and (whole or isinstance(value, float))):
         if limits is None or value in limits:
             return plain(value)
     elif plain is Path and isinstance(value, str | Path):

@@ -54,7 +54,7 @@ class TrainingConfig(Settings):
     resume: bool = setting(False, "Go on from the newest checkpoint of output_dir; begin anew if there is none.")
     seed: Seed = setting(0, "Seed of the new weights, the order of the images, the augmentation and dropout.")
 
-    scene_head: bool = setting(False, "Learn the scene beside the labels, as a second task.", section="What is learned")
+    scene_head: bool = setting(False, "Learn the scene beside the labels, as a second task.", section="Task")
     scene_weight: Positive = setting(0.5, "Weight of the scene's loss beside that of the labels.")
     single_label: bool = setting(False, "Learn the scene alone, one class per image.")
     freeze_backbone: bool = setting(False, "Train the classifier alone (linear probe).")

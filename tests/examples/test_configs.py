@@ -7,11 +7,11 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import DistributedType
+from mlrsnet_hf.training.settings import parse_settings
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.runtime.device import refuse_split_models
 from mlrsnet_hf.training.recipes import RECIPES, paper
-from mlrsnet_hf.training.settings import parse_settings
 
 CHECKOUT = Path(__file__).parents[2]
 CONFIGS = sorted((CHECKOUT / "examples/configs").glob("*.yaml"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from datasets import Sequence as ListFeature
+from mlrsnet_hf.training.settings import parse_settings
 from PIL import Image as PillowImage
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
@@ -18,7 +19,6 @@ from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.load import data_from_splits, load_data
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
-from mlrsnet_hf.training.settings import parse_settings
 
 LABELS = ListFeature(ClassLabel(names=["sand", "sea", "trees"]))
 FEATURES = Features({"id": Value("string"), "image": Image(), "labels": LABELS, "scene": Value("string")})

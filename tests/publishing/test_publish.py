@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import HfApi, parse_eval_result_entries
+from mlrsnet_hf.training.settings import parse_settings
 
 from mlrsnet_hf import metric_path
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import HubError
 from mlrsnet_hf.publishing.publish import Built, publish, publish_run
-from mlrsnet_hf.training.settings import parse_settings
 
 Hub = Any
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import timm
+from mlrsnet_hf.training.settings import parse_settings
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.inputs.task import Task
@@ -11,7 +12,6 @@ from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS, paper_name
 from mlrsnet_hf.training.components import make_model
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RECIPES, demo, find_recipe, linear_probe, modern, paper
-from mlrsnet_hf.training.settings import parse_settings
 
 
 def test_the_papers_settings(shared: Path) -> None:

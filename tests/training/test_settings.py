@@ -9,13 +9,13 @@ import hypothesis
 import pytest
 import yaml
 from hypothesis import strategies as st
+from mlrsnet_hf.training.settings import PublishConfig, parse_settings
 
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.training.config import CACHES, LOSSES, PRECISIONS, TRACKERS, VIEWS, TrainingConfig
 from mlrsnet_hf.training.recipes import RECIPES
-from mlrsnet_hf.training.settings import PublishConfig, parse_settings
 
 WriteFile = Callable[[str], str]
 

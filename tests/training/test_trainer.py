@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import DatasetDict
+from mlrsnet_hf.training.settings import parse_settings
 from safetensors.torch import load_file
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError, OutOfMemoryError, WeightsError
@@ -16,7 +17,6 @@ from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
 from mlrsnet_hf.training.components import make_model
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.settings import parse_settings
 from mlrsnet_hf.training.step import TrainStep
 from mlrsnet_hf.training.trainer import train
 

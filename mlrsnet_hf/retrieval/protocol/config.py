@@ -27,7 +27,7 @@ class RetrievalConfig(Pass):
     model: tuple[str, ...] = setting(
         (),
         "Folder of a run, repository of the Hub, or timm name; one for all split seeds, or one for each.",
-        section="What is measured",
+        section="Model",
     )
     weights: str = setting(
         PRETRAINED, "Weights for a timm name: a file, 'pretrained' (timm's own, from the Hub) or 'random'."
@@ -58,7 +58,7 @@ class RetrievalConfig(Pass):
         former="labels",
     )
     protocol: tuple[Literal["retrieval05", "retrieval10", "retrieval15"], ...] = setting(
-        ("retrieval10",), "Protocols, by the percent of the images that query.", section="How"
+        ("retrieval10",), "Protocols, by the percent of the images that query.", section="Measurement"
     )
     split_seeds: tuple[int, ...] = setting(
         (0,), "Seeds of the splits, each drawn anew; mean and deviation are reported."
@@ -70,7 +70,7 @@ class RetrievalConfig(Pass):
     distance: Literal["euclidean", "cosine"] = setting("euclidean", "Distance of two embeddings; the paper's first.")
     memory_megabytes: Positive = setting(1024.0, "Memory that the search may take besides the embeddings.")
     allow_trained_images: bool = setting(False, "Measure though the model was trained on some of the images.")
-    output_dir: Path = setting(Path("retrieval"), "Folder to create.", section="Where")
+    output_dir: Path = setting(Path("retrieval"), "Folder to create.", section="Output folder")
     embeddings_dir: Path = setting(
         Path("retrieval-embeddings"), "Folder in which embeddings are kept, and found again by a later run."
     )
