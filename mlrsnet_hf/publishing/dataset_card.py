@@ -2,23 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from string import Template
 from typing import Any
 
-import yaml
 from PIL import Image, ImageDraw, ImageFont
 
 from mlrsnet_hf.dataset.repository.parts import MIN_FILES, STORED_PROTOCOLS, STORED_SEED
 from mlrsnet_hf.dataset.repository.schema import card_features
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, split_ids
+from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.published import TOTAL_IMAGES
+from mlrsnet_hf.publishing.cards import front_matter, render
 from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, SCENES
-
-_TEMPLATE = "dataset_card.md"
-_NAMED = 20
-"""Of a longer list, so many are named and the others counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,26 +66,24 @@ class DatasetCard:
 
     def render(self) -> str:
         """Return the card: Markdown under a YAML header."""
-        template = Template((files("mlrsnet_hf.publishing") / "templates" / _TEMPLATE).read_text(encoding="utf-8"))
-        return template.substitute(
-            front_matter=_front_matter(self),
-            total=f"{self.total:,}",
-            usual_size="nearly all of 256x256 pixels" if self.copy and self.copy.unusual_sizes else "of 256x256 pixels",
-            scenes=len(self.images_per_scene),
-            part=_part(self),
-            loading=_LOADING_COPY if self.copy else _LOADING_SCRIPT,
-            pictures=_pictures(self.copy),
-            seed=_SEED_COPY if self.copy else _SEED_SCRIPT,
-            split_table=_split_table(self),
-            split_notes=_split_notes(self.copy),
-            scene_table=_count_table(
-                "scene", self.images_per_scene, {scene.name: scene.images for scene in SCENES}, "release"
-            ),
-            label_table=_count_table(
-                "label", self.images_per_label, {label.name: label.images for label in LABELS}, "Table 1"
-            ),
-            repair=_repair(self.copy),
-            copy_faults=_copy_faults(self.copy),
+        copy = self.copy
+        return render(
+            "dataset_card.md",
+            card=self,
+            copy=copy,
+            header=front_matter(_header(self)),
+            release_total=TOTAL_IMAGES,
+            split_columns=["protocol", "split", "images", "share", *(["files"] if copy else [])],
+            split_rows=_split_rows(self),
+            few_files=_few_files(copy) if copy else [],
+            min_files=MIN_FILES,
+            scene_rows=_count_rows(self.images_per_scene, {scene.name: scene.images for scene in SCENES}),
+            label_rows=_count_rows(self.images_per_label, {label.name: label.images for label in LABELS}),
+            unusual_sizes=[f"{key} ({width}x{height})" for key, (width, height) in sorted(copy.unusual_sizes.items())]
+            if copy
+            else [],
+            unreadable=sorted(copy.unreadable) if copy else [],
+            citation=PAPER,
         )
 
 
@@ -107,29 +100,7 @@ def published_card() -> DatasetCard:
     )
 
 
-_LOADING_COPY = """
-```python
-from datasets import load_dataset
-
-dataset = load_dataset("path/to/this/folder")  # or the name of its repository on the Hub
-dataset["train"][0]
-```
-
-needs `datasets` 3.6 or newer and nothing else, with `streaming=True` too. A second argument names another protocol:
-`load_dataset("path/to/this/folder", "retrieval10")`. All protocols read the same files; each image is stored once. Rows
-come by scene, within a scene by the part of the permutation that they belong to, then by id; every split keeps this
-order, so shuffle before training.
-"""
-_LOADING_SCRIPT = """
-`load_dataset("mlrsnet", protocol, data_dir=folder)` after `import mlrsnet_hf` loads any copy of the release;
-`mlrsnet prepare` turns it into a repository of Parquet files that need no further code. For `datasets` below 4, this
-folder holds a loading script.
-"""
-_SEED_COPY = "The files here are cut for seed 0; `mlrsnet_hf` draws others."
-_SEED_SCRIPT = "The paper repeats five times, here seeds 0 to 4."
-
-
-def _front_matter(card: DatasetCard) -> str:
+def _header(card: DatasetCard) -> dict[str, Any]:
     header: dict[str, Any] = {
         "license": "cc-by-4.0",
         "pretty_name": "MLRSNet",
@@ -143,7 +114,7 @@ def _front_matter(card: DatasetCard) -> str:
         splits = card.copy.splits
         header["configs"] = [_config(name, splits[name]) for name in splits]
         header["dataset_info"] = [_info(name, splits[name], features) for name in splits]
-    return str(yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=120)).rstrip()
+    return header
 
 
 def _config(name: str, splits: Mapping[str, StoredSplit]) -> dict[str, Any]:
@@ -171,87 +142,27 @@ def _size_category(total: int) -> str:
     return next((name for bound, name in bounds if total < bound), "100K<n<1M")
 
 
-def _part(card: DatasetCard) -> str:
-    if card.total == TOTAL_IMAGES:
-        return ""
-    return f"\nThis copy holds {card.total:,} of the release's {TOTAL_IMAGES:,} images.\n"
+def _split_rows(card: DatasetCard) -> list[list[object]]:
+    return [
+        [f"`{protocol}`", split, f"{size:,}", f"{size / card.total:.1%}"]
+        + ([card.copy.splits[protocol][split].files] if card.copy else [])
+        for protocol, sizes in card.split_sizes.items()
+        for split, size in sizes.items()
+    ]
 
 
-def _pictures(copy: Copy | None) -> str:
-    if not copy:
-        return ""
-    return (
-        f"\n![One image of each scene, with its labels]({copy.scenes_picture})\n\n"
-        f"![How many images carry each label]({copy.labels_picture})\n"
-    )
-
-
-def _split_table(card: DatasetCard) -> str:
-    rows = ["| protocol | split | images | share |" + (" files |" if card.copy else "")]
-    rows.append("| --- | --- | ---: | ---: |" + (" ---: |" if card.copy else ""))
-    for protocol, sizes in card.split_sizes.items():
-        for split, size in sizes.items():
-            row = f"| `{protocol}` | {split} | {size:,} | {size / card.total:.1%} |"
-            rows.append(row + (f" {card.copy.splits[protocol][split].files} |" if card.copy else ""))
-    return "\n".join(rows)
-
-
-def _split_notes(copy: Copy | None) -> str:
-    if not copy:
-        return ""
-    notes = [f"Not stored: `{name}`, because {reason}." for name, reason in copy.left_out.items()]
-    few = [
+def _few_files(copy: Copy) -> list[str]:
+    """Return the splits that give few workers something to read."""
+    return [
         f"`{protocol}` {split} ({stored.files})"
         for protocol, splits in copy.splits.items()
         for split, stored in splits.items()
         if stored.files < MIN_FILES
     ]
-    if few:
-        notes.append(
-            f"With so few images these splits have fewer than {MIN_FILES} files, and give no more workers than that "
-            f"something to read: {', '.join(few)}."
-        )
-    return "".join(f"\n{note}\n" for note in notes)
 
 
-def _count_table(kind: str, counts: Mapping[str, int], published: Mapping[str, int], source: str) -> str:
-    rows = [f"| {kind} | images | {source} |", "| --- | ---: | ---: |"]
-    rows += [f"| {name} | {count:,} | {published[name]:,} |" for name, count in counts.items()]
-    return "\n".join(rows)
-
-
-def _repair(copy: Copy | None) -> str:
-    if not copy:
-        return "`mlrsnet_hf` repairs them, which gives exactly the labels of 2020, and marks the rows as `repaired`."
-    if copy.label_version == "as-published":
-        return "This copy has the labels as its label files have them, faults included."
-    return (
-        "To this copy the rules were applied that turn the labels of 2021 into those of 2020; "
-        f"{_rows(copy.repaired)} repaired, and marked as such."
-    )
-
-
-def _rows(count: int) -> str:
-    return "1 row was" if count == 1 else f"{count or 'no':,} rows were" if count else "no rows were"
-
-
-def _copy_faults(copy: Copy | None) -> str:
-    if not copy:
-        return ""
-    faults = []
-    if copy.without_labels:
-        faults.append(f"In this copy {copy.without_labels:,} of the images carry no label.")
-    if copy.unusual_sizes:
-        sizes = [f"{image_id} ({width}x{height})" for image_id, (width, height) in sorted(copy.unusual_sizes.items())]
-        faults.append(f"Images that are not 256x256, {len(sizes):,} in all: {_named(sizes)}.")
-    if copy.unreadable:
-        faults.append(f"Left out as unreadable, {len(copy.unreadable):,} in all: {_named(sorted(copy.unreadable))}.")
-    return "".join(f"- {fault}\n" for fault in faults)
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def _count_rows(counts: Mapping[str, int], published: Mapping[str, int]) -> list[list[object]]:
+    return [[name, f"{count:,}", f"{published[name]:,}"] for name, count in counts.items()]
 
 
 _BAR, _LINE = (49, 104, 142), (222, 222, 222)

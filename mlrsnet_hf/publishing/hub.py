@@ -6,7 +6,7 @@ of files that are all there. Its `upload_folder` splits a large folder into seve
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -33,74 +33,8 @@ from mlrsnet_hf.publishing.hub_errors import CLIENT_ERRORS, HubError, hub_errors
 from mlrsnet_hf.publishing.repository import Repository
 
 _REFUSED = (401, 403)
-_NO_ANSWER = (404, 405, 408, 429)
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What the Hub tells of a repository; nothing is known from a Hub that does not."""
-
-    sha: str | None = None
-    """Hash of the commit that the branch stands at."""
-    paths: tuple[str, ...] = ()
-    private: bool | None = None
-
-
-class HubClient(HfApi):
-    """The client that pushes; a token that is not sent unasked (HF_HUB_DISABLE_IMPLICIT_TOKEN) is sent here."""
-
-    def __init__(self) -> None:
-        super().__init__(token=True, library_name="mlrsnet-hf", library_version=__version__)
-
-    def repo_info(self, repo_id: str, **options: Any) -> Described:  # type: ignore[override]  # noqa: ANN401
-        """Return what the Hub tells; `create_commit` asks as well, of a push that changes nothing.
-
-        Raises:
-            RepositoryNotFoundError: It is not there, or the token may not see it.
-            RevisionNotFoundError: It has no such branch.
-            HfHubHTTPError: The token is refused.
-        """
-        try:
-            info = super().repo_info(repo_id, **options)
-        except CLIENT_ERRORS as error:
-            if isinstance(error, HfHubHTTPError) and (status_of(error) in _REFUSED or not is_plain(error)):
-                raise
-            return Described()
-        paths = tuple(file.rfilename for file in getattr(info, "siblings", None) or ())
-        return Described(info.sha, paths, getattr(info, "private", None))
-
-    def _validate_yaml(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        """Have the card checked beforehand, where the Hub does that; `create_commit` asks."""
-        with unanswered(), suppress(json.JSONDecodeError, AttributeError):  # the answer is none of the Hub's
-            super()._validate_yaml(*arguments, **options)
-
-
-@contextmanager
-def unanswered() -> Iterator[None]:
-    """Pass over a request that the Hub does not know, or is too busy for; a refusal is raised."""
-    try:
-        yield
-    except HfHubHTTPError as error:
-        if not is_plain(error) or not gives_no_answer(error):
-            raise
-
-
-def status_of(error: HfHubHTTPError) -> int:
-    """Return the status of the answer."""
-    return error.response.status_code if error.response is not None else 0
-
-
-def is_plain(error: HfHubHTTPError) -> bool:
-    """Tell whether the answer named no reason that the client knows: RepoNotFound, RevisionNotFound, ..."""
-    return type(error) is HfHubHTTPError
-
-
-def gives_no_answer(error: HfHubHTTPError) -> bool:
-    """Tell whether a status means that the Hub does not know the request, or failed at it."""
-    return status_of(error) in _NO_ANSWER or status_of(error) >= 500
-
-
 _NOT_FOUND, _TAKEN = 404, 409
+_NO_ANSWER = (404, 405, 408, 429)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +81,7 @@ def push(
 
     Args:
         repository: What was built.
-        repo_id: USER/NAME or ORGANISATION/NAME.
+        repo_id: USER/NAME or ORGANIZATION/NAME.
         private: Whether a new repository is private.
         revision: The branch that is written, made from main if it is not there; main by default.
         collection: Slug of a collection that the repository joins.
@@ -159,8 +93,9 @@ def push(
     check_repo_id(repo_id)
     if get_token() is None:
         raise not_logged_in()
-    api = HubClient()
+    api, files = HubClient(), repository.files
     target = f"{repository.repo_type} repository {repo_id}"
+    additions = [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
     with _bars_on_a_terminal(), hub_errors(target):
         if collection:
             with hub_errors(f"collection {collection}"):
@@ -171,11 +106,16 @@ def push(
                 with unanswered():
                     api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
             there = api.repo_info(repo_id, repo_type=repository.repo_type, revision=revision)
-            _refuse_public(there, target, private)
-            stale = _stale(repository, there.paths)
+            if private and there.private is False:
+                raise HubError(
+                    f"{target} is there already, and public",
+                    "Make it private in its settings on the Hub, leave out --private, or choose another name.",
+                )
+            left_over = set(there.paths) - set(files)
+            stale = sorted(path for path in left_over if any(fnmatch(path, pattern) for pattern in repository.owned))
             commit = api.create_commit(
                 repo_id,
-                [*_additions(repository), *(CommitOperationDelete(path) for path in stale)],
+                [*additions, *(CommitOperationDelete(path) for path in stale)],
                 commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
                 repo_type=repository.repo_type,
                 revision=revision,
@@ -189,8 +129,8 @@ def push(
         changed=commit.oid not in (None, there.sha),
         removed=len(stale),
         privacy_unknown=private and not is_new and there.private is None,
-        files=len(repository.files),
-        file_bytes=repository.file_bytes,
+        files=len(files),
+        file_bytes=sum(path.stat().st_size for path in files.values()),
     )
 
 
@@ -256,6 +196,74 @@ def repository_url(repo_id: str, repo_type: str) -> str:
     return f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(repo_type, '')}{repo_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class RepositoryState:
+    """What the Hub tells of a repository; nothing is known from a Hub that does not."""
+
+    sha: str | None = None
+    """Hash of the commit that the branch stands at."""
+    paths: tuple[str, ...] = ()
+    private: bool | None = None
+
+
+class HubClient(HfApi):
+    """The client that pushes; a token that is not sent unasked (HF_HUB_DISABLE_IMPLICIT_TOKEN) is sent here.
+
+    `create_commit` asks `repo_info` and, an interface of the client's own, `_validate_yaml`; both are made to pass over
+    a Hub that has no answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(token=True, library_name="mlrsnet-hf", library_version=__version__)
+
+    def repo_info(self, repo_id: str, **options: Any) -> RepositoryState:  # type: ignore[override]  # noqa: ANN401
+        """Return what the Hub tells; `create_commit` needs it for a push that changes nothing.
+
+        Raises:
+            RepositoryNotFoundError: It is not there, or the token may not see it.
+            RevisionNotFoundError: It has no such branch.
+            HfHubHTTPError: The token is refused.
+        """
+        try:
+            info = super().repo_info(repo_id, **options)
+        except CLIENT_ERRORS as error:
+            if isinstance(error, HfHubHTTPError) and (status_of(error) in _REFUSED or not is_plain(error)):
+                raise
+            return RepositoryState()
+        paths = tuple(file.rfilename for file in getattr(info, "siblings", None) or ())
+        return RepositoryState(info.sha, paths, getattr(info, "private", None))
+
+    def _validate_yaml(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+        """Have the card checked before the push, where the Hub does that."""
+        with unanswered(), suppress(json.JSONDecodeError, AttributeError):  # the answer is none of the Hub's
+            super()._validate_yaml(*arguments, **options)
+
+
+@contextmanager
+def unanswered() -> Iterator[None]:
+    """Pass over a request that the Hub does not know, or is too busy for; a refusal is raised."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        if not is_plain(error) or not gives_no_answer(error):
+            raise
+
+
+def status_of(error: HfHubHTTPError) -> int:
+    """Return the status of the answer."""
+    return error.response.status_code if error.response is not None else 0
+
+
+def is_plain(error: HfHubHTTPError) -> bool:
+    """Tell whether the answer named no reason that the client knows: RepoNotFound, RevisionNotFound, ..."""
+    return type(error) is HfHubHTTPError
+
+
+def gives_no_answer(error: HfHubHTTPError) -> bool:
+    """Tell whether a status means that the Hub does not know the request, or failed at it."""
+    return status_of(error) in _NO_ANSWER or status_of(error) >= 500
+
+
 def _require_collection(api: HubClient, slug: str) -> None:
     """Raise for a collection that is not there; the Hub being too busy to tell is no reason to stop."""
     try:
@@ -297,27 +305,6 @@ def _known_name(repository: Repository, repo_id: str, is_new: bool) -> Iterator[
             f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
             f"A {repository.kind} becomes a {repository.repo_type} repository; choose another name.",
         ) from error
-
-
-def _refuse_public(there: Described, target: str, private: bool) -> None:
-    if private and there.private is False:
-        raise HubError(
-            f"{target} is there already, and public",
-            "Make it private in its settings on the Hub, leave out --private, or choose another name.",
-        )
-
-
-def _additions(repository: Repository) -> list[CommitOperationAdd]:
-    return [CommitOperationAdd(name, path) for name, path in sorted(repository.files.items())]
-
-
-def _stale(repository: Repository, there: Sequence[str]) -> list[str]:
-    """Return the paths on the Hub that such a repository owns and no longer has."""
-    return sorted(
-        path
-        for path in set(there) - set(repository.files)
-        if any(fnmatch(path, pattern) for pattern in repository.owned)
-    )
 
 
 @contextmanager

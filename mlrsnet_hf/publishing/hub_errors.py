@@ -1,6 +1,7 @@
 """What the Hub's client raises, in one sentence each."""
 
 import errno
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,17 +17,11 @@ from huggingface_hub.errors import (
 
 from mlrsnet_hf.errors import MLRSNetError
 
-CLIENT_ERRORS: tuple[type[Exception], ...] = (
-    *HfHubHTTPError.__bases__,
-    OSError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-)
-"""What the client raises: with the base of the HTTP library's errors, which depends on the client's version; the last
-three where an answer has not the Hub's form."""
+_NETWORK_ERRORS: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, OSError)
+"""Errors of the network, with the base of those of the HTTP library, which depends on the client's version."""
+_ANSWER_ERRORS = (ValueError, KeyError, TypeError, AttributeError)
+"""What the client raises where an answer has not the Hub's form."""
+CLIENT_ERRORS: tuple[type[Exception], ...] = (*_NETWORK_ERRORS, *_ANSWER_ERRORS, RuntimeError)
 
 _AGAIN = "Publish again: what arrived is not sent a second time."
 _LOG_IN = "Run `hf auth login`, or set HF_TOKEN, with a token that may write (https://huggingface.co/settings/tokens)."
@@ -44,16 +39,28 @@ def hub_errors(target: str) -> Iterator[None]:
         target: What is written to, as it stands in the sentence: "model repository user/name".
 
     Raises:
-        HubError: The client gave up. No text in it, nor in what it was raised from, holds the token.
+        HubError: The client gave up. No text in it, nor in what it was raised from, holds the token. Mistakes of this
+            package stay what they are.
     """
     try:
         yield
     except CLIENT_ERRORS as error:
-        if isinstance(error, MLRSNetError):
+        if isinstance(error, MLRSNetError) or not _is_clients(error):
             raise
         found, remedy = _explain(error, target)
         told = HubError(_without_token(found), remedy)
         raise told from (None if _tells_token(error) else error)
+
+
+def _is_clients(error: Exception) -> bool:
+    """Tell an error of the client from a mistake of this package, which may be of the same type."""
+    if isinstance(error, (*_NETWORK_ERRORS, HFValidationError)) or isinstance(error.__cause__, _NETWORK_ERRORS):
+        return True
+    raised_in = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    # A function of the client that is called wrongly fails in the decorator of all of them.
+    known = [name for name in raised_in if name.startswith(("mlrsnet_hf", "huggingface_hub"))]
+    known = [name for name in known if name != "huggingface_hub.utils._validators"]
+    return bool(known) and known[-1].startswith("huggingface_hub")
 
 
 def not_logged_in() -> HubError:
@@ -77,7 +84,7 @@ def _explain(error: BaseException, target: str) -> tuple[str, str]:
             return local
         if "LFS batch API returned errors" in str(cause):  # a full quota, as a rule
             return f"{target}: the Hub does not take a file ({_text(cause)})", f"Mend what it names. {_AGAIN}"
-    if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+    if isinstance(error, _ANSWER_ERRORS):
         remedy = f"Check that HF_ENDPOINT, {constants.ENDPOINT}, is a Hub; if it is, the reason stands before this."
         return f"{target}: the Hub's answer cannot be used ({_text(error)})", remedy
     return (
@@ -99,7 +106,7 @@ def _explain_local(error: OSError, target: str) -> tuple[str, str] | None:
 
 def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
     status = error.response.status_code if error.response is not None else 0
-    said = _said(error)
+    said = _said(status, error)
     invalid = f"the Hub does not know the token{said}", _LOG_IN
     if isinstance(error, RevisionNotFoundError):
         return f"{target}: there is no such branch{said}", "Give the name of a branch with --revision."
@@ -124,14 +131,14 @@ def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
     if status in sentences:
         return sentences[status]
     if status >= 500:
-        return f"{target}: the Hub failed (status {status}{said})", f"Wait. {_AGAIN}"
-    return f"{target}: the Hub refused (status {status}{said})", "See what it says."
+        return f"{target}: the Hub failed{said}", f"Wait. {_AGAIN}"
+    return f"{target}: the Hub refused{said}", "See what it says."
 
 
-def _said(error: HfHubHTTPError) -> str:
-    """Return the server's own words, if it had some."""
+def _said(status: int, error: HfHubHTTPError) -> str:
+    """Return the status and the server's own words, if it had some."""
     message = " ".join((error.server_message or "").split())
-    return f" (it says: {message[:300].rstrip('.')})" if message else ""
+    return f" (status {status}, it says: {message[:300].rstrip('.')})" if message else f" (status {status})"
 
 
 def _chain(error: BaseException) -> list[BaseException]:

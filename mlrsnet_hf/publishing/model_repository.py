@@ -10,16 +10,17 @@ from huggingface_hub import constants
 
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.hub import check_repo_id
-from mlrsnet_hf.publishing.model_card import CURVES, ModelCard, metric_arguments
+from mlrsnet_hf.publishing.model_card import ModelCard, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
-from mlrsnet_hf.publishing.repository import CARD, EVAL_RESULTS, Repository, files_of, place
+from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
 from mlrsnet_hf.publishing.run_results import RunResults, read_results
 from mlrsnet_hf.training.results_file import RESULTS
 
 MODEL = "model"
 _SETTINGS = "settings.yaml"
-_BESIDE = ("history.csv", "history.json", CURVES)
+_BESIDE = ("history.csv", "history.json", "curves.png")
 
 
 def is_run(path: Path) -> bool:
@@ -56,10 +57,10 @@ def build_model(
 
     results = read_results(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
-        place(source, folder / name)
+        link_file(source, folder / name)
     for name in _BESIDE:
         if (path / name).is_file():
-            place(path / name, folder / name)
+            link_file(path / name, folder / name)
     (folder / RESULTS).write_text(public_results((path / RESULTS).read_text(encoding="utf-8")), encoding="utf-8")
     if (path / _SETTINGS).is_file():
         text = (path / _SETTINGS).read_text(encoding="utf-8")
@@ -80,7 +81,6 @@ def build_model(
         kind="model",
         repo_type="model",
         folder=folder,
-        files=files_of(folder),
         owned=("scene_head.safetensors", *_BESIDE, f"{EVAL_RESULTS}/*"),
     )
 

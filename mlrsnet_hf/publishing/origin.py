@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlrsnet_hf.publishing.run_results import PRETRAINED, RANDOM
+from mlrsnet_hf.models import PRETRAINED, RANDOM
 
-UNKNOWN_LICENCE = "unknown"
+UNKNOWN_LICENSE = "unknown"
 """What the Hub calls a license that is not known."""
-_OWN_LICENCE = "apache-2.0"
+_OWN_LICENSE = "apache-2.0"
 """Weights that began with nothing are this software's product."""
 _HUB = "hf-hub:"
 
 # https://huggingface.co/docs/hub/repositories-licenses
-_LICENCES = """
+_LICENSES = """
 apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m
 afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5
 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0
@@ -24,7 +24,7 @@ openmdw-1.0 openmdw-1.1 openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zli
 fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community
 gemma unknown other
 """
-_HUB_LICENCES = frozenset(_LICENCES.split())
+_HUB_LICENSES = frozenset(_LICENSES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Origin:
 
     words: str
     """As in "fine-tuned from ..."; empty for random weights."""
-    license: str = UNKNOWN_LICENCE
+    license: str = UNKNOWN_LICENSE
     repository: str | None = None
     """On the Hub."""
 
@@ -46,7 +46,7 @@ def find_origin(model: Mapping[str, Any]) -> Origin:
     """
     name, weights = str(model["name"]), str(model["weights"])
     if weights == RANDOM:
-        return Origin("", _OWN_LICENCE)
+        return Origin("", _OWN_LICENSE)
     source = name if weights == PRETRAINED else weights
     if source.startswith(_HUB):
         repository = source.removeprefix(_HUB).partition("@")[0]
@@ -57,8 +57,8 @@ def find_origin(model: Mapping[str, Any]) -> Origin:
 
     config = timm.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
-        return Origin(f"timm's weights of `{name}`", (config and config.license) or UNKNOWN_LICENCE)
-    return Origin(f"`{config.hf_hub_id}`", config.license or UNKNOWN_LICENCE, config.hf_hub_id)
+        return Origin(f"timm's weights of `{name}`", (config and config.license) or UNKNOWN_LICENSE)
+    return Origin(f"`{config.hf_hub_id}`", config.license or UNKNOWN_LICENSE, config.hf_hub_id)
 
 
 def license_fields(license: str, origin: Origin) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def license_fields(license: str, origin: Origin) -> dict[str, Any]:
         license: The Hub's name for it, or another.
         origin: Its repository holds the text.
     """
-    if license.lower() in _HUB_LICENCES:
+    if license.lower() in _HUB_LICENSES:
         return {"license": license.lower()}
     link = {"license_link": f"https://huggingface.co/{origin.repository}"} if origin.repository else {}
     return {"license": "other", "license_name": license, **link}

@@ -18,6 +18,7 @@ from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.pixels import decode_image
@@ -25,7 +26,6 @@ from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.synthetic import contact_sheet
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
-CARD = "README.md"
 DATA = "data"
 MANIFEST = "manifest.json"
 """What the repository was made from, and size and hash of every Parquet file."""

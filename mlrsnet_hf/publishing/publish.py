@@ -1,14 +1,17 @@
 """What lies in a folder to the repository on the Hub that fits it: built first, then pushed."""
 
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.publishing.data_repository import (
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
+from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.metrics.modules import metric_path
+from mlrsnet_hf.publishing.hub import Pushed, check_repo_id, push
+from mlrsnet_hf.publishing.model_repository import build_model, is_run
+from mlrsnet_hf.publishing.repository import (
+    Repository,
     build_embeddings,
     build_space,
     is_embeddings,
@@ -16,13 +19,14 @@ from mlrsnet_hf.publishing.data_repository import (
     is_prepared,
     take_prepared,
 )
-from mlrsnet_hf.publishing.hub import Pushed, check_repo_id, push
-from mlrsnet_hf.publishing.model_repository import build_model, is_run
-from mlrsnet_hf.publishing.repository import Repository
 
+DRY_RUN_FOLDER = Path("mlrsnet-dry-run")
+_DRY_RUN_MARK = ".mlrsnet-dry-run"
+"""Tells the folder of a dry run, which the next one may replace, from all others; hidden, and so not published."""
 _ACCEPTED = (
     "a finished run (results.json and model/), a prepared dataset (manifest.json, README.md and data/*.parquet), "
-    "embeddings (embeddings.json, README.md and Parquet files), or a metric (NAME/NAME.py, app.py and README.md)"
+    "embeddings (embeddings.json, README.md and Parquet files), or a metric (its name, such as anmrr, or its folder: "
+    "NAME/NAME.py, app.py and README.md)"
 )
 
 
@@ -37,7 +41,7 @@ class Built:
         """Return what would be pushed, for the terminal."""
         files = self.repository.files
         return (
-            f"not pushed: {len(files):,} files, {self.repository.file_bytes / 1e6:,.1f} MB, "
+            f"not pushed: {len(files):,} files, {sum(path.stat().st_size for path in files.values()) / 1e6:,.1f} MB, "
             f"for the {self.repository.repo_type} repository {self.repo_id}\nlook at {self.repository.folder}"
         )
 
@@ -47,6 +51,7 @@ def publish(
     repo_id: str,
     *,
     dry_run: bool = False,
+    output_dir: str | Path = DRY_RUN_FOLDER,
     private: bool = False,
     revision: str | None = None,
     collection: str | None = None,
@@ -58,9 +63,11 @@ def publish(
     The token is the one of `hf auth login` or HF_TOKEN.
 
     Args:
-        path: The folder.
-        repo_id: USER/NAME or ORGANISATION/NAME.
+        path: The folder; for a metric its name will do.
+        repo_id: USER/NAME or ORGANIZATION/NAME.
         dry_run: Build the repository, leave it for inspection, and push nothing.
+        output_dir: Where a dry run builds, in place of what an earlier dry run built there. A prepared dataset needs
+            no building, and is looked at where it lies.
         private: Whether a new repository is private.
         revision: The branch that is written, made from main if it is not there; main by default.
         collection: Slug of a collection that the repository joins.
@@ -68,17 +75,49 @@ def publish(
         license: Of a run: the weights' license, by the Hub's name for it, where it is not known from timm.
 
     Raises:
-        ConfigurationError: The folder is none of these, or a name cannot be used.
+        ConfigurationError: The folder is none of these, a name cannot be used, or `output_dir` is another's.
         HubError: The Hub refused, or could not be reached.
     """
-    path = Path(path).expanduser().absolute()
+    path = _find_folder(Path(path).expanduser())
     check_repo_id(repo_id)
-    _refuse_run_options(path, dataset_id, license)
-    with _work_folder(path, keep=dry_run) as folder:
-        repository = _build(path, folder, repo_id, dataset_id, license, revision)
-        if dry_run:
-            return Built(repository=repository, repo_id=repo_id)
+    for option, value in (("--dataset-id", dataset_id), ("--license", license)):
+        if value and path.is_dir() and not is_run(path):
+            raise ConfigurationError(f"{option} is for runs, and {path} is none", "Leave it out.")
+
+    def build(folder: Path) -> Repository:
+        if is_run(path):
+            return build_model(path, folder, repo_id, dataset_id, license, revision)
+        if is_metric(path):
+            return build_space(path, folder, repo_id)
+        if is_embeddings(path):
+            return build_embeddings(path, folder, repo_id)
+        found = "nothing that can be published" if path.is_dir() else "no such folder"
+        raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
+
+    def send(repository: Repository) -> Pushed:
         return push(repository, repo_id, private=private, revision=revision, collection=collection)
+
+    if is_prepared(path):
+        repository = take_prepared(path)
+        return Built(repository=repository, repo_id=repo_id) if dry_run else send(repository)
+    if dry_run:
+        target = Path(output_dir).expanduser().absolute()
+        if path in (target, *target.parents):
+            raise ConfigurationError(f"{target}: lies in what is published", "Give an --output-dir outside of it.")
+        if target.exists() and not (target / _DRY_RUN_MARK).is_file():
+            raise ConfigurationError(f"{target}: no folder of a dry run", "Remove it, or give another --output-dir.")
+        with whole_folder(target, replace=True) as partial:
+            repository = build(partial)
+            (partial / _DRY_RUN_MARK).touch()
+        return Built(repository=replace(repository, folder=target), repo_id=repo_id)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"mlrsnet-{path.name}-") as temporary:
+            return send(build(Path(temporary)))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename or tempfile.gettempdir()}: cannot be written ({error.strerror or error})",
+            "Make room there, or set TMPDIR to another folder.",
+        ) from error
 
 
 def publish_run(
@@ -107,42 +146,9 @@ def publish_run(
     return pushed
 
 
-def _build(
-    path: Path, folder: Path, repo_id: str, dataset_id: str | None, license: str | None, revision: str | None
-) -> Repository:
-    """Return the repository for what lies in `path`, with what has to be written for it in `folder`."""
-    if is_run(path):
-        return build_model(path, folder, repo_id, dataset_id, license, revision)
-    if is_metric(path):
-        return build_space(path, folder, repo_id)
-    if is_prepared(path):
-        return take_prepared(path)
-    if is_embeddings(path):
-        return build_embeddings(path, folder, repo_id)
-    found = "no such folder" if not path.is_dir() else "nothing that can be published"
-    raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
-
-
-def _refuse_run_options(path: Path, dataset_id: str | None, license: str | None) -> None:
-    for option, value in (("--dataset-id", dataset_id), ("--license", license)):
-        if value and path.is_dir() and not is_run(path):
-            raise ConfigurationError(f"{option} is for runs, and {path} is none", "Leave it out.")
-
-
-@contextmanager
-def _work_folder(path: Path, keep: bool) -> Iterator[Path]:
-    """Yield an empty folder; it is removed unless it is to be kept and the block ends well."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f"mlrsnet-{path.name}-"))
-        kept = False
-        try:
-            yield folder
-            kept = keep and any(folder.iterdir())
-        finally:
-            if not kept:
-                shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{error.filename or tempfile.gettempdir()}: cannot be written ({error.strerror or error})",
-            "Make room there, or set TMPDIR to another folder.",
-        ) from error
+def _find_folder(path: Path) -> Path:
+    """Return a folder, or that of a metric which is called by its name; as in a checkout, metrics/NAME is one too."""
+    if not path.exists() and path.parent in (Path(), Path("metrics")):
+        with suppress(UnknownNameError):
+            return Path(metric_path(path.name))
+    return path.absolute()

@@ -10,9 +10,6 @@ from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.taxonomy import LABELS
 from mlrsnet_hf.training.results_file import read_results_file
 
-PRETRAINED, RANDOM = "pretrained", "random"
-"""What `weights` says if it is no file; `mlrsnet_hf.training` would bring torch, which publishing does without."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResults:

@@ -79,6 +79,7 @@ class LocalHub:
 def temporary_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what a dry run leaves go with what the tests leave."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+    monkeypatch.chdir(tmp_path_factory.mktemp("working"))
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,17 @@
-"""Whatever goes wrong on the way to the Hub is one clear sentence, and never the token."""
+"""Whatever goes wrong on the way to the Hub is one sentence, and never the token."""
 
 import errno
+import inspect
 import traceback
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub import HfApi
 
 from mlrsnet_hf import metric_path
-from mlrsnet_hf.publishing.hub import check_can_publish
+from mlrsnet_hf.publishing.hub import HubClient, check_can_publish
 from mlrsnet_hf.publishing.hub_errors import HubError, hub_errors
 from mlrsnet_hf.publishing.publish import publish
 
@@ -39,37 +41,37 @@ def test_what_passes_is_retried_by_the_client(hub_in_process: Hub, light_run: Pa
 
 
 @pytest.mark.parametrize(
-    ("fault", "sentence"),
+    ("fault", "fact"),
     [
-        ({**PREUPLOAD, "status": 503}, r"the Hub failed \(status 503 "),
-        ({**PREUPLOAD, "status": 429}, r"limit of requests is reached .* Wait some minutes"),
-        ({**COMMIT, "status": 500}, r"the Hub failed \(status 500 \(it says: out of order\)\)"),
-        ({**COMMIT, "status": 409}, "something else is writing to it"),
-        ({**COMMIT, "status": 412}, "something else wrote to it meanwhile"),
-        ({**COMMIT, "status": 413}, "a file is larger than the Hub takes"),
-        ({**COMMIT, "status": 507}, "no room left for this account"),
-        ({**COMMIT, "status": 400}, r"refused what was sent \(it says: out of order\)"),
-        ({**COMMIT, "status": 418}, r"refused \(status 418 \(it says: out of order\)\)"),
-        ({**UPLOAD, "cut": 5_000}, r"the connection to http://127.0.0.1:.* failed"),
-        ({**COMMIT, "cut": 0}, r"the connection to http://127.0.0.1:.* failed"),
-        ({**COMMIT, "status": 200, "body": {"success": True}}, "answer cannot be used"),
-        ({"method": "POST", "path": "/create", "status": 402}, "asks for a paid plan"),
-        ({"method": "POST", "path": "/create", "status": 409}, "taken by something other than a model repository"),
+        ({**PREUPLOAD, "status": 503}, "status 503"),
+        ({**PREUPLOAD, "status": 429}, "status 429.* Wait"),
+        ({**COMMIT, "status": 500}, "status 500, .*out of order"),
+        ({**COMMIT, "status": 409}, "status 409"),
+        ({**COMMIT, "status": 412}, "status 412"),
+        ({**COMMIT, "status": 413}, "status 413"),
+        ({**COMMIT, "status": 507}, "status 507"),
+        ({**COMMIT, "status": 400}, "status 400, .*out of order"),
+        ({**COMMIT, "status": 418}, "status 418, .*out of order"),
+        ({**UPLOAD, "cut": 5_000}, "http://127.0.0.1:"),
+        ({**COMMIT, "cut": 0}, "http://127.0.0.1:"),
+        ({**COMMIT, "status": 200, "body": {"success": True}}, "HF_ENDPOINT"),
+        ({"method": "POST", "path": "/create", "status": 402}, "status 402"),
+        ({"method": "POST", "path": "/create", "status": 409}, "is taken .*model repository"),
         (
             {"method": "POST", "path": "/validate-yaml", "status": 400, "body": {"errors": [{"message": "bad tag"}]}},
             "bad",
         ),
         (
             {"method": "POST", "path": "/objects/batch", "status": 200, "body": QUOTA},
-            "does not take a file .*Private storage limit reached",
+            "Private storage limit reached",
         ),
     ],
 )
 def test_what_stays_is_one_sentence_and_the_next_push_sends_the_rest(
-    hub_in_process: Hub, light_run: Path, fault: dict, sentence: str
+    hub_in_process: Hub, light_run: Path, fault: dict, fact: str
 ) -> None:
     hub_in_process.fail({**fault, "times": ALWAYS})
-    with pytest.raises(HubError, match=sentence) as caught:
+    with pytest.raises(HubError, match=fact) as caught:
         publish(light_run, "jane/scenes")
     assert str(caught.value).startswith(("model repository jane/scenes: ", "jane/scenes: "))
     assert "\n" not in str(caught.value)
@@ -84,29 +86,29 @@ def test_what_stays_is_one_sentence_and_the_next_push_sends_the_rest(
 
 def test_tokens(hub_in_process: Hub, light_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = {
-        hub_in_process.read_token: "the token may not write there .*write token",
-        "hf_NobodyKnowsThisToken": "the Hub does not know the token .*hf auth login",
+        hub_in_process.read_token: "status 403",
+        "hf_NobodyKnowsThisToken": "status 401.*hf auth login",
     }
-    for token, sentence in cases.items():
+    for token, fact in cases.items():
         monkeypatch.setenv("HF_TOKEN", token)
-        with pytest.raises(HubError, match=sentence):
+        with pytest.raises(HubError, match=fact):
             publish(light_run, "jane/scenes")
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(light_run / "no-token"))
     hub_in_process.ask("reset", {})
-    with pytest.raises(HubError, match=r"there is no token for the Hub. Run `hf auth login`"):
+    with pytest.raises(HubError, match="hf auth login"):
         publish(light_run, "jane/scenes")
     assert hub_in_process.ask("requests") == []
 
 
 def test_another_namespace(hub_in_process: Hub, light_run: Path) -> None:
-    with pytest.raises(HubError, match=r"bob/scenes: the token may not write there .*under the namespace 'bob'"):
+    with pytest.raises(HubError, match=r"bob/scenes: .*status 403, .*namespace 'bob'"):
         publish(light_run, "bob/scenes")
 
 
 def test_no_hub_there(hub_in_process: Hub, light_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(HubError, match=r"the connection to http://127.0.0.1:9 failed .*Check the network"):
+    with pytest.raises(HubError, match=r"http://127.0.0.1:9 "):
         publish(light_run, "jane/scenes")
 
 
@@ -139,13 +141,13 @@ def test_full_disk(hub: Hub, light_run: Path) -> None:
 
 def test_check_before_training(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_can_publish("jane/scenes") == check_can_publish("earthlab/scenes") == "jane"
-    with pytest.raises(HubError, match=r"that of jane, who does not write there\. Give jane/NAME or earthlab/NAME"):
+    with pytest.raises(HubError, match=r"bob/scenes: .*jane/NAME or earthlab/NAME"):
         check_can_publish("bob/scenes")
     monkeypatch.setenv("HF_TOKEN", hub_in_process.read_token)
-    with pytest.raises(HubError, match="the token of jane may only read"):
+    with pytest.raises(HubError, match=r"token of jane .*read"):
         check_can_publish("jane/scenes")
     monkeypatch.setenv("HF_TOKEN", "hf_NobodyKnowsThisToken")
-    with pytest.raises(HubError, match="does not know the token"):
+    with pytest.raises(HubError, match="status 401"):
         check_can_publish("jane/scenes")
     assert set(hub_in_process.requests("POST")) == set()
 
@@ -162,14 +164,32 @@ def test_a_hub_that_does_not_tell_whose_a_token_is(hub_in_process: Hub, status: 
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "fact"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Make room on the disk"),
-        (FileNotFoundError(errno.ENOENT, "No such file", "part.parquet"), "part.parquet: cannot be read"),
-        (PermissionError("the token has expired"), "the storage does not take the token .*hf auth login"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "part.parquet"), "part.parquet: "),
+        (PermissionError("the token has expired"), "the token has expired.*hf auth login"),
     ],
 )
-def test_what_went_wrong_here_is_no_fault_of_the_network(error: OSError, sentence: str) -> None:
+def test_what_went_wrong_here_is_no_fault_of_the_network(error: OSError, fact: str) -> None:
     """The client wraps whatever ends the upload of a file."""
-    with pytest.raises(HubError, match=sentence), hub_errors("model repository jane/scenes"):
+    with pytest.raises(HubError, match=fact), hub_errors("model repository jane/scenes"):
         raise RuntimeError("Error while uploading") from error
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, ValueError, RuntimeError])
+def test_a_mistake_of_this_package_is_no_answer_of_the_hub(error: type[Exception]) -> None:
+    with pytest.raises(error) as caught, hub_errors("model repository jane/scenes"):
+        raise error("of ours")
+    assert type(caught.value) is error
+
+
+def test_a_client_that_is_called_wrongly_is_our_mistake() -> None:
+    with pytest.raises(TypeError, match="no_such_option"), hub_errors("model repository jane/scenes"):
+        HubClient().create_branch("jane/scenes", branch="v2", no_such_option=True)  # type: ignore[call-arg]
+
+
+def test_the_clients_own_interface_that_is_overridden_is_there() -> None:
+    """Of huggingface_hub, which setup.cfg bounds for it: `create_commit` has the card checked by this method."""
+    assert "self._validate_yaml(" in inspect.getsource(inspect.unwrap(HfApi.create_commit))
+    assert list(inspect.signature(HfApi._validate_yaml).parameters) == ["self", "content", "repo_type", "token"]

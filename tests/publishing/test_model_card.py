@@ -10,9 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard as HubCard
 
-from mlrsnet_hf.publishing import run_results
-from mlrsnet_hf.publishing.model_card import ModelCard
-from mlrsnet_hf.publishing.model_card_tables import SETTINGS
+from mlrsnet_hf.publishing.model_card import SETTINGS, ModelCard
 from mlrsnet_hf.publishing.origin import Origin
 from mlrsnet_hf.publishing.run_results import read_results
 from mlrsnet_hf.training import config
@@ -243,10 +241,6 @@ def test_the_scene_head_has_its_code(render: Render, results: dict[str, Any]) ->
 
 def test_the_settings_of_the_card_are_those_of_the_trainer() -> None:
     assert set(SETTINGS) <= {field.name for field in dataclasses.fields(config.TrainingConfig)}
-
-
-def test_the_names_of_no_weights_are_those_of_the_trainer() -> None:
-    assert (run_results.PRETRAINED, run_results.RANDOM) == (config.PRETRAINED, config.RANDOM)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a push sends, keeps, removes and leaves alone."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_a_name_that_is_taken_on_a_hub_that_gives_no_reasons(hub_in_process: Hub
     hub_in_process.fail(
         {"method": "POST", "path": "/create", "status": 409}, {**LOOK, **found}, {**LOOK, **found, "method": "POST"}
     )
-    with pytest.raises(HubError, match="taken by something other than a model repository"):
+    with pytest.raises(HubError, match=r"jane/scenes: .*is taken .*model repository"):
         publish(light_run, "jane/scenes")
 
 
@@ -130,7 +131,7 @@ def test_a_branch_is_made_and_main_left_alone(hub_in_process: Hub, light_run: Pa
 
 
 def test_a_branch_that_cannot_be_is_named(hub_in_process: Hub, light_run: Path) -> None:
-    with pytest.raises(HubError, match="Invalid reference for a branch: a b"):
+    with pytest.raises(HubError, match="a b"):
         publish(light_run, "jane/scenes", revision="a b")
 
 
@@ -142,7 +143,7 @@ def test_a_collection_is_joined_once(hub_in_process: Hub, light_run: Path) -> No
 
 
 def test_an_unknown_collection_is_found_out_before_anything_is_made(hub_in_process: Hub, light_run: Path) -> None:
-    with pytest.raises(HubError, match=r"collection jane/no-such: not found"):
+    with pytest.raises(HubError, match=r"collection jane/no-such: .*status 404"):
         publish(light_run, "jane/scenes", collection="jane/no-such")
     assert "models/jane/scenes" not in hub_in_process.ask("repos")
 
@@ -151,7 +152,7 @@ def test_private(hub_in_process: Hub, light_run: Path) -> None:
     publish(light_run, "jane/hidden", private=True)
     assert hub_in_process.repo("models/jane/hidden")["private"] is True
     publish(light_run, "jane/scenes")
-    with pytest.raises(HubError, match="there already, and public"):
+    with pytest.raises(HubError, match=r"jane/scenes .*--private"):
         publish(light_run, "jane/scenes", private=True)
 
 
@@ -161,6 +162,7 @@ def test_a_dry_run_leaves_a_folder_and_asks_nobody(hub_in_process: Hub, light_ru
     folder = built.repository.folder
     assert (folder / "model.safetensors").read_bytes() == (light_run / "model/model.safetensors").read_bytes()
     assert str(folder) in built.summary()
+    assert folder == Path("mlrsnet-dry-run").absolute()
     assert hub_in_process.ask("requests") == []
     entries = parse_eval_result_entries(yaml.safe_load((folder / ".eval_results/mlrsnet.yaml").read_text()))
     assert {(entry.dataset_id, entry.task_id, entry.value) for entry in entries} == {
@@ -195,7 +197,7 @@ def test_no_place_of_this_machine_is_published(light_run: Path, results: dict[st
 
 @pytest.mark.parametrize("name", ["scenes", "jane/a b", "jane/a/b", "jane/--", ""])
 def test_what_is_no_name_is_refused(light_run: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"Give USER/NAME\.$"):
+    with pytest.raises(ConfigurationError, match="USER/NAME"):
         publish(light_run, name)
 
 
@@ -204,9 +206,9 @@ def test_what_cannot_be_published_is_told_what_can(tmp_path: Path, what: str) ->
     folder = tmp_path / what
     if what == "empty":
         folder.mkdir()
-    with pytest.raises(ConfigurationError, match=rf"{what}: .*finished run .*prepared dataset .*embeddings .*metric"):
+    with pytest.raises(ConfigurationError, match=rf"{what}: .*results.json.*manifest.json.*embeddings.json.*anmrr"):
         publish(folder, "jane/scenes")
-    with pytest.raises(ConfigurationError, match="not a finished run"):
+    with pytest.raises(ConfigurationError, match=rf"{what}: .*results.json"):
         publish_run(folder, "jane/scenes")
 
 
@@ -215,16 +217,54 @@ def test_results_of_another_form_are_refused(light_run: Path, content: str) -> N
     (light_run / "results.json").write_text(content)
     with pytest.raises(
         ConfigurationError,
-        match=r"results\.json: (cannot be read|holds no results|these results have format|.* missing)",
+        match=r"results\.json: ",
     ):
         publish(light_run, "jane/scenes")
 
 
 def test_options_of_runs_are_refused_for_others(prepared: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--dataset-id is for runs"):
+    with pytest.raises(ConfigurationError, match="--dataset-id"):
         publish(prepared, "jane/mlrsnet", dataset_id="jane/mlrsnet")
 
 
 def test_a_space_has_the_name_that_evaluate_looks_for() -> None:
-    with pytest.raises(ConfigurationError, match=r"Name the Space jane/anmrr\.$"):
+    with pytest.raises(ConfigurationError, match="jane/anmrr"):
         publish(metric_path("anmrr"), "jane/rank")
+
+
+@pytest.mark.parametrize("name", ["anmrr", "metrics/anmrr"])
+def test_a_metric_is_published_by_its_name(name: str) -> None:
+    """As the README says it, also where no checkout is."""
+    built = publish(name, "jane/anmrr", dry_run=True)
+    assert isinstance(built, Built)
+    assert {"anmrr.py", "app.py", "README.md", "mlrsnet_hf/metrics/ranking.py"} <= set(built.repository.files)
+    with pytest.raises(ConfigurationError, match=r"anmr: .*anmrr"):
+        publish("anmr", "jane/anmrr", dry_run=True)
+
+
+def test_dry_runs_replace_each_other_and_nothing_else(light_run: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "notes.md").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"kept: .*--output-dir"):
+        publish(light_run, "jane/scenes", dry_run=True, output_dir=kept)
+    with pytest.raises(ConfigurationError, match="--output-dir"):
+        publish(light_run, "jane/scenes", dry_run=True, output_dir=light_run / "here")
+    assert [path.name for path in kept.iterdir()] == ["notes.md"]
+    there, temporary = set(tmp_path.iterdir()), set(Path(tempfile.gettempdir()).iterdir())
+    first = publish(light_run, "jane/scenes", dry_run=True, output_dir=tmp_path / "built")
+    second = publish("anmrr", "jane/anmrr", dry_run=True, output_dir=tmp_path / "built")
+    assert isinstance(first, Built)
+    assert isinstance(second, Built)
+    assert first.repository.folder == second.repository.folder == tmp_path / "built"
+    assert "model.safetensors" not in second.repository.files
+    assert set(tmp_path.iterdir()) - there == {tmp_path / "built"}
+    assert set(Path(tempfile.gettempdir()).iterdir()) == temporary
+    assert {name for name in second.repository.files if name.startswith(".")} == set()
+
+
+def test_a_prepared_dataset_is_looked_at_where_it_lies(prepared: Path) -> None:
+    built = publish(prepared, "jane/mlrsnet", dry_run=True)
+    assert isinstance(built, Built)
+    assert built.repository.folder == prepared
+    assert not Path("mlrsnet-dry-run").exists()
