@@ -192,7 +192,9 @@ class Publish(PublishOptions):
         mlrsnet publish ./mlrsnet USER/mlrsnet --private
     """
 
-    path: Path = setting(text="A run, a prepared dataset, embeddings, or a metric, by its folder or name.", positional=True)
+    path: Path = setting(
+        text="A run, a prepared dataset, embeddings, or a metric, by its folder or name.", positional=True
+    )
     repo_id: str = setting(text="Repository; it is made if it is not there.", positional=True, metavar="USER/NAME")
     dry_run: bool = setting(False, "Build the repository, say where it is, push nothing.")
     output_dir: Path = setting(Path("mlrsnet-dry-run"), "Folder in which a dry run builds, in place of an earlier one.")

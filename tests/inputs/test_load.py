@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from datasets import Sequence as ListFeature
-from mlrsnet_hf.training.settings import parse_settings
 from PIL import Image as PillowImage
 
+from mlrsnet_hf.cli import Train
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
@@ -157,7 +158,7 @@ def test_splits_that_are_there_can_be_left_out() -> None:
     splits = {"train": split("a", 20), "validation": split("b", 3), "test": split("c", 3)}
     data, _ = training_data(splits, test_split=None, validation_split=None)
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 18, "validation": 2}
-    settings = parse_settings(["--test-split", "none", "--validation-split", "none"])
+    settings = parse(Train, None, ["--test-split", "none", "--validation-split", "none"])
     assert settings.data == DataConfig(test_split=None, validation_split=None)
 
 
