@@ -61,7 +61,7 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     import tyro
 
     known = all_leaves(command)
-    options = (all_leaves(_File) if parts(command) else {}) | known | all_leaves(_Output)
+    options = {**(all_leaves(_File) if parts(command) else {}), **known, **all_leaves(_Output)}
     switches = {name for name, (_, kind) in known.items() if kind is bool}
     words = [_modern(word, _former(known)) for word in (sys.argv[1:] if arguments is None else arguments)]
     twin: Any
@@ -168,7 +168,7 @@ def _twin(options: Mapping[str, tuple[dataclasses.Field, Any]]) -> type:
     fields = sections.pop("")
     for title, entries in sections.items():
         group = dataclasses.make_dataclass("Section", entries, kw_only=True)
-        annotation: Any = Annotated.__class_getitem__((group, tyro.conf.arg(name=title)))  # type: ignore[attr-defined]
+        annotation: Any = Annotated.__class_getitem__((group, tyro.conf.arg(name=title, help="")))  # type: ignore[attr-defined]
         fields.append((title.replace(" ", "_"), annotation, dataclasses.field(default_factory=group)))
     return dataclasses.make_dataclass("Options", fields, kw_only=True)
 

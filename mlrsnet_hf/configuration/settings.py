@@ -1,6 +1,7 @@
 """Settings as fields of frozen dataclasses: what each takes, and one check of it wherever the value comes from."""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -94,22 +95,25 @@ class Settings:
 
 def parts(settings: type) -> Mapping[str, type]:
     """Return the dataclasses of which some settings are composed, by field."""
-    hints = typing.get_type_hints(settings)
-    return {f.name: hints[f.name] for f in dataclasses.fields(settings) if dataclasses.is_dataclass(hints[f.name])}
+    return {name: kind for name, (_, kind) in _fields(settings).items() if dataclasses.is_dataclass(kind)}  # type: ignore[misc]
 
 
-def leaves(settings: type) -> dict[str, tuple[dataclasses.Field, Any]]:
+def leaves(settings: type) -> Mapping[str, tuple[dataclasses.Field, Any]]:
     """Return field and annotated type of every single setting of a dataclass, by name; parts stand apart."""
+    return {name: entry for name, entry in _fields(settings).items() if not dataclasses.is_dataclass(entry[1])}
+
+
+@functools.cache
+def _fields(settings: type) -> Mapping[str, tuple[dataclasses.Field, Any]]:
     hints = typing.get_type_hints(settings, include_extras=True)
-    return {f.name: (f, hints[f.name]) for f in dataclasses.fields(settings) if f.name not in parts(settings)}
+    return {field.name: (field, hints[field.name]) for field in dataclasses.fields(settings)}
 
 
-def all_leaves(settings: type) -> dict[str, tuple[dataclasses.Field, Any]]:
-    """Return what `leaves` does, those of the parts too, in the order in which they stand."""
-    found: dict[str, tuple[dataclasses.Field, Any]] = {}
-    own, composed = leaves(settings), parts(settings)
-    for field in dataclasses.fields(settings):
-        found |= all_leaves(composed[field.name]) if field.name in composed else {field.name: own[field.name]}
+def all_leaves(settings: type) -> Mapping[str, tuple[dataclasses.Field, Any]]:
+    """Return what `leaves` does, and behind them those of the parts, in the order in which they stand."""
+    found = dict(leaves(settings))
+    for part in parts(settings).values():
+        found |= all_leaves(part)
     return found
 
 
