@@ -263,21 +263,23 @@ class Search(Settings):
 
     def run(self) -> None:
         require_extra("search")
-        from mlrsnet_hf.reports.search import Question, print_search
+        from mlrsnet_hf.reports.search import print_search
         from mlrsnet_hf.retrieval.index.index import COLLECTION
 
         labels = tuple(name.strip() for name in (self.labels or "").split(",") if name.strip())
         if self.labels is not None and not labels:
             raise ConfigurationError(f"--labels {self.labels!r} names nothing", "Give labels, separated by commas.")
         moved = {name: getattr(self, name) for name in ("model", "weights", "image_size")}
-        question = Question(
-            query=self.query,
+        print_search(
+            self.index,
+            self.query,
+            page=self.html,
+            collection=self.collection or COLLECTION,
             k=self.top_k,
             labels=labels,
             scene=self.scene,
             model={name: value for name, value in moved.items() if value is not None},
         )
-        print_search(self.index, question, self.html, self.collection or COLLECTION)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from mlrsnet_hf.release.audit.audit import Audit, SceneAudit, audit_repairs, audit_source
 from mlrsnet_hf.release.audit.findings import CHECKS, Check, Finding, Severity
 from mlrsnet_hf.release.audit.source import ImageFile
+from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.taxonomy import LABELS
 
 EXAMPLES = 3
@@ -124,27 +125,18 @@ def _scene_table(audit: Audit) -> list[str]:
         )
         for scene in audit.scenes
     ]
-    return _aligned([("scene", counted, "published", "labels", "published", "label version"), *body], "<>>>><")
+    return aligned([("scene", counted, "published", "labels", "published", "label version"), *body], "<>>>><")
 
 
 def _marked(found: int, published: int) -> str:
     return f"{found:,}" if found == published else f"* {found:,}"
 
 
-def _aligned(table: Sequence[Sequence[str]], alignment: str) -> list[str]:
-    """Return the rows as lines of equally wide columns, each aligned left (<) or right (>)."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, alignment, widths, strict=True)).rstrip()
-        for row in table
-    ]
-
-
 def _finding_table(audit: Audit) -> Iterator[str]:
     found = [(check, findings) for check in CHECKS if (findings := _of_check(audit, check))]
     if found:
         table = [(f"{len(findings):,}", check.title, f"({_gravity(check, findings)})") for check, findings in found]
-        for line, (_, findings) in zip(_aligned(table, "><<"), found, strict=True):
+        for line, (_, findings) in zip(aligned(table, "><<"), found, strict=True):
             yield line
             yield from _examples(findings)
     if not audit.images_checked:

@@ -114,7 +114,7 @@ def refuse_split_models(kind: DistributedType) -> None:
     if kind not in _WHOLE_MODELS:
         raise ConfigurationError(
             f"Accelerate is set to {kind.value}, which spreads a model over the devices; here each holds the whole",
-            "Take examples/configs/accelerate/multi_gpu.yaml, or answer `accelerate config` anew without it.",
+            "Answer `accelerate config` anew without it, or give `accelerate launch --multi_gpu`.",
         )
 
 

@@ -1,26 +1,30 @@
-"""The paper's figures of retrieval: Fig. 10, precision-recall; Fig. 11, ANMRR per scene; Fig. 12, curves per scene.
+"""The paper's figures of retrieval: 10 and 12, precision and recall; 11, ANMRR per scene; 13 and 14, examples.
 
 Matplotlib is imported here and in the other modules of figures alone; without a window system it needs none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mlrsnet_hf.reports.figure_style import COMMON, COMPARED, DOTS_PER_INCH, OURS, STYLE, WRONG
-from mlrsnet_hf.reports.retrieval.pictures import Pictures
 from mlrsnet_hf.retrieval.embeddings.query import Hit
-from mlrsnet_hf.retrieval.protocol.examples import SHOWN, ExampleQuery
-from mlrsnet_hf.retrieval.protocol.results import ModelResult, ProtocolResult, RetrievalResult
+from mlrsnet_hf.retrieval.protocol.results import ExampleQuery, ModelResult, ProtocolResult, RetrievalResult
+from mlrsnet_hf.retrieval.protocol.run import SHOWN
 
 _LEVELS = np.linspace(0, 1, 101)
+"""Of recall."""
+_COLUMNS = 5
+_SIDE, _LINE, _HEAD = 1.3, 0.115, 0.2
+"""Inches of a picture, of a line of text, and of the line above a picture."""
 
 
-def write_figures(folder: Path, result: RetrievalResult, pictures: Pictures) -> dict[str, Path]:
+def write_figures(folder: Path, result: RetrievalResult, pictures: Mapping[str, Image.Image]) -> dict[str, Path]:
     """Draw every figure as `<name>.png`.
 
     Returns:
@@ -146,12 +150,7 @@ def _bars(deviations: np.ndarray) -> Sequence[float] | None:
     return None if np.isnan(deviations).all() else np.nan_to_num(deviations).tolist()
 
 
-_COLUMNS = 5
-_SIDE, _LINE, _HEAD = 1.3, 0.115, 0.2
-"""Inches of a picture, of a line of text, and of the line above a picture."""
-
-
-def example_figure(examples: Sequence[ExampleQuery], pictures: Pictures) -> Figure:
+def example_figure(examples: Sequence[ExampleQuery], pictures: Mapping[str, Image.Image]) -> Figure:
     """Draw each query at the left, its results in rows beside it, labels below; those in common in green and bold."""
     rows = -(-SHOWN // _COLUMNS)
     heights = [height for example in examples for height in [_cell_height(example)] * rows]
@@ -181,7 +180,9 @@ def _cell_height(example: ExampleQuery) -> float:
     return _HEAD + _SIDE + _LINE * (lines + 1.5)
 
 
-def _draw(axes: Axes, hit: Hit, title: str, example: ExampleQuery, pictures: Pictures, height: float) -> None:
+def _draw(
+    axes: Axes, hit: Hit, title: str, example: ExampleQuery, pictures: Mapping[str, Image.Image], height: float
+) -> None:
     """Draw a picture at the top of its cell, and text at measured places below."""
     axes.set_axis_off()
     axes.set_xlim(0, 1)
@@ -200,7 +201,7 @@ def _draw(axes: Axes, hit: Hit, title: str, example: ExampleQuery, pictures: Pic
         [0, 1, 1, 0, 0], [top, top, top + 1, top + 1, top], color=OURS if is_query else "0.7", linewidth=0.8 + is_query
     )
     common = example.common(hit)
-    for line, label in enumerate(sorted(hit.labels or (), key=lambda name: (name not in common, name))):
+    for line, label in enumerate(example.labels(hit)):
         is_common = label in common and not is_query
         axes.text(
             0,

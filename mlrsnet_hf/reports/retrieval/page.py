@@ -1,152 +1,111 @@
-"""A retrieval run as one HTML page that needs no other file."""
+"""What retrieval results say, in sentences; and the HTML page that shows all of a run and needs no other file."""
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlrsnet_hf.metrics import METRICS
-from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS
-from mlrsnet_hf.reports.html_page import bullets, chart, page, paragraph, table, thumbnail
-from mlrsnet_hf.reports.retrieval.pictures import Pictures
-from mlrsnet_hf.reports.retrieval.tables import Cell, Table, shown, table9_rows
-from mlrsnet_hf.reports.retrieval.words import comparison_sentence, headline, notes, scenes_sentence
-from mlrsnet_hf.retrieval.embeddings.query import Hit
-from mlrsnet_hf.retrieval.protocol.examples import ExampleQuery
+from PIL import Image
+
+from mlrsnet_hf.models.paper_networks import paper_name
+from mlrsnet_hf.paper_tables import TABLE8_SIZES, TABLE9_RETRIEVAL
+from mlrsnet_hf.reports.pages import render
+from mlrsnet_hf.reports.retrieval.tables import Table, Value, shown, table9_header, table9_rows
+from mlrsnet_hf.retrieval.protocol.measures import measure_title
 from mlrsnet_hf.retrieval.protocol.results import RetrievalResult
 
 
 def render_page(
-    result: RetrievalResult, tables: Sequence[Table], figures: Mapping[str, Path], pictures: Pictures
+    result: RetrievalResult,
+    tables: Sequence[Table],
+    figures: Mapping[str, Path],
+    pictures: Mapping[str, Image.Image],
 ) -> str:
     """Return the page.
 
     Args:
         result: What was measured.
-        tables: Of `retrieval_tables.tables`.
+        tables: Of `tables.tables`.
         figures: The PNG files by name, which the page takes into itself.
         pictures: Of the examples, by id.
     """
-    by_name = {one.name: one for one in tables}
-    data = result.info.dataset.get("name", "")
-    body = [
-        paragraph(headline(result), "headline"),
-        paragraph(result.info.described(), "about"),
-        bullets(notes(result)),
-        *_table9(result),
-        "<h2>Images that query and are searched (Table 8)</h2>",
-        _plain(by_name["table8"]),
-        "<h2>Precision and recall (Fig. 10)</h2>",
-        _chart(
-            figures,
-            "fig10_precision_recall",
-            f"Interpolated precision by recall, for each share of queries. {headline(result)}",
-            320 * len(result.protocols),
-        ),
-        "<h2>ANMRR of each scene (Fig. 11)</h2>",
-        paragraph(scenes_sentence(result)),
-        _chart(figures, "fig11_anmrr_per_scene", f"ANMRR of each scene as bars. {scenes_sentence(result)}", 480),
-        f"<details><summary>Every measure of every scene</summary>{_plain(by_name['per_scene'], 3)}</details>",
-        "<h2>Precision and recall of each scene (Fig. 12)</h2>",
-        _chart(figures, "fig12_precision_recall_per_scene", "A small precision-recall curve for each scene", 720),
-        *_labels(result, by_name),
-        *_examples(result, pictures),
-        "<h2>How this was made</h2>",
-        bullets(_provenance(result)),
-    ]
-    return page(f"Image retrieval: {result.name} on {data}", body)
+    return render(
+        "retrieval.html",
+        title=f"Image retrieval: {result.name} on {result.info.dataset.get('name', '')}",
+        result=result,
+        headline=headline(result),
+        notes=notes(result),
+        repeated=len(result.shown.model.repeats) > 1,
+        table9_header=table9_header()[1:],
+        table9_rows=table9_rows,
+        shown=shown,
+        tables={table.name: table for table in tables},
+        figures={name: path.read_bytes() for name, path in figures.items()},
+        scenes=scenes_sentence(result),
+        comparison=comparison_sentence(result) if result.shown.common_labels else "",
+        pictures=pictures,
+        provenance=_provenance(result),
+    )
 
 
-def _table9(result: RetrievalResult) -> list[str]:
-    parts = ["<h2>Retrieval by scene (Table 9)</h2>"]
-    parts.append(
-        paragraph(
-            "Relevant is what shows the query's scene. ANMRR: lower is better; mAP is the paper's, the mean of P@1 to "
-            "P@100; all are means over the queries"
-            + (", ± the deviation over the split seeds." if len(result.shown.model.repeats) > 1 else ".")
+def headline(result: RetrievalResult) -> str:
+    """Say how good retrieval is, beside the paper's value where it has one."""
+    protocol = result.shown
+    first = "retrieval_map" if "retrieval_map" in protocol.model.names() else "average_precision"
+    anmrr, precision = (Value(*protocol.model.mean(name)) for name in ("anmrr", first))
+    text = f"ANMRR {anmrr} (lower is better), {measure_title(first)} {precision}"
+    network = paper_name(result.info.architecture)
+    if network and protocol.percent is not None:
+        paper = TABLE9_RETRIEVAL[protocol.percent][network]
+        text += f"; the paper's {network}: ANMRR {paper['anmrr']:.4f}, mAP {paper['retrieval_map']:.4f}"
+    share = "" if protocol.percent is None else f" with {protocol.percent}% of the pool as queries"
+    return f"{text}{share}."
+
+
+def notes(result: RetrievalResult) -> list[str]:
+    """Return what a reader has to know before comparing."""
+    lines = [*result.notes]
+    repeats = [(protocol, repeat) for protocol in result.protocols for repeat in protocol.model.repeats]
+    if not all(
+        (repeat.queries, repeat.database) == TABLE8_SIZES.get(protocol.percent)
+        for protocol, repeat in repeats
+        if protocol.percent is not None
+    ):
+        lines.append("These are not the sizes of the paper's Table 8: its values are shown, but are of other images.")
+    if any(repeat.best_possible for _, repeat in repeats):
+        lines.append(
+            "Some scenes have fewer images in the database than the depths of the paper's measures; the row 'best "
+            "possible' says what a perfect ranking would score here."
         )
-    )
-    header = ("model", "values", *(METRICS[name].title for name in RETRIEVAL_METRICS))
-    for protocol in result.protocols:
-        if protocol.percent is not None:
-            parts.append(f"<h3>{protocol.percent}% of the pool query</h3>")
-        rows = table9_rows(result, protocol)
-        own = [number for number, row in enumerate(rows) if str(row[1]).startswith("ours")]
-        parts.append(table(header, _cells(rows), words=2, own=own))
-    return parts
+    return lines
 
 
-def _labels(result: RetrievalResult, by_name: Mapping[str, Table]) -> list[str]:
-    parts = []
-    if "scene_measures" in by_name:
-        parts += ["<h2>Measures beside the paper's</h2>", _plain(by_name["scene_measures"], 2)]
-    if "label_measures" in by_name:
-        text = "ACG@k is the mean number of labels that the first k results have in common with the query."
-        parts += [paragraph(text), _plain(by_name["label_measures"], 2)]
-    if "common_labels" in by_name:
-        parts += [
-            "<h2>Labels in common, by two models (Figs. 13 and 14)</h2>",
-            paragraph(comparison_sentence(result)),
-            _plain(by_name["common_labels"]),
-        ]
-    return parts
+def scenes_sentence(result: RetrievalResult) -> str:
+    """Name the scenes that are found best and worst."""
+    values = {scene: result.shown.model.of_scene(scene, "anmrr")[0] for scene in result.shown.model.scenes()}
+    ordered = [f"{scene.replace('_', ' ')} {values[scene]:.3f}" for scene in sorted(values, key=values.__getitem__)]
+    if len(ordered) < 6:
+        return "Lower is better."
+    return f"Lower is better. Best: {', '.join(ordered[:3])}; worst: {', '.join(ordered[-3:])}."
 
 
-def _examples(result: RetrievalResult, pictures: Pictures) -> list[str]:
-    text = "Labels in common with the query are green and bold; another scene than the query's is red."
-    parts = [f"<h2>Queries and their first results (Fig. 13): {html.escape(result.name)}</h2>", paragraph(text)]
-    parts += [_example(example, pictures) for example in result.examples.model]
-    if result.examples.compared:
-        parts.append(f"<h2>The same queries (Fig. 14): {html.escape(str(result.compared_name))}</h2>")
-        parts += [_example(example, pictures) for example in result.examples.compared]
-    return parts
-
-
-def _example(example: ExampleQuery, pictures: Pictures) -> str:
-    scene = (example.query.scene or example.query.id).replace("_", " ")
-    found = "".join(
-        f"<li>{_figure(f'{rank}.', hit, example, pictures)}</li>" for rank, hit in enumerate(example.results, start=1)
-    )
-    query = _figure("query", example.query, example, pictures)
-    return f'<h3>{html.escape(scene)}</h3><div class="query">{query}</div><ol class="grid">{found}</ol>'
-
-
-def _figure(title: str, hit: Hit, example: ExampleQuery, pictures: Pictures) -> str:
-    picture = pictures.get(hit.id)
-    image = '<div class="none">picture not found</div>' if picture is None else thumbnail(picture, hit.id)
-    common = example.common(hit)
-    is_query = hit is example.query
-    kind = ' class="wrong"' if hit.scene != example.query.scene else ""
-    labels = ", ".join(
-        html.escape(name)
-        if is_query
-        else f'<span class="{"common" if name in common else "other"}">{html.escape(name)}</span>'
-        for name in sorted(hit.labels or (), key=lambda name: (name not in common, name))
-    )
-    scene = html.escape((hit.scene or "").replace("_", " "))
-    shared = "" if is_query or hit.labels is None else f" · {len(common)} in common"
-    caption = f"<b>{title}</b> <span{kind}>{scene}</span>{shared}<br>{labels}"
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _plain(made: Table, words: int = 1) -> str:
-    return table([*made.header], _cells(made.rows), words)
-
-
-def _cells(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
-    """Return cells as text; a deviation goes below its value, which keeps the table narrow."""
-    return [[shown(cell).replace(" ± ", "\n± ") for cell in row] for row in rows]
-
-
-def _chart(figures: Mapping[str, Path], name: str, description: str, least_width: int) -> str:
-    return chart(figures[name].read_bytes(), description, least_width)
+def comparison_sentence(result: RetrievalResult) -> str:
+    """Say which model's results have more labels in common with their queries."""
+    sentences = []
+    for one in result.shown.common_labels[0]:
+        interval = f"95% interval {one.interval.low:+.3f} to {one.interval.high:+.3f}"
+        sentences.append(
+            f"The first {one.k} results of {result.name} have {one.first:.3f} labels in common with the query, those "
+            f"of {result.compared_name} {one.second:.3f}: {one.verdict} ({one.difference:+.3f}, {interval})."
+        )
+    return " ".join(sentences) + " The interval is a paired bootstrap over the queries."
 
 
 def _provenance(result: RetrievalResult) -> list[str]:
-    lines = [f"Measured: {result.info.described()}; fingerprint {result.info.model_fingerprint[:16]}."]
-    if result.compared_info is not None:
-        lines.append(
-            f"Compared: {result.compared_info.described()}; fingerprint {result.compared_info.model_fingerprint[:16]}."
-        )
+    models = {"Measured": result.info, "Compared": result.compared_info}
+    lines = [
+        f"{what}: {info.described()}; fingerprint {info.model_fingerprint[:16]}."
+        for what, info in models.items()
+        if info is not None
+    ]
     distance = "Euclidean" if result.distance == "euclidean" else "cosine"
     lines.append(f"{distance} distance, exact search; equal distances rank by the database's order.")
     images = ", ".join(f"{name} {value}" for name, value in result.info.dataset.items())

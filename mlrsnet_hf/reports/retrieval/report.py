@@ -1,26 +1,28 @@
 """`mlrsnet retrieval`: embed or find embeddings, measure, write tables, figures and the page, say what came out."""
 
 import contextlib
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from accelerate import Accelerator
+from PIL import Image
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
 from mlrsnet_hf.reports.retrieval.figures import write_figures
-from mlrsnet_hf.reports.retrieval.page import render_page
-from mlrsnet_hf.reports.retrieval.pictures import pictures_of
-from mlrsnet_hf.reports.retrieval.tables import tables
-from mlrsnet_hf.reports.retrieval.words import comparison_sentence, notes, printed
+from mlrsnet_hf.reports.retrieval.page import comparison_sentence, notes, render_page
+from mlrsnet_hf.reports.retrieval.tables import printed, tables
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
+from mlrsnet_hf.retrieval.embeddings.images import load_images, pictures_of
 from mlrsnet_hf.retrieval.embeddings.local_sources import read_local
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
-from mlrsnet_hf.retrieval.protocol.data import Source, find_compared, find_sources, image_set
-from mlrsnet_hf.retrieval.protocol.results import RetrievalResult
+from mlrsnet_hf.retrieval.protocol.results import Examples, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
+from mlrsnet_hf.retrieval.protocol.sources import Load, Source, find_compared, find_sources, image_set
 
 RESULTS = "results.json"
 PAGE = "index.html"
@@ -41,13 +43,14 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     refuse_existing(config.output_dir.expanduser())
     accelerator = Accelerator(mixed_precision=config.precision)  # a bare PartialState knows no processes on the CPU
     accelerator.wait_for_everyone()  # one that looked later might find what another has written by then
-    sources = find_sources(config, embeddings_card)
-    compared = find_compared(config, embeddings_card)
+    load = cache(load_images)
+    sources = find_sources(config, load, embeddings_card)
+    compared = find_compared(config, load, embeddings_card)
     if not accelerator.is_main_process:
         return None
-    result = run_protocols(config, sources, compared)
+    result = run_protocols(config, sources, compared, load)
     with whole_folder(config.output_dir) as folder:
-        pictures = pictures_of(result.examples, _places(config, [*sources, *compared]))
+        pictures = _pictures(result.examples, _places(config, result.examples, [*sources, *compared]), load)
         made = tables(result)
         for table in made:
             table.write(folder)
@@ -66,13 +69,30 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     return result
 
 
-def _places(config: RetrievalConfig, sources: Sequence[Source]) -> list[ImageSet]:
-    """Return where the images may lie: where they were embedded, then where the settings say."""
-    local = [read_local(folder.path) for source in sources for folder in source.folders]
-    places = [place.images for place in local if place is not None]
+def _places(config: RetrievalConfig, examples: Examples, sources: Sequence[Source]) -> list[ImageSet]:
+    """Return where the examples' images may lie: in the splits that were measured, then where they were embedded."""
+    places = []
     if not config.apart:
-        places.append(image_set(config, config.split_seeds[0]))
-    return list(dict.fromkeys(places))
+        places = [image_set(config, examples.protocol, split, examples.seed) for split in ("query", "database")]
+    local = [read_local(folder.path) for source in sources for folder in source.folders]
+    return places + [place.images for place in local if place is not None]
+
+
+def _pictures(examples: Examples, places: Sequence[ImageSet], load: Load) -> Mapping[str, Image.Image]:
+    """Return the pictures of the examples by id; what is gone is left out."""
+    shown = [hit for one in (*examples.model, *examples.compared) for hit in (one.query, *one.results)]
+    found: dict[str, Image.Image] = {}
+    for place in places:
+        missing = {hit.id: hit for hit in shown if hit.id not in found}
+        if not missing:
+            break
+        try:
+            rows = load(place).rows
+        except MLRSNetError:  # moved or removed since: a report without pictures still tells the ids
+            continue
+        there = [(row, missing[image]) for row, image in enumerate(rows["id"]) if image in missing]
+        found |= pictures_of([dataclasses.replace(hit, row=row) for row, hit in there], rows)
+    return found
 
 
 def _tell_cards(result: RetrievalResult, sources: Sequence[Source]) -> None:

@@ -1,16 +1,15 @@
-"""Retrieval results as tables, as CSV and Markdown, beside the paper's values."""
+"""Retrieval results as tables beside the paper's values: written as CSV and Markdown, and printed."""
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.models.paper_networks import paper_name
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
-from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
-from mlrsnet_hf.retrieval.protocol.measures import label_measures, measure_title, scene_measures
+from mlrsnet_hf.reports.text_table import aligned
+from mlrsnet_hf.retrieval.protocol.measures import LABEL_MEASURES, SCENE_MEASURES, measure_title
 from mlrsnet_hf.retrieval.protocol.results import ModelResult, ProtocolResult, RetrievalResult
 
 
@@ -87,15 +86,17 @@ def _parts(cell: Cell) -> tuple[str | int | float | None, float | None]:
 
 def tables(result: RetrievalResult) -> list[Table]:
     """Return every table of a run."""
-    made = [table8(result), table9(result), scene_measure_table(result), label_measure_table(result)]
+    other_measures = [name for name in SCENE_MEASURES if name not in RETRIEVAL_METRICS]
+    common = "ACG@k: mean number of labels that the first k results have in common with the query"
+    made = [
+        table8(result),
+        table9(result),
+        measure_table(result, "scene_measures", "Retrieval by scene, measures beside the paper's", other_measures),
+        measure_table(result, "label_measures", f"Retrieval by labels; {common}", LABEL_MEASURES),
+    ]
     if any(protocol.common_labels for protocol in result.protocols):
         made.append(common_label_table(result))
     return [*(table for table in made if table.rows), per_scene_table(result), curve_table(result)]
-
-
-def paper_network(info: EmbeddingInfo) -> str | None:
-    """Return what the paper calls a network, if it is one of its eight."""
-    return paper_name(info.architecture)
 
 
 def table8(result: RetrievalResult) -> Table:
@@ -117,11 +118,13 @@ def table8(result: RetrievalResult) -> Table:
 
 def table9(result: RetrievalResult) -> Table:
     """Table 9: this model's row, and the paper's for the same network, or for all eight if it has not this one."""
-    rows: list[Sequence[Cell]] = []
-    for protocol in result.protocols:
-        rows += [(_percent(protocol), *row) for row in table9_rows(result, protocol)]
-    header = ("queries' share", "model", "values", *(METRICS[name].title for name in RETRIEVAL_METRICS))
-    return Table("table9", "Retrieval by scene (paper, Table 9); ANMRR: lower is better", header, rows)
+    rows = [(_percent(protocol), *row) for protocol in result.protocols for row in table9_rows(result, protocol)]
+    return Table("table9", "Retrieval by scene (paper, Table 9); ANMRR: lower is better", table9_header(), rows)
+
+
+def table9_header() -> Sequence[str]:
+    """Return the names of the columns of Table 9."""
+    return ("queries' share", "model", "values", *map(measure_title, RETRIEVAL_METRICS))
 
 
 def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Sequence[Cell]]:
@@ -137,23 +140,19 @@ def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Seque
         ]
         rows.append(("a perfect ranking of these images", "best possible", 0.0, *there))
     published = TABLE9_RETRIEVAL.get(protocol.percent or 0, {})
-    own = paper_network(result.info)
+    own = paper_name(result.info.architecture)
     for network, values in published.items():
         if own in (None, network):
             rows.append((network, "paper", *(values[name] for name in RETRIEVAL_METRICS)))
     return rows
 
 
-def scene_measure_table(result: RetrievalResult) -> Table:
-    """The measures on scenes that the paper does not have."""
-    names = [name for name in scene_measures() if name not in RETRIEVAL_METRICS]
-    return _measure_table(result, "scene_measures", "Retrieval by scene, measures beside the paper's", names)
-
-
-def label_measure_table(result: RetrievalResult) -> Table:
-    """The measures on labels; ACG@k is the mean number of labels that the first k results share with the query."""
-    title = "Retrieval by labels; ACG@k: mean number of labels that the first k results have in common with the query"
-    return _measure_table(result, "label_measures", title, list(label_measures()))
+def measure_table(result: RetrievalResult, name: str, title: str, measures: Iterable[str]) -> Table:
+    """Return measures that the paper does not have, of each model; no rows where none is defined."""
+    known = [measure for measure in measures if measure in result.protocols[0].model.names()]
+    rows = [(_percent(protocol), model_name, *_values(model, known)) for protocol, model_name, model in _models(result)]
+    header = ("queries' share", "model", *map(measure_title, known))
+    return Table(name, title, header, rows if known else [])
 
 
 def common_label_table(result: RetrievalResult) -> Table:
@@ -214,13 +213,6 @@ def curve_table(result: RetrievalResult) -> Table:
     return Table("curves", "Interpolated precision at levels of recall (paper, Figs. 10 and 12)", header, rows, True)
 
 
-def _measure_table(result: RetrievalResult, name: str, title: str, names: Sequence[str]) -> Table:
-    known = [measure for measure in names if measure in result.protocols[0].model.names()]
-    rows = [(_percent(protocol), model_name, *_values(model, known)) for protocol, model_name, model in _models(result)]
-    header = ("queries' share", "model", *map(measure_title, known))
-    return Table(name, title, header, rows if known else [])
-
-
 def _models(result: RetrievalResult) -> Iterator[tuple[ProtocolResult, str, ModelResult]]:
     for protocol in result.protocols:
         yield protocol, result.name, protocol.model
@@ -234,3 +226,16 @@ def _values(model: ModelResult, names: Sequence[str]) -> list[Value | None]:
 
 def _percent(protocol: ProtocolResult) -> str:
     return protocol.name if protocol.percent is None else f"{protocol.percent}%"
+
+
+def printed(result: RetrievalResult) -> str:
+    """Return Table 9's row beside the paper's, for the terminal."""
+    lines = []
+    for protocol in result.protocols:
+        repeat = protocol.model.repeats[0]
+        share = protocol.name if protocol.percent is None else f"{protocol.percent}% of the pool query"
+        lines.append(f"{share}: {repeat.queries:,} queries, {repeat.database:,} images searched")
+        header = ("", "", *map(measure_title, RETRIEVAL_METRICS))
+        rows = [header, *([shown(cell) for cell in row] for row in table9_rows(result, protocol))]
+        lines += [f"  {line}" for line in aligned(rows, "<<" + ">" * len(RETRIEVAL_METRICS))]
+    return "\n".join(lines)

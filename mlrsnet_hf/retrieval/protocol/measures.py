@@ -4,6 +4,7 @@ Relevant is what shows the query's scene (Qi et al. 2020, section 4.1). One pass
 all relevant images, hence every measure on scenes, and the first results, hence every measure on labels.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics import METRICS, Metric, RelevantRanks
+from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.metrics.graded_ranking import common_labels
 from mlrsnet_hf.metrics.means import Interval, Mean, bootstrap
 from mlrsnet_hf.metrics.ranking import PAPER_DEPTH, PrecisionRecallCurve, precision_recall_curve
 from mlrsnet_hf.metrics.registry import PAPER_PRECISION_DEPTHS
-from mlrsnet_hf.retrieval.protocol.query_database import QueryDatabase, require_finite
+from mlrsnet_hf.retrieval.embeddings.files import refuse_not_finite
+from mlrsnet_hf.retrieval.protocol.query_database import QueryDatabase
 from mlrsnet_hf.retrieval.search.distances import Distance
 from mlrsnet_hf.retrieval.search.exact import Search
 from mlrsnet_hf.retrieval.search.rankings import Neighbors
@@ -27,10 +29,43 @@ from mlrsnet_hf.retrieval.search.relevance import SameClass, best_common_labels
 LABEL_DEPTHS = (10, PAPER_DEPTH)
 """Depths of the measures on labels."""
 
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measure of the protocol."""
+
+    title: str
+    """What tables call it."""
+    function: Callable[..., Mean]
+    """Takes the ranks of the relevant images, or the numbers of common labels."""
+    depth: int
+    """Number of images that the database must have."""
+
+
 _DEPTHS = {f"precision_at_{k}": k for k in PAPER_PRECISION_DEPTHS} | {
     "retrieval_map": PAPER_DEPTH,
     f"recall_at_{PAPER_DEPTH}": PAPER_DEPTH,
 }
+SCENE_MEASURES = {
+    name: Measure(metric.title, metric.function, _DEPTHS.get(name, 0))
+    for name, metric in METRICS.items()
+    if metric.inputs == "ranks" and name != "precision_recall_curve"
+}
+"""Measures on scenes by name: Table 9's columns first, then R@100 and average precision."""
+LABEL_MEASURES = {
+    f"{name.rpartition('_')[0]}_{k}": Measure(
+        f"{metric.title.rpartition('@')[0]}@{k}", partial(metric.documented_function, k=k), k
+    )
+    for name, metric in METRICS.items()
+    if metric.inputs == "gains"
+    for k in LABEL_DEPTHS
+}
+"""Measures on labels by name; the gain is the number of labels that a result has in common with the query."""
+
+
+def measure_title(name: str) -> str:
+    """Return what tables call a measure."""
+    return (SCENE_MEASURES | LABEL_MEASURES)[name].title
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,27 +117,29 @@ def measure(
         EmbeddingError: An embedding is not finite; ids are named.
         ConfigurationError: No query has a relevant image in the database.
     """
-    require_finite(data)
+    for part in (data.queries, data.database):
+        refuse_not_finite(part.ids, part.embeddings, "Make the embeddings again.")
     data, without = _with_relevant(data)
-    search = Search(
-        data.database.embeddings,
-        distance,
-        device=device,
-        memory_megabytes=memory_megabytes,
-        ids=data.database.ids,
-    )
-    relevance = SameClass(data.queries.scenes, data.database.scenes)
+    queries, database = data.queries, data.database
+    search = Search(database.embeddings, distance, device=device, memory_megabytes=memory_megabytes, ids=database.ids)
     depth = min(PAPER_DEPTH, len(search))
-    found = search.rank(data.queries.embeddings, relevance, depth, progress=progress)
-    values, left_out = _on_scenes(found.ranks, len(search))
+    found = search.rank(queries.embeddings, SameClass(queries.scenes, database.scenes), depth, progress=progress)
+    labeled = queries.labels is not None and database.labels is not None
+    left_out = {
+        name: f"the database holds {len(search):,} images, fewer than {one.depth:,}"
+        for name, one in (SCENE_MEASURES | (LABEL_MEASURES if labeled else {})).items()
+        if one.depth > len(search)
+    }
+    values = {name: one.function(found.ranks) for name, one in SCENE_MEASURES.items() if name not in left_out}
     gains = None
-    if data.queries.labels is not None and data.database.labels is not None:
-        gains = common_labels(data.queries.labels, data.database.labels, found.neighbors.indices)
-        best = best_common_labels(data.queries.labels, data.database.labels, depth)
-        more, missing = _on_labels(gains, best, len(search))
-        values, left_out = values | more, left_out | missing
+    if queries.labels is not None and database.labels is not None:
+        gains = common_labels(queries.labels, database.labels, found.neighbors.indices)
+        best = best_common_labels(queries.labels, database.labels, depth)
+        for name, one in LABEL_MEASURES.items():
+            if name not in left_out:
+                values[name] = one.function(gains, **({"ideal_gains": best} if name.startswith("ndcg") else {}))
     else:
-        left_out |= dict.fromkeys(label_measures(), "the embeddings come without labels")
+        left_out |= dict.fromkeys(LABEL_MEASURES, "the embeddings come without labels")
     return Measured(
         data=data,
         values=values,
@@ -114,34 +151,6 @@ def measure(
         neighbors=found.neighbors,
         gains=gains,
     )
-
-
-def scene_measures() -> dict[str, Metric]:
-    """Return the measures on scenes by name: Table 9's columns first, then R@100 and average precision."""
-    return {
-        name: metric
-        for name, metric in METRICS.items()
-        if metric.inputs == "ranks" and name != "precision_recall_curve"
-    }
-
-
-def label_measures() -> dict[str, tuple[str, Callable[..., Mean], int]]:
-    """Return the measures on labels: name -> title, function of gains, depth."""
-    graded = [metric for metric in METRICS.values() if metric.inputs == "gains"]
-    return {
-        f"{metric.name.rpartition('_')[0]}_{k}": (
-            f"{metric.title.rpartition('@')[0]}@{k}",
-            partial(metric.documented_function, k=k),
-            k,
-        )
-        for metric in graded
-        for k in LABEL_DEPTHS
-    }
-
-
-def measure_title(name: str) -> str:
-    """Return how tables call a measure."""
-    return METRICS[name].title if name in METRICS else label_measures()[name][0]
 
 
 def _with_relevant(data: QueryDatabase) -> tuple[QueryDatabase, dict[str, int]]:
@@ -157,30 +166,7 @@ def _with_relevant(data: QueryDatabase) -> tuple[QueryDatabase, dict[str, int]]:
     ids, counts = np.unique(data.queries.scenes[~answered], return_counts=True)
     without = {data.scene_names[scene]: int(count) for scene, count in zip(ids, counts, strict=True)}
     kept = data.queries.select(np.flatnonzero(answered))
-    return QueryDatabase(kept, data.database, data.scene_names, data.label_names, data.info), without
-
-
-def _too_small(k: int, size: int) -> str:
-    return f"the database holds {size:,} images, fewer than {k:,}"
-
-
-def _on_scenes(ranks: RelevantRanks, size: int) -> tuple[dict[str, Mean], dict[str, str]]:
-    measures = scene_measures()
-    left_out = {name: _too_small(_DEPTHS[name], size) for name in measures if _DEPTHS.get(name, 0) > size}
-    return {name: metric.function(ranks) for name, metric in measures.items() if name not in left_out}, left_out
-
-
-def _on_labels(
-    gains: npt.NDArray[np.float64], best: npt.NDArray[np.float64], size: int
-) -> tuple[dict[str, Mean], dict[str, str]]:
-    measures = label_measures()
-    left_out = {name: _too_small(k, size) for name, (_, _, k) in measures.items() if k > size}
-    values = {
-        name: function(gains, ideal_gains=best) if name.startswith("ndcg") else function(gains)
-        for name, (_, function, _) in measures.items()
-        if name not in left_out
-    }
-    return values, left_out
+    return dataclasses.replace(data, queries=kept), without
 
 
 def _best_possible(values: dict[str, Mean], relevant: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -193,7 +179,7 @@ def _best_possible(values: dict[str, Mean], relevant: npt.NDArray[np.int64]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class CommonLabels:
+class LabelComparison:
     """Mean number of labels that the first k results have in common with their query, by two models."""
 
     k: int
@@ -215,7 +201,7 @@ class CommonLabels:
         return "fewer" if self.interval.high < 0 else "neither more nor fewer"
 
 
-def compare_common_labels(first: Measured, second: Measured) -> list[CommonLabels]:
+def compare_common_labels(first: Measured, second: Measured) -> list[LabelComparison]:
     """Compare the labels that results have in common with their query, at each depth that the database has.
 
     Args:
@@ -238,5 +224,5 @@ def compare_common_labels(first: Measured, second: Measured) -> list[CommonLabel
     for k in LABEL_DEPTHS:
         if k <= ours.shape[1]:
             a, b = ours[:, :k].mean(axis=1), theirs[:, :k].mean(axis=1)
-            compared.append(CommonLabels(k, float(a.mean()), float(b.mean()), bootstrap(np.mean, a - b)))
+            compared.append(LabelComparison(k, float(a.mean()), float(b.mean()), bootstrap(np.mean, a - b)))
     return compared

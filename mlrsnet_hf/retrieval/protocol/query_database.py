@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, refuse_not_finite
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
@@ -24,6 +24,25 @@ class LabeledEmbeddings:
     labels: npt.NDArray[np.bool_] | None
     """(N, L), where the data has labels."""
 
+    @classmethod
+    def of(cls, table: EmbeddingTable) -> "LabeledEmbeddings":
+        """Return all rows of a table.
+
+        Raises:
+            ConfigurationError: The table knows no scenes, which is what relevance is judged by.
+        """
+        if table.scenes is None:
+            raise ConfigurationError(
+                f"the embeddings of {table.info.described()} come without scenes, by which relevance is judged",
+                "Embed a dataset that has a scene column (--scene-column).",
+            )
+        matrix = None
+        if table.labels is not None:
+            matrix = np.zeros((len(table), len(table.info.label_names)), dtype=bool)
+            for row, ids in enumerate(table.labels):
+                matrix[row, ids] = True
+        return cls(table.ids, table.embeddings, table.scenes, matrix)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -35,7 +54,7 @@ class LabeledEmbeddings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryDatabase:
-    """Queries and database of one split."""
+    """Queries and database of one split seed."""
 
     queries: LabeledEmbeddings
     database: LabeledEmbeddings
@@ -43,20 +62,6 @@ class QueryDatabase:
     label_names: tuple[str, ...]
     info: EmbeddingInfo
     """How the embeddings were made."""
-
-
-def labeled(table: EmbeddingTable) -> LabeledEmbeddings:
-    """Return a table's rows, its label ids as a matrix of 0 and 1.
-
-    Raises:
-        ConfigurationError: The table knows no scenes, which is what relevance is judged by.
-    """
-    if table.scenes is None:
-        raise ConfigurationError(
-            f"the embeddings of {table.info.described()} come without scenes, by which relevance is judged",
-            "Embed a dataset that has a scene column (--scene-column).",
-        )
-    return LabeledEmbeddings(table.ids, table.embeddings, table.scenes, _label_matrix(table))
 
 
 def by_ids(table: EmbeddingTable, queries: Sequence[str], database: Sequence[str]) -> QueryDatabase:
@@ -83,10 +88,11 @@ def by_ids(table: EmbeddingTable, queries: Sequence[str], database: Sequence[str
             f"{len(table):,} embeddings, such as {missing[0]!r}",
             "Embed the same protocol, split seed and labels: --split query+database.",
         )
-    rows = labeled(table)
-    parts = (np.array([row_of[image] for image in part], dtype=np.intp) for part in (queries, database))
-    chosen, searched = (rows.select(part) for part in parts)
-    return QueryDatabase(chosen, searched, table.info.scene_names, table.info.label_names, table.info)
+    rows = LabeledEmbeddings.of(table)
+    ours, searched = (np.array([row_of[image] for image in part], dtype=np.intp) for part in (queries, database))
+    return QueryDatabase(
+        rows.select(ours), rows.select(searched), table.info.scene_names, table.info.label_names, table.info
+    )
 
 
 def from_two(queries: EmbeddingTable, database: EmbeddingTable) -> QueryDatabase:
@@ -96,33 +102,23 @@ def from_two(queries: EmbeddingTable, database: EmbeddingTable) -> QueryDatabase
         EmbeddingError: They were made by two models or layers, or in two ways.
         ConfigurationError: Their scenes or labels have other names, or an image is in both.
     """
-    ours, theirs = queries.info.comparable(), database.info.comparable()
+    info, other = queries.info, database.info
+    ours, theirs = info.comparable(), other.comparable()
     differing = [name.replace("_", " ") for name in ours if ours[name] != theirs[name]]
     if differing:
         raise EmbeddingError(
-            f"queries and database differ in {', '.join(differing)}: queries by {queries.info.described()}; database "
-            f"by {database.info.described()}",
+            f"queries and database differ in {', '.join(differing)}: queries by {info.described()}; database by "
+            f"{other.described()}",
             "Embed both with one model and the same settings.",
         )
     for kind in ("scene_names", "label_names"):
-        if getattr(queries.info, kind) != getattr(database.info, kind):
+        if getattr(info, kind) != getattr(other, kind):
             raise ConfigurationError(
                 f"queries and database have other {kind.replace('_', ' ')}", "Embed two splits of one dataset."
             )
     _refuse_shared(queries.ids, database.ids)
-    return QueryDatabase(
-        labeled(queries), labeled(database), queries.info.scene_names, queries.info.label_names, queries.info
-    )
-
-
-def require_finite(data: QueryDatabase) -> None:
-    """Refuse embeddings that hold NaN or infinity.
-
-    Raises:
-        EmbeddingError: Some do; ids are named.
-    """
-    for part in (data.queries, data.database):
-        refuse_not_finite(part.ids, part.embeddings, "Make the embeddings again.")
+    parts = LabeledEmbeddings.of(queries), LabeledEmbeddings.of(database)
+    return QueryDatabase(*parts, info.scene_names, info.label_names, info)
 
 
 def _refuse_shared(queries: Sequence[str], database: Sequence[str]) -> None:
@@ -132,12 +128,3 @@ def _refuse_shared(queries: Sequence[str], database: Sequence[str]) -> None:
             f"{len(shared):,} images are both query and database, such as {min(shared)!r}, and would find themselves",
             "Take the queries out of the database.",
         )
-
-
-def _label_matrix(table: EmbeddingTable) -> npt.NDArray[np.bool_] | None:
-    if table.labels is None:
-        return None
-    matrix = np.zeros((len(table), len(table.info.label_names)), dtype=bool)
-    rows = np.repeat(np.arange(len(table)), [len(ids) for ids in table.labels])
-    matrix[rows, np.fromiter((label for ids in table.labels for label in ids), dtype=np.intp, count=len(rows))] = True
-    return matrix

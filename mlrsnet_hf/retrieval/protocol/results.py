@@ -1,4 +1,4 @@
-"""What a retrieval run found, without its embeddings: for tables, figures and `results.json`."""
+"""What a retrieval run found, without its embeddings: what tables, figures, the page and `results.json` are made of."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,7 @@ import numpy as np
 from mlrsnet_hf.metrics.means import over_repeats
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.query import Hit
-from mlrsnet_hf.retrieval.protocol.examples import ExampleQuery
-from mlrsnet_hf.retrieval.protocol.measures import CommonLabels, Measured
+from mlrsnet_hf.retrieval.protocol.measures import LabelComparison
 
 FORMAT = 1
 
@@ -85,16 +84,33 @@ class ProtocolResult:
 
     name: str
     percent: int | None
-    """Of the pool that queries; None where queries and database were given."""
+    """Share of the pool that queries; None where queries and database were given."""
     model: ModelResult
     compared: ModelResult | None
-    common_labels: Sequence[Sequence[CommonLabels]]
+    common_labels: Sequence[Sequence[LabelComparison]]
     """For each repeat, one for each depth; empty without a second model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleQuery:
+    """A query, and what was found; distances are to it."""
+
+    query: Hit
+    results: tuple[Hit, ...]
+
+    def common(self, result: Hit) -> frozenset[str]:
+        """Return the labels that a result has in common with the query."""
+        return frozenset(self.query.labels or ()) & frozenset(result.labels or ())
+
+    def labels(self, result: Hit) -> list[str]:
+        """Return the labels of a result, those in common with the query first."""
+        common = self.common(result)
+        return sorted(result.labels or (), key=lambda name: (name not in common, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """The queries that are shown, by the model and by the second one."""
+    """The queries that are shown, with the results of the model and of the second one."""
 
     protocol: str
     seed: int
@@ -125,12 +141,11 @@ class RetrievalResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as JSON has it; what is not defined is null."""
-        content = {
+        second = self.compared_info
+        content: dict[str, Any] = {
             "format": FORMAT,
             "model": {"name": self.name, **self.info.to_json()},
-            "compared": None
-            if self.compared_info is None
-            else {"name": self.compared_name, **self.compared_info.to_json()},
+            "compared": None if second is None else {"name": self.compared_name, **second.to_json()},
             "distance": self.distance,
             "protocols": {protocol.name: _protocol_json(protocol) for protocol in self.protocols},
             "examples": {
@@ -142,36 +157,8 @@ class RetrievalResult:
             "notes": list(self.notes),
             "versions": dict(self.versions),
         }
-        defined: dict[str, Any] = _defined(content)
+        defined: dict[str, Any] = _nulls_for_nan(content)
         return defined
-
-
-def summarize(measured: Measured, seed: int) -> Repeat:
-    """Return what is kept of a measurement."""
-    scenes = measured.scenes
-    by_scene = {name: mean.by(scenes) for name, mean in measured.values.items()}
-    curves = measured.curve.by(scenes)
-    relevant = dict(zip(scenes, measured.relevant.tolist(), strict=True))
-    present = [name for name in measured.data.scene_names if name in relevant]
-    return Repeat(
-        seed=seed,
-        queries=len(measured.data.queries),
-        database=len(measured.data.database),
-        values={name: float(mean) for name, mean in measured.values.items()},
-        best_possible=measured.best_possible,
-        left_out=measured.left_out,
-        queries_without=measured.queries_without,
-        curve=measured.curve.precision.tolist(),
-        scenes={
-            scene: SceneResult(
-                queries=scenes.count(scene),
-                relevant=relevant[scene],
-                values={name: float(means[scene]) for name, means in by_scene.items()},
-                curve=curves[scene].tolist(),
-            )
-            for scene in present
-        },
-    )
 
 
 def _protocol_json(protocol: ProtocolResult) -> dict[str, Any]:
@@ -201,9 +188,9 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
     return {"id": hit.id, "scene": hit.scene, "labels": labels, "distance": hit.distance}
 
 
-def _defined(value: Any) -> Any:  # noqa: ANN401 - anything that JSON has
+def _nulls_for_nan(value: Any) -> Any:  # noqa: ANN401 - anything that JSON has
     if isinstance(value, Mapping):
-        return {key: _defined(item) for key, item in value.items()}
+        return {key: _nulls_for_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_defined(item) for item in value]
+        return [_nulls_for_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -14,14 +14,16 @@ from PIL import Image
 
 from mlrsnet_hf.dataset.splits.protocols import split_ids
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.reports.retrieval import report
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
+from mlrsnet_hf.retrieval.embeddings import embed, images
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
-from mlrsnet_hf.retrieval.protocol import stored_embeddings
+from mlrsnet_hf.retrieval.protocol import sources
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
-from mlrsnet_hf.retrieval.protocol.data import find_sources
+from mlrsnet_hf.retrieval.protocol.sources import find_sources
 
 SCENES = {"beach": 40, "forest": 40, "stadium": 40}
-SCRIPT = Path(__file__).parents[2] / "examples" / "retrieve.py"
+SCRIPT = Path(__file__).parents[3] / "examples" / "retrieve.py"
 
 
 @pytest.fixture
@@ -88,35 +90,76 @@ def test_repeats_over_seeds_and_shares_from_embeddings_made_once(
     assert "picture not found" not in page
     assert page.count("image/jpeg") == 2 * 11
 
-    monkeypatch.setattr(stored_embeddings, "embed", lambda *_: pytest.fail("embedded again"))
+    monkeypatch.setattr(sources, "embed", lambda *_: pytest.fail("embedded again"))
     find_sources(RetrievalConfig(**options(release, tmp_path, **both)))
     assert f"embeddings found, of an earlier run: {folder}" in capsys.readouterr().out
     given = RetrievalConfig(**options(release, tmp_path, embeddings=[str(folder)], **both))
     assert [source.folders[0].path for source in find_sources(given)] == [folder, folder]
     other = RetrievalConfig(**options(release, tmp_path, embeddings=[str(folder)], image_size=64, **both))
-    with pytest.raises(ConfigurationError, match=r"embeddings were made by test_resnet .*, not by test_resnet \("):
+    with pytest.raises(ConfigurationError, match=r"test_resnet .* not by test_resnet"):
         find_sources(other)
     image = release / "Images/beach/beach_00001.jpg"
     image.write_bytes(image.read_bytes() + b" ")
-    with pytest.raises(ConfigurationError, match="embeddings of other images than are there now"):
+    with pytest.raises(ConfigurationError, match="other images"):
         find_sources(RetrievalConfig(**options(release, tmp_path, **both)))
 
 
-def test_a_run_that_has_seen_the_images_is_refused(release: Path, tmp_path: Path) -> None:
+def results_of_run(protocol: str, split_seed: int) -> dict[str, object]:
+    """Return a results.json of MLRSNet."""
+    data = {"dataset": "mlrsnet", "protocol": protocol, "split_seed": split_seed, "label_names": [], "scene_names": []}
+    model = {"name": "net", "architecture": "net", "parameters": 1, "weights": "random", "image_size": 32}
+    run = {"processes": 1, "precision": "no", "device": "cpu", "batch": {}, "seconds": 1.0, "resumed": False}
+    return {
+        "format": 2,
+        "recipe": None,
+        "config": {},
+        "data": data | {"images": {}},
+        "model": model,
+        "task": "labels",
+        "history": [],
+        "scored_epoch": 1,
+        "scores": {"validation": {}, "test": None},
+        "tuned": None,
+        "eval_symmetries": 1,
+        "labels": [],
+        "run": run | {"versions": {}},
+    }
+
+
+@pytest.mark.parametrize("named", ["run", "run/model", "link"])
+def test_a_run_that_has_seen_the_images_is_refused(release: Path, tmp_path: Path, named: str) -> None:
     run = tmp_path / "run"
-    run.mkdir()
-    trained = {"dataset": "mlrsnet", "protocol": "ratio40", "split_seed": 5}
-    (run / "results.json").write_text(json.dumps({"format": 2, "data": trained}))
+    (run / "model").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(run / "model")
+    (run / "results.json").write_text(json.dumps(results_of_run("ratio40", 5)))
     pool = {image for ids in ids_of("retrieval10", 0).values() for image in ids}
     shared = len(pool & set(ids_of("ratio40", 5)["train"]))
     assert shared
-    with pytest.raises(
-        ConfigurationError, match=rf"run was trained on {shared} of the images that query or are searched"
-    ):
-        find_sources(RetrievalConfig(**options(release, tmp_path, model=[str(run)])))
+    with pytest.raises(ConfigurationError, match=rf"trained on {shared} of the images"):
+        find_sources(RetrievalConfig(**options(release, tmp_path, model=[str(tmp_path / named)])))
     assert not set(ids_of("ratio40", 5)["train"]) & {
         image for ids in ids_of("retrieval10", 5).values() for image in ids
     }
+
+
+def test_each_network_and_each_set_of_images_is_loaded_once(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+
+    def counted(function: Callable[[object], object]) -> Callable[[object], object]:
+        def count(what: object) -> object:
+            loaded.append(what)
+            return function(what)
+
+        return count
+
+    monkeypatch.setattr(report, "load_images", counted(report.load_images))
+    for module in (sources, embed):
+        monkeypatch.setattr(module, "load_embedding_model", counted(module.load_embedding_model))
+    monkeypatch.setattr(images, "load_images", lambda _: pytest.fail("loaded beside"))
+    write_retrieval(RetrievalConfig(**options(release, tmp_path)))
+    assert [getattr(what, "split", "network") for what in loaded] == ["network", "query+database", "query", "database"]
 
 
 @pytest.mark.slow

@@ -21,10 +21,10 @@ from mlrsnet_hf.paper_tables import TABLE9_RETRIEVAL
 from mlrsnet_hf.reports.retrieval import report as retrieval_report
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.reports.retrieval.tables import tables
-from mlrsnet_hf.retrieval.protocol import data as protocol_data
+from mlrsnet_hf.retrieval.protocol import run
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
-from mlrsnet_hf.retrieval.protocol.data import find_sources
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
+from mlrsnet_hf.retrieval.protocol.sources import find_sources
 
 WriteEmbeddings = Callable[..., Path]
 QUERIES, IMAGES = 24, 130
@@ -120,7 +120,7 @@ def test_results_are_those_of_brute_force(data: Data, written: tuple[Path, str])
 
 def test_the_paper_row_of_the_same_network_stands_beside(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = (data.ids[:QUERIES], data.ids[QUERIES:])
-    monkeypatch.setattr(protocol_data, "split_ids", lambda config, protocol, seed: ids)
+    monkeypatch.setattr(run, "protocol_ids", lambda config, protocol, seed, load: ids)
     config = RetrievalConfig(embeddings=[data.other], protocol=["retrieval05", "retrieval10"])
     result = run_protocols(config, find_sources(config))
     [table] = [table for table in tables(result) if table.name == "table9"]

@@ -334,7 +334,7 @@ def test_pictures_are_projected_on_a_server_too(
         main(asked)
     assert "the principal components of its embeddings are not there. Search by id" in capsys.readouterr().err
     main(["search", server, "image_05", "-k", "1"])  # which needs none
-    assert capsys.readouterr().out.split()[2] == "image_05"
+    assert capsys.readouterr().out.split()[6] == "image_05"
 
 
 def test_a_projection_of_many_pieces_and_of_others(
@@ -396,17 +396,18 @@ def test_search_by_picture(
     page = tmp_path / "found.html"
     main(["search", str(searched), str(pictures / "a" / "05.png"), "-k", "3", "--html", str(page)])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["1", "2", "3"]
-    assert lines[0].split()[2] == "image_05"
-    assert float(lines[0].split()[1]) < 1e-3
-    assert lines[3] == f"page: {page}"
+    assert lines[0].split() == ["rank", "id", "distance", "scene", "labels"]
+    assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "3"]
+    assert lines[1].split()[1] == "image_05"
+    assert float(lines[1].split()[2]) < 1e-3
+    assert lines[4] == f"page: {page}"
     text = page.read_text()
     assert text.count("data:image/jpeg;base64,") == 4, "the query and three results"
     assert "http" not in text.replace("http-equiv", ""), "the page needs no other file"
     main(["search", str(searched), "image_05", "--labels", "water, ships", "-k", "22"])
     lines = capsys.readouterr().out.splitlines()
     # Labels are the binary digits of the row: rows 3, 7, 11, 15 and 19 of 22 have both.
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[-1] == "5 of the 22 asked for: no more images were found with this filter"
     with pytest.raises(SystemExit):
         main(["search", str(searched), str(pictures / "a" / "05.png"), "--model", "test_resnet", "--weights", "random"])
@@ -417,19 +418,20 @@ def test_search_by_picture(
     with open_index(searched) as index, pytest.raises(EmbeddingError, match="is not the model that made the index"):
         embed_queries([pictures / "a" / "05.png"], index, ModelChoice(model="test_resnet", weights="random"))
     main(["search", str(searched), "--labels", "Water,ships", "-k", "2", "--html", str(page)])
-    assert capsys.readouterr().out.splitlines()[:3] == [
-        "  1  image_07  [beach]  water, ships",
-        "  2  image_15  [forest]  water, ships, trees",
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "rank  id        scene   labels",
+        "   1  image_07  beach   water, ships",
+        "   2  image_15  forest  water, ships, trees",
         "2 of 5 images with this filter, in the order of the embeddings",
     ]
     text = page.read_text()
     assert text.count("data:image/jpeg;base64,") == 2 and "Images with labels water, ships" in text
     main(["search", str(searched), "-k", "1", "image_05"])
-    assert capsys.readouterr().out.split()[2] == "image_05", "the query may stand behind the options"
+    assert capsys.readouterr().out.split()[6] == "image_05", "the query may stand behind the options"
     for options, said in (([], "neither a query nor a filter"), (["--labels", " ,"], "' ,' names nothing")):
         with pytest.raises(SystemExit) as ended:
             main(["search", str(searched), *options])
         assert ended.value.code == 2 and said in capsys.readouterr().err
     shutil.rmtree(tmp_path / "embeddings")  # the index does not need it
     main(["search", str(searched), "image_07", "-k", "1"])
-    assert capsys.readouterr().out.split()[2] == "image_07"
+    assert capsys.readouterr().out.split()[6] == "image_07"

@@ -7,9 +7,9 @@ import pytest
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
-from mlrsnet_hf.retrieval.protocol.examples import choose_queries, example_queries
 from mlrsnet_hf.retrieval.protocol.measures import Measured, compare_common_labels, measure
 from mlrsnet_hf.retrieval.protocol.query_database import LabeledEmbeddings, QueryDatabase
+from mlrsnet_hf.retrieval.protocol.run import choose_queries, example_queries
 
 SCENES = ("airplane", "beach", "stadium")
 LABELS = ("water", "ships", "trees", "sand", "cars")
