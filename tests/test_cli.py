@@ -96,7 +96,13 @@ def test_synthesize_refuses_what_stands_there(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_without_its_extra_says_what_to_install(command: list[str], module: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules[{module!r}] = None; from mlrsnet_hf.cli import main; main({command!r})"
+    code = f"""
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == {module!r} else find(name, package)
+from mlrsnet_hf.cli import main
+main({command!r})
+"""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and module in run.stderr and "pip install" in run.stderr

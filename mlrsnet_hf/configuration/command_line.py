@@ -21,7 +21,6 @@ from mlrsnet_hf.configuration.settings import (
 )
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.runtime.logs import set_verbosity
 
 Command = TypeVar("Command")
 
@@ -79,7 +78,7 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
         raise UnknownNameError(f"there is no option {name!r}", _near(name, spelled))
     parsed = dict(_flat(twin))
     if parsed["verbose"] or parsed["quiet"]:
-        set_verbosity(logging.DEBUG if parsed["verbose"] else logging.WARNING)
+        logging.getLogger("mlrsnet_hf").setLevel(logging.DEBUG if parsed["verbose"] else logging.WARNING)
     given: dict[str, Any] = {name: value.text for name, value in parsed.items() if isinstance(value, _Given)}
     from_file = read_values(Path(given.pop("config")), command) if "config" in given else {}
     for word in words:  # tyro does not tell whether a switch was given

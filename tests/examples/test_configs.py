@@ -79,7 +79,7 @@ def test_the_trainer_takes_what_accelerate_is_told(path: Path) -> None:
 
 
 def test_models_in_pieces_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="FSDP.*accelerate"):
+    with pytest.raises(ConfigurationError, match=r"FSDP.*accelerate"):
         refuse_split_models(DistributedType.FSDP)
 
 
