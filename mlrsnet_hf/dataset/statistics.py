@@ -15,7 +15,7 @@ from PIL import Image
 
 from mlrsnet_hf.parallel import in_processes
 from mlrsnet_hf.release import Entry, Record
-from mlrsnet_hf.release.pixels import LEVELS, channel_histogram, record_histogram
+from mlrsnet_hf.release.images import LEVELS, channel_histogram, decode_image
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 CHANNELS = ("red", "green", "blue")
@@ -102,7 +102,11 @@ def pixel_statistics_of_records(records: Iterable[Record], processes: int = 1) -
     Raises:
         ImageError: An image cannot be decoded.
     """
-    return PixelStatistics(sum(in_processes(record_histogram, records, processes), _no_pixels()))
+    return PixelStatistics(sum(in_processes(_record_histogram, records, processes), _no_pixels()))
+
+
+def _record_histogram(record: Record) -> np.ndarray:
+    return channel_histogram(decode_image(record.image, record.file_name))
 
 
 def _no_pixels() -> np.ndarray:

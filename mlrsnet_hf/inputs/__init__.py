@@ -3,6 +3,7 @@
 Every draw comes from (seed, epoch) or (seed, epoch, row), never from the state of a process. Pixels stay uint8 until
 they are on the device. Batches carry their rows, so that evaluation can put each prediction in its place.
 
-    load (which dataset) -> columns, labels (what its columns mean) -> batches (which images) -> decoding (bytes to
-    pixels) -> [decoded_cache] -> augmentation -> loader
+    load (which dataset) -> columns, labels (what its columns mean) -> batches (which images make a batch)
+    -> decoding (the bytes of an image to pixels) [decoded_cache] -> augmentation -> split_images (images and targets)
+    -> loader (a batch is decoded, ahead of the model)
 """

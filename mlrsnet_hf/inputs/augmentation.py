@@ -1,4 +1,4 @@
-"""Random changes of a training image that leave its labels true: overhead pictures have no up."""
+"""Random changes of an image that leave its labels true: overhead pictures have no up."""
 
 import math
 from collections.abc import Iterator
@@ -14,52 +14,8 @@ from mlrsnet_hf.inputs.decoding import Pixels
 Matrix = npt.NDArray[np.float32]
 """(3, 4): new color = matrix[:, :3] @ color + matrix[:, 3], of colors from 0 to 255."""
 
-GREY = np.array([0.299, 0.587, 0.114])
+GRAY = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in gray (ITU-R BT.601), as Pillow and torchvision have them."""
-
-
-def random_color_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
-    """Return a `color_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
-
-    Args:
-        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean gray.
-        jitter: At least 0.
-        draw: Where the draws come from.
-    """
-    brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
-    return color_matrix(brightness, contrast, saturation, mean_gray(pixels))
-
-
-def color_matrix(brightness: float, contrast: float, saturation: float, mean: float) -> Matrix:
-    """Return three changes in torchvision's meaning as one affine map of the colors.
-
-    With x a color, g(x) its gray and m the mean gray of the image:
-    brightness b: x -> b x; contrast c: x -> c x + (1 - c) m; saturation s: x -> s x + (1 - s) g(x).
-    As maps without bounds the three give the same in any order. torchvision's `ColorJitter` applies them in a random
-    order, and rounds and bounds the colors to 0 to 255 after each; here they are bounded once, after all three.
-
-    Args:
-        brightness: Factor; 1 changes nothing, as for the other two.
-        contrast: Factor.
-        saturation: Factor.
-        mean: Mean gray of the image, 0 to 255.
-
-    Returns:
-        (3, 4) float32.
-    """
-    scale = brightness * contrast
-    linear = scale * (saturation * np.eye(3) + (1 - saturation) * GREY)
-    offset = np.full((3, 1), (1 - contrast) * brightness * mean)
-    return np.hstack([linear, offset]).astype(np.float32)
-
-
-def mean_gray(pixels: Pixels) -> float:
-    """Return the mean gray, 0 to 255, of (H, W, 3) pixels."""
-    height, width = pixels.shape[:2]
-    # Sums of whole rows first: numpy has no fast path for sums that leave a last axis of three.
-    small = 255 * height < 2**16
-    sums = np.add.reduce(pixels.reshape(height, width * 3), axis=0, dtype=np.uint16 if small else np.uint64)
-    return float(sums.reshape(width, 3).sum(axis=0, dtype=np.float64) @ GREY / (height * width))
 
 
 SYMMETRIES = 8
@@ -67,19 +23,19 @@ SYMMETRIES = 8
 mirror, and all 8 the transposes of these four."""
 
 _STORED_SIDE = 256 / 224
-"""Training images are kept this much larger than the model sees them, so that crops still hold detail.
+"""Images are kept this much larger than the model sees them, so that crops still hold detail.
 
 Whoever changes it, or how `StoredTransform` resizes, raises `_FORMAT` in decoded_cache.py, or old caches are read on.
 """
-_GREY_ROWS = 4
+_GRAY_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTransform:
-    """The part of training's transform that is the same in every epoch: (H, W, 3) uint8 -> (H, W, 3) uint8.
+    """The part that is the same in every epoch: (H, W, 3) uint8 -> (H, W, 3) uint8.
 
     Images whose shorter side is longer than 8/7 of what the model sees are shrunk to that; 256-pixel scenes stay
-    untouched for a model that sees 224. With or without a decoded cache, training crops from the result.
+    untouched for a model that sees 224. With or without a decoded cache, crops are taken from the result.
     """
 
     image_size: int
@@ -111,7 +67,7 @@ class Augmentation:
         crop = random_crop(pixels, self.crop_scale, self.crop_ratio, draw)
         view = symmetry(resize(crop, (self.image_size, self.image_size)), int(draw.integers(self.symmetries)))
         # The mean gray of every fourth row is that of the image to about one level, at a quarter of the work.
-        return view, random_color_matrix(view[::_GREY_ROWS], self.jitter, draw) if self.jitter else None
+        return view, random_color_matrix(view[::_GRAY_ROWS], self.jitter, draw) if self.jitter else None
 
 
 def random_crop(pixels: Pixels, scale: float, ratio: float, draw: np.random.Generator) -> Pixels:
@@ -185,3 +141,47 @@ def symmetry_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
         view = images.transpose(2, 3).contiguous(memory_format=layout) if which & 4 else images
         axes = [axis for axis, mirrored in ((2, which & 2), (3, which & 1)) if mirrored]
         yield view.flip(axes) if axes else view
+
+
+def random_color_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
+    """Return a `color_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
+
+    Args:
+        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean gray.
+        jitter: At least 0.
+        draw: Where the draws come from.
+    """
+    brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
+    return color_matrix(brightness, contrast, saturation, mean_gray(pixels))
+
+
+def color_matrix(brightness: float, contrast: float, saturation: float, mean: float) -> Matrix:
+    """Return three changes in torchvision's meaning as one affine map of the colors.
+
+    With x a color, g(x) its gray and m the mean gray of the image:
+    brightness b: x -> b x; contrast c: x -> c x + (1 - c) m; saturation s: x -> s x + (1 - s) g(x).
+    As maps without bounds the three give the same in any order. torchvision's `ColorJitter` applies them in a random
+    order, and rounds and bounds the colors to 0 to 255 after each; here they are bounded once, after all three.
+
+    Args:
+        brightness: Factor; 1 changes nothing, as for the other two.
+        contrast: Factor.
+        saturation: Factor.
+        mean: Mean gray of the image, 0 to 255.
+
+    Returns:
+        (3, 4) float32.
+    """
+    scale = brightness * contrast
+    linear = scale * (saturation * np.eye(3) + (1 - saturation) * GRAY)
+    offset = np.full((3, 1), (1 - contrast) * brightness * mean)
+    return np.hstack([linear, offset]).astype(np.float32)
+
+
+def mean_gray(pixels: Pixels) -> float:
+    """Return the mean gray, 0 to 255, of (H, W, 3) pixels."""
+    height, width = pixels.shape[:2]
+    # Sums of whole rows first: numpy has no fast path for sums that leave a last axis of three.
+    small = 255 * height < 2**16
+    sums = np.add.reduce(pixels.reshape(height, width * 3), axis=0, dtype=np.uint16 if small else np.uint64)
+    return float(sums.reshape(width, 3).sum(axis=0, dtype=np.float64) @ GRAY / (height * width))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
 
 
 class ShuffledBatches(Sampler[list[Draw]]):
-    """This process's share of every training batch, in an order drawn from (seed, epoch).
+    """This process's share of the batches of an epoch, in an order drawn from (seed, epoch).
 
     Each batch of `batch_size` rows, one optimizer step, is split evenly over the processes, and each process's share
     over `accumulation` parts, which follow each other. So a step sees the same rows whatever the split. The rows that
@@ -28,7 +29,7 @@ class ShuffledBatches(Sampler[list[Draw]]):
         batch_size: Rows of an optimizer step, over all processes and parts.
         seed: Of the order.
         process: Which of the processes this one is, from 0.
-        processes: Number of processes that train together.
+        processes: Number of processes that share each batch.
         accumulation: Parts into which each process splits its share of a step.
 
     Attributes:
@@ -48,18 +49,18 @@ class ShuffledBatches(Sampler[list[Draw]]):
         self.process = process
         self.processes = processes
         self.accumulation = accumulation
+        self.parts = processes * accumulation
         self.epoch = 0
         self.first_step = 0
-        self._refuse_uneven_parts(batch_size)
+        if not self.batch_size or self.batch_size % self.parts:
+            self._refuse(batch_size)
 
-    def _refuse_uneven_parts(self, wanted: int) -> None:
-        parts = self.processes * self.accumulation
-        if self.batch_size and self.batch_size % parts == 0:
-            return
+    def _refuse(self, wanted: int) -> NoReturn:
+        parts = self.parts
         shared = f"{self.processes} processes" + (f" x {self.accumulation} parts" if self.accumulation > 1 else "")
         found = f"batch_size={wanted} cannot be split over {shared}"
         if self.rows < wanted:
-            found = f"the {self.rows} images of the training split make one batch, which {shared} cannot share evenly"
+            found = f"the {self.rows} images of the split make one batch, which {shared} cannot share evenly"
         fitting = self.batch_size - self.batch_size % parts
         remedy = f"Set batch_size to a multiple of {parts}, such as {fitting}."
         if not fitting:
@@ -72,11 +73,10 @@ class ShuffledBatches(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         order = self._order(self.epoch)
-        parts = self.processes * self.accumulation
         for step in range(self.first_step, len(self)):
             batch = self._slice(order, step)
-            for part in range(self.process, parts, self.processes):
-                yield [(self.epoch, row) for row in batch[part::parts]]
+            for part in range(self.process, self.parts, self.processes):
+                yield [(self.epoch, row) for row in batch[part :: self.parts]]
 
     def step_rows(self, epoch: int, step: int) -> list[int]:
         """Return the rows of all processes and parts in a step of an epoch; the first step is 0."""

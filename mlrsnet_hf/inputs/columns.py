@@ -1,4 +1,4 @@
-"""The columns of any dataset as `id`, `image`, `labels` and `scene`.
+"""What the columns of a dataset mean: any names and types become `id`, `image`, `labels` and `scene`.
 
 Image files are not copied, unless a split that was drawn from another (`Dataset.select`) lacks one of the columns.
 """
@@ -31,6 +31,16 @@ class Columns:
     notes: tuple[str, ...] = ()
     """What was passed over, and why."""
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of their ids."""
+        return self.labels.names if self.labels else ()
+
+    @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of the scenes, in the order of their ids."""
+        return self.scenes.names if self.scenes else ()
+
 
 def read_columns(splits: Splits, config: DataConfig) -> Columns:
     """Find, check and rename the columns.
@@ -45,13 +55,12 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
     """
     _require_columns(splits, config)
     notes: list[str] = []
-    splits = {name: _with_labels(split, name, config, notes) for name, split in splits.items()}
+    splits = {name: _select_labeled(split, name, config, notes) for name, split in splits.items()}
     images = {name: _with_images(split, config) for name, split in splits.items()}
     labels = None
     if config.labels_column is not None:
         labels = read_labels(splits, config.labels_column, config.label_separator)
-    scene_column = config.scene_column or _default_scene_column(splits)
-    scenes = _read_scenes(splits, scene_column, config, notes)
+    scene_column, scenes = _find_scenes(splits, config, notes)
     ids, ids_from = _find_ids(images, config, notes)
     standard = {}
     for name, split in images.items():
@@ -79,49 +88,6 @@ def holds_labels(split: Dataset, config: DataConfig) -> bool:
         return False
     rows = (value if isinstance(value, list) else [value] for value in split[column][:])
     return any(entry not in (None, -1, "") for row in rows for entry in row)
-
-
-def _with_labels(split: Dataset, name: str, config: DataConfig, notes: list[str]) -> Dataset:
-    """Return the split without the rows whose labels are null, that is unknown."""
-    if config.labels_column is None:
-        return split
-    known = [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
-    if len(known) == len(split):
-        return split
-    if not known:
-        raise ConfigurationError(
-            f"the {name} split has no labels: column {config.labels_column!r} is empty",
-            f"Name another as {name}_split" + (", or none." if name != "train" else "."),
-        )
-    notes.append(
-        f"{len(split) - len(known):,} rows of the {name} split have no value in column {config.labels_column!r} and "
-        "are left out; an empty list says that an image has no label"
-    )
-    return split.select(known)
-
-
-def _read_scenes(splits: Splits, column: str | None, config: DataConfig, notes: list[str]) -> IdColumn | None:
-    """Return the scenes; None, with a note, if a column that nobody asked for does not hold them."""
-    if column is None:
-        return None
-    try:
-        return read_scenes(splits, column)
-    except ConfigurationError as error:
-        if config.scene_column is not None:
-            raise
-        notes.append(f"scenes are not used ({error.found})")
-        return None
-
-
-def _with_ids(split: Dataset, column: str, found: IdColumn | None, name: str) -> Dataset:
-    """Add a column of label lists or scenes, unless the split has it already or has none."""
-    if column in split.column_names or (found is None and column == "scene"):
-        return split
-    if found is None:
-        return split.add_column(column, [[]] * len(split), feature=ListFeature(Value("int64")))
-    classes = ClassLabel(names=list(found.names))
-    feature = ListFeature(classes) if column == "labels" else classes
-    return split.add_column(column, found.ids[name], feature=feature)
 
 
 def _require_columns(splits: Splits, config: DataConfig) -> None:
@@ -153,6 +119,25 @@ def _column_remedy(split: Dataset, setting: str, column: str) -> str:
     return f"Name it with {option}." + (f" {near}" if fitting or near.startswith("Did you mean") else "")
 
 
+def _select_labeled(split: Dataset, name: str, config: DataConfig, notes: list[str]) -> Dataset:
+    """Return the split without the rows whose labels are null, that is unknown."""
+    if config.labels_column is None:
+        return split
+    known = [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
+    if len(known) == len(split):
+        return split
+    if not known:
+        raise ConfigurationError(
+            f"the {name} split has no labels: column {config.labels_column!r} is empty",
+            f"Name another as {name}_split" + (", or none." if name != "train" else "."),
+        )
+    notes.append(
+        f"{len(split) - len(known):,} rows of the {name} split have no value in column {config.labels_column!r} and "
+        "are left out; an empty list says that an image has no label"
+    )
+    return split.select(known)
+
+
 def _with_images(split: Dataset, config: DataConfig) -> Dataset:
     """Return the split with a column of images, made of paths or of the bytes of files."""
     column = config.image_column
@@ -177,9 +162,20 @@ def _found_paths(paths: Sequence[str | None], dataset: Path) -> list[str | None]
     return [str(folder / path) if path and "://" not in path and (folder / path).exists() else path for path in paths]
 
 
-def _default_scene_column(splits: Splits) -> str | None:
-    known = all("scene" in split.column_names and holds_scenes(split.features["scene"]) for split in splits.values())
-    return "scene" if known else None
+def _find_scenes(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[str | None, IdColumn | None]:
+    """Return the column of the scenes and its ids; a note instead of a faulty column that was not asked for."""
+    column = config.scene_column
+    if column is None:
+        if not all("scene" in split.features and holds_scenes(split.features["scene"]) for split in splits.values()):
+            return None, None
+        column = "scene"
+    try:
+        return column, read_scenes(splits, column)
+    except ConfigurationError as error:
+        if config.scene_column is not None:
+            raise
+        notes.append(f"scenes are not used ({error.found})")
+        return None, None
 
 
 def _find_ids(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[dict[str, list[str]], str]:
@@ -220,3 +216,14 @@ def _file_names(split: Dataset, column: str) -> list[str | None]:
     paths = flat.select_columns([f"{column}.path"])[f"{column}.path"][:]
     # Of an image in an archive, `zip://NAME::ARCHIVE`, the name there.
     return [PurePosixPath(path.partition("::")[0].replace("\\", "/")).name if path else None for path in paths]
+
+
+def _with_ids(split: Dataset, column: str, found: IdColumn | None, name: str) -> Dataset:
+    """Add a column of label lists or scenes, unless the split has it already or has none."""
+    if column in split.column_names or (found is None and column == "scene"):
+        return split
+    if found is None:
+        return split.add_column(column, [[]] * len(split), feature=ListFeature(Value("int64")))
+    classes = ClassLabel(names=list(found.names))
+    feature = ListFeature(classes) if column == "labels" else classes
+    return split.add_column(column, found.ids[name], feature=feature)

@@ -1,23 +1,23 @@
 """Decoded images of a split, in memory or in a file that the processes of a machine share."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels
 from mlrsnet_hf.parallel import available_cores
+from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 
-Read = Callable[[int], Pixels]
+Decode = Callable[[int], Pixels]
+"""Returns the image of a row; called from several threads."""
 
 _FORMAT = 1
 """Of the files; whoever changes what the same transform makes of the same image raises it too."""
@@ -25,6 +25,52 @@ _PIXELS, _SIZES = "pixels.bin", "sizes.npy"
 _SAMPLE = 16
 """So many images, spread over the split, tell how much all of them will take."""
 _PART = 1024
+
+logger = get_logger(__name__)
+
+
+def decode_to_memory(decode: Decode, rows: int, megabytes: int) -> Sequence[Pixels] | None:
+    """Return all images decoded; None, and a line in the log, if they take more than `megabytes`.
+
+    Raises:
+        ImageError: An image cannot be read.
+    """
+    return list(_decode_all(decode, rows)) if _fit(decode, rows, megabytes) else None
+
+
+def decode_to_disk(decode: Decode, files: ImageFiles, kind: str, folder: Path, megabytes: int) -> "DecodedFile | None":
+    """Return all images decoded, from a file that an earlier call, here or elsewhere, has made of the same images.
+
+    The first process writes the file, others wait for it. It has its final name only when it is whole.
+
+    Args:
+        decode: Returns the image of a row.
+        files: What `decode` reads; its content is part of the fingerprint.
+        kind: What else changes the pixels: the transform, the decoder and its version.
+        folder: Holds one folder for each fingerprint.
+        megabytes: The allowance.
+
+    Returns:
+        The images; None, and a line in the log, if they take more than `megabytes`.
+
+    Raises:
+        ImageError: An image cannot be read.
+        ConfigurationError: The folder cannot be written.
+    """
+    target = folder.expanduser().absolute() / _fingerprint(files, kind)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            found = _open_whole(target)
+            if found is None and _fit(decode, len(files), megabytes):
+                _write(target, decode, len(files))
+                found = DecodedFile(target)
+            return found
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: decoded images cannot be kept here ({error.strerror or error})",
+            "Choose another cache_dir, or give --cache off.",
+        ) from error
 
 
 class DecodedFile:
@@ -55,55 +101,6 @@ class DecodedFile:
         return self.pixels[end - height * width * 3 : end].reshape(height, width, 3)
 
 
-def decode_to_memory(read: Read, rows: int, megabytes: int, progress: bool) -> Sequence[Pixels] | None:
-    """Return all images decoded; None if they take more than `megabytes`.
-
-    Args:
-        read: Returns the image of a row; called from several threads.
-        rows: Number of images.
-        megabytes: The allowance.
-        progress: Show a bar, and say if the images do not fit.
-
-    Raises:
-        ImageError: An image cannot be read.
-    """
-    return list(_decoded(read, rows, progress)) if _fit(read, rows, megabytes, progress) else None
-
-
-def decode_to_disk(
-    read: Read, files: ImageFiles, kind: str, folder: Path, megabytes: int, progress: bool
-) -> DecodedFile | None:
-    """Return all images decoded, from a file that an earlier call, here or elsewhere, has made of the same images.
-
-    The first process writes the file, others wait for it. It has its final name only when it is whole.
-
-    Args:
-        read: Returns the image of a row; called from several threads.
-        files: What `read` reads; its content is part of the fingerprint.
-        kind: What else changes the pixels: the transform, the decoder and its version.
-        folder: Holds one folder for each fingerprint.
-        megabytes: The allowance.
-        progress: Show a bar, and say if the images do not fit.
-
-    Returns:
-        The images; None if they take more than `megabytes`.
-
-    Raises:
-        ImageError: An image cannot be read.
-        ConfigurationError: The folder cannot be written.
-    """
-    target = folder.expanduser().absolute() / _fingerprint(files, kind)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
-            return _open_whole(target) or _write(target, read, len(files), megabytes, progress)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{target}: decoded images cannot be kept here ({error.strerror or error})",
-            "Choose another cache_dir, or give --cache off.",
-        ) from error
-
-
 def _fingerprint(files: ImageFiles, kind: str) -> str:
     """Return a name for the images of these files, in this order, decoded in this way."""
     digest = hashlib.blake2b(f"{_FORMAT}, {kind}, {len(files)}".encode(), digest_size=16)
@@ -131,46 +128,36 @@ def _open_whole(target: Path) -> DecodedFile | None:
     return None
 
 
-def _write(target: Path, read: Read, rows: int, megabytes: int, progress: bool) -> DecodedFile | None:
-    if not _fit(read, rows, megabytes, progress):
-        return None
+def _write(target: Path, decode: Decode, rows: int) -> None:
     sizes = []
-    with whole_folder(target) as partial:
+    with whole_folder(target, durable=True) as partial:
         with (partial / _PIXELS).open("wb") as file:
-            for image in _decoded(read, rows, progress):
+            for image in _decode_all(decode, rows):
                 sizes.append(image.shape[:2])
                 file.write(np.ascontiguousarray(image).data)
-            _sync(file)
-        with (partial / _SIZES).open("wb") as file:
-            np.save(file, np.array(sizes, np.int64))
-            _sync(file)
-    return DecodedFile(target)
+        np.save(partial / _SIZES, np.array(sizes, np.int64))
 
 
-def _sync(file: BinaryIO) -> None:
-    """Wait until the disk holds the file, lest a power cut leave a folder of the final name without its bytes."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _fit(read: Read, rows: int, megabytes: int, progress: bool) -> bool:
+def _fit(decode: Decode, rows: int, megabytes: int) -> bool:
     """Return whether the images will fit, judged by some of them."""
     some = range(0, rows, max(1, rows // _SAMPLE))
-    needed = sum(read(row).nbytes for row in some) / len(some) * rows / 2**20
-    if needed > megabytes and progress:
-        tqdm.write(
-            f"{rows} decoded images take about {needed:.0f} MB, more than cache_megabytes={megabytes}: "
-            "they are decoded anew in each epoch"
+    needed = sum(decode(row).nbytes for row in some) / len(some) * rows / 2**20
+    if needed > megabytes:
+        logger.info(
+            "%d decoded images take about %.0f MB, more than cache_megabytes=%d: they are decoded anew in each epoch",
+            rows,
+            needed,
+            megabytes,
         )
     return needed <= megabytes
 
 
-def _decoded(read: Read, rows: int, progress: bool) -> Iterator[Pixels]:
+def _decode_all(decode: Decode, rows: int) -> Iterator[Pixels]:
     """Yield all images in order, decoded by all cores."""
-    bar = tqdm(total=rows, desc="decoding", unit="img", leave=False, disable=not progress)
+    bar = progress_bar(description="decoding", total=rows, unit="img", leave=False)
     with bar, ThreadPoolExecutor(available_cores()) as pool:
         # A part at a time, so that a slow disk does not fill the memory with images that wait for it.
         for start in range(0, rows, _PART):
-            for image in pool.map(read, range(start, min(start + _PART, rows))):
+            for image in pool.map(decode, range(start, min(start + _PART, rows))):
                 bar.update()
                 yield image

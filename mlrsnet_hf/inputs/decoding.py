@@ -29,12 +29,6 @@ _TURNED = (b"Exif\0\0", b"ns.adobe.com/xap")
 """Marks of the two kinds of metadata that may ask for the image to be turned."""
 
 
-def decoder_version() -> str:
-    """Return the libraries that decode, with their versions."""
-    fast = f"simplejpeg {simplejpeg.__version__}" if simplejpeg else "no simplejpeg"
-    return f"Pillow {Image.__version__}, {fast}"
-
-
 def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
     """Return the undecoded value of a `datasets.Image` column as an upright RGB image.
 
@@ -74,6 +68,12 @@ def decode_rgb(image: Mapping[str, Any], name: str) -> Image.Image:
     return Image.fromarray(decode_pixels(image, name))
 
 
+def decoder_version() -> str:
+    """Return the libraries that decode, with their versions."""
+    fast = f"simplejpeg {simplejpeg.__version__}" if simplejpeg else "no simplejpeg"
+    return f"Pillow {Image.__version__}, {fast}"
+
+
 def _read(path: str | None) -> bytes:
     if path is None:
         raise ValueError("the row holds no image")
@@ -90,16 +90,13 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
         return None
     try:
         height, width, colors, sampling = simplejpeg.decode_jpeg_header(data)
-        if colors not in _COLORS or sampling not in _SAMPLINGS or _is_bomb(height * width):
+        # Of more pixels than this Pillow would warn, or refuse them.
+        is_bomb = Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS
+        if colors not in _COLORS or sampling not in _SAMPLINGS or is_bomb:
             return None
         return simplejpeg.decode_jpeg(data)
     except ValueError:
         return None
-
-
-def _is_bomb(pixels: int) -> bool:
-    """Return whether Pillow would warn of, or refuse, an image of so many pixels."""
-    return Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS
 
 
 def _decode_by_pillow(data: bytes) -> Pixels:
@@ -108,14 +105,11 @@ def _decode_by_pillow(data: bytes) -> Pixels:
         if upright.mode == "F":
             raise ValueError("its values are floating point numbers, whose range is not known")
         if upright.mode.startswith("I"):
-            upright = Image.fromarray(_high_byte(np.asarray(upright)))
+            values = np.asarray(upright)
+            if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+                raise ValueError("its values do not fit in 16 bits")
+            upright = Image.fromarray((values >> 8).astype(np.uint8))
         return np.array(upright.convert("RGB"))
-
-
-def _high_byte(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
-    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise ValueError("its values do not fit in 16 bits")
-    return (values >> 8).astype(np.uint8)
 
 
 class ImageFile(TypedDict):

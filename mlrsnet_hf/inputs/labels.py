@@ -1,13 +1,13 @@
-"""The ways in which datasets write labels, all brought to ids with names.
+"""The ways in which datasets write labels and scenes, all brought to ids with names.
 
-Of lists: of classes (`datasets.ClassLabel`), of names, of numbers, and of one 0 or 1 per label (multi-hot); text that
-writes a list or has a separator counts as one. Names and numbers make a vocabulary of all that occur in any split, in
-order. Of single values: classes, names and numbers.
+Labels are lists: of classes (`datasets.ClassLabel`), of names, of numbers, or of one 0 or 1 per label (multi-hot); text
+that writes a list or has a separator counts as one. Scenes are single classes, names or numbers. Names and numbers make
+a vocabulary of all that occur in any split, in order.
 """
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,86 +15,11 @@ from datasets import ClassLabel, Dataset, Value
 
 from mlrsnet_hf.errors import ConfigurationError
 
-Texts = Mapping[str, Sequence[str | None]]
-"""By split, one per row; null where nothing is known."""
-Lists = dict[str, list[list | None]]
+Values = Mapping[str, Sequence[Any]]
+"""Of a column: by split, one per row."""
 
 _SEPARATORS = ("|", ";", ",", " ")
 """What may stand between two names; the first that occurs is the likely one, for the later ones stand in names too."""
-
-
-def split_texts(texts: Texts, separator: str) -> Lists:
-    """Return the names in each text, without the space around them.
-
-    Examples:
-        >>> split_texts({"train": ["sea; bare soil", ";", None]}, ";")
-        {'train': [['sea', 'bare soil'], [], None]}
-    """
-    return {
-        split: [None if text is None else _parts(text, separator) for text in rows] for split, rows in texts.items()
-    }
-
-
-def are_lists(texts: Texts) -> bool:
-    """Tell whether every text has the brackets of a list, as pandas writes one into a CSV file."""
-    known = [text.strip() for rows in texts.values() for text in rows if text is not None]
-    return bool(known) and all(text.startswith("[") and text.endswith("]") for text in known)
-
-
-def read_lists(texts: Texts, column: str) -> Lists:
-    """Return the lists that the texts write, in JSON's or in Python's way.
-
-    Examples:
-        >>> read_lists({"train": ['["sea"]', "['sea', 'sand']", "[]"]}, "labels")
-        {'train': [['sea'], ['sea', 'sand'], []]}
-
-    Raises:
-        ConfigurationError: A text is no list, or its entries are not all names or all whole numbers, as those before.
-    """
-    lists: Lists = {split: [] for split in texts}
-    kinds: set[type] = set()
-    for split, rows in texts.items():
-        for row, text in enumerate(rows):
-            found = None if text is None else _list(text)
-            kinds |= {type(entry) for entry in found or ()}
-            if text is not None and (found is None or not (kinds <= {str} or kinds <= {int})):
-                raise ConfigurationError(
-                    f"split {split}, row {row}: column {column!r} holds {text[:60]!r}, "
-                    "no list of names or of numbers, as other rows do",
-                    "Mend the row.",
-                )
-            lists[split].append(found)
-    return lists
-
-
-def hold_text(lists: Lists) -> bool:
-    """Tell whether the entries of lists are names, or there are none."""
-    entries = [entry for rows in lists.values() for row in rows for entry in row or ()]
-    return not entries or isinstance(entries[0], str)
-
-
-def likely_separator(texts: Texts) -> str | None:
-    """Return what probably stands between two names; None if each text seems to be one name."""
-    known = [text.strip() for rows in texts.values() for text in rows if text is not None]
-    return next((mark for mark in _SEPARATORS if any(mark in text for text in known)), None)
-
-
-def _parts(text: str, separator: str) -> list[str]:
-    return [part for part in map(str.strip, text.split(separator)) if part]
-
-
-def _list(text: str) -> list | None:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return found if isinstance(found, list) else None
-    return None
-
-
-Rows = Mapping[str, Sequence[Any]]
-"""By split, one entry per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +49,9 @@ def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | Non
     """
     feature = _common_feature(splits, column)
     kind = list_entry(feature)
-    rows: dict[str, list] = {name: split[column][:] for name, split in splits.items()}
+    values: dict[str, list] = {name: split[column][:] for name, split in splits.items()}
     if _is_text(feature):
-        kind, rows = _read_texts(rows, column, separator)
+        kind, values = _read_texts(values, column, separator)
     elif separator is not None:
         raise ConfigurationError(
             f"column {column!r} holds no text for label_separator={separator!r} to split", "Leave label_separator out."
@@ -136,26 +61,25 @@ def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | Non
             f"column {column!r} holds no lists of labels but {_in_words(feature)}",
             f"Name another as labels_column, or, {_single_class(column)}",
         )
-    _refuse_missing(rows, column, lists=True)
+    _refuse_missing(values, column, "an empty list says that an image has no label")
     if isinstance(kind, ClassLabel):
-        _refuse_rows(rows, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
-        return IdColumn(tuple(kind.names), rows, "lists of classes", stored=True)
-    if kind == Value("bool") or _is_float(kind) or (_is_integer(kind) and _is_multi_hot(rows)):
-        return _multi_hot(rows, column)
+        _refuse(values, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
+        return IdColumn(tuple(kind.names), values, "lists of classes", stored=True)
+    if kind == Value("bool") or _is_float(kind) or (_is_integer(kind) and _is_multi_hot(values)):
+        return _read_multi_hot(values, column)
     if _is_text(kind):
-        _refuse_rows(rows, column, lambda row: "" in row, "an empty name")
+        _refuse(values, column, lambda row: "" in row, "an empty name")
     elif _is_integer(kind):
-        _refuse_rows(rows, column, lambda row: any(i < 0 for i in row), "a negative number")
+        _refuse(values, column, lambda row: any(i < 0 for i in row), "a negative number")
     else:
         raise ConfigurationError(
             f"column {column!r} holds lists of {kind}", "Labels are classes, names, whole numbers, or one 0 or 1 each."
         )
-    entries = {name: [entry for row in lists for entry in row] for name, lists in rows.items()}
-    vocabulary = _vocabulary(entries)
-    ids = {name: [[vocabulary[entry] for entry in row] for row in lists] for name, lists in rows.items()}
+    vocabulary = _vocabulary(entry for rows in values.values() for row in rows for entry in row)
+    ids = {name: [[vocabulary[entry] for entry in row] for row in rows] for name, rows in values.items()}
     form = "lists of names" if _is_text(kind) else "lists of numbers"
     form = form if separator is None else f"names with {separator!r} between them"
-    return IdColumn(tuple(str(entry) for entry in vocabulary), ids, form, stored=False)
+    return IdColumn(tuple(map(str, vocabulary)), ids, form, stored=False)
 
 
 def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:
@@ -174,18 +98,18 @@ def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:
             f"column {column!r} does not hold one class per image but {_in_words(kind)}",
             "Name a column of classes, names or whole numbers as scene_column.",
         )
-    rows = {name: split[column][:] for name, split in splits.items()}
-    _refuse_missing(rows, column, lists=False)
+    values = {name: split[column][:] for name, split in splits.items()}
+    _refuse_missing(values, column, "each image needs one")
     if isinstance(kind, ClassLabel):
-        _refuse_rows(rows, column, lambda row: not 0 <= row < kind.num_classes, _range(kind))
-        return IdColumn(tuple(kind.names), rows, "classes", stored=True)
+        _refuse(values, column, lambda value: not 0 <= value < kind.num_classes, _range(kind))
+        return IdColumn(tuple(kind.names), values, "classes", stored=True)
     if _is_text(kind):
-        _refuse_rows(rows, column, lambda row: not row, "an empty name")
+        _refuse(values, column, lambda value: not value, "an empty name")
     else:
-        _refuse_rows(rows, column, lambda row: row < 0, "a negative number")
-    vocabulary = _vocabulary(rows)
-    ids = {name: [vocabulary[entry] for entry in entries] for name, entries in rows.items()}
-    return IdColumn(tuple(str(entry) for entry in vocabulary), ids, "names" if _is_text(kind) else "numbers", False)
+        _refuse(values, column, lambda value: value < 0, "a negative number")
+    vocabulary = _vocabulary(value for rows in values.values() for value in rows)
+    ids = {name: [vocabulary[value] for value in rows] for name, rows in values.items()}
+    return IdColumn(tuple(map(str, vocabulary)), ids, "names" if _is_text(kind) else "numbers", stored=False)
 
 
 def list_entry(feature: Any) -> Any:  # noqa: ANN401 - any feature of datasets
@@ -212,46 +136,85 @@ def _common_feature(splits: Mapping[str, Dataset], column: str) -> Any:  # noqa:
     return features[first]
 
 
-def _in_words(feature: Any) -> str:  # noqa: ANN401 - any feature of datasets
-    return f"one of {feature.num_classes} classes each" if isinstance(feature, ClassLabel) else str(feature)
-
-
-def _single_class(column: str) -> str:
-    return f"if each image has one class, pass --labels-column none --scene-column {column} --single-label."
-
-
-def _read_texts(texts: Texts, column: str, separator: str | None) -> tuple[Any, Lists]:
-    """Return the lists that a column of text holds, and what they are lists of."""
+def _read_texts(values: Values, column: str, separator: str | None) -> tuple[Any, dict[str, list]]:
+    """Return what the lists are of that a column of text holds, and the lists."""
     if separator is not None:
-        return Value("string"), split_texts(texts, separator)
-    if are_lists(texts):
-        lists = read_lists(texts, column)
-        return Value("string" if hold_text(lists) else "int64"), lists
-    example = max((text for rows in texts.values() for text in rows if text), key=len, default="")
-    likely = likely_separator(texts)
+        return Value("string"), {
+            name: [None if text is None else _split_text(text, separator) for text in texts]
+            for name, texts in values.items()
+        }
+    known = [text.strip() for texts in values.values() for text in texts if text is not None]
+    # The brackets of lists, as pandas writes them into a CSV file.
+    if known and all(text.startswith("[") and text.endswith("]") for text in known):
+        return _read_written_lists(values, column)
+    likely = next((mark for mark in _SEPARATORS if any(mark in text for text in known)), None)
     if likely is None:
         remedy = f"Name another as labels_column, or, {_single_class(column)}"
     else:
         remedy = f"Pass --label-separator {likely!r} if that stands between two labels; {_single_class(column)}"
+    example = max((text for texts in values.values() for text in texts if text), key=len, default="")
     raise ConfigurationError(f"column {column!r} holds no lists of labels but text, such as {example[:60]!r}", remedy)
 
 
-def _multi_hot(rows: Rows, column: str) -> IdColumn:
-    lengths = {len(row) for lists in rows.values() for row in lists}
+def _split_text(text: str, separator: str) -> list[str]:
+    """Return the names in a text.
+
+    Examples:
+        >>> _split_text("sea; bare soil;", ";"), _split_text(" ", ";")
+        (['sea', 'bare soil'], [])
+    """
+    return [name for name in map(str.strip, text.split(separator)) if name]
+
+
+def _read_written_lists(values: Values, column: str) -> tuple[Value, dict[str, list]]:
+    """Return the lists that texts write: all of names, or all of whole numbers."""
+    lists: dict[str, list] = {name: [] for name in values}
+    kinds: set[type] = set()
+    for name, row, text in _each(values):
+        written = None if text is None else _read_list(text)
+        kinds |= {type(entry) for entry in written or ()}
+        if text is not None and (written is None or not (kinds <= {str} or kinds <= {int})):
+            raise ConfigurationError(
+                f"split {name}, row {row}: column {column!r} holds {text[:60]!r}, "
+                "no list of names or of numbers, as other rows do",
+                "Mend the row.",
+            )
+        lists[name].append(written)
+    return Value("int64" if kinds == {int} else "string"), lists
+
+
+def _read_list(text: str) -> list | None:
+    """Return the list that a text writes in JSON's or in Python's way; None if it writes none.
+
+    Examples:
+        >>> _read_list('["sea"]'), _read_list("['sea', 'sand']"), _read_list("[]"), _read_list("[f()]")
+        (['sea'], ['sea', 'sand'], [], None)
+    """
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, list) else None
+    return None
+
+
+def _read_multi_hot(values: Values, column: str) -> IdColumn:
+    lengths = {len(row) for rows in values.values() for row in rows}
     (length,) = lengths if len(lengths) == 1 else (-1,)
-    _refuse_rows(
-        rows, column, lambda row: length < 0 or any(entry not in (0, 1) for entry in row), "no 0 or 1 for each label"
+    _refuse(
+        values, column, lambda row: length < 0 or any(entry not in (0, 1) for entry in row), "no 0 or 1 for each label"
     )
-    ids = {name: [[i for i, entry in enumerate(row) if entry] for row in lists] for name, lists in rows.items()}
-    return IdColumn(tuple(str(i) for i in range(length)), ids, "a 0 or 1 per label", stored=False)
+    ids = {name: [[i for i, entry in enumerate(row) if entry] for row in rows] for name, rows in values.items()}
+    return IdColumn(tuple(map(str, range(length))), ids, "a 0 or 1 per label", stored=False)
 
 
-def _is_multi_hot(rows: Rows) -> bool:
+def _is_multi_hot(values: Values) -> bool:
     """Return whether all lists are equally long and hold nothing but 0 and 1, one of them twice in some row.
 
     Lists of ids name none of them twice.
     """
-    lists = [row for split in rows.values() for row in split]
+    lists = [row for rows in values.values() for row in rows]
     return (
         len({len(row) for row in lists}) == 1
         and all(set(row) <= {0, 1} for row in lists)
@@ -259,32 +222,37 @@ def _is_multi_hot(rows: Rows) -> bool:
     )
 
 
-def _vocabulary(rows: Rows) -> dict[Any, int]:
-    return {entry: i for i, entry in enumerate(sorted({entry for entries in rows.values() for entry in entries}))}
+def _vocabulary(entries: Iterator[Any]) -> dict[Any, int]:
+    return {entry: i for i, entry in enumerate(sorted(set(entries)))}
 
 
-def _refuse_missing(rows: Rows, column: str, lists: bool) -> None:
-    remedy = "an empty list says that an image has no label" if lists else "each image needs one"
-    for split, row, value in _each(rows):
+def _refuse_missing(values: Values, column: str, remedy: str) -> None:
+    for name, row, value in _each(values):
         if value is None or (isinstance(value, list) and None in value):
-            raise ConfigurationError(
-                f"split {split}, row {row}: column {column!r} has no value", f"Give one: {remedy}."
-            )
+            raise ConfigurationError(f"split {name}, row {row}: column {column!r} has no value", f"Give one: {remedy}.")
 
 
-def _refuse_rows(rows: Rows, column: str, is_wrong: Any, found: str) -> None:  # noqa: ANN401 - a predicate of a value
-    for split, row, value in _each(rows):
+def _refuse(values: Values, column: str, is_wrong: Callable[[Any], bool], found: str) -> None:
+    for name, row, value in _each(values):
         if is_wrong(value):
             shown = str(value) if len(str(value)) <= 60 else f"{str(value)[:60]} ..."
             raise ConfigurationError(
-                f"split {split}, row {row}: column {column!r} holds {shown}, with {found}", "Mend or remove the row."
+                f"split {name}, row {row}: column {column!r} holds {shown}, with {found}", "Mend or remove the row."
             )
 
 
-def _each(rows: Rows) -> Iterator[tuple[str, int, Any]]:
-    for split, values in rows.items():
-        for row, value in enumerate(values):
-            yield split, row, value
+def _each(values: Values) -> Iterator[tuple[str, int, Any]]:
+    for name, rows in values.items():
+        for row, value in enumerate(rows):
+            yield name, row, value
+
+
+def _in_words(feature: Any) -> str:  # noqa: ANN401 - any feature of datasets
+    return f"one of {feature.num_classes} classes each" if isinstance(feature, ClassLabel) else str(feature)
+
+
+def _single_class(column: str) -> str:
+    return f"if each image has one class, pass --labels-column none --scene-column {column} --single-label."
 
 
 def _range(kind: ClassLabel) -> str:

@@ -1,10 +1,11 @@
-"""Any image dataset that `datasets` loads, as the splits of a training run."""
+"""Which dataset: any that `datasets` loads, as splits of labeled images in one form."""
 
 import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from datasets.exceptions import DatasetsError
 
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
+from mlrsnet_hf.dataset.registration import BUILDER_MODULE
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -26,50 +29,43 @@ TEST_NAME = "test"
 _READERS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
 """What `datasets` calls the reader of a file."""
 
+logger = get_logger(__name__)
 
-def load_data(config: DataConfig, say: Callable[[str], None] | None = None) -> ImageData:
-    """Load the dataset of a run.
 
-    Args:
-        config: Names it and its parts.
-        say: Is told what was found; by default it is printed, by the first process alone.
+def load_data(config: DataConfig) -> ImageData:
+    """Load the train, validation and test splits of a dataset.
 
     Raises:
         MLRSNetError: The dataset cannot be loaded, or lacks a split or column, or holds what is no label.
     """
-    protocol = config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
-    with _quiet_builder():
-        loaded = load_splits(
-            config.dataset, protocol, config.data_dir, seed=config.split_seed, label_version=config.label_version
-        )
-    return data_from_splits(loaded, config, say)
+    with _without_builder_warnings():
+        loaded = _load(config)
+    return data_from_splits(loaded, config)
 
 
-def data_from_splits(
-    loaded: Mapping[str, Dataset], config: DataConfig, say: Callable[[str], None] | None = None
-) -> ImageData:
-    """Return the splits of a loaded dataset in the one form that training takes; see `load_data`."""
-    say = say or _print_once
+def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> ImageData:
+    """Return the splits of a loaded dataset in one form; see `load_data`."""
     # Plain values, whatever format (torch, numpy, a transform) the splits were given.
-    chosen = _choose_splits({name: split.with_format(None) for name, split in loaded.items()}, config, say)
+    chosen = _choose_splits({name: split.with_format(None) for name, split in loaded.items()}, config)
     columns = read_columns(chosen, config)
     splits = dict(columns.splits)
     held_out = 0
     if "validation" not in splits:
         splits = _hold_out(splits, config)
         held_out = len(splits["validation"])
-    repaired = _count_repaired(chosen)
-    for line in _report(splits, columns, held_out, repaired, config):
-        say(line)
-    name, hub_id = _names(config)
+    repaired = None  # where the dataset does not tell
+    if all("repaired" in split.column_names for split in chosen.values()):
+        repaired = sum(sum(split["repaired"][:]) for split in chosen.values())
+    _report(splits, columns, held_out, repaired, config)
+    name, hub_id = dataset_name(config)
     return ImageData(
         splits=splits,
-        label_names=columns.labels.names if columns.labels else (),
-        scene_names=columns.scenes.names if columns.scenes else (),
+        label_names=columns.label_names,
+        scene_names=columns.scene_names,
         source={
             "dataset": name,
             "hub_id": hub_id,
-            "protocol": (config.protocol or DEFAULT_PROTOCOL) if config.dataset == MLRSNET else config.protocol,
+            "protocol": _protocol(config),
             "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
             "held_out": held_out,
             "labels": config.label_version if config.dataset == MLRSNET else None,
@@ -80,7 +76,36 @@ def data_from_splits(
     )
 
 
-def _names(config: DataConfig) -> tuple[str, str | None]:
+def load_split(config: DataConfig, split: str, needs_labels: bool = False) -> Columns:
+    """Load one split in the standard columns.
+
+    Args:
+        config: The dataset and its columns.
+        split: Name of the split, or several joined as `datasets` takes them, such as `query+database`.
+        needs_labels: Refuse images of which none has a label, instead of leaving the labels out.
+
+    Raises:
+        MLRSNetError: The dataset cannot be loaded, or lacks the split or a column, or holds what is no label.
+    """
+    rows = _load(config, split)[split].with_format(None)
+    if not len(rows):
+        raise ConfigurationError(f"split {split!r} of dataset {config.dataset!r} is empty", "Name another.")
+    if not needs_labels and not holds_labels(rows, config):
+        config = replace(config, labels_column=None)
+    return read_columns({split: rows}, config)
+
+
+def load_splits(
+    name: str, protocol: str | None, data_dir: str | None, *, seed: int, label_version: str, split: str
+) -> Mapping[str, Dataset]:
+    """Load a split under its name."""
+    config = DataConfig(
+        dataset=name, protocol=protocol, data_dir=data_dir, split_seed=seed, label_version=label_version
+    )
+    return _load(config, split)
+
+
+def dataset_name(config: DataConfig) -> tuple[str, str | None]:
     """Return what a card calls the dataset, and its repository on the Hub, if it is from there.
 
     A path would tell readers of this machine; of a reader's name, as in `imagefolder`, the folder says more.
@@ -95,6 +120,10 @@ def _names(config: DataConfig) -> tuple[str, str | None]:
     return config.dataset, config.dataset
 
 
+def _protocol(config: DataConfig) -> str | None:
+    return config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
+
+
 def _is_drawn(config: DataConfig) -> bool:
     """Tell whether the images are this package's synthetic scenes: those of its demo, or a folder that it drew."""
     if config.dataset != MLRSNET:
@@ -103,38 +132,18 @@ def _is_drawn(config: DataConfig) -> bool:
     return config.protocol == "demo" or (folder is not None and (Path(folder).expanduser() / CONTACT_SHEET).is_file())
 
 
-def load_splits(
-    name: str,
-    protocol: str | None,
-    data_dir: str | None,
-    *,
-    seed: int = 0,
-    label_version: str = "verified",
-    split: str | None = None,
-) -> Mapping[str, Dataset]:
-    """Load a dataset by its name.
-
-    Args:
-        name: 'mlrsnet', an id on the Hub, a folder (of files, or what `save_to_disk` wrote) or a Parquet, CSV
-            or JSON file.
-        protocol: Its configuration.
-        data_dir: Of `load_dataset`.
-        seed: Of mlrsnet's splits.
-        label_version: Of mlrsnet, verified or as published.
-        split: One alone, or several as `datasets` takes them, such as `query+database`; None is all.
-
-    Returns:
-        The splits by name; the one that is asked for by the name that is asked for.
+def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]:
+    """Return the splits by name; only the one that is asked for, by the name that is asked for.
 
     Raises:
         MLRSNetError: The dataset cannot be found, reached or read, or has no such split.
     """
-    path = Path(name).expanduser()
+    name, path = config.dataset, Path(config.dataset).expanduser()
+    protocol, data_dir = _protocol(config), config.data_dir
     try:
         if name == MLRSNET:
-            found: Any = load_dataset(
-                name, protocol, data_dir=data_dir, split=split, seed=seed, label_version=label_version
-            )
+            drawn = {"seed": config.split_seed, "label_version": config.label_version}
+            found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, **drawn)
         elif path.is_file() and path.suffix in _READERS:
             found = load_dataset(_READERS[path.suffix], data_files={"train": str(path)}, split=split)
         elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -167,12 +176,24 @@ def _load_saved(path: Path, split: str | None) -> Dataset | Mapping[str, Dataset
     return concatenate_datasets([splits[name] for name in names])
 
 
-def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig, say: Callable[[str], None]) -> dict[str, Dataset]:
-    """Return the splits by their part in training, without a validation or test split that is not there."""
+@contextlib.contextmanager
+def _without_builder_warnings() -> Iterator[None]:
+    """Leave out the builder's warning of repaired labels, which the report repeats with the option's name."""
+    builder = logging.getLogger(BUILDER_MODULE)
+    level = builder.level
+    builder.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        builder.setLevel(level)
+
+
+def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
+    """Return the splits as train, validation and test, without those of the last two that are not there."""
     names = {
         "train": config.train_split,
-        "validation": _find_split(loaded, config.validation_split, VALIDATION_NAMES, config, say),
-        "test": _find_split(loaded, config.test_split, (TEST_NAME,), config, say),
+        "validation": _find_split(loaded, config.validation_split, VALIDATION_NAMES, config),
+        "test": _find_split(loaded, config.test_split, (TEST_NAME,), config),
     }
     chosen: dict[str, Dataset] = {}
     for part, name in names.items():
@@ -192,16 +213,14 @@ def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig, say: Calla
         chosen[part] = loaded[name]
     unused = [name for name in loaded if name not in (*names.values(), *VALIDATION_NAMES, TEST_NAME)]
     if unused:
-        say(f"data: not used: {', '.join(unused)}; train_split, validation_split and test_split take any split")
+        logger.info(
+            "data: not used: %s; train_split, validation_split and test_split take any split", ", ".join(unused)
+        )
     return chosen
 
 
 def _find_split(
-    loaded: Mapping[str, Dataset],
-    asked: str | None,
-    usual: tuple[str, ...],
-    config: DataConfig,
-    say: Callable[[str], None],
+    loaded: Mapping[str, Dataset], asked: str | None, usual: tuple[str, ...], config: DataConfig
 ) -> str | None:
     """Return the name of a split that is asked for, or of one of a usual name that has labels; None is no split."""
     if asked != AUTO:
@@ -209,7 +228,7 @@ def _find_split(
     name = next((name for name in usual if name in loaded and name != config.train_split), None)
     if name is None or not len(loaded[name]) or holds_labels(loaded[name], config):
         return name
-    say(f"data: the {name} split has no labels and is left out")
+    logger.info("data: the %s split has no labels and is left out", name)
     return None
 
 
@@ -228,43 +247,39 @@ def _hold_out(splits: Mapping[str, Dataset], config: DataConfig) -> dict[str, Da
     return parts | {name: split for name, split in splits.items() if name != "train"}
 
 
-def _count_repaired(splits: Splits) -> int | None:
-    """Return how many images carry repaired labels; None where the dataset does not tell."""
-    if not all("repaired" in split.column_names for split in splits.values()):
-        return None
-    return sum(sum(split["repaired"][:]) for split in splits.values())
-
-
-def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | None, config: DataConfig) -> Iterator[str]:
-    """Yield the lines that say what was found."""
+def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | None, config: DataConfig) -> None:
+    """Log what was found."""
     parts = [f"{len(split):,} {name}" for name, split in splits.items()]
     if columns.labels:
-        parts.append(f"{len(columns.labels.names)} labels (column {config.labels_column!r}: {columns.labels.form})")
+        parts.append(f"{len(columns.label_names)} labels (column {config.labels_column!r}: {columns.labels.form})")
     if columns.scenes:
-        parts.append(f"{len(columns.scenes.names)} scenes")
-    yield f"data: {', '.join(parts)}; ids from {columns.ids_from}"
+        parts.append(f"{len(columns.scene_names)} scenes")
+    logger.info("data: %s; ids from %s", ", ".join(parts), columns.ids_from)
     for note in columns.notes:
-        yield f"data: {note}"
+        logger.info("data: %s", note)
     if held_out:
-        yield f"data: no validation split, so {held_out:,} training images are held out, drawn by split_seed"
+        logger.info(
+            "data: no validation split, so %s training images are held out, drawn by split_seed", f"{held_out:,}"
+        )
     if "test" not in splits:
-        yield "data: no test split, so the scores will be those of the validation split, which chooses the epoch"
+        logger.info("data: no test split, so the scores will be those of the validation split, which chooses the epoch")
     if columns.ids_from.startswith("column"):
-        yield from _report_overlap(splits)
+        ids = {name: set(split["id"][:]) for name, split in splits.items()}
+        for other in ("validation", "test"):
+            if shared := ids["train"] & ids.get(other, set()):
+                logger.info(
+                    "data: %s ids stand in train and in %s, such as %r: if they are the same images, the scores are "
+                    "too good",
+                    f"{len(shared):,}",
+                    other,
+                    min(shared),
+                )
     if repaired and config.dataset == MLRSNET:
-        rows = sum(len(split) for split in splits.values())
-        yield f"{repaired:,} of {rows:,} images carry repaired labels; --label-version as-published keeps the old ones."
-
-
-def _report_overlap(splits: Splits) -> Iterator[str]:
-    ids = {name: set(split["id"][:]) for name, split in splits.items()}
-    for other in ("validation", "test"):
-        shared = ids["train"] & ids.get(other, set())
-        if shared:
-            yield (
-                f"data: {len(shared):,} ids stand in train and in {other}, such as {min(shared)!r}: if they are the "
-                "same images, the scores are too good"
-            )
+        logger.info(
+            "%s of %s images carry repaired labels; --label-version as-published keeps the old ones.",
+            f"{repaired:,}",
+            f"{sum(len(split) for split in splits.values()):,}",
+        )
 
 
 def _fingerprint(splits: Splits) -> str:
@@ -276,24 +291,3 @@ def _fingerprint(splits: Splits) -> str:
         for row in zip(*columns, strict=True):
             digest.update(f"{row!r}\n".encode())
     return digest.hexdigest()[:32]
-
-
-@contextlib.contextmanager
-def _quiet_builder() -> Iterator[None]:
-    """Leave out the builder's warning of repaired labels, which the report repeats with the option's name."""
-    logger = logging.getLogger("mlrsnet_hf.dataset.builder")
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "repaired labels" not in str(record.msg)
-
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
-
-
-def _print_once(line: str) -> None:
-    """Print, unless another process of the run does."""
-    if os.environ.get("RANK", "0") == "0":
-        print(line, flush=True)

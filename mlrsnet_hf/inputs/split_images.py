@@ -1,4 +1,4 @@
-"""One split of a dataset as images and targets, by draw."""
+"""One split of a dataset as decoded images with their targets, one by one and in batches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,14 +77,14 @@ class SplitImages(TorchDataset):
             ImageError: It cannot be read.
         """
         epoch, row = draw
-        pixels = self.read(row) if self._decoded is None else self._decoded[row]
+        pixels = self.decode(row) if self._decoded is None else self._decoded[row]
         if self.augment is None:
             return Sample(row, pixels, None)
         random = np.random.default_rng((self.seed, AUGMENTATION_STREAM, epoch, row))
         return Sample(row, *self.augment(pixels, random))
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch | ImageError:
-        """Return a batch, or the error as a value: raised in a worker process, it would lose its type."""
+        """Return a batch, or the error as a value: raised in a process of a `DataLoader`, it would lose its type."""
         try:
             return self.batch([self[draw] for draw in draws])
         except ImageError as error:
@@ -102,15 +102,15 @@ class SplitImages(TorchDataset):
             color=torch.from_numpy(np.stack(colors)) if colors else None,
         )
 
-    def read(self, row: int) -> Pixels:
-        """Return an image as it is kept decoded: (H, W, 3) uint8.
+    def decode(self, row: int) -> Pixels:
+        """Return an image decoded and brought to the size that a cache keeps: (H, W, 3) uint8.
 
         Raises:
             ImageError: It cannot be read.
         """
         return self.transform(decode_pixels(self.files[row], self.ids[row]))
 
-    def cache(self, mode: str, megabytes: int, folder: Path | None = None, progress: bool = False) -> bool:
+    def cache(self, mode: str, megabytes: int, folder: Path | None = None) -> bool:
         """Decode all images now, if they fit, so that later epochs do not; the batches stay the same.
 
         Args:
@@ -118,7 +118,6 @@ class SplitImages(TorchDataset):
                 processes of the machine share, as do later runs with the same folder.
             megabytes: The images are kept only if they take at most this.
             folder: Of the files; needed for `disk`.
-            progress: Show a bar, and say if the images do not fit.
 
         Returns:
             Whether the images are now kept decoded.
@@ -128,11 +127,11 @@ class SplitImages(TorchDataset):
             ConfigurationError: The folder cannot be written.
         """
         if mode == "memory":
-            self._decoded = decode_to_memory(self.read, len(self), megabytes, progress)
+            self._decoded = decode_to_memory(self.decode, len(self), megabytes)
         elif mode == "disk":
             assert folder is not None, "a cache on disk needs a folder"
             kind = f"{self.transform!r}, {decoder_version()}"
-            self._decoded = decode_to_disk(self.read, self.files, kind, folder, megabytes, progress)
+            self._decoded = decode_to_disk(self.decode, self.files, kind, folder, megabytes)
         return self._decoded is not None
 
 

@@ -1,4 +1,4 @@
-"""What a model learns, and the data that it learns from."""
+"""The images of a dataset in one form, and the task: what the outputs of a model stand for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Task:
 
     kind: TaskKind
     label_names: tuple[str, ...]
-    """In the order of the label ids; of data that has labels even if the model does not learn them."""
+    """In the order of the label ids; known even where the model learns the scenes alone, if its data has labels."""
     scene_names: tuple[str, ...] = ()
     """In the order of the scene ids; empty where the data names no scenes."""
 
@@ -44,21 +44,22 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageData:
-    """The splits, in one form whatever dataset they come from."""
+    """The splits of a dataset, in one form whatever it is."""
 
     splits: Mapping[str, Dataset]
     """`train` and `validation`, and `test` if there is one, with the columns `id` (text), `image`, `labels` (list of
     label ids) and, where scenes are known, `scene` (scene id)."""
     label_names: tuple[str, ...]
+    """In the order of the label ids; empty where the data has no labels."""
     scene_names: tuple[str, ...]
-    """Empty where the data names no scenes."""
+    """In the order of the scene ids; empty where the data names no scenes."""
     source: Mapping[str, Any]
     """What results and cards say of the data: `dataset`, `protocol`, `split_seed`, `labels` (label version), `repaired`
     (rows), `fingerprint` (of the splits' content)."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:
-    """Return what a model learns of its data: the labels, with `scene_head` the scenes too, or the scenes alone.
+    """Return the task of learning the labels, with `scene_head` the scenes too, with `single_label` the scenes alone.
 
     Raises:
         ConfigurationError: The data lacks the labels or scenes that are to be learned.

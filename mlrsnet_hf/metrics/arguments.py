@@ -1,4 +1,4 @@
-"""Checks of the arrays that metrics take; an error names the argument and the position."""
+"""Checks of the arrays that metrics take. What is refused is a ConfigurationError with argument and position."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,7 @@ SMALLEST = int(np.iinfo(np.int64).min)
 
 
 def to_array(values: npt.ArrayLike | Any) -> np.ndarray:  # noqa: ANN401 - torch is not imported here
-    """Return lists, NumPy arrays and torch tensors (on any device, of any dtype, with gradients) as a NumPy array.
-
-    Raises:
-        ConfigurationError: Nested lists have several lengths.
-    """
+    """Return lists of one length, NumPy arrays and torch tensors (of any device and dtype) as a NumPy array."""
     if hasattr(values, "detach"):
         tensor = values.detach().cpu()
         # NumPy has no bfloat16.
@@ -37,11 +33,7 @@ def refuse_where(wrong: npt.NDArray[np.bool_], name: str, values: np.ndarray, re
 
 
 def zeros_and_ones(name: str, values: np.ndarray, remedy: str = "Pass 0 and 1.") -> npt.NDArray[np.bool_]:
-    """Return an array of 0 and 1, of any shape, as bool.
-
-    Raises:
-        ConfigurationError: Another value.
-    """
+    """Return an array of 0 and 1, of any shape, as bool; refuse other values."""
     if values.dtype == bool:
         return values
     binary = values.astype(bool)
@@ -50,20 +42,12 @@ def zeros_and_ones(name: str, values: np.ndarray, remedy: str = "Pass 0 and 1.")
 
 
 def binary_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return an (N, L) array of 0 and 1 as bool.
-
-    Raises:
-        ConfigurationError: The array has other than two dimensions, no row, or a value other than 0 and 1.
-    """
+    """Return an (N, L) array of 0 and 1 as bool; refuse other dimensions, no row and other values."""
     return zeros_and_ones(name, _matrix(name, values), "Pass 0 and 1 (or scores together with a threshold).")
 
 
 def score_matrix(name: str, values: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    """Return an (N, L) array of finite scores as float32 or float64.
-
-    Raises:
-        ConfigurationError: The array has other than two dimensions, no row, or a value that is NaN or infinite.
-    """
+    """Return an (N, L) array of finite scores as float32 or float64; refuse other dimensions, NaN and infinity."""
     array = _matrix(name, values)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
@@ -90,11 +74,7 @@ def require_same_shape(targets: np.ndarray, name: str, values: np.ndarray) -> No
 
 
 def whole_number(name: str, value: object, at_least: int = 1) -> int:
-    """Return one whole number, as an int if it comes as 2.0 or as an array of no dimension.
-
-    Raises:
-        ConfigurationError: It is something else, or below `at_least`.
-    """
+    """Return a whole number of at least `at_least` as an int, also if it comes as 2.0 or an array of no dimension."""
     array = to_array(value)
     if array.ndim == 0 and array.dtype.kind in "iuf" and np.isfinite(array) and array == int(array) >= at_least:
         return int(array)
@@ -102,11 +82,7 @@ def whole_number(name: str, value: object, at_least: int = 1) -> int:
 
 
 def whole_numbers(name: str, values: npt.ArrayLike, at_least: int = 0) -> npt.NDArray[np.int64]:
-    """Return an array of whole numbers as int64, those of a floating-point type too.
-
-    Raises:
-        ConfigurationError: A value is no whole number of at least `at_least`; the message names its position.
-    """
+    """Return an array of whole numbers of at least `at_least`, of a floating-point type too, as int64."""
     array = to_array(values)
     if array.dtype.kind not in "iuf" and array.size:
         raise ConfigurationError(f"{name} hold {array.flat[0]!r}", "Pass whole numbers.")
@@ -124,14 +100,7 @@ def require_choice(name: str, value: object, choices: tuple[object, ...]) -> Non
 
 
 def require_one_kind(arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse classes that are ids in one array and names in another, or fractions: they would never be equal.
-
-    Args:
-        arrays: Name of the argument -> classes.
-
-    Raises:
-        ConfigurationError: Names the arguments and what they hold.
-    """
+    """Refuse classes that are ids in one array and names in another, or fractions: they would never be equal."""
     kinds = {name: _kind(values) for name, values in arrays.items()}
     if all(values.size for values in arrays.values()) and len(set(kinds.values())) > 1:
         found = " and ".join(f"{name} hold {kind}" for name, kind in kinds.items())

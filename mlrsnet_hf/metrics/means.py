@@ -150,15 +150,7 @@ def over_repeats(values: Sequence[float]) -> tuple[float, float]:
 
 
 def group_members(groups: Sequence[Hashable] | np.ndarray, length: int) -> dict[Any, npt.NDArray[np.int64]]:
-    """Return the positions of each group's members, by plain names or numbers.
-
-    Args:
-        groups: (length,) the group of each value: a list, an array, a tensor or a table's column.
-        length: Number of values.
-
-    Raises:
-        ConfigurationError: There are more or fewer groups than `length`.
-    """
+    """Return the positions of each group's members, by plain names or numbers; `groups` has one for each value."""
     names: list[Any]
     if hasattr(groups, "__array__"):
         array = to_array(groups)

@@ -124,7 +124,8 @@ def precision_at_k(
         {1: 0.5, 2: 0.5, 4: 0.375}
     """
     ranked = _ranks(rankings, relevant, empty)
-    means = {depth: _mean(_hits(ranked, depth, "P@k") / depth, ranked, empty) for depth in depths(k)}
+    all_k = [_required_depth(ranked, depth, "P@k") for depth in depths(k)]
+    means = {depth: _mean(ranked.hits(depth) / depth, ranked, empty) for depth in all_k}
     return next(iter(means.values())) if to_array(k).ndim == 0 else means
 
 
@@ -214,7 +215,8 @@ def recall_at_k(rankings: Rankings, k: int, relevant: npt.ArrayLike | None = Non
         0.5
     """
     ranked = _ranks(rankings, relevant, empty)
-    return _mean(_hits(ranked, k, "R@k") / np.maximum(ranked.relevant, 1), ranked, empty)
+    hits = ranked.hits(_required_depth(ranked, k, "R@k"))
+    return _mean(hits / np.maximum(ranked.relevant, 1), ranked, empty)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,15 +288,7 @@ def precision_recall_curve(
 
 
 def depths(k: npt.ArrayLike) -> list[int]:
-    """Return one depth or several as a list.
-
-    Raises:
-        ConfigurationError: There is none, or one is no whole number of at least 1.
-
-    Examples:
-        >>> depths(10), depths([10, 50])
-        ([10], [10, 50])
-    """
+    """Return one depth or several, whole numbers of at least 1, as a list."""
     array = to_array(k)
     if array.ndim == 0:
         return [whole_number("k", k)]
@@ -322,11 +316,6 @@ def _ranks(rankings: Rankings, relevant: npt.ArrayLike | None, empty: Empty) -> 
 
 def _mean(values: npt.NDArray[np.float64], ranked: RelevantRanks, empty: Empty, worst: float = 0.0) -> Mean:
     return Mean(np.where(ranked.relevant > 0, values, worst if empty == "worst" else np.nan))
-
-
-def _hits(ranked: RelevantRanks, k: int, measure: str) -> npt.NDArray[np.int64]:
-    """Return (Q,) number of relevant items within the first k."""
-    return ranked.hits(_required_depth(ranked, k, measure))
 
 
 def _required_depth(ranked: RelevantRanks, k: int, measure: str) -> int:

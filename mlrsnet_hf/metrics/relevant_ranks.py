@@ -201,15 +201,7 @@ class RelevantRanks:
         return np.where(counts > 0, sums, 0)
 
     def require_depth(self, needed: npt.NDArray[np.int64] | int, measure: str) -> None:
-        """Refuse rankings that were cut before the depth that a measure needs, unless nothing relevant is missing.
-
-        Args:
-            needed: The depth, one for all or (Q,).
-            measure: How the error calls the measure.
-
-        Raises:
-            ConfigurationError: Names the depth that the data need.
-        """
+        """Refuse rankings cut before the depth that a measure needs, unless nothing relevant is missing."""
         if self.depth is None:
             return
         short = (np.broadcast_to(needed, len(self)) > self.depth) & (self.found < self.relevant)
@@ -221,14 +213,7 @@ class RelevantRanks:
             )
 
     def require_all(self, measure: str) -> None:
-        """Refuse rankings that were cut before their last relevant item.
-
-        Args:
-            measure: How the error calls the measure.
-
-        Raises:
-            ConfigurationError: Names the first query that lacks one.
-        """
+        """Refuse rankings that were cut before their last relevant item; the error names the measure and the query."""
         short = np.flatnonzero(self.found < self.relevant)
         if len(short):
             query = short[0]

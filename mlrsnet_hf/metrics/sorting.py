@@ -13,11 +13,8 @@ _DIGIT_BITS = 16
 def descending_keys(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.unsignedinteger]:
     """Return unsigned integers, C-contiguous, that ascend where the scores descend and are equal where these are equal.
 
-    IEEE 754 numbers of one sign order like their bits; flipping the sign bit of positive and all bits of negative ones
-    makes all of them do so.
-
-    Args:
-        scores: float32 or float64 without NaN.
+    The scores are float32 or float64 without NaN. IEEE 754 numbers of one sign order like their bits; flipping the sign
+    bit of positive and all bits of negative ones makes all of them do so.
 
     Examples:
         >>> keys = descending_keys(np.array([0.5, -0.0, 2.0, 0.0, -1.0]))

@@ -95,7 +95,6 @@ def push(
         raise not_logged_in()
     api, files = HubClient(), repository.files
     target = f"{repository.repo_type} repository {repo_id}"
-    additions = [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
     with _bars_on_a_terminal(), hub_errors(target):
         if collection:
             with hub_errors(f"collection {collection}"):
@@ -115,7 +114,10 @@ def push(
             stale = sorted(path for path in left_over if any(fnmatch(path, pattern) for pattern in repository.owned))
             commit = api.create_commit(
                 repo_id,
-                [*additions, *(CommitOperationDelete(path) for path in stale)],
+                [
+                    *(CommitOperationAdd(name, path) for name, path in sorted(files.items())),
+                    *(CommitOperationDelete(path) for path in stale),
+                ],
                 commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
                 repo_type=repository.repo_type,
                 revision=revision,

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from mlrsnet_hf.dataset.repository.files import WrittenFile, write_files
-from mlrsnet_hf.dataset.repository.parts import PlannedFile, cut_parts, plan_files
+from mlrsnet_hf.dataset.repository.parts import Parts, PlannedFile, cut_parts, plan_files
 from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
@@ -21,7 +21,7 @@ from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
-from mlrsnet_hf.release.pixels import decode_image
+from mlrsnet_hf.release.images import decode_image
 from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
 from mlrsnet_hf.synthetic import contact_sheet
 from mlrsnet_hf.taxonomy import LABELS, SCENES
@@ -69,14 +69,8 @@ class Prepared:
             lines.append(f"{self.taken_up:,} images were there from an earlier run")
         lines += [f"left out: {reason}" for reason in copy.unreadable.values()]
         lines += [f"protocol left out: {reason}" for reason in copy.left_out.values()]
-        lines.append(
-            f'next: python -c "from datasets import load_dataset; print(load_dataset({_quoted(self, first)}))"'
-        )
-        return "\n".join(lines)
-
-
-def _quoted(prepared: Prepared, protocol: str) -> str:
-    return f"'{prepared.folder}', '{protocol}'"
+        load = f"load_dataset('{self.folder}', '{first}')"
+        return "\n".join([*lines, f'next: python -c "from datasets import load_dataset; print({load})"'])
 
 
 def prepare(
@@ -113,32 +107,16 @@ def prepare(
     }
     with growing_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
-        _refuse_changes(release, str(origin["source"]))
-        splits = _stored_splits(files, planned, parts.splits)
-        copy = Copy(
-            splits={name: stored for name, stored in splits.items() if not _emptied(stored)},
-            label_version=label_version,
-            unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
-            unreadable={key: reason for file in files for key, reason in file.unreadable.items()},
-            left_out=parts.left_out | _unreadable_protocols(splits),
-            scenes_picture=SCENES_PICTURE,
-            labels_picture=LABELS_PICTURE,
-            **_counts(release.entries, files),
-        )
+        release.refuse_changed_labels()
+        if release.fingerprint() != origin["source"]:
+            raise ReleaseError(f"{release.root}: images changed while they were read", "Run again, and leave them be.")
+        card = _card(release, label_version, parts, planned, files)
         written = tuple(file for file in files if file.rows)
-        card = _card(release.entries, copy)
         _write_pictures(folder.path, planned, {file.name for file in written}, card)
         (folder.path / CARD).write_text(card.render(), encoding="utf-8")
         manifest = {**origin, "parquet": [file.to_json() for file in written]}
         (folder.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return Prepared(target, card, written, taken_up)
-
-
-def _refuse_changes(release: Release, fingerprint: str) -> None:
-    """Refuse a source that is no longer what it was when it was opened."""
-    release.refuse_changed_labels()
-    if release.fingerprint() != fingerprint:
-        raise ReleaseError(f"{release.root}: images changed while they were read", "Run again, and leave them be.")
 
 
 def _digest(planned: Sequence[PlannedFile]) -> str:
@@ -153,8 +131,12 @@ def _write_data(
     data = folder.path / DATA
     data.mkdir(exist_ok=True)
     plan = {file.name: file for file in planned}
-    noted = {file.name: file for file in map(_from_note, folder.noted) if skip_unreadable or not file.unreadable}
-    done = {name: file for name, file in noted.items() if name in plan and file.is_whole(plan[name], data)}
+    noted = [WrittenFile(**note) for note in folder.noted]
+    done = {
+        file.name: file
+        for file in noted
+        if (skip_unreadable or not file.unreadable) and file.name in plan and file.is_whole(plan[file.name], data)
+    }
     for path in data.iterdir():
         if path.name not in done:
             path.unlink()
@@ -173,7 +155,7 @@ def _write_data(
             remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
             raise ImageError(error.found, remedy) from error
     files = [done[file.name] for file in planned]
-    rows, expected = sum(file.rows for file in files), sum(1 for _ in _readable(release.entries, files))
+    rows, expected = sum(file.rows for file in files), len(_readable(release, files))
     if rows != expected:
         raise ConfigurationError(
             f"{folder.path}: {rows:,} images were written where there are {expected:,}", "Remove the folder, run again."
@@ -191,14 +173,23 @@ def _from_manifest(folder: Path) -> list[dict[str, Any]]:
     return [manifest, *files]
 
 
-def _from_note(note: Mapping[str, object]) -> WrittenFile:
-    return WrittenFile(**note)  # type: ignore[arg-type]
+def _readable(release: Release, files: Sequence[WrittenFile]) -> list[Entry]:
+    unreadable = {image_id for file in files for image_id in file.unreadable}
+    return [entry for entry in release.entries if entry.id not in unreadable]
 
 
-def _stored_splits(
-    files: Sequence[WrittenFile], planned: Sequence[PlannedFile], splits: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, StoredSplit]]:
-    """Return what is stored of every split of every protocol."""
+def _card(
+    release: Release,
+    label_version: LabelVersion,
+    parts: Parts,
+    planned: Sequence[PlannedFile],
+    files: Sequence[WrittenFile],
+) -> DatasetCard:
+    """Return the card of what was written.
+
+    Raises:
+        ConfigurationError: Every protocol has a split of which no image can be read.
+    """
 
     def stored(letters: str) -> StoredSplit:
         chosen = [file for file, plan in zip(files, planned, strict=True) if plan.letter in letters and file.rows]
@@ -210,52 +201,34 @@ def _stored_splits(
             file_bytes=sum(file.file_bytes for file in chosen),
         )
 
-    return {name: {split: stored(letters) for split, letters in parts.items()} for name, parts in splits.items()}
-
-
-def _emptied(splits: Mapping[str, StoredSplit]) -> list[str]:
-    """Return the splits of which no image can be read."""
-    return [name for name, stored in splits.items() if not stored.rows]
-
-
-def _unreadable_protocols(splits: Mapping[str, Mapping[str, StoredSplit]]) -> dict[str, str]:
-    """Return the protocols that lack a split, and why.
-
-    Raises:
-        ConfigurationError: All do.
-    """
-    found = {name: emptied for name, stored in splits.items() if (emptied := _emptied(stored))}
-    if len(found) == len(splits):
+    splits, left_out = {}, dict(parts.left_out)
+    for protocol, letters_of in parts.splits.items():
+        found = {split: stored(letters) for split, letters in letters_of.items()}
+        emptied = [split for split, part in found.items() if not part.rows]
+        if emptied:
+            left_out[protocol] = f"no image of split {emptied[0]!r} of protocol {protocol!r} can be read"
+        else:
+            splits[protocol] = found
+    if not splits:
         raise ConfigurationError("none of the images can be read", "Fetch the images again.")
-    return {
-        name: f"no image of split {emptied[0]!r} of protocol {name!r} can be read" for name, emptied in found.items()
-    }
-
-
-def _counts(entries: Sequence[Entry], files: Sequence[WrittenFile]) -> dict[str, int]:
-    stored = list(_readable(entries, files))
-    return {
-        "repaired": sum(entry.repaired for entry in stored),
-        "without_labels": sum(not entry.labels for entry in stored),
-    }
-
-
-def _readable(entries: Sequence[Entry], files: Sequence[WrittenFile]) -> Iterator[Entry]:
-    unreadable = {image_id for file in files for image_id in file.unreadable}
-    return (entry for entry in entries if entry.id not in unreadable)
-
-
-def _card(entries: Sequence[Entry], copy: Copy) -> DatasetCard:
-    stored = [entry for entry in entries if entry.id not in copy.unreadable]
-    labels = Counter(label for entry in stored for label in entry.labels)
-    scenes = Counter(entry.scene.name for entry in stored)
+    entries = _readable(release, files)
+    labels = Counter(label for entry in entries for label in entry.labels)
+    scenes = Counter(entry.scene.name for entry in entries)
+    copy = Copy(
+        splits=splits,
+        label_version=label_version,
+        repaired=sum(entry.repaired for entry in entries),
+        without_labels=sum(not entry.labels for entry in entries),
+        unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
+        unreadable={key: reason for file in files for key, reason in file.unreadable.items()},
+        left_out=left_out,
+        scenes_picture=SCENES_PICTURE,
+        labels_picture=LABELS_PICTURE,
+    )
     return DatasetCard(
         images_per_scene={scene.name: scenes[scene.name] for scene in SCENES if scene.name in scenes},
         images_per_label={label.name: labels[label.id] for label in LABELS},
-        split_sizes={
-            name: {split: stored_split.rows for split, stored_split in splits.items()}
-            for name, splits in copy.splits.items()
-        },
+        split_sizes={name: {split: part.rows for split, part in found.items()} for name, found in splits.items()},
         copy=copy,
     )
 

@@ -3,25 +3,46 @@
 The layout is `Images/<scene>/*.jpg`, `Images/<scene>.rar` or `Images/<scene>.zip` beside `Labels/<scene>.csv`, on disk
 or in an archive, with or without one folder around both. Names match in any letter case, scenes by canonical or
 published name.
+
+What is wrong in it is listed, not raised: `open_release` raises the first fault, the audit reports them all.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
 from mlrsnet_hf.release.archives.nested import open_archive
-from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
 from mlrsnet_hf.release.names import split_suffix
-from mlrsnet_hf.release.tree import DiskFolder, File, Folder, archive_folder, is_archive
-from mlrsnet_hf.taxonomy import Scene, find_scene
+from mlrsnet_hf.release.tree import ArchiveImages, DiskFolder, File, Folder, ImageStore, archive_folder, is_archive
+from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
 
 IMAGES, LABELS = "Images", "Labels"
-Node = TypeVar("Node", File, Folder)
+Node = TypeVar("Node", bound=File | Folder)
+Part = TypeVar("Part")
 LAYOUT = (
     "Pass the folder that holds Images/<scene>/*.jpg (or Images/<scene>.rar or .zip) and Labels/<scene>.csv, or the "
     "archive with these."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ByScene(Generic[Part]):
+    """The images or the label files of a source, with what is wrong with them."""
+
+    place: str
+    parts: dict[Scene, Part]
+    """In the order of the scenes."""
+    strangers: list[ReleaseError]
+    """Files and folders that belong to no scene, or to one that has others already."""
+    faults: dict[Scene, ReleaseError]
+    """Scenes whose images cannot be listed."""
+
+    def refuse_faults(self) -> None:
+        """Raise the first fault."""
+        for error in (*self.strangers, *self.faults.values()):
+            raise error
 
 
 def source_folder(source: Path) -> Folder:
@@ -39,46 +60,54 @@ def source_folder(source: Path) -> Folder:
     return archive_folder(open_archive(source))
 
 
-def find_images(source: Folder) -> dict[Scene, ImageStore]:
-    """Return the images of each scene.
+def find_images(source: Folder) -> ByScene[ImageStore]:
+    """Find the images of each scene.
 
     A scene's folder is preferred to its archive, which may have been left there after unpacking.
 
     Raises:
-        ReleaseError: There is no folder with images, it is empty, or something in it belongs to no scene.
+        ReleaseError: There is no folder with images, or more than one.
     """
-    images = find_part(source, IMAGES)
-    files = images.files()
-    for file in files:
-        if not is_archive(file.name):
-            raise ReleaseError(f"{file.place}: a file where a scene's folder or archive is expected", LAYOUT)
-    archives = _by_scene((split_suffix(file.name)[0], file) for file in files)
-    folders = _by_scene((folder.name, folder) for folder in images.folders())
-    if not archives and not folders:
-        raise ReleaseError(f"{images.place}: empty folder", LAYOUT)
-    stores = {scene: folder.images() for scene, folder in folders.items()}
-    for scene, file in archives.items():
-        if scene not in stores:
-            archive = file.archive()
-            stores[scene] = ArchiveImages(archive, archive.place, archive.members())
-    return stores
+    part = find_part(source, IMAGES)
+    files: Sequence[File] = part.files()
+    strangers = [
+        ReleaseError(f"{file.place}: neither a folder nor an archive", LAYOUT)
+        for file in files
+        if not is_archive(file.name)
+    ]
+    archives = _by_scene(((split_suffix(f.name)[0], f) for f in files if is_archive(f.name)), strangers)
+    folders = _by_scene(((child.name, child) for child in part.folders()), strangers)
+    stores: dict[Scene, ImageStore] = {}
+    faults: dict[Scene, ReleaseError] = {}
+    for scene in (scene for scene in SCENES if scene in archives or scene in folders):
+        try:
+            if scene in folders:
+                stores[scene] = folders[scene].images()
+            else:
+                archive = archives[scene].archive()
+                stores[scene] = ArchiveImages(archive, archive.place, archive.members())
+        except ReleaseError as error:
+            faults[scene] = error
+    return ByScene(part.place, stores, strangers, faults)
 
 
-def find_label_files(source: Folder, alone: bool = False) -> dict[Scene, File]:
-    """Return the label file of each scene, from a folder or an archive named `Labels`.
+def find_label_files(source: Folder, alone: bool = False) -> ByScene[File]:
+    """Find the label file of each scene, in a folder or an archive named `Labels`.
 
     Args:
         source: The source as a folder.
         alone: Whether the label files may also lie in the source itself.
 
     Raises:
-        ReleaseError: There are none, or one belongs to no scene.
+        ReleaseError: There are none.
     """
-    labels = source if alone and not has_part(source, LABELS) else find_part(source, LABELS)
-    files = [file for file in labels.files() if split_suffix(file.name)[1] == ".csv"]
+    part = source if alone and not has_part(source, LABELS) else find_part(source, LABELS)
+    files = [file for file in part.files() if split_suffix(file.name)[1] == ".csv"]
     if not files:
-        raise ReleaseError(f"{labels.place}: no label file in it", LAYOUT)
-    return _by_scene((split_suffix(file.name)[0], file) for file in files)
+        remedy = "Pass a copy of the release, or the folder with its label files." if alone else LAYOUT
+        raise ReleaseError(f"{part.place}: no label file in it", remedy)
+    strangers: list[ReleaseError] = []
+    return ByScene(part.place, _by_scene(((split_suffix(f.name)[0], f) for f in files), strangers), strangers, {})
 
 
 def has_part(source: Folder, name: str) -> bool:
@@ -117,17 +146,17 @@ def _named(folder: Folder, name: str) -> Sequence[Folder | File]:
     return folders or [file for file in packed if split_suffix(file.name)[0].casefold() == name.casefold()]
 
 
-def _by_scene(nodes: Iterable[tuple[str, Node]]) -> dict[Scene, Node]:
-    """Return files or folders by the scene that their names stand for."""
+def _by_scene(nodes: Iterable[tuple[str, Node]], strangers: list[ReleaseError]) -> dict[Scene, Node]:
+    """Return files or folders by the scene that their names stand for; add the others to the strangers."""
     found: dict[Scene, Node] = {}
     for name, node in nodes:
         try:
             scene = find_scene(name)
         except UnknownNameError as error:
-            raise ReleaseError(f"{node.place}: {error.found}", error.remedy) from error
+            strangers.append(ReleaseError(f"{node.place}: {error.found}", error.remedy))
+            continue
         if scene in found:
-            raise ReleaseError(
-                f"{found[scene].place} and {node.place}: both stand for {scene.name}", "Keep one of the two."
-            )
-        found[scene] = node
-    return found
+            taken = f"{node.place}: stands for {scene.name}, as {found[scene].name} does"
+            strangers.append(ReleaseError(taken, "Keep one of the two."))
+        found.setdefault(scene, node)
+    return {scene: found[scene] for scene in SCENES if scene in found}

@@ -1,18 +1,18 @@
 """Opening a source: find its parts, read its labels, match rows and images."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ReleaseError
-from mlrsnet_hf.release.image_stores import ImageStore
 from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
 from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
 from mlrsnet_hf.release.names import image_id, split_suffix
 from mlrsnet_hf.release.parquet import open_parquet, parquet_files
-from mlrsnet_hf.release.release import Entry, ReadLabelFile, Release, ScenePart
+from mlrsnet_hf.release.release import Entry, Release, ScenePart
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version, verified_labels
-from mlrsnet_hf.release.tree import DiskFolder, File
+from mlrsnet_hf.release.tree import DiskFolder, File, ImageStore
 from mlrsnet_hf.taxonomy import Scene
 
 
@@ -50,10 +50,21 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
         return open_parquet(source, files, label_version)
     folder = source_folder(source)
     images = find_images(folder)
+    images.refuse_faults()
+    if not images.parts:
+        raise ReleaseError(f"{images.place}: empty folder", "Add Images/<scene>/*.jpg, or an archive of a scene.")
     label_files = find_label_files(folder)
-    _refuse_unpaired_scenes(images, label_files)
-    scenes = sorted(images, key=lambda scene: scene.id)
-    release = Release(source, tuple(_part(scene, label_files[scene], images[scene], label_version) for scene in scenes))
+    label_files.refuse_faults()
+    for scene, store in images.parts.items():
+        if scene not in label_files.parts:
+            raise ReleaseError(f"{store.place}: no label file for this scene", f"Add Labels/{scene.published}.csv.")
+    for scene, file in label_files.parts.items():
+        if scene not in images.parts:
+            raise ReleaseError(
+                f"{file.place}: no images for this scene", f"Add Images/{scene.published}/ or remove the file."
+            )
+    parts = (_part(scene, file, images.parts[scene], label_version) for scene, file in label_files.parts.items())
+    release = Release(source, tuple(parts))
     _refuse_repeated_ids(release)
     return release
 
@@ -79,12 +90,11 @@ def open_labels(source: str | Path, label_version: LabelVersion = "verified") ->
     if files:
         return open_parquet(source, files, label_version).entries
     found = find_label_files(source_folder(source), alone=True)
+    found.refuse_faults()
     entries: list[Entry] = []
-    for scene in sorted(found, key=lambda scene: scene.id):
-        rows = parse_label_file(found[scene].content(), found[scene].place)
-        entries += sorted(
-            (_entry(scene, row, row.file_name, label_version) for row in rows), key=lambda entry: entry.id
-        )
+    for scene, file in found.parts.items():
+        rows = parse_label_file(file.content(), file.place)
+        entries += sorted((_entry(scene, row, row.file_name, label_version) for row in rows), key=lambda e: e.id)
     return tuple(entries)
 
 
@@ -108,12 +118,13 @@ def find_parquet(source: Path) -> list[Path]:
 def _part(scene: Scene, label_file: File, images: ImageStore, label_version: LabelVersion) -> ScenePart:
     content = label_file.content()
     pairing = pair(parse_label_file(content, label_file.place), images.names)
-    refuse_left_over(pairing, label_file.place, images.place)
+    _refuse_left_over(pairing, label_file.place, images.place)
     return ScenePart(
         entries=tuple(_entry(scene, row, name, label_version) for _, row, name in pairing.pairs),
         image_names=tuple(name for _, _, name in pairing.pairs),
         images=images,
-        label_file=ReadLabelFile.of(label_file, content),
+        label_file=label_file,
+        label_digest=hashlib.sha256(content).hexdigest(),
     )
 
 
@@ -121,17 +132,6 @@ def _entry(scene: Scene, row: LabelRow, image_name: str, label_version: LabelVer
     name = image_id(row.file_name)
     chosen = row.labels if label_version == "as-published" else verified_labels(scene, name, row.labels)
     return Entry(name, name + split_suffix(image_name)[1], scene, chosen, chosen != row.labels)
-
-
-def _refuse_unpaired_scenes(images: Mapping[Scene, ImageStore], label_files: Mapping[Scene, File]) -> None:
-    for scene, store in images.items():
-        if scene not in label_files:
-            raise ReleaseError(f"{store.place}: no label file for this scene", f"Add Labels/{scene.published}.csv.")
-    for scene, file in label_files.items():
-        if scene not in images:
-            raise ReleaseError(
-                f"{file.place}: no images for this scene", f"Add Images/{scene.published}/ or remove the file."
-            )
 
 
 def _refuse_repeated_ids(release: Release) -> None:
@@ -146,7 +146,7 @@ def _refuse_repeated_ids(release: Release) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What belongs together, and what is left over."""
+    """Rows and images that belong together, and what is left over."""
 
     pairs: list[tuple[str, LabelRow, str]]
     """Image id, row and name of the image file, by id."""
@@ -175,36 +175,25 @@ def pair(rows: Sequence[LabelRow], image_names: Sequence[str]) -> Pairing:
     return Pairing(sorted(pairs), rows_without_image, list(images.values()), doubles)
 
 
-def refuse_left_over(pairing: Pairing, label_file: str, images: str) -> None:
-    """Refuse a scene whose rows and images do not all pair up.
-
-    Args:
-        pairing: Of the scene.
-        label_file: Where the rows stand, for the error.
-        images: Where the images lie, for the error.
-
-    Raises:
-        ReleaseError: An image stands twice, a row has no image, an image no row, or there is none of either.
-    """
+def _refuse_left_over(pairing: Pairing, label_file: str, images: str) -> None:
+    """Refuse a scene whose rows and images do not all pair up, naming the places of both."""
     if pairing.doubles:
         first, second = pairing.doubles[0]
         raise ReleaseError(f"{images}/{first} and {images}/{second}: two images of one name", "Keep one of the two.")
     if pairing.rows_without_image:
-        row = pairing.rows_without_image[0]
-        more = _and_more(pairing.rows_without_image)
+        row, *more = pairing.rows_without_image
         raise ReleaseError(
-            f"{label_file}, line {row.line}: {row.file_name} is not in {images}{more}",
+            f"{label_file}, line {row.line}: {row.file_name} is not in {images}{_and_more(more)}",
             "Add the image or delete the row.",
         )
     if pairing.images_without_row:
-        more = _and_more(pairing.images_without_row)
+        name, *others = pairing.images_without_row
         raise ReleaseError(
-            f"{images}/{pairing.images_without_row[0]}: no row in {label_file}{more}",
-            "Add the row or remove the image.",
+            f"{images}/{name}: no row in {label_file}{_and_more(others)}", "Add the row or remove the image."
         )
     if not pairing.pairs:
         raise ReleaseError(f"{images}: empty folder", "Add the scene's images, or remove it and its label file.")
 
 
-def _and_more(found: Sequence[object]) -> str:
-    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+def _and_more(left: Sequence[object]) -> str:
+    return f" (and {len(left)} more)" if left else ""

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.archives.base import disk_stamp
-from mlrsnet_hf.release.image_stores import Found
+from mlrsnet_hf.release.archives.base import Found, disk_stamp
 from mlrsnet_hf.release.names import image_id, image_scene, is_clutter, split_suffix
 from mlrsnet_hf.release.release import Entry, Release, ScenePart
 from mlrsnet_hf.release.repair import LabelVersion, verified_labels
@@ -109,7 +108,6 @@ def _part(
         entries=tuple(_entry(scene, name, rows[name], label_version) for name in names),
         image_names=tuple(rows[name].file_name for name in names),
         images=ParquetImages(source, files, rows.values()),
-        label_file=None,
     )
 
 

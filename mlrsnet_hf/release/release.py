@@ -2,15 +2,15 @@
 
 import hashlib
 import itertools
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
-from mlrsnet_hf.release.image_stores import Found, ImageStore
-from mlrsnet_hf.release.image_structure import image_fault
-from mlrsnet_hf.release.tree import File
+from mlrsnet_hf.release.archives.base import Found
+from mlrsnet_hf.release.images import image_fault
+from mlrsnet_hf.release.tree import File, ImageStore
 from mlrsnet_hf.taxonomy import Scene
 
 
@@ -50,19 +50,6 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLabelFile:
-    """A label file, and the SHA-256 of what was read from it."""
-
-    file: File
-    digest: str
-
-    @classmethod
-    def of(cls, file: File, content: bytes) -> "ReadLabelFile":
-        """Note what was read."""
-        return cls(file, hashlib.sha256(content).hexdigest())
-
-
-@dataclass(frozen=True, slots=True)
 class ScenePart:
     """One scene of a release."""
 
@@ -71,8 +58,10 @@ class ScenePart:
     image_names: tuple[str, ...]
     """Of the entries' files, as the store knows them."""
     images: ImageStore
-    label_file: ReadLabelFile | None
+    label_file: File | None = None
     """None where the labels stand beside the images, as in Parquet."""
+    label_digest: str = ""
+    """SHA-256 of the label file as it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +95,7 @@ class Release:
             ImageError: An image cannot be read, is no JPEG, PNG or TIFF, or is cut short.
         """
         parts = {part.entries[0].scene: part for part in self.parts}
-        for scene, chosen in itertools.groupby(self.entries if entries is None else entries, _scene):
+        for scene, chosen in itertools.groupby(self.entries if entries is None else entries, attrgetter("scene")):
             part = parts[scene]
             names = {entry.id: name for entry, name in zip(part.entries, part.image_names, strict=True)}
             yield from _records(part.images, [(entry, names[entry.id]) for entry in chosen], on_unreadable)
@@ -117,20 +106,18 @@ class Release:
         The label files count as they were read when the release was opened. The location does not enter, so that a
         moved copy keeps its fingerprint; nor does the choice between verified and published labels.
         """
-        digest = hashlib.sha256()
-        for part in self.parts:
-            scene = part.entries[0].scene.published
-            if part.label_file:
-                digest.update(f"{scene}.csv {part.label_file.digest}\n".encode())
-            for stamp in part.images.stamps():
-                digest.update(f"{scene}/{stamp}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        return self._hash(with_labels=True)
 
     def images_fingerprint(self) -> str:
         """Return a hash of name, size and modification time of images and archives, whatever their labels."""
+        return self._hash(with_labels=False)
+
+    def _hash(self, with_labels: bool) -> str:
         digest = hashlib.sha256()
         for part in self.parts:
             scene = part.entries[0].scene.published
+            if with_labels and part.label_file:
+                digest.update(f"{scene}.csv {part.label_digest}\n".encode())
             for stamp in part.images.stamps():
                 digest.update(f"{scene}/{stamp}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
@@ -142,12 +129,9 @@ class Release:
             ReleaseError: One was changed or is gone.
         """
         for part in self.parts:
-            read = part.label_file
-            if read and ReadLabelFile.of(read.file, read.file.content()) != read:
-                raise ReleaseError(f"{read.file.place}: changed while it was in use", "Run again, and leave it be.")
-
-
-_scene = operator.attrgetter("scene")
+            file = part.label_file
+            if file and hashlib.sha256(file.content()).hexdigest() != part.label_digest:
+                raise ReleaseError(f"{file.place}: changed while it was in use", "Run again, and leave it be.")
 
 
 def _records(

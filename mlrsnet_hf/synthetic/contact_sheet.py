@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mlrsnet_hf.release.release import Record
+from mlrsnet_hf.release import Record
 from mlrsnet_hf.taxonomy import LABELS
 
 TITLE = "MLRSNet synthetic demo"

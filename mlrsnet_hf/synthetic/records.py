@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Mapping
 
 from mlrsnet_hf.parallel import in_processes
-from mlrsnet_hf.release.release import Record
+from mlrsnet_hf.release import Record
 from mlrsnet_hf.synthetic.render import render
 from mlrsnet_hf.synthetic.sampling import draw_labels
 from mlrsnet_hf.taxonomy import SCENES, Scene

@@ -92,7 +92,7 @@ def make_inputs(
     folder = config.cache_dir or cache_folder
     with explain_memory("decoding the images", "Lower cache_megabytes, or give --cache disk or off."):
         for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
-            images.cache(_cache_mode(config), config.cache_megabytes, folder, accelerator.is_main_process)
+            images.cache(_cache_mode(config), config.cache_megabytes, folder)
     batches = ShuffledBatches(
         len(training),
         config.batch_size,

@@ -73,7 +73,7 @@ def our_batches(split: datasets.Dataset, batch_size: int, cached: bool) -> Itera
     augment = Augmentation(SIZE, CROP_SCALE, CROP_RATIO, 8, JITTER)
     images = SplitImages(split, task, StoredTransform(SIZE), augment)
     if cached:
-        images.cache("memory", 10_000, progress=False)
+        images.cache("memory", 10_000)
     batches = ShuffledBatches(len(images), batch_size, seed=0)
     loader = make_loader(images, batches, workers=0)
     for epoch in itertools.count(1):

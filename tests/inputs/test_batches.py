@@ -64,11 +64,11 @@ def test_a_split_smaller_than_a_batch_makes_one() -> None:
 @pytest.mark.parametrize(
     ("rows", "size", "processes", "accumulation", "message"),
     [
-        (100, 9, 2, 1, "batch_size=9 cannot be split over 2 processes. Set batch_size to a multiple of 2, such as 8"),
-        (100, 32, 2, 3, "batch_size=32 cannot be split over 2 processes x 3 parts. .* of 6, such as 30"),
-        (100, 2, 1, 3, "batch_size=2 cannot be split .* Use a larger batch_size, of at least 3"),
-        (5, 8, 2, 1, "the 5 images of the training split make one batch, which 2 processes cannot .* such as 4"),
-        (1, 8, 2, 1, "the 1 images of the training split .* Use more images"),
+        (100, 9, 2, 1, "batch_size=9 .*2 processes.* of 2, such as 8"),
+        (100, 32, 2, 3, "batch_size=32 .*2 processes x 3 parts.* of 6, such as 30"),
+        (100, 2, 1, 3, "batch_size=2 .*at least 3"),
+        (5, 8, 2, 1, "5 images .*2 processes .* such as 4"),
+        (1, 8, 2, 1, "1 images .*more images"),
     ],
 )
 def test_a_batch_that_cannot_be_split_is_refused(

@@ -45,8 +45,10 @@ def test_no_cache_beyond_the_allowance(
     mode: str, data: DatasetDict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = SplitImages(data["train"], TASK, StoredTransform(64))
-    assert not images.cache(mode, 0, tmp_path, progress=True)
-    assert "32 decoded images take about 0 MB, more than cache_megabytes=0" in capsys.readouterr().out
+    assert not images.cache(mode, 0, tmp_path)
+    told = capsys.readouterr().out
+    assert "32 decoded images" in told
+    assert "cache_megabytes=0" in told
     assert images[(0, 0)].pixels.shape == (50, 70, 3)
     assert not images.cache("off", 100, tmp_path)
 
@@ -57,7 +59,7 @@ def failing(row: int) -> np.ndarray:
 
 def test_a_file_serves_later_runs_and_no_other_images(data: DatasetDict, tmp_path: Path) -> None:
     def cached(split: str, kind: str, read: Callable = failing) -> None:
-        decode_to_disk(read, ImageFiles(data[split]), kind, tmp_path, 10, progress=False)
+        decode_to_disk(read, ImageFiles(data[split]), kind, tmp_path, 10)
 
     def black(row: int) -> np.ndarray:
         return np.zeros((4, 5, 3), np.uint8)
@@ -111,7 +113,7 @@ def test_several_at_once_make_one_file(data: DatasetDict, tmp_path: Path) -> Non
         return np.full((4, 4, 3), row, np.uint8)
 
     def cached(_: int) -> np.ndarray:
-        return decode_to_disk(read, ImageFiles(data["train"]), "kind", tmp_path, 10, progress=False)[7]
+        return decode_to_disk(read, ImageFiles(data["train"]), "kind", tmp_path, 10)[7]
 
     with ThreadPoolExecutor(3) as pool:
         assert all((image == 7).all() for image in pool.map(cached, range(3)))
@@ -128,5 +130,5 @@ def test_a_damaged_image_leaves_nothing_behind(data: DatasetDict, damaged: Calla
 
 def test_a_folder_that_cannot_be_made_is_refused(data: DatasetDict, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="decoded images cannot be kept here"):
+    with pytest.raises(ConfigurationError, match=str(tmp_path / "file")):
         SplitImages(data["test"], TASK, StoredTransform(64)).cache("disk", 10, tmp_path / "file")

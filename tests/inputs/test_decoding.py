@@ -104,10 +104,10 @@ def test_sixteen_bits_keep_their_high_byte(file_format: str, encoded: Callable) 
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [(np.array([[0.5]], np.float32), "floating point"), (np.array([[70000]], np.int32), "do not fit in 16 bits")],
+    [(np.array([[0.5]], np.float32), "floating point"), (np.array([[70000]], np.int32), "16 bits")],
 )
 def test_values_without_an_agreed_range_are_refused(values: np.ndarray, message: str, encoded: Callable) -> None:
-    with pytest.raises(ImageError, match=f"image 'x' cannot be read: its values .*{message}"):
+    with pytest.raises(ImageError, match=f"'x' .*{message}"):
         decoded(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -116,20 +116,21 @@ def test_values_without_an_agreed_range_are_refused(values: np.ndarray, message:
 def test_damaged_image_is_named(kept: float, file_format: str, picture: Callable, encoded: Callable) -> None:
     data = encoded(picture([0], seed=4), file_format)
     data = data[: int(kept * len(data))]
-    with pytest.raises(ImageError, match=r"^image 'scene_7' \(scene_7\.jpg\) cannot be read: .*\. Replace the file"):
+    with pytest.raises(ImageError, match=r"'scene_7' \(scene_7\.jpg\)"):
         decode_pixels({"bytes": data, "path": "scene_7.jpg"}, "scene_7")
 
 
 def test_what_is_no_image_is_told_without_an_address() -> None:
-    with pytest.raises(ImageError, match=r"image 'x' cannot be read: it is in no format that Pillow knows\. Replace"):
+    with pytest.raises(ImageError, match="'x'") as caught:
         decoded(b"<html>not found</html>")
+    assert "object at 0x" not in str(caught.value)
 
 
 def test_an_image_too_large_for_pillow_is_too_large_for_both(
     monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(ImageError, match=r"image 'x' cannot be read: .*exceeds limit of 2000 pixels"):
+    with pytest.raises(ImageError, match=r"'x' .*2000 pixels"):
         decoded(encoded(picture([0], seed=4), "JPEG"))
 
 

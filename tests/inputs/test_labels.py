@@ -72,14 +72,14 @@ def test_lists_that_a_table_holds_as_text(write: Callable[[list], str]) -> None:
     numbers = [write([7 * i for i in row]) for row in TRAIN]
     found = read_labels({"train": column(numbers, Value("string"))}, "tags")
     assert (found.names, found.form) == (("0", "7", "14"), "lists of numbers")
-    with pytest.raises(ConfigurationError, match=r"split train, row 1: column 'tags' holds .*no list of names or of"):
+    with pytest.raises(ConfigurationError, match="split train, row 1: column 'tags'"):
         read_labels({"train": column([texts[0], "[1]"], Value("string"))}, "tags")
-    with pytest.raises(ConfigurationError, match=r"row 1: column 'tags' holds .\[__import__"):
+    with pytest.raises(ConfigurationError, match=r"row 1: column 'tags' .*\[__import__"):
         read_labels({"train": column([texts[0], "[__import__('os').getcwd()]"], Value("string"))}, "tags")
 
 
 def test_a_separator_is_for_text() -> None:
-    with pytest.raises(ConfigurationError, match="column 'tags' holds no text for label_separator=';' to split"):
+    with pytest.raises(ConfigurationError, match=r"'tags' .*label_separator=';'"):
         read_labels({"train": column(TRAIN, ListFeature(CLASSES))}, "tags", ";")
 
 
@@ -104,23 +104,23 @@ def test_short_lists_of_ids_are_not_multi_hot() -> None:
         (
             ListFeature(CLASSES),
             [[0], [-1]],
-            r"split test, row 1: column 'tags' holds \[-1\], with a class outside 0 to 2",
+            r"split test, row 1: column 'tags' .*\[-1\].* 0 to 2",
         ),
-        (ListFeature(Value("int64")), [[2], [4, -1]], r"row 1: column 'tags' holds \[4, -1\], with a negative number"),
-        (ListFeature(Value("string")), [["a"], ["b", ""]], r"row 1: .* with an empty name"),
-        (ListFeature(Value("bool")), [[True], [True, False]], "row 0: .* with no 0 or 1 for each label"),
-        (ListFeature(Value("float32")), [[0.0, 0.5]], r"row 0: column 'tags' holds \[0.0, 0.5\], with no 0 or 1"),
-        (ListFeature(CLASSES), [[0], None], "row 1: column 'tags' has no value. Give one: an empty list says"),
-        (ListFeature(Value("string")), [["a", None]], "row 0: column 'tags' has no value"),
-        (ListFeature(ListFeature(Value("int64"))), [[[1]]], "holds lists of"),
+        (ListFeature(Value("int64")), [[2], [4, -1]], r"row 1: .*\[4, -1\].*negative"),
+        (ListFeature(Value("string")), [["a"], ["b", ""]], "row 1: .*empty name"),
+        (ListFeature(Value("bool")), [[True], [True, False]], r"row 0: .*\[True\].* 0 or 1"),
+        (ListFeature(Value("float32")), [[0.0, 0.5]], r"row 0: .*\[0.0, 0.5\].* 0 or 1"),
+        (ListFeature(CLASSES), [[0], None], "row 1: column 'tags' .*empty list"),
+        (ListFeature(Value("string")), [["a", None]], "row 0: column 'tags'"),
+        (ListFeature(ListFeature(Value("int64"))), [[[1]]], "'tags' .*(List|Sequence)"),
         (
             Value("string"),
             ["sand, sea"],
-            "no lists of labels but text, such as 'sand, sea'. Pass --label-separator ','",
+            "'sand, sea'.*--label-separator ','",
         ),
         (Value("string"), ["sand sea;trees"], "--label-separator ';'"),
-        (Value("string"), ["sand"], "Name another as labels_column, or, .*--scene-column tags --single-label"),
-        (CLASSES, [1], "no lists of labels but one of 3 classes each.*--scene-column tags --single-label"),
+        (Value("string"), ["sand"], "labels_column.*--scene-column tags --single-label"),
+        (CLASSES, [1], "3 classes.*--scene-column tags --single-label"),
     ],
 )
 def test_what_is_no_label_is_named_with_its_row(kind: object, rows: list, message: str) -> None:
@@ -134,7 +134,7 @@ def test_splits_that_number_their_classes_differently() -> None:
         "train": column([[0]], ListFeature(ClassLabel(names=["a", "b"]))),
         "test": column([[0]], ListFeature(ClassLabel(names=["b", "a"]))),
     }
-    with pytest.raises(ConfigurationError, match="column 'tags' differs between the splits train and test"):
+    with pytest.raises(ConfigurationError, match=r"'tags' .*train and test"):
         read_labels(given, "tags")
 
 
@@ -156,11 +156,11 @@ def test_scenes(kind: object, train: list, test: list, names: tuple[str, ...], f
 @pytest.mark.parametrize(
     ("kind", "rows", "message"),
     [
-        (CLASSES, [0, -1], "split test, row 1: column 'tags' holds -1, with a class outside 0 to 2"),
-        (Value("string"), ["a", None], "row 1: column 'tags' has no value. Give one: each image needs one"),
-        (Value("int64"), [-1], "with a negative number"),
-        (Value("float64"), [0.5], "does not hold one class per image"),
-        (ListFeature(CLASSES), [[0]], "does not hold one class per image"),
+        (CLASSES, [0, -1], "split test, row 1: column 'tags' .*-1.* 0 to 2"),
+        (Value("string"), ["a", None], "row 1: column 'tags'"),
+        (Value("int64"), [-1], "row 0: .*-1"),
+        (Value("float64"), [0.5], "'tags' .*scene_column"),
+        (ListFeature(CLASSES), [[0]], "'tags' .*scene_column"),
     ],
 )
 def test_what_is_no_scene_is_named(kind: object, rows: list, message: str) -> None:

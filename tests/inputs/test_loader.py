@@ -60,7 +60,7 @@ def test_a_damaged_image_is_named_from_anywhere(
     data: DatasetDict, damaged: Callable, workers: int, make_images: Callable, epoch_batches: Callable
 ) -> None:
     images = make_images(damaged(data["train"], 5))
-    with pytest.raises(ImageError, match="image 'train_005' cannot be read"):
+    with pytest.raises(ImageError, match="train_005"):
         epoch_batches(images, ShuffledBatches(32, 8, 0), workers=workers)
 
 

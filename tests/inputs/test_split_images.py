@@ -51,7 +51,7 @@ def test_rows_are_those_of_the_dataset_however_it_lies(data: DatasetDict, arrang
     images = SplitImages(split, Task(kind="labels", label_names=tuple("abcde")), whole)
     assert len(images) == len(split)
     for row in range(len(split)):
-        assert np.array_equal(images.read(row), np.asarray(split[row]["image"]))
+        assert np.array_equal(images.decode(row), np.asarray(split[row]["image"]))
 
 
 def test_files_travel_to_processes_that_are_not_forked(data: DatasetDict, make_images: Callable) -> None:
@@ -66,7 +66,7 @@ def test_a_row_without_an_image_is_named(data: DatasetDict) -> None:
     rows = {"id": ["here", "gone"], "image": [data["train"][0]["image"], None], "labels": [[0], [1]]}
     split = Dataset.from_dict(rows, features=data["train"].features)
     images = SplitImages(split, Task(kind="labels", label_names=tuple("abcde")), whole)
-    with pytest.raises(ImageError, match="image 'gone' cannot be read: the row holds no image"):
+    with pytest.raises(ImageError, match="'gone'"):
         images[(0, 1)]
 
 
@@ -78,9 +78,9 @@ def test_images_by_path_and_without_ids(data: DatasetDict, tmp_path: Path, pictu
     split = Dataset.from_dict({"image": paths, "labels": [[0], [1]]}, features=features)
     images = SplitImages(split, Task(kind="labels", label_names=tuple("abcde")), whole)
     assert ImageFiles(split)[0] == {"bytes": None, "path": paths[0]}
-    assert np.array_equal(images.read(0), np.asarray(picture([0], seed=1)))
-    with pytest.raises(ImageError, match=r"image 'row 1' .*b\.png"):
-        images.read(1)
+    assert np.array_equal(images.decode(0), np.asarray(picture([0], seed=1)))
+    with pytest.raises(ImageError, match=r"'row 1' .*b\.png"):
+        images.decode(1)
 
 
 def test_an_image_error_survives_pickling() -> None:

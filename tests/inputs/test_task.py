@@ -28,10 +28,10 @@ def test_labels_come_first(settings: dict, kind: str, names: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     ("settings", "parts", "message"),
     [
-        ({"scene_head": True}, {"scenes": ()}, "scene_head needs scenes"),
-        ({"single_label": True}, {"scenes": ()}, "single_label needs scenes"),
-        ({}, {"labels": ()}, "no labels to learn"),
-        ({"scene_head": True}, {"labels": ()}, "no labels to learn"),
+        ({"scene_head": True}, {"scenes": ()}, "scene_head .*scene_column"),
+        ({"single_label": True}, {"scenes": ()}, "single_label .*scene_column"),
+        ({}, {"labels": ()}, "labels_column"),
+        ({"scene_head": True}, {"labels": ()}, "labels_column"),
     ],
 )
 def test_what_the_data_lacks_is_named(settings: dict, parts: dict, message: str) -> None:

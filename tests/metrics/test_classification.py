@@ -191,7 +191,7 @@ def test_calibration_error_equals_a_loop_over_bins(data: tuple[np.ndarray, np.nd
 def test_calibration_by_label() -> None:
     result = calibration_error([[1, 0], [1, 1]], [[0.9, 0.5], [0.9, 0.5]], average="macro")
     np.testing.assert_allclose(result.values, [0.1, 0.0], atol=1e-12)
-    with pytest.raises(ConfigurationError, match=r"scores\[0, 0\] is 1.5. Pass sigmoid scores"):
+    with pytest.raises(ConfigurationError, match=r"scores\[0, 0\] is 1.5"):
         calibration_error([[1]], [[1.5]])
     with pytest.raises(ConfigurationError, match="bins=0"):
         calibration_error([[1]], [[0.5]], bins=0)
@@ -207,15 +207,15 @@ def test_torch_tensors_are_taken(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("predictions", "options", "message"),
     [
-        ([[0.4, 1]], {}, r"predictions\[0, 0\] is 0.4. Pass 0 and 1 \(or scores together with a threshold\)"),
-        ([[0.4, np.nan]], {"threshold": 0.5}, r"predictions\[0, 1\] is nan. Scores must be finite"),
-        ([[0.4, 1]], {"threshold": np.nan}, r"threshold=nan cannot be used"),
-        ([[0.4, 1]], {"threshold": [0.5, np.inf]}, r"threshold=\[0.5, inf\] cannot be used"),
-        ([[0.4, 1]], {"threshold": "0.5"}, r"threshold='0.5' cannot be used"),
+        ([[0.4, 1]], {}, r"predictions\[0, 0\] is 0.4.*threshold"),
+        ([[0.4, np.nan]], {"threshold": 0.5}, r"predictions\[0, 1\] is nan"),
+        ([[0.4, 1]], {"threshold": np.nan}, r"threshold=nan"),
+        ([[0.4, 1]], {"threshold": [0.5, np.inf]}, r"threshold=\[0.5, inf\]"),
+        ([[0.4, 1]], {"threshold": "0.5"}, r"threshold='0.5'"),
         ([[0.4, 1]], {"threshold": [0.5] * 3}, r"threshold has shape \(3,\) but there are 2 labels"),
         ([[0.4, 1]], {"threshold": [[0.5, 0.5]]}, r"threshold has shape \(1, 2\)"),
         ([[1, 0, 1]], {}, r"targets have shape \(1, 2\) but predictions \(1, 3\)"),
-        ([[1, 0]], {"zero_division": "nan"}, r"zero_division='nan' is not known. Choose among 0, 1, 'skip'"),
+        ([[1, 0]], {"zero_division": "nan"}, r"zero_division='nan'.*0, 1, 'skip'"),
         ([1, 0], {}, r"predictions have shape \(2,\)"),
     ],
 )

@@ -85,7 +85,7 @@ def test_policies_for_queries_that_can_gain_nothing() -> None:
         assert function(gains, empty="skip") == 1.0
         assert function(gains, empty="skip").undefined == 1
         assert function(gains, empty="worst") == 0.5
-        with pytest.raises(ConfigurationError, match="1 queries can gain nothing, the first is query 1"):
+        with pytest.raises(ConfigurationError, match="query 1"):
             function(gains, empty="error")
 
 
@@ -96,20 +96,20 @@ def test_a_query_that_finds_nothing_counts(function: Callable[..., Mean]) -> Non
     assert function(gains) == 1.0
     assert function(gains, relevant=[1, 2], empty="skip") == 1.0
     assert function(gains, relevant=[0, 2], empty="skip") == 2.0
-    with pytest.raises(ConfigurationError, match=r"empty='skip' has to know .* Pass relevant="):
+    with pytest.raises(ConfigurationError, match=r"empty='skip' .*relevant="):
         function(gains, empty="skip")
-    with pytest.raises(ConfigurationError, match="query 1 has 1 relevant items but its ranking shows 2"):
+    with pytest.raises(ConfigurationError, match=r"query 1 .*1 .*2"):
         function(gains, relevant=[0, 1])
-    with pytest.raises(ConfigurationError, match=r"2 rankings and relevant of shape \(1,\)"):
+    with pytest.raises(ConfigurationError, match=r"2 .*relevant .*\(1,\)"):
         function(gains, relevant=[2])
 
 
 def test_an_ideal_that_is_cut_is_refused() -> None:
     # The database has three items of gain 2: DCG = (1, 1, 1) over (3, 3, 3) with the same discounts, 1/3.
     assert ndcg_at_k([[1, 1, 1]], 3, ideal_gains=[[2, 2, 2]]) == pytest.approx(1 / 3)
-    with pytest.raises(ConfigurationError, match="ideal_gains hold 1 gains per query, fewer than k=3"):
+    with pytest.raises(ConfigurationError, match=r"ideal_gains .*1 .*k=3"):
         ndcg_at_k([[1, 1, 1]], 3, ideal_gains=[[2]])
-    with pytest.raises(ConfigurationError, match="ideal_gains hold 1 gains per query, fewer than k=3"):
+    with pytest.raises(ConfigurationError, match=r"ideal_gains .*1 .*k=3"):
         ndcg_at_k([[1, 1, 1]], ideal_gains=[[2]])
 
 
@@ -119,15 +119,15 @@ def test_an_ideal_that_is_cut_is_refused() -> None:
         (lambda: ndcg_at_k([[1.0, -1.0]]), r"gains\[0, 1\] is -1.0"),
         (lambda: ndcg_at_k([[1.0, np.nan]]), r"gains\[0, 1\] is nan"),
         (lambda: ndcg_at_k([1.0]), r"gains have shape \(1,\)"),
-        (lambda: ndcg_at_k([[2.0]], ideal_gains=[[1.0]]), r"query 0 gains more than its ideal_gains"),
-        (lambda: ndcg_at_k([[2.0]], ideal_gains=[[2.0], [1.0]]), r"2 rows of ideal_gains for 1"),
-        (lambda: ndcg_at_k([[2.0]], 3, ideal_gains=[[2.0]]), r"k=3 needs rankings 3 deep"),
-        (lambda: average_cumulative_gain_at_k([[2.0]], 3), r"k=3 needs rankings 3 deep"),
-        (lambda: average_cumulative_gain_at_k([[2.0]], 0), r"k=0 cannot be used"),
-        (lambda: ndcg_at_k([[2.0]], 1.5), r"k=1.5 cannot be used"),
+        (lambda: ndcg_at_k([[2.0]], ideal_gains=[[1.0]]), r"query 0 .*ideal_gains"),
+        (lambda: ndcg_at_k([[2.0]], ideal_gains=[[2.0], [1.0]]), r"2 .*ideal_gains .*1"),
+        (lambda: ndcg_at_k([[2.0]], 3, ideal_gains=[[2.0]]), r"k=3 "),
+        (lambda: average_cumulative_gain_at_k([[2.0]], 3), r"k=3 "),
+        (lambda: average_cumulative_gain_at_k([[2.0]], 0), r"k=0"),
+        (lambda: ndcg_at_k([[2.0]], 1.5), r"k=1.5"),
         (lambda: common_labels([[1]], [[1]], [[0.5]]), r"ranking\[0, 0\] is 0.5"),
-        (lambda: common_labels([[1]], [[1]], [[1]]), r"indices outside 0 to 0"),
-        (lambda: common_labels([[1, 0]], [[1]], [[0]]), r"do not fit"),
+        (lambda: common_labels([[1]], [[1]], [[1]]), r"ranking .*0 to 0"),
+        (lambda: common_labels([[1, 0]], [[1]], [[0]]), r"\(1, 2\).*\(1, 1\)"),
     ],
 )
 def test_bad_input_is_named(call, message: str) -> None:  # noqa: ANN001

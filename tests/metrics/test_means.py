@@ -31,7 +31,7 @@ def test_groups_keep_their_order_and_weights() -> None:
     assert list(groups) == ["b", "a"]
     assert groups == {"b": 1.0, "a": (2.0 + 3 * 3.0) / 4}
     assert Mean([1.0, 3.0]).by(np.array([7, 7])) == {7: 2.0}
-    with pytest.raises(ConfigurationError, match="1 groups for 4 values"):
+    with pytest.raises(ConfigurationError, match=r"1 groups .*4"):
         mean.by(["a"])
 
 
@@ -44,7 +44,7 @@ def test_standard_error_equals_scipy() -> None:
 @pytest.mark.parametrize("groups", [torch.tensor([3, 5, 3]), [torch.tensor(3), torch.tensor(5), torch.tensor(3)]])
 def test_groups_of_tensors_are_grouped_by_value(groups: Sequence[Any]) -> None:
     assert Mean([1.0, 2.0, 3.0]).by(groups) == {3: 2.0, 5: 2.0}
-    with pytest.raises(ConfigurationError, match=r"groups have shape \(1, 3\)"):
+    with pytest.raises(ConfigurationError, match=r"groups .*\(1, 3\)"):
         Mean([1.0, 2.0, 3.0]).by(np.array([[3, 5, 3]]))
 
 
@@ -81,11 +81,11 @@ def test_bootstrap_draws_rows_together() -> None:
     targets = np.eye(3, dtype=int)[[0, 1, 2] * 20]
     interval = bootstrap(mean_average_precision, targets, targets + 0.0, resamples=50)
     assert (interval.low, interval.high) == (1.0, 1.0)
-    with pytest.raises(ConfigurationError, match=r"the arrays have \[2, 3\] rows"):
+    with pytest.raises(ConfigurationError, match=r"\[2, 3\]"):
         bootstrap(mean_average_precision, [1, 2], [1, 2, 3])
     with pytest.raises(ConfigurationError, match="confidence=95"):
         bootstrap(mean_average_precision, targets, targets, confidence=95)
-    with pytest.raises(ConfigurationError, match="resamples=0 cannot be used"):
+    with pytest.raises(ConfigurationError, match="resamples=0"):
         bootstrap(mean_average_precision, targets, targets, resamples=0)
 
 
@@ -102,5 +102,5 @@ def test_over_repeats_is_mean_and_sample_deviation() -> None:
     values = [0.81, 0.83, 0.82, 0.80, 0.84]
     assert over_repeats(values) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
     assert np.isnan(over_repeats([0.5])[1])
-    with pytest.raises(ConfigurationError, match=r"the repeats have shape \(0,\)"):
+    with pytest.raises(ConfigurationError, match=r"repeats .*\(0,\)"):
         over_repeats([])

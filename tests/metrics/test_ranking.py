@@ -77,7 +77,7 @@ def test_chunks_with_the_calls_gtm_equal_the_whole() -> None:
     scenes = draw.integers(0, 3, 40)
     for scene, mean in whole.by(scenes).items():
         assert mean == pytest.approx(whole.values[scenes == scene].mean())
-    with pytest.raises(ConfigurationError, match=f"gtm={gtm - 1} is below the {gtm} relevant items"):
+    with pytest.raises(ConfigurationError, match=rf"gtm={gtm - 1} .*{gtm}"):
         anmrr(rows, gtm=gtm - 1)
 
 
@@ -168,27 +168,23 @@ def test_policies_for_queries_without_relevant_items(function) -> None:  # noqa:
     assert skipped.undefined == 1
     worst = 1.0 if function is anmrr else 0.0
     assert function(rows, empty="worst") == pytest.approx((alone + worst) / 2)
-    with pytest.raises(ConfigurationError, match="1 queries have no relevant item, the first is query 1"):
+    with pytest.raises(ConfigurationError, match="query 1"):
         function(rows, empty="error")
-    with pytest.raises(ConfigurationError, match="empty='drop' is not known"):
+    with pytest.raises(ConfigurationError, match="empty='drop'"):
         function(rows, empty="drop")
 
 
 def test_cut_rankings_are_refused_not_scored() -> None:
     # NG = 4 and K = min(16, 8) = 8: six ranks are not enough, though two relevant items were found.
     top = [[1, 1, 0, 0, 0, 0]]
-    with pytest.raises(
-        ConfigurationError, match=r"ANMRR needs rankings 8 deep, these are cut at 6\. Retrieve at least 8"
-    ):
+    with pytest.raises(ConfigurationError, match=r"ANMRR .*8 .*6\. .*8"):
         anmrr(top, relevant=[4])
-    with pytest.raises(ConfigurationError, match="P@k needs rankings 10 deep, these are cut at 6"):
+    with pytest.raises(ConfigurationError, match=r"P@k .*10 .*6"):
         precision_at_k(top, 10, relevant=[4])
-    missing = (
-        r"needs the rank of every relevant item; query 0: 2 of 4 relevant items within depth 6\. Retrieve until all"
-    )
-    with pytest.raises(ConfigurationError, match=f"the precision-recall curve {missing}"):
+    missing = r".*query 0: 2 of 4 .*6"
+    with pytest.raises(ConfigurationError, match=f"precision-recall curve{missing}"):
         precision_recall_curve(top, relevant=[4])
-    with pytest.raises(ConfigurationError, match=f"average precision {missing}"):
+    with pytest.raises(ConfigurationError, match=f"average precision{missing}"):
         average_precision_at_k(top, relevant=[4])
     assert average_precision_at_k(top, relevant=[2]) == 1.0
     # With everything relevant found, nothing is missing however short the ranking.
@@ -241,38 +237,38 @@ def test_order_of_queries_does_not_matter() -> None:
     [
         (lambda: RelevantRanks.from_relevance([[0, 2]]), r"relevance\[0, 1\] is 2"),
         (lambda: RelevantRanks.from_relevance([1, 0]), r"relevance has shape \(2,\)"),
-        (lambda: RelevantRanks.from_relevance([[1, 1]], [1]), r"query 0 has 1 relevant items but its ranking shows 2"),
-        (lambda: RelevantRanks.from_relevance([[1, 1]], [2, 2]), r"1 rankings and relevant of shape \(2,\)"),
-        (lambda: RelevantRanks.from_relevance([[1, 0], [1]], [2, 2]), r"rankings cut at several depths"),
+        (lambda: RelevantRanks.from_relevance([[1, 1]], [1]), r"query 0 .*1 .*2"),
+        (lambda: RelevantRanks.from_relevance([[1, 1]], [2, 2]), r"1 .*relevant .*\(2,\)"),
+        (lambda: RelevantRanks.from_relevance([[1, 0], [1]], [2, 2]), r"several depths"),
         (lambda: RelevantRanks.from_scenes([[1, 2]], [1, 2]), r"ranked_scenes have shape \(1, 2\)"),
         (lambda: RelevantRanks.from_distances([[0.0, np.nan]], [[1, 0]]), r"distances\[0, 1\] is nan"),
         (lambda: RelevantRanks.from_distances([[0.0, 1.0]], [[1]]), r"distances have shape \(1, 2\)"),
-        (lambda: RelevantRanks.from_ranks([[2, 1]]), r"ranks\[0\] do not ascend from 1"),
-        (lambda: RelevantRanks.from_ranks([[1], [0, 3]]), r"ranks\[1\] do not ascend from 1"),
-        (lambda: RelevantRanks.from_ranks([[1, 9]], [2], depth=5), r"ranks\[0\] go beyond depth=5"),
-        (lambda: RelevantRanks.from_ranks([[1]], [3]), r"query 0 has 3 relevant items but its ranking shows 1"),
+        (lambda: RelevantRanks.from_ranks([[2, 1]]), r"ranks\[0\] "),
+        (lambda: RelevantRanks.from_ranks([[1], [0, 3]]), r"ranks\[1\] "),
+        (lambda: RelevantRanks.from_ranks([[1, 9]], [2], depth=5), r"ranks\[0\] .*depth=5"),
+        (lambda: RelevantRanks.from_ranks([[1]], [3]), r"query 0 .*3 .*1"),
         (
             lambda: RelevantRanks.from_scenes([[1, 2]], ["beach"]),
-            r"ranked_scenes hold numbers and query_scenes hold names",
+            r"ranked_scenes .*numbers .*query_scenes .*names",
         ),
-        (lambda: RelevantRanks.from_scenes([["park"]], [1]), r"ranked_scenes hold names and query_scenes hold numbers"),
-        (lambda: RelevantRanks.from_scenes([[1.5]], [1]), r"ranked_scenes\[0, 0\] is 1.5. Pass whole numbers"),
+        (lambda: RelevantRanks.from_scenes([["park"]], [1]), r"ranked_scenes .*names .*query_scenes .*numbers"),
+        (lambda: RelevantRanks.from_scenes([[1.5]], [1]), r"ranked_scenes\[0, 0\] is 1.5"),
         (lambda: RelevantRanks.from_scenes([[1], [1, 2]], [1, 2]), r"several lengths"),
-        (lambda: RelevantRanks.from_ranks([[1, 2], [1.9, 4.2]]), r"ranks\[1\]\[0\] is 1.9. Pass whole numbers"),
-        (lambda: RelevantRanks.from_ranks([["a"]]), r"ranks\[0\] hold .*'a'.*. Pass whole numbers"),
+        (lambda: RelevantRanks.from_ranks([[1, 2], [1.9, 4.2]]), r"ranks\[1\]\[0\] is 1.9"),
+        (lambda: RelevantRanks.from_ranks([["a"]]), r"ranks\[0\] .*'a'"),
         (lambda: RelevantRanks.from_ranks([[1]], relevant=[2.7], depth=3), r"relevant\[0\] is 2.7"),
         (lambda: RelevantRanks.from_ranks([[1]], relevant=[-1], depth=3), r"relevant\[0\] is -1"),
-        (lambda: RelevantRanks.from_ranks([[1]], relevant=[2], depth="3"), r"depth='3' cannot be used"),
-        (lambda: precision_at_k([[1, 0]], 0), r"k=0 cannot be used"),
-        (lambda: precision_at_k([[1, 0]], [1.5]), r"k=1.5 cannot be used. Give a whole number of at least 1"),
-        (lambda: precision_at_k([[1, 0]], []), r"k=\[\] cannot be used"),
-        (lambda: precision_at_k([[1, 0]], "10"), r"k='10' cannot be used"),
-        (lambda: precision_at_k([[1, 0]], True), r"k=True cannot be used"),
-        (lambda: mean_precision_to_k([[1, 0]], np.inf), r"k=inf cannot be used"),
-        (lambda: anmrr([[1, 0]], gtm=1.5), r"gtm=1.5 cannot be used"),
-        (lambda: precision_recall_curve([[1, 0]], levels=1), r"levels=1 cannot be used"),
-        (lambda: anmrr(RelevantRanks.from_ranks([[1]]), [1]), r"relevant is given twice"),
-        (lambda: anmrr([[1]], variant="mpeg"), r"variant='mpeg' is not known"),
+        (lambda: RelevantRanks.from_ranks([[1]], relevant=[2], depth="3"), r"depth='3'"),
+        (lambda: precision_at_k([[1, 0]], 0), r"k=0"),
+        (lambda: precision_at_k([[1, 0]], [1.5]), r"k=1.5 .*at least 1"),
+        (lambda: precision_at_k([[1, 0]], []), r"k=\[\]"),
+        (lambda: precision_at_k([[1, 0]], "10"), r"k='10'"),
+        (lambda: precision_at_k([[1, 0]], True), r"k=True"),
+        (lambda: mean_precision_to_k([[1, 0]], np.inf), r"k=inf"),
+        (lambda: anmrr([[1, 0]], gtm=1.5), r"gtm=1.5"),
+        (lambda: precision_recall_curve([[1, 0]], levels=1), r"levels=1"),
+        (lambda: anmrr(RelevantRanks.from_ranks([[1]]), [1]), r"relevant .*RelevantRanks"),
+        (lambda: anmrr([[1]], variant="mpeg"), r"variant='mpeg'"),
     ],
 )
 def test_bad_input_is_named(make, message: str) -> None:  # noqa: ANN001
@@ -288,9 +284,7 @@ def test_the_paper_needs_these_depths(percent: int, depth: int) -> None:
     pools = np.rint(0.6 * np.array(list(IMAGES_PER_SCENE.values())))
     left = (pools - np.rint(percent / 100 * pools)).astype(int)
     assert 4 * left.min() >= depth
-    with pytest.raises(
-        ConfigurationError, match=f"ANMRR needs rankings {depth:,} deep, these are cut at {depth - 1:,}"
-    ):
+    with pytest.raises(ConfigurationError, match=rf"ANMRR .*{depth:,} .*{depth - 1:,}"):
         anmrr(RelevantRanks.from_ranks([[1]] * len(left), relevant=left, depth=depth - 1))
     # Deep enough: rank 1 alone is found, so AVR = (1 + (NG - 1) 1.25 K) / NG.
     average_rank = (1 + (left - 1) * 1.25 * depth) / left

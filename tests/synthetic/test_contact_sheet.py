@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mlrsnet_hf.release.release import Record
+from mlrsnet_hf.release import Record
 from mlrsnet_hf.synthetic import contact_sheet, synthetic_records
 from mlrsnet_hf.taxonomy import LABELS, find_scene
 

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 
-from mlrsnet_hf.release.release import Record
+from mlrsnet_hf.release import Record
 from mlrsnet_hf.synthetic import synthetic_records
 
 TRAIN, TEST = 20, 6

@@ -24,7 +24,7 @@ from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.release import Entry, Record, Release
-from mlrsnet_hf.release.image_structure import image_size
+from mlrsnet_hf.release.images import image_size
 
 ROW_GROUP = 100
 """Rows in a group, about: small enough that the first row comes at once, also over a network."""

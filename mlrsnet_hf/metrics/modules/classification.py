@@ -82,17 +82,10 @@ class ClassificationInputs(Inputs):
     def arrays(
         self, predictions: Sequence[Any], references: Sequence[Any], num_labels: int | None, *, scores: bool
     ) -> tuple[npt.NDArray[np.int8], npt.NDArray[Any]]:
-        """Return (N, L) targets of 0 and 1, and (N, L) scores or decisions, from columns as `columns` made them.
+        """Return (N, L) targets of 0 and 1, and (N, L) scores or decisions, from what `columns` returned.
 
-        Args:
-            predictions: One column.
-            references: The other.
-            num_labels: L; by default MLRSNet's 60, for multi-hot rows their width.
-            scores: Whether the predictions are rows of scores in every configuration; otherwise they have the form of
-                the references.
-
-        Raises:
-            ConfigurationError: Rows have several widths, or an id is given twice or is not below `num_labels`.
+        L is by default MLRSNet's 60, for multi-hot rows their width. With `scores` the predictions are rows of scores
+        in every configuration; otherwise they have the form of the references.
         """
         self.require_some(references)
         num_labels = None if num_labels is None else whole_number("num_labels", num_labels)

@@ -62,18 +62,9 @@ class RetrievalInputs(Inputs):
         *,
         top: int | None,
     ) -> RelevantRanks:
-        """Return the ranks of the relevant items, from columns as `columns` made them.
+        """Return the ranks of the relevant items, from what `columns` returned and the module's options of that name.
 
-        Args:
-            predictions: One column.
-            references: The other.
-            relevant: For "scenes", the number of items in the database by scene id or name; None if the rankings are
-                whole.
-            depth: For "ranks", how many items of the rankings were looked at; None for all.
-            top: How many items of a ranking the measure looks at; None if it depends on all relevant items.
-
-        Raises:
-            ConfigurationError: The rankings contradict each other or the counts, or an option does not belong here.
+        `top` is how many items of a ranking the measure looks at; None if it depends on all relevant items.
         """
         self.require_some(references)
         self._refuse_option_of("scenes", "relevant", relevant, "Here the references are the numbers of relevant items.")
@@ -94,11 +85,7 @@ class RetrievalInputs(Inputs):
     def results(
         self, name: str, mean: Mean, references: Sequence[int], *, per_query: bool, per_scene: bool
     ) -> dict[str, Any]:
-        """Return a measure by name, with its values per query and per scene where they are wanted.
-
-        Raises:
-            ConfigurationError: Values per scene are wanted of inputs without scenes.
-        """
+        """Return a measure by name, with its values per query and per scene where they are wanted."""
         results: dict[str, Any] = {name: float(mean)}
         if per_query:
             results[f"{name}_per_query"] = floats(mean.values)

@@ -1,17 +1,12 @@
-"""Archives behind one small interface, with the limits that keep a hostile one harmless.
+"""What ZIP and RAR archives share: their members, and the limits that keep a hostile archive harmless.
 
 Nothing is ever written under a name that an archive gives: files pass through memory one at a time, and an archive
 inside an archive is copied to a temporary file of our own naming while it is read.
 """
 
 import os
-import shutil
-import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
 
@@ -28,6 +23,9 @@ MAX_MEMBERS = 300_000
 FILE, LINK = "a file", "a link"
 REFETCH = "Fetch the published archive again."
 
+Found = tuple[str, bytes | ImageError]
+"""Path or name of a file and its content, or why it cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -37,40 +35,6 @@ class Member:
     """Its parts, joined by `/`."""
     size: int
     """As declared; more is never read."""
-
-
-class Archive(Protocol):
-    """A ZIP or RAR file."""
-
-    @property
-    def place(self) -> str:
-        """Where it lies, for errors: its path, inside an archive after that archive's."""
-
-    def members(self) -> list[Member]:
-        """Return the regular files in it.
-
-        Raises:
-            ReleaseError: The archive cannot be read, or holds what is refused.
-        """
-
-    def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
-        """Yield path and content of the named members, each once, in the order that is cheapest.
-
-        In place of what cannot be read comes the error; what is not there does not come.
-
-        Raises:
-            ReleaseError: The archive cannot be opened.
-        """
-
-    def copy_member(self, path: str, target: BinaryIO) -> None:
-        """Copy one member into an open file.
-
-        Raises:
-            ReleaseError: It cannot be read.
-        """
-
-    def stamp(self) -> str:
-        """Return name, size and modification time of the file on disk."""
 
 
 def member_path(path: str) -> str:
@@ -108,21 +72,13 @@ def checked_member(place: str, path: str, size: int, kind: str = FILE) -> Member
 
 
 def refuse_crowd(place: str, members: int) -> None:
-    """Refuse an archive with more members than any release has.
-
-    Raises:
-        ReleaseError: There are more than `MAX_MEMBERS`.
-    """
+    """Refuse an archive with more members than any release has."""
     if members > MAX_MEMBERS:
         raise ReleaseError(f"{place}: more than {MAX_MEMBERS:,} members", REFETCH)
 
 
 def disk_stamp(path: Path) -> str:
-    """Return name, size and modification time of a file.
-
-    Raises:
-        ReleaseError: It is gone.
-    """
+    """Return name, size and modification time of a file on disk; refuse one that is gone."""
     try:
         return stamp(path.name, path.stat())
     except OSError as error:
@@ -132,26 +88,3 @@ def disk_stamp(path: Path) -> str:
 def stamp(name: str, stat: os.stat_result) -> str:
     """Return name, size and modification time in a line."""
     return f"{name} {stat.st_size} {stat.st_mtime_ns}"
-
-
-@contextmanager
-def spooled(outer: Archive, path: str) -> Iterator[Path]:
-    """Copy a member into a temporary file that lives as long as the block.
-
-    Raises:
-        ReleaseError: The member cannot be read, or the temporary folder is full.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="mlrsnet-"))
-    try:
-        copy = folder / f"archive.{path.rpartition('.')[2].casefold()}"
-        try:
-            with copy.open("wb") as target:
-                outer.copy_member(path, target)
-        except OSError as error:
-            raise ReleaseError(
-                f"{outer.place}/{path}: cannot be copied to {folder.parent} ({error.strerror})",
-                "Make room there, or point TMPDIR to a larger disk.",
-            ) from error
-        yield copy
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,43 +1,67 @@
 """Archives by the kind of their file, and archives in archives."""
 
+import shutil
+import tempfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.release.archives.base import Archive, Member, spooled
+from mlrsnet_hf.errors import ReleaseError
+from mlrsnet_hf.release.archives.base import Found, Member
 from mlrsnet_hf.release.archives.rars import RarArchive
 from mlrsnet_hf.release.archives.zips import ZipArchive
-
-
-def open_archive(path: Path, place: str | None = None) -> Archive:
-    """Return the archive at a path, of the kind that its suffix says; nothing is read yet."""
-    return RarArchive(path, place) if path.suffix.casefold() == ".rar" else ZipArchive(path, place)
 
 
 class NestedArchive:
     """An archive that is a member of another; each use copies it to a temporary file, removed afterwards."""
 
-    def __init__(self, outer: Archive, path: str) -> None:
+    def __init__(self, outer: "Archive", path: str) -> None:
         self.outer = outer
         self.path = path
-        self.place = f"{outer.place}/{path}"
+        self.place: str = f"{outer.place}/{path}"
 
     def members(self) -> list[Member]:
-        """See `Archive.members`."""
-        with spooled(self.outer, self.path) as copy:
-            return open_archive(copy, self.place).members()
+        """Return the regular files in it."""
+        with self._copied() as copy:
+            return copy.members()
 
-    def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
-        """See `Archive.read`."""
-        with spooled(self.outer, self.path) as copy:
-            yield from open_archive(copy, self.place).read(paths)
+    def read(self, paths: Collection[str]) -> Iterator[Found]:
+        """Yield the named members, in the order of the archive's kind."""
+        with self._copied() as copy:
+            yield from copy.read(paths)
 
     def copy_member(self, path: str, target: BinaryIO) -> None:
-        """See `Archive.copy_member`."""
-        with spooled(self.outer, self.path) as copy:
-            open_archive(copy, self.place).copy_member(path, target)
+        """Copy one member into an open file."""
+        with self._copied() as copy:
+            copy.copy_member(path, target)
 
     def stamp(self) -> str:
-        """See `Archive.stamp`."""
+        """Return name, size and modification time of the file on disk."""
         return self.outer.stamp()
+
+    @contextmanager
+    def _copied(self) -> Iterator["Archive"]:
+        folder = Path(tempfile.mkdtemp(prefix="mlrsnet-"))
+        try:
+            copy = folder / f"archive.{self.path.rpartition('.')[2].casefold()}"
+            try:
+                with copy.open("wb") as target:
+                    self.outer.copy_member(self.path, target)
+            except OSError as error:
+                raise ReleaseError(
+                    f"{self.place}: cannot be copied to {folder.parent} ({error.strerror})",
+                    "Make room there, or point TMPDIR to a larger disk.",
+                ) from error
+            yield open_archive(copy, self.place)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+Archive = RarArchive | ZipArchive | NestedArchive
+"""All have a `place` for errors (a path, inside an archive after that archive's) and the methods of `NestedArchive`."""
+
+
+def open_archive(path: Path, place: str | None = None) -> Archive:
+    """Return the archive at a path, of the kind that its suffix says; nothing is read yet."""
+    return RarArchive(path, place) if path.suffix.casefold() == ".rar" else ZipArchive(path, place)

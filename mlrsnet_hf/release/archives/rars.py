@@ -17,6 +17,7 @@ from mlrsnet_hf.release.archives.base import (
     FILE,
     LINK,
     REFETCH,
+    Found,
     Member,
     checked_member,
     disk_stamp,
@@ -58,7 +59,7 @@ class RarArchive:
         self.place = place or str(path)
 
     def members(self) -> list[Member]:
-        """See `Archive.members`."""
+        """Return the regular files in it; refuse what is not safe to read."""
         members: list[Member] = []
         with _opened(self.path, self.place, to_unpack=False) as handle:
             for header in _headers(handle, self.place):
@@ -69,8 +70,8 @@ class RarArchive:
                 _skip(handle)
         return members
 
-    def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
-        """See `Archive.read`; the order is the archive's.
+    def read(self, paths: Collection[str]) -> Iterator[Found]:
+        """Yield the named members in the archive's order; of one that cannot be read, the error.
 
         After a damaged member UnRAR reads no further, so that the archive is opened anew for those behind it.
         """
@@ -90,18 +91,16 @@ class RarArchive:
             yield path, ImageError(f"{self.place}/{path}: cannot be read ({stopped.found})", stopped.remedy)
 
     def copy_member(self, path: str, target: BinaryIO) -> None:
-        """See `Archive.copy_member`."""
+        """Copy one member into an open file."""
         for _, content in self._contents({path}, target.write):
             if isinstance(content, ImageError):
                 raise ReleaseError(content.found, content.remedy)
 
     def stamp(self) -> str:
-        """See `Archive.stamp`."""
+        """Return name, size and modification time of the file."""
         return disk_stamp(self.path)
 
-    def _contents(
-        self, wanted: Collection[str], write: Callable[[bytes], object] | None = None
-    ) -> Iterator[tuple[str, bytes | ImageError]]:
+    def _contents(self, wanted: Collection[str], write: Callable[[bytes], object] | None = None) -> Iterator[Found]:
         """Yield the wanted members, or hand their content to `write`; stop after the last one."""
         left = len(wanted)
         with _opened(self.path, self.place, to_unpack=True) as handle:

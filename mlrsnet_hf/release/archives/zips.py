@@ -14,6 +14,7 @@ from mlrsnet_hf.release.archives.base import (
     FILE,
     LINK,
     REFETCH,
+    Found,
     Member,
     checked_member,
     disk_stamp,
@@ -52,7 +53,7 @@ class ZipArchive:
         return {"path": self.path, "place": self.place, "_process": -1}
 
     def members(self) -> list[Member]:
-        """See `Archive.members`."""
+        """Return the regular files in it; refuse what is not safe to read."""
         self._open()
         return [
             checked_member(self.place, info.filename, info.file_size, _kind(info))
@@ -60,8 +61,8 @@ class ZipArchive:
             if not info.filename.endswith("/") or _kind(info) == LINK
         ]
 
-    def read(self, paths: Collection[str]) -> Iterator[tuple[str, bytes | ImageError]]:
-        """See `Archive.read`; the order is that of `paths`."""
+    def read(self, paths: Collection[str]) -> Iterator[Found]:
+        """Yield the named members in the order given; of one that cannot be read, the error."""
         self._open()
         for path in paths:
             if path in self._infos:
@@ -71,13 +72,13 @@ class ZipArchive:
                     yield path, ImageError(error.found, error.remedy)
 
     def copy_member(self, path: str, target: BinaryIO) -> None:
-        """See `Archive.copy_member`."""
+        """Copy one member into an open file."""
         self._open()
         for chunk in self._chunks(path):
             target.write(chunk)
 
     def stamp(self) -> str:
-        """See `Archive.stamp`."""
+        """Return name, size and modification time of the file."""
         return disk_stamp(self.path)
 
     def _open(self) -> None:

@@ -1,4 +1,4 @@
-"""What an audit finds in the label rows, and between rows and image names."""
+"""The checks of an audit: of the label rows, of rows beside image names, and of the image files."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,11 +11,10 @@ from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.release.audit import findings as checks
 from mlrsnet_hf.release.audit.findings import Finding
 from mlrsnet_hf.release.audit.source import ImageFile, Listing
-from mlrsnet_hf.release.image_structure import image_fault
+from mlrsnet_hf.release.images import decode_image, image_fault
 from mlrsnet_hf.release.label_files import LabelRow
 from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.opening import pair
-from mlrsnet_hf.release.pixels import decode_image
 from mlrsnet_hf.release.repair import verified_labels
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
@@ -53,7 +52,16 @@ def find_repairs(rows: Mapping[Scene, Iterable[LabelRow]]) -> Iterator[Repair]:
 def repair_findings(repairs: Iterable[Repair]) -> Iterator[Finding]:
     """Yield in what way rows are wrong."""
     for repair in repairs:
-        yield from _repair_findings(repair)
+        known = [label for label in repair.spurious if label in repair.scene.vocabulary]
+        wrong = {
+            checks.OUTSIDE_VOCABULARY: [label for label in repair.spurious if label not in known],
+            checks.KNOWN_ERROR: known,
+            checks.LOST_LABEL: repair.lost,
+        }
+        for check, labels in wrong.items():
+            if labels:
+                where = _where(repair.scene, repair.row.file_name)
+                yield Finding(check, where, ", ".join(LABELS[i].name for i in labels))
 
 
 def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Scene] = ()) -> Iterator[Finding]:
@@ -66,25 +74,10 @@ def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Sce
     for scene, scene_rows in rows.items():
         for row in scene_rows:
             if not row.labels:
-                yield _without_labels(scene, row, scene in known)
+                where, as_published = _where(scene, row.file_name), scene in known
+                yield Finding(checks.NO_LABELS, where, "as published" if as_published else "", as_published)
             elif len(row.labels) > MOST_LABELS:
-                yield Finding(checks.TOO_MANY_LABELS, place(scene, row.file_name), f"{len(row.labels)} labels")
-
-
-def _repair_findings(repair: Repair) -> Iterator[Finding]:
-    outside = [label for label in repair.spurious if label not in repair.scene.vocabulary]
-    known = [label for label in repair.spurious if label in repair.scene.vocabulary]
-    for check, labels in (
-        (checks.OUTSIDE_VOCABULARY, outside),
-        (checks.KNOWN_ERROR, known),
-        (checks.LOST_LABEL, repair.lost),
-    ):
-        if labels:
-            yield Finding(check, place(repair.scene, repair.row.file_name), ", ".join(LABELS[i].name for i in labels))
-
-
-def _without_labels(scene: Scene, row: LabelRow, as_published: bool) -> Finding:
-    return Finding(checks.NO_LABELS, place(scene, row.file_name), "as published" if as_published else "", as_published)
+                yield Finding(checks.TOO_MANY_LABELS, _where(scene, row.file_name), f"{len(row.labels)} labels")
 
 
 def match_findings(listing: Listing) -> Iterator[Finding]:
@@ -99,21 +92,21 @@ def match_findings(listing: Listing) -> Iterator[Finding]:
         if not rows and not images and (scene in listing.rows or scene in listing.images):
             yield Finding(checks.LAYOUT, scene.published, "neither rows nor images")
         pairing = pair(rows, images)
-        yield from (Finding(checks.MISSING_IMAGE, place(scene, row.file_name)) for row in pairing.rows_without_image)
-        yield from (Finding(checks.SURPLUS_IMAGE, place(scene, name)) for name in pairing.images_without_row)
+        yield from (Finding(checks.MISSING_IMAGE, _where(scene, row.file_name)) for row in pairing.rows_without_image)
+        yield from (Finding(checks.SURPLUS_IMAGE, _where(scene, name)) for name in pairing.images_without_row)
 
 
 def _repeated_ids(listing: Listing) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for scene in listing.images or {}:
         for name in listing.image_names(scene):
-            here = place(scene, name)
+            here = _where(scene, name)
             other = first.setdefault(image_id(name).casefold(), here)
             if other is not here:
                 yield Finding(checks.LAYOUT, here, f"stands for the same image as {other}")
 
 
-def place(scene: Scene, file_name: str) -> str:
+def _where(scene: Scene, file_name: str) -> str:
     """Return how findings name an image or its row."""
     return f"{scene.published}/{file_name}"
 
@@ -150,7 +143,7 @@ class ImageFacts:
 
 def inspect_image(file: ImageFile) -> ImageFacts:
     """Check an image file's structure and decode it."""
-    where, digest = place(file.scene, file.name), hashlib.sha256(file.data).digest()
+    where, digest = _where(file.scene, file.name), hashlib.sha256(file.data).digest()
     fault = file.fault or image_fault(file.data)
     if fault:
         return ImageFacts(where, digest, fault)

@@ -1,7 +1,6 @@
-"""What a source holds, listed before rows and images are matched.
+"""What a source holds, listed before rows and images are matched, and which published version its rows are of.
 
-The audit must go on where `open_release` stops, so it starts from this listing. This is the only module of the audit
-that knows how sources are laid out.
+The audit must go on where `open_release` stops, so it starts from this listing.
 """
 
 import hashlib
@@ -10,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlrsnet_hf.errors import ImageError, ReleaseError, UnknownNameError
-from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
+from mlrsnet_hf.errors import ImageError, ReleaseError
 from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
-from mlrsnet_hf.release.layout import IMAGES, LABELS, Node, find_part, has_part, source_folder
-from mlrsnet_hf.release.names import image_id, split_suffix
+from mlrsnet_hf.release.layout import IMAGES, find_images, find_label_files, has_part, source_folder
+from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.opening import find_parquet
 from mlrsnet_hf.release.parquet import open_parquet
-from mlrsnet_hf.release.tree import File, Folder, is_archive
-from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
+from mlrsnet_hf.release.tree import ImageStore
+from mlrsnet_hf.taxonomy import Scene, find_scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Listing:
 
     @property
     def image_count(self) -> int:
-        """How many image files there are."""
+        """Number of image files."""
         return sum(len(store.names) for store in (self.images or {}).values())
 
     def read_images(self) -> Iterator[ImageFile]:
@@ -77,71 +75,21 @@ def list_source(source: str | Path, with_images: bool = True) -> Listing:
     if files:
         return _parquet_listing(path, files)
     folder = source_folder(path)
-    strangers: list[str] = []
-    rows, label_faults = _read_labels(_label_files(folder, strangers))
-    look = with_images and has_part(folder, IMAGES)
-    images, image_faults = _find_images(folder, strangers) if look else (None, {})
-    return Listing(rows, label_faults, images, image_faults, tuple(strangers))
-
-
-def _label_files(source: Folder, strangers: list[str]) -> dict[Scene, File]:
-    alone = not has_part(source, IMAGES) and not has_part(source, LABELS)
-    folder = source if alone else find_part(source, LABELS)
-    files = [(split_suffix(f.name)[0], f) for f in folder.files() if split_suffix(f.name)[1] == ".csv"]
-    if not files:
-        raise ReleaseError(
-            f"{folder.place}: no label file in it", "Pass a copy of the release, or the folder with its label files."
-        )
-    return _by_scene(files, strangers)
-
-
-def _by_scene(nodes: Iterable[tuple[str, Node]], strangers: list[str]) -> dict[Scene, Node]:
-    """Return files or folders by scene; those that belong to none, or stand for one a second time, are strangers."""
-    found: dict[Scene, Node] = {}
-    for name, node in nodes:
-        try:
-            scene = find_scene(name)
-        except UnknownNameError as error:
-            strangers.append(f"{node.place}: {error.found}")
-            continue
-        if scene in found:
-            strangers.append(f"{node.place}: stands for {scene.name}, as {found[scene].name} does")
-        found.setdefault(scene, node)
-    return {scene: found[scene] for scene in SCENES if scene in found}
-
-
-def _read_labels(
-    files: Mapping[Scene, File],
-) -> tuple[dict[Scene, tuple[LabelRow, ...]], dict[Scene, ReleaseError]]:
+    has_images = has_part(folder, IMAGES)
+    label_files = find_label_files(folder, alone=not has_images)
     rows: dict[Scene, tuple[LabelRow, ...]] = {}
-    faults: dict[Scene, ReleaseError] = {}
-    for scene, file in files.items():
+    label_faults: dict[Scene, ReleaseError] = {}
+    for scene, file in label_files.parts.items():
         try:
             rows[scene] = tuple(parse_label_file(file.content(), file.place))
         except ReleaseError as error:
-            faults[scene] = error
-    return rows, faults
-
-
-def _find_images(source: Folder, strangers: list[str]) -> tuple[dict[Scene, ImageStore], dict[Scene, ReleaseError]]:
-    folder = find_part(source, IMAGES)
-    files = folder.files()
-    strangers += [f"{file.place}: neither a folder nor an archive" for file in files if not is_archive(file.name)]
-    archives = _by_scene(((split_suffix(f.name)[0], f) for f in files if is_archive(f.name)), strangers)
-    folders = _by_scene(((child.name, child) for child in folder.folders()), strangers)
-    stores: dict[Scene, ImageStore] = {}
-    faults: dict[Scene, ReleaseError] = {}
-    for scene in (scene for scene in SCENES if scene in archives or scene in folders):
-        try:
-            stores[scene] = folders[scene].images() if scene in folders else _archive_images(archives[scene])
-        except ReleaseError as error:
-            faults[scene] = error
-    return stores, faults
-
-
-def _archive_images(file: File) -> ImageStore:
-    archive = file.archive()
-    return ArchiveImages(archive, archive.place, archive.members())
+            label_faults[scene] = error
+    strangers = [error.found for error in label_files.strangers]
+    if not (with_images and has_images):
+        return Listing(rows, label_faults, None, {}, tuple(strangers))
+    images = find_images(folder)
+    strangers += [error.found for error in images.strangers]
+    return Listing(rows, label_faults, images.parts, images.faults, tuple(strangers))
 
 
 def _read(scene: Scene, store: ImageStore) -> Iterator[ImageFile]:
@@ -164,14 +112,14 @@ def _parquet_listing(source: Path, files: list[Path]) -> Listing:
         release = open_parquet(source, files, "as-published")
     except ReleaseError:  # a repository of ours may hold repaired labels only
         release = open_parquet(source, files, "verified")
-    scenes = [part.entries[0].scene for part in release.parts]
+    parts = {part.entries[0].scene: part for part in release.parts}
     rows = {
         scene: tuple(
             LabelRow(name, entry.labels, 0) for entry, name in zip(part.entries, part.image_names, strict=True)
         )
-        for scene, part in zip(scenes, release.parts, strict=True)
+        for scene, part in parts.items()
     }
-    return Listing(rows, {}, {s: part.images for s, part in zip(scenes, release.parts, strict=True)}, {}, ())
+    return Listing(rows, {}, {scene: part.images for scene, part in parts.items()}, {}, ())
 
 
 Version = Literal["2020", "2021"]

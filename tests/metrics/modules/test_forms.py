@@ -14,41 +14,39 @@ Load = Callable[..., Any]
 
 HOT = [[1, 0, 0], [0, 1, 1]]
 SCORES = [[0.9, 0.6, 0.1], [0.2, 0.8, 0.7]]
-MULTI_HOT = (
-    "references a row of 0 and 1 per image.*references=\\[\\[1, 0, 0\\], \\[0, 1, 1\\]\\].*'label_ids' or 'label_n"
-)
-IDS = "references a list of label ids per image"
-NAMES = "references a list of MLRSNet's label names.*'airplane'"
-SCENES = r"the scene ids of the items.*find_scene.*=\[\[0, 1, 0, 1\], \[1, 1, 0, 0\]\], references=\[0, 1\]"
+MULTI_HOT = "references .*references=\\[\\[1, 0, 0\\], \\[0, 1, 1\\]\\].*'label_ids' or 'label_n"
+IDS = "references .*label ids"
+NAMES = "references .*label names.*'airplane'"
+SCENES = r"scene ids .*find_scene.*=\[\[0, 1, 0, 1\], \[1, 1, 0, 0\]\], references=\[0, 1\]"
 
 WRONG_CLASSIFICATION = [
-    ("multi_hot", SCORES, [[0], [1, 2]], f"references\\[1\\] has 2 values.*{MULTI_HOT}"),
-    ("multi_hot", SCORES, [[0, 2, 1], [1, 2, 3]], f"references\\[0\\]\\[1\\] is 2, neither 0 nor 1.*{MULTI_HOT}"),
+    ("multi_hot", SCORES, [[0], [1, 2]], f"references\\[1\\] has 2 .*{MULTI_HOT}"),
+    ("multi_hot", SCORES, [[0, 2, 1], [1, 2, 3]], f"references\\[0\\]\\[1\\] is 2.*{MULTI_HOT}"),
     ("multi_hot", SCORES, [["airplane"], ["water"]], f"references\\[0\\]\\[0\\] is 'airplane'.*{MULTI_HOT}"),
     ("multi_hot", SCORES, [0, 1], f"references\\[0\\] is 0.*{MULTI_HOT}"),
     ("multi_hot", SCORES, "airplane", f"references are 'airplane'.*{MULTI_HOT}"),
     ("multi_hot", SCORES, None, f"references are missing.*{MULTI_HOT}"),
     ("multi_hot", [[["a"]], [["b"]]], HOT, "predictions\\[0\\] has shape"),
-    ("multi_hot", [["a"], ["b"]], HOT, "predictions\\[0\\]\\[0\\] is 'a', not a number"),
-    ("multi_hot", [[0.1, float("nan"), 0.3], [0.1, 0.2, 0.3]], HOT, "predictions\\[0\\]\\[1\\] is nan.*finite"),
-    ("multi_hot", SCORES[:1], HOT, "1 predictions and 2 references"),
+    ("multi_hot", [["a"], ["b"]], HOT, "predictions\\[0\\]\\[0\\] is 'a'"),
+    ("multi_hot", [[0.1, float("nan"), 0.3], [0.1, 0.2, 0.3]], HOT, "predictions\\[0\\]\\[1\\] is nan"),
+    ("multi_hot", SCORES[:1], HOT, "1 predictions .*2 references"),
     ("label_ids", SCORES, [[0], ["water"]], f"references\\[0\\]\\[0\\] is '0'.*{IDS}"),
     ("label_ids", SCORES, [[0], [0.5]], f"references\\[1\\]\\[0\\] is 0.5.*{IDS}"),
     ("label_ids", SCORES, [[0], [-1]], f"references\\[1\\]\\[0\\] is -1.*{IDS}"),
     ("label_ids", SCORES, [0, 1], f"references\\[0\\] is 0.*{IDS}"),
-    ("label_ids", SCORES, [[1, 0, 0], [0, 1, 1]], f"references\\[0\\]\\[2\\] is 0, which its row .*'multi_hot'.*{IDS}"),
-    ("label_ids", SCORES, [[5], [1, 4, 1]], f"references\\[1\\]\\[2\\] is 1, which its row holds already.*{IDS}"),
+    ("label_ids", SCORES, [[1, 0, 0], [0, 1, 1]], f"references\\[0\\]\\[2\\] is 0.*'multi_hot'.*{IDS}"),
+    ("label_ids", SCORES, [[5], [1, 4, 1]], f"references\\[1\\]\\[2\\] is 1.*{IDS}"),
     (
         "label_names",
         SCORES,
         [["sea"], ["sea", "sea"]],
-        f"\\[1\\]\\[1\\] is 'sea', which its row holds already.*{NAMES}",
+        f"\\[1\\]\\[1\\] is 'sea'.*{NAMES}",
     ),
-    ("label_names", SCORES, [["dock"], ["harbor", "habor"]], "\\[1\\]\\[1\\] is 'habor', which its row holds already"),
-    ("label_names", SCORES, [["airplane", None], ["water"]], "is None, not a label of MLRSNet"),
-    ("label_names", SCORES, [["airplan"], ["water"]], "'airplan', not a label of MLRSNet. Did you mean 'airplane'"),
+    ("label_names", SCORES, [["dock"], ["harbor", "habor"]], "\\[1\\]\\[1\\] is 'habor'"),
+    ("label_names", SCORES, [["airplane", None], ["water"]], "is None"),
+    ("label_names", SCORES, [["airplan"], ["water"]], "'airplan'.*'airplane'"),
     ("label_names", SCORES, ["airplane", "water"], f"references\\[0\\] is 'airplane'.*{NAMES}"),
-    ("label_names", SCORES, [[0], [1]], f"references\\[0\\]\\[0\\] is 0, not a name.*{NAMES}"),
+    ("label_names", SCORES, [[0], [1]], f"references\\[0\\]\\[0\\] is 0.*{NAMES}"),
 ]
 
 
@@ -63,27 +61,27 @@ def test_classification(
 
 WRONG_DECISIONS = [
     ("sample_f1", "multi_hot", SCORES, HOT, {}, "0.9.*threshold"),
-    ("sample_f1", "multi_hot", [[1, 0], [0, 1]], HOT, {}, "predictions have 2 values each, not one per label \\(3"),
-    ("sample_f1", "label_ids", SCORES, [[0], [1, 2]], {"num_labels": 3}, "is 0.9. Without threshold=, pass label ids"),
-    ("sample_f1", "label_ids", [[0], [1, 2]], [[0], [1]], {"threshold": 0.5}, "several lengths, not one per label"),
-    ("sample_f1", "label_ids", [[0], [60]], [[0], [1]], {}, "is 60, but there are 60 labels. Ids count from 0 to 59"),
+    ("sample_f1", "multi_hot", [[1, 0], [0, 1]], HOT, {}, "predictions .*2 .*3 labels"),
+    ("sample_f1", "label_ids", SCORES, [[0], [1, 2]], {"num_labels": 3}, "is 0.9.*threshold="),
+    ("sample_f1", "label_ids", [[0], [1, 2]], [[0], [1]], {"threshold": 0.5}, "several lengths"),
+    ("sample_f1", "label_ids", [[0], [60]], [[0], [1]], {}, "is 60, .*60 labels.*0 to 59"),
     (
         "sample_f1",
         "label_ids",
         HOT,
         [[0], [1, 2]],
         {"num_labels": 3},
-        "predictions\\[0\\]\\[2\\] is 0, which.*'multi_hot'",
+        "predictions\\[0\\]\\[2\\] is 0.*'multi_hot'",
     ),
-    ("sample_f1", "label_names", HOT, [["sea"], ["water"]], {}, "predictions\\[0\\]\\[2\\] is 0, which.*'multi_hot'"),
-    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": float("nan")}, "threshold=nan cannot be used"),
-    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": "0.5"}, "threshold='0.5' cannot be used"),
-    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": [0.5, 0.5]}, "there are 3 labels"),
-    ("sample_f1", "label_ids", [[0]], [[0]], {"num_labels": "3"}, "num_labels='3' cannot be used"),
-    ("multilabel_map", "multi_hot", SCORES, HOT, {"average": None}, "average=None has no mean.*per_label=True"),
-    ("multilabel_map", "multi_hot", SCORES, HOT, {"average": "mean"}, "average='mean' is not known"),
-    ("multilabel_map", "label_ids", [[0], [1, 2]], [[0], [1]], {}, "several lengths, not one per label \\(60"),
-    ("multilabel_map", "label_ids", SCORES, [[0], [3]], {"num_labels": 3}, "is 3, but there are 3 labels"),
+    ("sample_f1", "label_names", HOT, [["sea"], ["water"]], {}, "predictions\\[0\\]\\[2\\] is 0.*'multi_hot'"),
+    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": float("nan")}, "threshold=nan"),
+    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": "0.5"}, "threshold='0.5'"),
+    ("sample_f1", "multi_hot", SCORES, HOT, {"threshold": [0.5, 0.5]}, "3 labels"),
+    ("sample_f1", "label_ids", [[0]], [[0]], {"num_labels": "3"}, "num_labels='3'"),
+    ("multilabel_map", "multi_hot", SCORES, HOT, {"average": None}, "average=None.*per_label=True"),
+    ("multilabel_map", "multi_hot", SCORES, HOT, {"average": "mean"}, "average='mean'"),
+    ("multilabel_map", "label_ids", [[0], [1, 2]], [[0], [1]], {}, "several lengths.*60 labels"),
+    ("multilabel_map", "label_ids", SCORES, [[0], [3]], {"num_labels": 3}, "is 3, .*3 labels"),
 ]
 
 
@@ -96,7 +94,7 @@ def test_classification_when_computed(
 
 
 def test_names_are_no_scores(load: Load) -> None:
-    with pytest.raises(ConfigurationError, match=r"'water', not a number.*a row of scores"):
+    with pytest.raises(ConfigurationError, match=r"'water'.*scores"):
         load("multilabel_map", "label_names").add_batch(predictions=[["water"]], references=[["water"]])
 
 
@@ -106,31 +104,31 @@ WRONG_RETRIEVAL = [
     ("scenes", [0, 1], [0, 1], {}, f"predictions\\[0\\] is 0.*{SCENES}"),
     ("scenes", [[0, 1]], [[0]], {}, f"references has shape \\(1, 1\\).*{SCENES}"),
     ("scenes", [[0, 1]], ["beach"], {}, f"references\\[0\\] is 'beach'.*{SCENES}"),
-    ("scenes", [[0, 1]], [0, 1], {}, "1 predictions and 2 references"),
-    ("scenes", [[0, 1], [1, 2]], [0, 1], {}, "not hold the same items.*relevant=.*Counter"),
-    ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2}}, "no number for scene 1"),
-    ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2, 1: 1}}, "needs rankings \\d+ deep, these are cut at 2"),
+    ("scenes", [[0, 1]], [0, 1], {}, "1 predictions .*2 references"),
+    ("scenes", [[0, 1], [1, 2]], [0, 1], {}, "relevant=.*Counter"),
+    ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2}}, "relevant .*scene 1"),
+    ("scenes", [[0, 1], [1, 2]], [0, 1], {"relevant": {0: 2, 1: 1}}, "rankings .*2"),
     (
         "scenes",
         [[3] * 10, [3] * 10],
         [3, 3],
         {},
-        "predictions\\[0\\] hold only scene 3, so nothing .*relevant=.*Counter",
+        "predictions\\[0\\] .*scene 3.*relevant=.*Counter",
     ),
-    ("scenes", [[0, 1]], [0], {"relevant": [4, 4]}, "relevant=\\[4, 4\\] is no dictionary.*Counter"),
-    ("scenes", [[0, 1]], [0], {"relevant": {0: 2.5}}, "relevant\\[0\\]=2.5 cannot be used"),
-    ("scenes", [[0, 1]], [0], {"relevant": {0.5: 2}}, "a scene in relevant=0.5 cannot be used"),
-    ("scenes", [[0, 1]], [0], {"relevant": {0: 1, "airplane": 1}}, "relevant has two numbers for scene 0"),
-    ("ranks", [[1, 3]], [5], {"depth": "9"}, "depth='9' cannot be used"),
-    ("scenes", [[0, 1]], [0], {"depth": 5}, "depth= belongs to configuration 'ranks'"),
-    ("relevance", [[0, 2]], [1], {}, "predictions\\[0\\]\\[1\\] is 2, neither 0 nor 1.*1 for relevant"),
-    ("relevance", [[0, 1]], [1], {"relevant": {0: 1}}, "relevant= belongs to configuration 'scenes'"),
-    ("relevance", [[0, 1]], [4], {}, "needs rankings \\d+ deep, these are cut at 2"),
-    ("relevance", [[1, 1]], [1], {}, "has 1 relevant items but its ranking shows 2"),
-    ("ranks", [[0, 1]], [2], {}, "predictions\\[0\\]\\[0\\] is 0.*the ranks, from 1"),
-    ("ranks", [[3, 1]], [2], {}, "do not ascend"),
-    ("ranks", [[1, 3]], [5], {}, "2 ranks of 5 relevant items.*depth="),
-    ("ranks", [[1, 3]], [2], {"per_scene": True}, "'ranks' does not know the queries' scenes"),
+    ("scenes", [[0, 1]], [0], {"relevant": [4, 4]}, "relevant=\\[4, 4\\].*Counter"),
+    ("scenes", [[0, 1]], [0], {"relevant": {0: 2.5}}, "relevant\\[0\\]=2.5"),
+    ("scenes", [[0, 1]], [0], {"relevant": {0.5: 2}}, "a scene in relevant=0.5"),
+    ("scenes", [[0, 1]], [0], {"relevant": {0: 1, "airplane": 1}}, "relevant .*two .*scene 0"),
+    ("ranks", [[1, 3]], [5], {"depth": "9"}, "depth='9'"),
+    ("scenes", [[0, 1]], [0], {"depth": 5}, "depth=.*'ranks'"),
+    ("relevance", [[0, 2]], [1], {}, "predictions\\[0\\]\\[1\\] is 2.*1 for relevant"),
+    ("relevance", [[0, 1]], [1], {"relevant": {0: 1}}, "relevant=.*'scenes'"),
+    ("relevance", [[0, 1]], [4], {}, "rankings .*2"),
+    ("relevance", [[1, 1]], [1], {}, "query 0 .*1 .*2"),
+    ("ranks", [[0, 1]], [2], {}, "predictions\\[0\\]\\[0\\] is 0.*ranks, from 1"),
+    ("ranks", [[3, 1]], [2], {}, "\\[0\\] .*ascend"),
+    ("ranks", [[1, 3]], [5], {}, "2 .*5 .*depth="),
+    ("ranks", [[1, 3]], [2], {"per_scene": True}, "'ranks'.*scenes"),
 ]
 
 
@@ -158,21 +156,21 @@ def test_scenes_of_relevant_have_names_or_ids(load: Load) -> None:
     for relevant in ({"beach": 3}, {beach: 3}, {str(beach): 3}, {"Beach": 3, park: 9}):
         results = load("anmrr", keep_in_memory=True).compute(**inputs, relevant=relevant)
         assert results["anmrr"] == pytest.approx((8 / 3 - 2) / 5.5)
-    with pytest.raises(UnknownNameError, match=r"'beech' is not one of MLRSNet's 46 scenes\. Did you mean 'beach'"):
+    with pytest.raises(UnknownNameError, match=r"'beech'.*'beach'"):
         load("anmrr", keep_in_memory=True).compute(**inputs, relevant={"beech": 3})
 
 
 @pytest.mark.parametrize(
     ("module", "options", "message"),
     [
-        ("precision_at_k", {"k": []}, "k=\\[\\] cannot be used"),
-        ("precision_at_k", {"k": "10"}, "k='10' cannot be used"),
-        ("precision_at_k", {"k": [1, 2.5]}, "k=2.5 cannot be used"),
-        ("precision_at_k", {"k": None}, "k=None cannot be used"),
-        ("retrieval_map", {"up_to": "10"}, "up_to='10' cannot be used"),
-        ("retrieval_map", {"up_to": 0}, "up_to=0 cannot be used. Give a whole number of at least 1"),
-        ("anmrr", {"gtm": "10"}, "gtm='10' cannot be used"),
-        ("anmrr", {"empty": "drop"}, "empty='drop' is not known"),
+        ("precision_at_k", {"k": []}, "k=\\[\\]"),
+        ("precision_at_k", {"k": "10"}, "k='10'"),
+        ("precision_at_k", {"k": [1, 2.5]}, "k=2.5"),
+        ("precision_at_k", {"k": None}, "k=None"),
+        ("retrieval_map", {"up_to": "10"}, "up_to='10'"),
+        ("retrieval_map", {"up_to": 0}, "up_to=0 .*at least 1"),
+        ("anmrr", {"gtm": "10"}, "gtm='10'"),
+        ("anmrr", {"empty": "drop"}, "empty='drop'"),
     ],
 )
 def test_options_of_retrieval(load: Load, module: str, options: dict[str, Any], message: str) -> None:
@@ -184,19 +182,19 @@ def test_the_top_of_a_good_ranking_is_not_taken_as_whole(load: Load) -> None:
     # The first ten items are all relevant; with 30 relevant items and K = 60 nothing is known of the other 20.
     top = {"predictions": [[3] * 10, [3] * 10], "references": [3, 3]}
     for module in ("anmrr", "precision_at_k", "retrieval_map"):
-        with pytest.raises(ConfigurationError, match="hold only scene 3"):
+        with pytest.raises(ConfigurationError, match="scene 3"):
             load(module, keep_in_memory=True).compute(**top)
-    with pytest.raises(ConfigurationError, match="ANMRR needs rankings 60 deep, these are cut at 10"):
+    with pytest.raises(ConfigurationError, match=r"ANMRR .*60 .*10"):
         load("anmrr", keep_in_memory=True).compute(**top, relevant={3: 30})
     assert load("precision_at_k", keep_in_memory=True).compute(**top, k=10)["precision_at_10"] == 1.0
 
 
 def test_unknown_names(load: Load) -> None:
-    with pytest.raises(UnknownNameError, match=r"'label_id' is not one of .* Did you mean 'label_ids'"):
+    with pytest.raises(UnknownNameError, match=r"'label_id'.*'label_ids'"):
         load("sample_f1", "label_id")
-    with pytest.raises(UnknownNameError, match=r"'treshold' is not an option .* Did you mean 'threshold'"):
+    with pytest.raises(UnknownNameError, match=r"'treshold'.*'threshold'"):
         load("sample_f1", keep_in_memory=True).compute(predictions=HOT, references=HOT, treshold=0.5)
-    with pytest.raises(ConfigurationError, match="nothing was added"):
+    with pytest.raises(ConfigurationError, match="scenes"):
         load("anmrr").compute(predictions=[], references=[])
 
 

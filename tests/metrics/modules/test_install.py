@@ -89,7 +89,7 @@ def test_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_metric_path() -> None:
     assert [Path(metric_path(name)).name for name in NAMES] == NAMES
-    with pytest.raises(UnknownNameError, match=r"'anmr' is not one of the evaluate modules. Did you mean 'anmrr'"):
+    with pytest.raises(UnknownNameError, match=r"'anmr'.*'anmrr'"):
         metric_path("anmr")
-    with pytest.raises(UnknownNameError, match=f"Known names: {', '.join(NAMES)}"):
+    with pytest.raises(UnknownNameError, match=", ".join(NAMES)):
         metric_path("accuracy")

@@ -15,8 +15,7 @@ import pytest
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
 from mlrsnet_hf.release.archives import base as archives
-from mlrsnet_hf.release.archives.base import Archive
-from mlrsnet_hf.release.archives.nested import NestedArchive, open_archive
+from mlrsnet_hf.release.archives.nested import Archive, NestedArchive, open_archive
 
 MakeRar = Callable[[Mapping[str, Any]], bytes]
 FILES = {"beach/b_2.jpg": b"two" * 700, "beach/b_1.jpg": b"one", "b_3.jpg": b""}

@@ -1,11 +1,19 @@
-"""Structure of an image file, checked without decoding it.
+"""Image files: checked without decoding them, and decoded.
 
-A cut or empty file is found by its header and its end, and width and height come from the same walk over the header;
-damage inside the compressed data is not found.
+The checks of structure are ours because Pillow's `verify` passes truncated JPEG and TIFF files, and its `load`, which
+finds them, decodes: a hundred times the work, for 109,161 images that are otherwise read and passed on as they are.
+Damage inside the compressed data is found by decoding alone.
 """
 
+import io
 import struct
+import warnings
 import zlib
+
+import numpy as np
+from PIL import Image
+
+from mlrsnet_hf.errors import ImageError
 
 MAX_PIXELS = 1024**3 // 12
 """Decoders refuse more, or warn of it (Pillow's limit: a quarter of a gigabyte of RGB)."""
@@ -153,3 +161,33 @@ def _tiff_directory(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
         if tag in wanted and count and kind in _TIFF_INTEGERS:
             values[tag] = struct.unpack_from(f"{order}{count}{_TIFF_INTEGERS[kind]}", data, at)
     return values
+
+
+LEVELS = 256
+
+
+def decode_image(data: bytes, place: str) -> Image.Image:
+    """Decode an image file.
+
+    Args:
+        data: The file.
+        place: Where it lies, for the error.
+
+    Raises:
+        ImageError: It cannot be decoded, or would have an absurd number of pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+            image.load()
+            return image
+    except Exception as error:  # Pillow's decoders raise errors of many kinds; each means that there is no image
+        raise ImageError(
+            f"{place}: cannot be decoded ({error})", "Run mlrsnet audit, which finds every such image."
+        ) from error
+
+
+def channel_histogram(image: Image.Image) -> np.ndarray:
+    """Return how many pixels have each value in red, green and blue, shape (3, 256), int64."""
+    return np.array(image.convert("RGB").histogram(), np.int64).reshape(3, LEVELS)

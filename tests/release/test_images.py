@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlrsnet_hf.release.image_structure import MAX_PIXELS, image_fault, image_size
+from mlrsnet_hf.release.images import MAX_PIXELS, image_fault, image_size
 
 PICTURE = Image.effect_noise((60, 50), 90).convert("RGB")
 FORMS = {
