@@ -23,12 +23,12 @@ ALL = [pytest.param(path, id=path.name) for path in [*CONFIGS, *LAUNCHES]]
 def command(path: Path) -> list[str]:
     """Return the words of the command in the comment at the head of a file."""
     text = re.sub(r"\\\n# +", "", path.read_text(encoding="utf-8"))
-    (line,) = re.findall(r"^#     ((?:accelerate|python) .*)", text, re.MULTILINE)
+    (line,) = re.findall(r"^#     ((?:accelerate|mlrsnet) .*)", text, re.MULTILINE)
     return str(line).split()
 
 
-def arguments_of_the_script(words: list[str]) -> list[str]:
-    return words[words.index("examples/train.py") + 1 :]
+def arguments_of_train(words: list[str]) -> list[str]:
+    return words[words.index("train") + 1 :]
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in CONFIGS])
@@ -48,10 +48,10 @@ def test_the_command_at_the_head_can_be_given(path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(CHECKOUT)
     words = command(path)
     assert str(path.relative_to(CHECKOUT)) in words
-    assert parse(Train, None, arguments_of_the_script(words)).choice.recipe in RECIPES
+    assert parse(Train, None, arguments_of_train(words)).choice.recipe in RECIPES
     if words[0] == "accelerate":
         options = launch_command_parser().parse_args(words[2:])
-        assert options.training_script == "examples/train.py"
+        assert options.module and options.training_script == "mlrsnet_hf"
         assert options.config_file is None or Path(options.config_file).is_file()
 
 
