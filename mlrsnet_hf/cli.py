@@ -144,8 +144,7 @@ class NearDuplicates(Settings):
     output: Path | None = setting(None, "CSV file of id and group to write; none if unset.", metavar="FILE")
 
     def run(self) -> None:
-        from mlrsnet_hf.dataset.near_duplicates.group_files import release_groups, write_groups
-        from mlrsnet_hf.dataset.near_duplicates.groups import report
+        from mlrsnet_hf.dataset.near_duplicates.groups import release_groups, report, write_groups
         from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
         from mlrsnet_hf.release import open_release
 

@@ -79,7 +79,8 @@ def whole_file(target: Path) -> Iterator[Path]:
             f"{target}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def refuse_existing(target: Path) -> None:
@@ -98,7 +99,8 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
 
     Args:
         target: What is written; the lock `.<name>.lock` stands beside it, in a folder that exists.
-        patience: Seconds to wait for another process; one that was killed may leave children that die a little later.
+        patience: Seconds to wait for another process, -1 for as long as it takes; one that was killed may leave
+            children that die a little later.
 
     Raises:
         ConfigurationError: Another process holds the lock.

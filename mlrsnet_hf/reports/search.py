@@ -44,7 +44,7 @@ def print_search(
     """
     is_picture = query is not None and _is_file(query)
     if page is not None or is_picture:
-        require_extra("train")  # decodes pictures as training does, and draws pages
+        require_extra("train")  # decodes pictures as training does
     picture: Image.Image | None = None
     asked: IndexedImage | None = None
     images: Sequence[IndexedImage]

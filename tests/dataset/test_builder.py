@@ -130,7 +130,7 @@ def test_near_duplicates_never_part(make_release: MakeRelease, cache: str, monke
     loaded = load_dataset("mlrsnet", "grouped40", **options)
     numbers = {name: {(int(i[-5:]) - 1) // 3 for i in split["id"]} for name, split in loaded.items()}
     assert sum(len(of_split) for of_split in numbers.values()) == 10
-    monkeypatch.setattr("mlrsnet_hf.dataset.near_duplicates.group_files.near_duplicate_groups", None)
+    monkeypatch.setattr("mlrsnet_hf.dataset.near_duplicates.groups.near_duplicate_groups", None)
     assert len(load_dataset("mlrsnet", "grouped40", seed=1, **options)) == 3
     streamed = load_dataset("mlrsnet", "grouped40", streaming=True, **options)
     assert [row["id"] for row in streamed["test"]] == list(loaded["test"]["id"])

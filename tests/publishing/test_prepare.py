@@ -23,8 +23,8 @@ import pytest
 from datasets import Image, load_dataset
 from filelock import FileLock
 
-from mlrsnet_hf.dataset.features import FEATURES
 from mlrsnet_hf.dataset.repository.parts import STORED_PROTOCOLS, repository_order
+from mlrsnet_hf.dataset.repository.schema import FEATURES
 from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.publishing import prepare as module
