@@ -15,8 +15,7 @@ from mlrsnet_hf.publishing.hub import check_repo_id
 from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
-from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.run_folder import RESULTS
+from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 LOCAL_DIR = "local-dir:"
 """How timm is told that a model lies in a folder."""
