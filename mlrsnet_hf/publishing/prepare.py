@@ -21,7 +21,7 @@ from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.images import decode_image
-from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
+from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet
 from mlrsnet_hf.taxonomy import LABELS, SCENES
@@ -105,7 +105,7 @@ def prepare(
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
     }
-    with growing_folder(target, origin, _from_manifest) as folder:
+    with resumable_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
         release.refuse_changed_labels()
         if release.fingerprint() != origin["source"]:
@@ -125,7 +125,7 @@ def _digest(planned: Sequence[PlannedFile]) -> str:
 
 
 def _write_data(
-    folder: GrowingFolder, release: Release, planned: Sequence[PlannedFile], skip_unreadable: bool
+    folder: ResumableFolder, release: Release, planned: Sequence[PlannedFile], skip_unreadable: bool
 ) -> tuple[list[WrittenFile], int]:
     """Write the files that an earlier run has not, and return all in the order planned."""
     data = folder.path / DATA

@@ -8,9 +8,8 @@ import numpy as np
 import yaml
 
 from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, EmbeddingsCard, embeddings_card
-from mlrsnet_hf.retrieval.embeddings.files import DATA, Rows, shard_name, to_table, write_json, write_shard
-from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
-from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
 
 EXPECTED = Path(__file__).with_name("embeddings_card.md")
 """To mend it: write what `test_a_whole_card` renders into the file."""
@@ -58,8 +57,9 @@ print(DatasetCard.load("earthlab/embeddings").content)
 def test_published_embeddings_load_by_their_id(hub: Any, tmp_path: Path) -> None:  # noqa: ANN401
     (tmp_path / DATA).mkdir()
     vectors = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float16).astype(np.float32)
-    rows = Rows([f"image_{i}" for i in range(5)], vectors, None, [[0], [], [1], [0, 1], []])
-    write_shard(to_table(rows, INFO), tmp_path / DATA / shard_name(INFO.split_name, 0, 1))
+    rows = EmbeddingRows([f"image_{i}" for i in range(5)], vectors, None, [[0], [], [1], [0, 1], []])
+    [shard] = plan_shards(INFO.split_name, 5, 5)
+    write_rows(rows, INFO, tmp_path / DATA / shard.name)
     write_json(tmp_path / INFO_FILE, INFO.to_json())
     write_json(tmp_path / LOCAL_FILE, {"model": "/home/jane/run"})
     write_json(tmp_path / RESULTS_FILE, {"scores": {"p_at_10": 0.875}, "protocol": "retrieval10, split seed 0"})
@@ -68,7 +68,7 @@ def test_published_embeddings_load_by_their_id(hub: Any, tmp_path: Path) -> None
     published = hub.publish(tmp_path, "earthlab/embeddings")
     assert published.returncode == 0, published.stderr
     (commit,) = hub.commits("datasets/earthlab/embeddings")
-    files = {".gitattributes", "README.md", INFO_FILE, RESULTS_FILE, f"{DATA}/{shard_name(INFO.split_name, 0, 1)}"}
+    files = {".gitattributes", "README.md", INFO_FILE, RESULTS_FILE, f"{DATA}/{shard.name}"}
     assert set(commit["files"]) == files
     assert (tmp_path / "README.md").read_text() == embeddings_card(INFO), "the folder is left as it was"
     table, ids, card = hub.python(LOAD, cwd=tmp_path).split("\n", 2)
