@@ -25,13 +25,14 @@ import torch
 from PIL import Image
 from torch import nn
 
+from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing, normalize_pixels
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
 from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
-from mlrsnet_hf.retrieval.embeddings.config import ModelChoice, require_known_layer
+from mlrsnet_hf.retrieval.embeddings.config import Layer, ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import download_folder
 
 HUB_PREFIX = "hf-hub:"
@@ -70,7 +71,7 @@ class EmbeddingModel:
             UnknownNameError: The layer is not known.
             ConfigurationError: The network does not have it.
         """
-        require_known_layer(layer)
+        checked("layer", Layer, layer)
         side, parameter = self.preprocessing.image_size, next(self.model.parameters())
         with torch.inference_mode():
             pixels = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)

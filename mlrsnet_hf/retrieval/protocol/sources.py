@@ -26,8 +26,7 @@ from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.run_folder import RESULTS
+from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 logger = get_logger(__name__)
 
@@ -45,7 +44,7 @@ class Source:
     """The embeddings of one split seed, by one model."""
 
     model: str
-    """As it was named."""
+    """Its name, as it was given."""
     folders: tuple[EmbeddingFolder, ...]
     """One, or those of queries and database."""
     trained_on: int | None = None
@@ -53,7 +52,7 @@ class Source:
 
 
 def image_set(config: RetrievalConfig, protocol: str, split: str, seed: int) -> ImageSet:
-    """Return the images of a split of the dataset that is measured on."""
+    """Return the images of a split of the dataset that the settings name."""
     return ImageSet(
         dataset=config.dataset,
         data_dir=config.data_dir,
@@ -86,7 +85,7 @@ def find_sources(config: RetrievalConfig, load: Load = load_images, card: Card |
 
 
 def find_compared(config: RetrievalConfig, load: Load = load_images, card: Card | None = None) -> list[Source]:
-    """Return likewise the embeddings of the model beside which the first is seen; none without one.
+    """Return the embeddings of the second model, that of `compare`, for each split seed; none without one.
 
     Raises:
         MLRSNetError: As `find_sources`.
