@@ -8,11 +8,11 @@ from typing import Any
 
 _PUBLIC = {
     "DEFAULT_PROTOCOL": "mlrsnet_hf.dataset.splits.protocols",
-    "FEATURES": "mlrsnet_hf.dataset.features",
+    "FEATURES": "mlrsnet_hf.dataset.repository.schema",
     "GROUPED_PROTOCOLS": "mlrsnet_hf.dataset.splits.protocols",
     "PROTOCOLS": "mlrsnet_hf.dataset.splits.protocols",
     "split_ids": "mlrsnet_hf.dataset.splits.protocols",
-    "to_example": "mlrsnet_hf.dataset.features",
+    "to_example": "mlrsnet_hf.dataset.repository.schema",
 }
 
 __all__ = list(_PUBLIC)

@@ -2,29 +2,28 @@
 """The builder behind `load_dataset("mlrsnet")`.
 
 One configuration, `all`, is built from the source and holds the images. Every other one is row numbers into its cache,
-one small file a split. Where a configuration lies in the cache depends on its name and options, on `VERSION`, and on
-the source's fingerprint, but not on where the source lies.
+one small file a split, so that the images are stored once, whatever the number of protocols and seeds. Where a
+configuration lies in the cache depends on its name and options, on `VERSION`, and on the source's fingerprint, but not
+on where the source lies.
 
 `datasets` replaces `open` and the functions on paths in the modules of builders; work on files is done elsewhere.
 """
 
-import dataclasses
 import functools
-import inspect
 import itertools
 import logging
-import numbers
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from datasets import (
-    BuilderConfig,
     Dataset,
     DatasetInfo,
     DownloadMode,
-    Features,
     GeneratorBasedBuilder,
+    NamedSplit,
+    ReadInstruction,
     Split,
     SplitDict,
     SplitGenerator,
@@ -32,97 +31,27 @@ from datasets import (
     Version,
 )
 from datasets.exceptions import DatasetGenerationError
+from datasets.table import MemoryMappedTable, concat_tables
 
+from mlrsnet_hf.dataset.config import CONFIG_NAMES, CUSTOM, DEMO, WHOLE, MLRSNetConfig, refuse_unknown
 from mlrsnet_hf.dataset.download import LANDING_PAGE, archive_path, download_archive
-from mlrsnet_hf.dataset.features import FEATURES, to_example
-from mlrsnet_hf.dataset.indices import select, write_rows
-from mlrsnet_hf.dataset.near_duplicates.group_files import cached_groups
+from mlrsnet_hf.dataset.near_duplicates.groups import cached_groups
 from mlrsnet_hf.dataset.registration import NAME
-from mlrsnet_hf.dataset.source import (
-    Source,
-    cache_key,
-    content_hash,
-    downloads_folder,
-    expanded,
-    find_data,
-    open_source,
-)
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS, ids_by_scene, split_ids
+from mlrsnet_hf.dataset.repository.schema import FEATURES, to_example
+from mlrsnet_hf.dataset.source import ReleaseSource, SyntheticSource, cache_key, downloads_folder, expanded, find_data
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, ids_by_scene, split_ids
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError, UnknownNameError, name_alternatives
+from mlrsnet_hf.errors import MLRSNetError, ReleaseError
 from mlrsnet_hf.release import LabelVersion
-from mlrsnet_hf.release.repair import require_label_version
 
 VERSION = Version("1.0.0")
 """Raised whenever the rows built from one source change, so that no stale cache is used."""
-
-DEMO = "demo"
-CUSTOM = "custom"
-WHOLE = "all"
-CONFIG_NAMES = (*PROTOCOLS, DEMO, CUSTOM)
 
 MIN_SHARDS = 32
 
 _DESCRIPTION = "109,161 aerial and satellite images in 46 scene categories, each with 1 to 13 of 60 labels."
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass
-class MLRSNetConfig(BuilderConfig):
-    """Which images go where."""
-
-    seed: int = 0
-    """Draws other splits; the paper repeats five times, here 0 to 4."""
-    label_version: LabelVersion = "verified"
-    """`verified` repairs the published faults, `as-published` takes the label files as they are."""
-    split_file: str | None = None
-    """CSV or Parquet of image ids and splits, for the configuration `custom`."""
-    protocol: str | None = None
-    """How the synthetic scenes of the configuration `demo` are split; by default as `ratio20`."""
-
-    @property
-    def drawn_by(self) -> str:
-        """Name of the protocol."""
-        return (self.protocol or DEFAULT_PROTOCOL) if self.name == DEMO else self.name
-
-    def create_config_id(self, config_kwargs: dict[str, Any], custom_features: Features | None = None) -> str:
-        """Return the name of the configuration's folder in the cache; what the source decides stands in its hash.
-
-        Raises:
-            MLRSNetError: An option has a value that cannot be used.
-        """
-        self._check()
-        # "labels" names the label version in the folders of earlier caches, which stay in use.
-        options: dict[str, Any] = {"protocol": self.drawn_by} if self.name == DEMO else {"labels": self.label_version}
-        if self.split_file:
-            options["split_file"] = content_hash(self.split_file)
-        elif self.drawn_by != WHOLE:
-            options["seed"] = self.seed
-        return str(super().create_config_id(options, custom_features))
-
-    def _check(self) -> None:
-        require_label_version(self.label_version)
-        if self.drawn_by not in (*PROTOCOLS, CUSTOM):
-            raise UnknownNameError(
-                f"protocol {self.drawn_by!r} is not known", name_alternatives(self.drawn_by, PROTOCOLS)
-            )
-        if not isinstance(self.seed, numbers.Integral) or isinstance(self.seed, bool):
-            raise ConfigurationError(f"seed={self.seed!r} is not a whole number", "Pass an integer, such as 0.")
-        if self.protocol and self.name != DEMO:
-            raise ConfigurationError(
-                f"protocol={self.protocol!r} goes with the configuration 'demo' alone",
-                f'The configuration names the protocol: load_dataset("{NAME}", "{self.protocol}").',
-            )
-        if self.data_dir and self.name == DEMO:
-            raise ConfigurationError(
-                "the configuration 'demo' takes no data_dir, its scenes are synthetic", "Leave out one of the two."
-            )
-        if bool(self.split_file) != (self.name == CUSTOM):
-            raise ConfigurationError(
-                f"split_file={self.split_file!r} with the configuration {self.name!r}",
-                "Pass split_file with the configuration 'custom' or with none, and with no other.",
-            )
 
 
 class MLRSNet(GeneratorBasedBuilder):
@@ -149,13 +78,13 @@ class MLRSNet(GeneratorBasedBuilder):
         cache_dir: str | None = None,
         config_name: str | None = None,
         data_dir: str | None = None,
-        source: Source | None = None,
+        source: ReleaseSource | SyntheticSource | None = None,
         **options: Any,
     ) -> None:
         if "labels" in options:  # its name until 0.1
             options.setdefault("label_version", options.pop("labels"))
         config_name = config_name or (CUSTOM if options.get("split_file") else DEFAULT_PROTOCOL)
-        _refuse_unknown(config_name, options)
+        refuse_unknown(config_name, options)
         self._downloads = downloads_folder(cache_dir)
         self._location = None if config_name == DEMO else find_data(data_dir, self._downloads)
         self._label_version: LabelVersion = options.get("label_version") or "verified"
@@ -181,10 +110,11 @@ class MLRSNet(GeneratorBasedBuilder):
     def _info(self) -> DatasetInfo:
         return DatasetInfo(description=_DESCRIPTION, homepage=LANDING_PAGE, license="CC BY 4.0", features=FEATURES)
 
-    def _open(self) -> Source:
+    def _open(self) -> ReleaseSource | SyntheticSource:
         """Open the source, the one that the cache is named after."""
         if self._source is None:
-            self._source = open_source(self._location, self._label_version)
+            location = self._location
+            self._source = ReleaseSource(location, self._label_version) if location else SyntheticSource()
             if self.hash and self.hash != cache_key(self._source):
                 raise ReleaseError(
                     f"{self._location}: changed while it was read", "Nothing was kept; load the data set again."
@@ -236,7 +166,7 @@ class MLRSNet(GeneratorBasedBuilder):
         total = self._whole.info.splits["train"]
         splits = SplitDict(dataset_name=self.dataset_name)
         for name, rows in self._rows().items():
-            write_rows(self._output_dir, name, rows)
+            _write_split(self._output_dir, name, rows)
             splits.add(SplitInfo(name, total.num_bytes * len(rows) // total.num_examples, len(rows)))
         self.info.splits, self.info.download_size = splits, 0
 
@@ -244,7 +174,16 @@ class MLRSNet(GeneratorBasedBuilder):
         if not self._as_rows:
             return super()._as_dataset(split, in_memory)
         whole = self._whole.as_dataset("train", in_memory=in_memory)
-        return select(whole, self._output_dir, split, self.info, self._get_dataset_fingerprint(split))
+        instruction = split if isinstance(split, ReadInstruction) else ReadInstruction.from_spec(str(split))
+        lengths = {name: part.num_examples for name, part in self.info.splits.items()}
+        rows = [
+            MemoryMappedTable.from_file(_rows_path(self._output_dir, part.splitname)).slice(
+                part.from_, part.to - part.from_
+            )
+            for part in instruction.to_absolute(lengths)
+        ]
+        fingerprint = self._get_dataset_fingerprint(split)
+        return Dataset(whole.data, self.info.copy(), NamedSplit(str(split)), concat_tables(rows), fingerprint)
 
     def _rows(self) -> dict[str, list[int]]:
         """Return the row numbers of every split."""
@@ -298,15 +237,15 @@ class MLRSNet(GeneratorBasedBuilder):
             raise _own_error(error) from None
 
 
-def _refuse_unknown(config_name: str, options: Mapping[str, Any]) -> None:
-    if config_name not in CONFIG_NAMES:
-        raise UnknownNameError(
-            f"configuration {config_name!r} is not known", name_alternatives(config_name, CONFIG_NAMES)
-        )
-    ours = [field.name for field in dataclasses.fields(MLRSNetConfig)]
-    for name in options:
-        if name not in (*ours, *inspect.signature(GeneratorBasedBuilder.__init__).parameters):
-            raise ConfigurationError(f'load_dataset("{NAME}") has no option {name!r}', name_alternatives(name, ours))
+def _write_split(folder: str, split: str, rows: Sequence[int]) -> None:
+    """Write a split's row numbers in the form in which `datasets` keeps them."""
+    schema = pa.schema({"indices": pa.uint64()})
+    with pa.OSFile(_rows_path(folder, split), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        writer.write_table(pa.table({"indices": np.asarray(rows, np.uint64)}, schema))
+
+
+def _rows_path(folder: str, split: str) -> str:
+    return f"{folder}/{NAME}-{split}-rows.arrow"
 
 
 def _own_error(error: BaseException) -> BaseException:
@@ -319,10 +258,8 @@ def _own_error(error: BaseException) -> BaseException:
 
 def _shards(scenes: Sequence[int], rows: Sequence[int]) -> list[tuple[int, ...]]:
     """Cut rows into parts that workers share: by scene, because an archive holds one, and finer if scenes are few."""
-    by_scene = [[row for _, row in part] for _, part in itertools.groupby(zip(scenes, rows, strict=True), _first)]
+    pairs = itertools.groupby(zip(scenes, rows, strict=True), lambda pair: pair[0])
+    by_scene = [[row for _, row in part] for _, part in pairs]
     parts = -(-MIN_SHARDS // len(by_scene))
     cuts = [(part, -(-len(part) // parts)) for part in by_scene]
     return [tuple(part[i : i + size]) for part, size in cuts for i in range(0, len(part), size)]
-
-
-_first = operator.itemgetter(0)

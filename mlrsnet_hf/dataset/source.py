@@ -1,4 +1,8 @@
-"""Where the builder's images come from: a copy of the release, or synthetic scenes."""
+"""Where the builder's images come from: a copy of the release, or synthetic scenes.
+
+Both have `entries` (all images, in a fixed order), `read` (the records at ascending positions in `entries`) and two
+hashes: of what decides the records, and of what decides the images, whatever their labels.
+"""
 
 import dataclasses
 import functools
@@ -7,50 +11,21 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from datasets import config
 
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE, archive_path
-from mlrsnet_hf.dataset.features import FEATURES
 from mlrsnet_hf.dataset.repository.parts import repository_order
-from mlrsnet_hf.dataset.splits.protocols import Annotated, ids_by_scene
+from mlrsnet_hf.dataset.repository.schema import FEATURES
+from mlrsnet_hf.dataset.splits.protocols import ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ReleaseError
-from mlrsnet_hf.release import Entry as ReleaseEntry
-from mlrsnet_hf.release import LabelVersion, Record, Release, open_release
+from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter
-from mlrsnet_hf.synthetic import synthetic_record
-from mlrsnet_hf.taxonomy import SCENES, Scene
+from mlrsnet_hf.synthetic import draw_labels, synthetic_record
+from mlrsnet_hf.taxonomy import SCENES
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
-
-
-class Entry(Annotated, Protocol):
-    """What is known of an image before it is read."""
-
-    @property
-    def repaired(self) -> bool:
-        """Whether the labels differ from the published ones."""
-
-
-class Source(Protocol):
-    """Images with their annotations, in a fixed order."""
-
-    @property
-    def entries(self) -> Sequence[Entry]:
-        """All images, scene by scene."""
-
-    def read(self, positions: Sequence[int]) -> Iterator[Record]:
-        """Yield the records at ascending positions in `entries`."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of what decides the records, taken once."""
-
-    @property
-    def images_fingerprint(self) -> str:
-        """A hash of what decides the images, whatever their labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +41,7 @@ class ReleaseSource:
         return open_release(self.location, self.label_version)
 
     @functools.cached_property
-    def entries(self) -> Sequence[ReleaseEntry]:
+    def entries(self) -> Sequence[Entry]:
         """All images, in the order of a repository: see `repository_order`."""
         entries = {entry.id: entry for entry in self.release.entries}
         ordered = repository_order(ids_by_scene(self.release.entries))
@@ -99,18 +74,6 @@ class ReleaseSource:
         return self.release.images_fingerprint()
 
 
-@dataclasses.dataclass(frozen=True)
-class _SyntheticEntry:
-    scene: Scene
-    index: int
-    repaired: bool = False
-
-    @property
-    def id(self) -> str:
-        """Stem in the manner of the published ones."""
-        return f"{self.scene.published}_{self.index:05d}"
-
-
 class SyntheticSource:
     """A few synthetic images of every scene, by scene and number."""
 
@@ -120,7 +83,11 @@ class SyntheticSource:
     @functools.cached_property
     def entries(self) -> Sequence[Entry]:
         """All images."""
-        return [_SyntheticEntry(scene, i) for scene in SCENES for i in range(1, self.IMAGES_PER_SCENE + 1)]
+        return [
+            Entry(name := f"{scene.published}_{i:05d}", f"{name}.jpg", scene, draw_labels(scene, self.SEED, i), False)
+            for scene in SCENES
+            for i in range(1, self.IMAGES_PER_SCENE + 1)
+        ]
 
     def read(self, positions: Sequence[int]) -> Iterator[Record]:
         """Draw the images at the positions."""
@@ -157,12 +124,7 @@ def _stamp(file: Path | os.DirEntry[str]) -> str:
     return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def open_source(location: Path | None, label_version: LabelVersion) -> Source:
-    """Open a copy of the release, or synthetic scenes if there is no location."""
-    return SyntheticSource() if location is None else ReleaseSource(location, label_version)
-
-
-def cache_key(source: Source) -> str:
+def cache_key(source: ReleaseSource | SyntheticSource) -> str:
     """Return a hash of the records and of how they are stored.
 
     Versions of `datasets` below 4 cannot read the features that 4 and later write, so each has its own cache.
@@ -176,41 +138,25 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(path).expanduser()
 
 
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """Return a hash of a file's content.
-
-    Raises:
-        ConfigurationError: The file cannot be read.
-    """
-    try:
-        return hashlib.sha256(expanded(path).read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})", "Check the path.") from error
-
-
 def downloads_folder(cache_dir: str | None) -> Path:
     """Return where `datasets` keeps what it downloads."""
-    return Path(cache_dir).expanduser() / "downloads" if cache_dir else Path(config.DOWNLOADED_DATASETS_PATH)
+    return expanded(cache_dir) / "downloads" if cache_dir else Path(config.DOWNLOADED_DATASETS_PATH)
 
 
 def find_data(data_dir: str | os.PathLike[str] | None, downloads: Path) -> Path | None:
-    """Return the copy of the release to use, or None if there is none yet.
-
-    Args:
-        data_dir: What the user passed: a folder or archive.
-        downloads: Where an earlier download lies.
+    """Return the copy of the release to use: `data_dir`, else what the environment names, else an earlier download.
 
     Returns:
-        `data_dir`, else what the environment variable names, else an earlier download.
+        None if there is no copy yet.
 
     Raises:
         ConfigurationError: The environment variable names nothing that exists.
     """
     if data_dir is not None:
-        return Path(data_dir).expanduser().absolute()
+        return expanded(data_dir).absolute()
     named = os.environ.get(DATA_DIR_VARIABLE)
     if named:
-        path = Path(named).expanduser().absolute()
+        path = expanded(named).absolute()
         if not path.exists():
             raise ConfigurationError(
                 f"{DATA_DIR_VARIABLE}={named}: no such folder or archive", "Correct or unset the variable."

@@ -1,21 +1,20 @@
-"""An audit as a table to read and as JSON."""
+"""`mlrsnet audit`: what an audit found, as a table to read or as JSON; and the rows that are repaired."""
 
 import json
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
-from mlrsnet_hf.release.audit.audit import Audit, SceneAudit, audit_repairs, audit_source
+from mlrsnet_hf.release.audit.audit import Audit, audit_repairs, audit_source
 from mlrsnet_hf.release.audit.findings import CHECKS, Check, Finding, Severity
 from mlrsnet_hf.release.audit.source import ImageFile
 from mlrsnet_hf.reports.text_table import aligned
+from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.taxonomy import LABELS
 
 EXAMPLES = 3
-"""How many findings of each check the table shows."""
+"""Number of findings of each check that the table shows."""
 _WIDTH = 100
 
 _VERSIONS = {
@@ -33,60 +32,87 @@ _RESULTS = {
 }
 
 
+def print_audit(source: str | Path, processes: int = 1, as_json: bool = False) -> int:
+    """Audit a source, print the report, and return the exit code: 0 clean, 1 usable, 2 unusable.
+
+    Raises:
+        ReleaseError: There are no labels at all, or the source is an archive that cannot be read.
+    """
+    audit = audit_source(source, processes, progress=_with_bar)
+    print(audit_as_json(audit) if as_json else audit_as_text(audit))
+    return audit.exit_code
+
+
+def _with_bar(files: Iterator[ImageFile], count: int) -> Iterable[ImageFile]:
+    bar: Iterable[ImageFile] = progress_bar(files, "decoding images", total=count, unit="image", shown=count > 0)
+    return bar
+
+
+def print_repairs(source: str | Path) -> int:
+    """Print the rows of a source that are repaired, one line each, and return 1 if there are any, else 0.
+
+    Raises:
+        ReleaseError: There are no labels at all, or a label file is faulty.
+    """
+    count = 0
+    for count, repair in enumerate(audit_repairs(source), start=1):  # noqa: B007 - the last count is the result
+        print(repair)
+    return int(count > 0)
+
+
 def audit_as_json(audit: Audit) -> str:
     """Return everything that was found as a JSON object; a check that could not be made has the count null."""
-    return json.dumps(
-        {
-            "source": audit.source,
-            "result": audit.severity.value if audit.severity else "clean",
-            "exit_code": audit.exit_code,
-            "label_version": audit.version,
-            "images_checked": audit.images_checked,
-            "rows": sum(scene.rows for scene in audit.scenes),
-            "images": _images(audit),
-            "repaired_rows": audit.repaired_rows,
-            "scenes": {scene.scene.published: _scene_as_json(scene) for scene in audit.scenes},
-            "checks": {check.name: _check_as_json(audit, check) for check in CHECKS},
-        },
-        indent=1,
-    )
+    checks = {}
+    for check, findings in _findings(audit).items():
+        checks[check.name] = {
+            "severity": check.severity.value,
+            "title": check.title,
+            "count": len(findings) if audit.images_checked or not check.needs_images else None,
+            "findings": [{"where": finding.where, "detail": finding.detail} for finding in findings],
+        }
+    content = {
+        "source": audit.source,
+        "result": audit.severity.value if audit.severity else "clean",
+        "exit_code": audit.exit_code,
+        "label_version": audit.version,
+        "images_checked": audit.images_checked,
+        "rows": sum(scene.rows for scene in audit.scenes),
+        "images": _images(audit),
+        "repaired_rows": audit.repaired_rows,
+        "scenes": _scenes_as_json(audit),
+        "checks": checks,
+    }
+    return json.dumps(content, indent=1)
+
+
+def _scenes_as_json(audit: Audit) -> dict[str, Any]:
+    scenes = {}
+    for one in audit.scenes:
+        published = one.scene.label_counts
+        scenes[one.scene.published] = {
+            "rows": one.rows,
+            "images": one.images,
+            "published_images": one.scene.images,
+            "label_versions": sorted(one.versions),
+            "labels": {
+                label.published: {
+                    "found": one.labels[label.id],
+                    "published": published.get(label.id, 0),
+                    "after_repair": one.repaired_labels[label.id],
+                }
+                for label in LABELS
+                if one.labels[label.id] or label.id in published
+            },
+        }
+    return scenes
+
+
+def _findings(audit: Audit) -> dict[Check, list[Finding]]:
+    return {check: [finding for finding in audit.findings if finding.check == check] for check in CHECKS}
 
 
 def _images(audit: Audit) -> int | None:
     return sum(scene.images or 0 for scene in audit.scenes) if audit.images_checked else None
-
-
-def _scene_as_json(audit: SceneAudit) -> dict[str, Any]:
-    return {
-        "rows": audit.rows,
-        "images": audit.images,
-        "published_images": audit.scene.images,
-        "label_versions": sorted(audit.versions),
-        "labels": {
-            label.published: {
-                "found": audit.labels[label.id],
-                "published": audit.scene.label_counts.get(label.id, 0),
-                "after_repair": audit.repaired_labels[label.id],
-            }
-            for label in LABELS
-            if audit.labels[label.id] or label.id in audit.scene.label_counts
-        },
-    }
-
-
-def _check_as_json(audit: Audit, check: Check) -> dict[str, Any]:
-    findings = _of_check(audit, check)
-    made = audit.images_checked or not check.needs_images
-    return {
-        "severity": check.severity.value,
-        "title": check.title,
-        "count": len(findings) if made else None,
-        "findings": [{"where": finding.where, "detail": finding.detail} for finding in findings],
-    }
-
-
-def _of_check(audit: Audit, check: Check) -> list[Finding]:
-    return [finding for finding in audit.findings if finding.check == check]
 
 
 def audit_as_text(audit: Audit) -> str:
@@ -113,74 +139,35 @@ def audit_as_text(audit: Audit) -> str:
 
 
 def _scene_table(audit: Audit) -> list[str]:
+    def marked(found: int, published: int) -> str:
+        return f"{found:,}" if found == published else f"* {found:,}"
+
     counted = "images" if audit.images_checked else "rows"
-    body = [
-        (
-            scene.scene.published,
-            _marked(scene.count, scene.scene.images),
-            f"{scene.scene.images:,}",
-            _marked(scene.labels.total(), sum(scene.scene.label_counts.values())),
-            f"{sum(scene.scene.label_counts.values()):,}",
-            " and ".join(sorted(scene.versions)) or "neither",
-        )
-        for scene in audit.scenes
-    ]
-    return aligned([("scene", counted, "published", "labels", "published", "label version"), *body], "<>>>><")
-
-
-def _marked(found: int, published: int) -> str:
-    return f"{found:,}" if found == published else f"* {found:,}"
+    rows = [("scene", counted, "published", "labels", "published", "label version")]
+    for one in audit.scenes:
+        images, labels = one.scene.images, sum(one.scene.label_counts.values())
+        counts = marked(one.count, images), f"{images:,}", marked(one.labels.total(), labels), f"{labels:,}"
+        rows.append((one.scene.published, *counts, " and ".join(sorted(one.versions)) or "neither"))
+    return aligned(rows, "<>>>><")
 
 
 def _finding_table(audit: Audit) -> Iterator[str]:
-    found = [(check, findings) for check in CHECKS if (findings := _of_check(audit, check))]
-    if found:
-        table = [(f"{len(findings):,}", check.title, f"({_gravity(check, findings)})") for check, findings in found]
-        for line, (_, findings) in zip(aligned(table, "><<"), found, strict=True):
-            yield line
-            yield from _examples(findings)
+    """Yield a line for each check that found something, the first findings below."""
+    found = {check: findings for check, findings in _findings(audit).items() if findings}
+    rows = []
+    for check, findings in found.items():
+        to_mend = not all(finding.as_published for finding in findings)
+        rows.append((f"{len(findings):,}", check.title, f"({check.severity.value if to_mend else 'nothing to mend'})"))
+    for line, findings in zip(aligned(rows, "><<"), found.values(), strict=True):
+        yield line
+        for finding in findings[:EXAMPLES]:
+            example = f"          {finding.where}" + (f": {finding.detail}" if finding.detail else "")
+            yield example if len(example) <= _WIDTH else f"{example[: _WIDTH - 3]}..."
+        if len(findings) > EXAMPLES:
+            yield "          ..."
     if not audit.images_checked:
         titles = ", ".join(check.title for check in CHECKS if check.needs_images)
         yield ""
         yield from textwrap.wrap(
             f"not looked for, as there are label files alone: {titles}", _WIDTH, break_on_hyphens=False
         )
-
-
-def _gravity(check: Check, findings: Sequence[Finding]) -> str:
-    return "nothing to mend" if all(finding.as_published for finding in findings) else check.severity.value
-
-
-def _examples(findings: Sequence[Finding]) -> Iterator[str]:
-    for finding in findings[:EXAMPLES]:
-        line = f"          {finding.where}" + (f": {finding.detail}" if finding.detail else "")
-        yield line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."
-    if len(findings) > EXAMPLES:
-        yield "          ..."
-
-
-def print_audit(source: str | Path, processes: int = 1, as_json: bool = False) -> int:
-    """Audit a source, print the report, and return the exit code: 0 clean, 1 usable, 2 unusable.
-
-    Raises:
-        ReleaseError: There are no labels at all, or the source is an archive that cannot be read.
-    """
-    audit = audit_source(source, processes, progress=_with_bar)
-    print(audit_as_json(audit) if as_json else audit_as_text(audit))
-    return audit.exit_code
-
-
-def _with_bar(files: Iterator[ImageFile], count: int) -> Iterable[ImageFile]:
-    return tqdm(files, "decoding images", count, unit="image") if count else files
-
-
-def print_repairs(source: str | Path) -> int:
-    """Print the rows of a source that are repaired, one line each, and return 1 if there are any, else 0.
-
-    Raises:
-        ReleaseError: There are no labels at all, or a label file is faulty.
-    """
-    count = 0
-    for count, repair in enumerate(audit_repairs(source), start=1):  # noqa: B007 - the last count is the result
-        print(repair)
-    return int(count > 0)

@@ -18,11 +18,3 @@ STYLE: Any = {
     "legend.frameon": False,
 }
 """For `matplotlib.rc_context`."""
-
-# Distinct for color-blind readers too (Okabe and Ito 2008).
-OURS = "#0072B2"
-COMPARED = "#D55E00"
-COMMON = "#00694D"
-"""Labels in common with the query."""
-WRONG = "#B3261E"
-"""Another scene than the query's."""

@@ -11,10 +11,12 @@ hashes of each image propose pairs; `alignment` accepts a pair if the aligned te
 into groups.
 """
 
+import csv
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +25,12 @@ from tqdm.auto import tqdm
 from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.parallel import available_cores
+from mlrsnet_hf.release import Release
+
+GROUPS_VERSION = 1
+"""Raise it whenever other groups are found in the same images."""
 
 NEIGHBOURS = 12
 """How many of the nearest hashes are proposed to each image."""
@@ -93,14 +100,71 @@ def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | No
     return dict(zip(ids, numbers, strict=True))
 
 
-def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:
-    """Count the groups of more than one image, and the test images that have a near-duplicate in train.
+def release_groups(release: Release, cache_dir: str | Path | None = None, threads: int | None = None) -> dict[str, int]:
+    """Return the groups of a release's near-duplicates; see `cached_groups`.
 
     Args:
-        groups: The number of each image's group, by id.
-        train: Ids of the training images, such as those of `ratio20`.
-        test: Ids of the test images.
+        release: The release; a changed image makes a new search.
+        cache_dir: Where the groups are kept; by default where `datasets` keeps its cache.
+        threads: How many search at once; by default as many as there are cores.
     """
+    if cache_dir is None:
+        import datasets
+
+        cache_dir = datasets.config.HF_DATASETS_CACHE
+    images = ((record.id, record.image) for record in release.records())
+    return cached_groups(cache_dir, release.images_fingerprint(), images, threads)
+
+
+def cached_groups(
+    cache_dir: str | Path, fingerprint: str, images: Iterable[tuple[str, bytes]], threads: int | None = None
+) -> dict[str, int]:
+    """Return the group number of each image, from a file in the cache if an earlier call has written it.
+
+    Args:
+        cache_dir: The cache of `datasets`.
+        fingerprint: What tells these images from others; their labels do not matter.
+        images: Id and image file of each image; read only where there is no such file.
+        threads: How many search at once; by default as many as there are cores.
+
+    Raises:
+        ImageError: An image cannot be read or decoded.
+        ConfigurationError: The file cannot be written or read.
+    """
+    path = Path(cache_dir) / "mlrsnet" / f"near-duplicates-{GROUPS_VERSION}-{fingerprint[:16]}.csv"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with only_writer(path, patience=-1):
+            if not path.is_file():
+                write_groups(near_duplicate_groups(images, threads), path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be written ({error.strerror or error})", "Choose another cache folder or disk."
+        ) from error
+    return read_groups(path)
+
+
+def write_groups(groups: Mapping[str, int], path: str | Path) -> None:
+    """Write a CSV of id and group; it appears when it is whole."""
+    with whole_file(Path(path)) as partial:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "group"])
+            writer.writerows(groups.items())
+
+
+def read_groups(path: str | Path) -> dict[str, int]:
+    """Read what `write_groups` wrote."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            return {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ConfigurationError(f"{path}: not a file of groups ({error})", "Remove it and find them anew.") from error
+
+
+def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:
+    """Count the groups of more than one image, and the test images that have a near-duplicate in train, by ids."""
     sizes = [size for size in Counter(groups.values()).values() if size > 1]
     seen = {groups[image_id] for image_id in train}
     return NearDuplicateReport(
@@ -159,13 +223,8 @@ def _whitened(hashes: np.ndarray) -> np.ndarray:
 def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
     """Return the nearest hashes to those numbered, exactly: the best of the columns with the best maxima.
 
-    Args:
-        hashes: Of unit length, the rows from `count` on padding.
-        numbers: Whose neighbors are wanted.
-        count: How many hashes there are.
-
-    Returns:
-        (numbers, neighbors), nearest first, -1 where there is none near enough.
+    The hashes are of unit length, the rows from `count` on padding. The result is (numbers, neighbors), nearest first,
+    -1 where there is none near enough.
     """
     rows = np.arange(len(numbers))
     similarity = hashes[numbers.start : numbers.stop] @ hashes.T
@@ -230,7 +289,7 @@ def _group(neighbors: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray,
 
 
 class _Components:
-    """Connected components of a growing graph (union-find)."""
+    """Connected components of a graph whose edges come one by one (union-find)."""
 
     def __init__(self, count: int) -> None:
         self._root = list(range(count))

@@ -6,7 +6,6 @@ memory does not grow with the number of images.
 
 import contextlib
 import hashlib
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.dataset.repository.parts import PlannedFile
-from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
+from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA, to_table
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.files import sync
 from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.release import Entry, Record, Release
 from mlrsnet_hf.release.images import image_size
@@ -79,17 +79,8 @@ def write_files(
 ) -> None:
     """Write planned files, in the order of the release's scenes.
 
-    Args:
-        release: Where the images come from.
-        files: What to write.
-        folder: Where to.
-        on_written: Is told of every file that is whole and has reached the disk.
-        on_image: Is called for every image.
-        skip_unreadable: Whether an image that cannot be read is left out rather than an error.
-
-    Raises:
-        ImageError: An image cannot be read; the message names it.
-        OSError: The folder cannot be written.
+    `on_written` is told of every file that is whole and has reached the disk, `on_image` is called for every image. An
+    image that cannot be read is an error, or left out if `skip_unreadable` says so.
     """
     opened = [_OpenFile(planned, folder) for planned in files]
     file_of = {image_id: file for file, planned in zip(opened, files, strict=True) for image_id in planned.ids}
@@ -224,19 +215,18 @@ class _OpenFile:
             writer.is_open = False
 
     def settle(self) -> WrittenFile:
-        """Wait until the closed file has reached the disk; in the finishing thread.
-
-        Raises:
-            OSError: It has not, or rows are missing.
-        """
+        """Wait until the closed file has reached the disk; in the finishing thread."""
         if self._rows + len(self._unreadable) != self._planned:
             raise OSError(f"{self._name}: {self._rows} of {self._planned - len(self._unreadable)} rows were written")
+        digest = _sha256(self._path) if self._rows else ""
+        if self._rows:
+            sync(self._path)
         return WrittenFile(
             name=self._name,
             rows=self._rows,
             file_bytes=self._path.stat().st_size if self._rows else 0,
             data_bytes=self._data_bytes,
-            sha256=_settle(self._path) if self._rows else "",
+            sha256=digest,
             unusual_sizes=self._unusual_sizes,
             unreadable=self._unreadable,
         )
@@ -249,34 +239,6 @@ _WRITING: dict[str, Any] = {
     "write_statistics": ["id", "image.path", "group", "scene", "repaired"],
 }
 """Images are compressed already: they are neither compressed again nor looked at."""
-
-
-def to_table(records: Sequence[Record]) -> pa.Table:
-    """Return records as a table of `ARROW_SCHEMA`, their image files untouched."""
-    image = pa.StructArray.from_arrays(
-        [
-            pa.array([record.image for record in records], pa.binary()),
-            pa.array([record.file_name for record in records], pa.string()),
-        ],
-        fields=list(ARROW_SCHEMA.field("image").type),
-    )
-    columns = [
-        pa.array([record.id for record in records], pa.string()),
-        image,
-        pa.array([record.scene.group.id for record in records], pa.int64()),
-        pa.array([record.scene.id for record in records], pa.int64()),
-        pa.array([record.labels for record in records], pa.list_(pa.int64())),
-        pa.array([record.repaired for record in records], pa.bool_()),
-    ]
-    return pa.Table.from_arrays(columns, schema=ARROW_SCHEMA)
-
-
-def _settle(path: Path) -> str:
-    """Wait until a file has reached the disk, and return its hash."""
-    digest = _sha256(path)
-    with path.open("r+b") as file:  # Windows syncs only what may be written
-        os.fsync(file.fileno())
-    return digest
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mlrsnet_hf.dataset.splits.quotas import TRAIN_PERCENTS, Allotment
+from mlrsnet_hf.dataset.splits.quotas import TRAIN_PERCENTS, Quotas
 from mlrsnet_hf.errors import ConfigurationError
 
 
@@ -21,7 +21,7 @@ class _Group:
 def grouped_parts(
     ids_by_scene: Mapping[str, Sequence[str]],
     groups: Mapping[str, int],
-    allotment: Allotment,
+    quotas: Quotas,
     percent: int,
     seed: int,
 ) -> dict[str, set[str]]:
@@ -35,7 +35,7 @@ def grouped_parts(
     Args:
         ids_by_scene: The image ids of each scene.
         groups: The number of each image's group, by id; numbers do not enter the draw.
-        allotment: What the ratio protocols allot to the scenes.
+        quotas: What the ratio protocols allot to the scenes.
         percent: How much trains: 20, 30 or 40.
         seed: Draws another split.
 
@@ -43,14 +43,14 @@ def grouped_parts(
         ConfigurationError: An image has no group, or groups are too large for sizes within one point of the ratio.
     """
     rest = _ordered_groups(ids_by_scene, groups, seed)
-    validation, rest = _take(rest, allotment.validation)
+    validation, rest = _take(rest, quotas.validation)
     train: list[_Group] = []
     for step in TRAIN_PERCENTS[: TRAIN_PERCENTS.index(percent) + 1]:
-        more, rest = _take(rest, allotment.train[step], train)
+        more, rest = _take(rest, quotas.train[step], train)
         train += more
     parts = {name: _ids(part) for name, part in (("train", train), ("validation", validation), ("test", rest))}
     total = sum(map(len, parts.values()))
-    to_train, to_validation = sum(allotment.train[percent]), sum(allotment.validation)
+    to_train, to_validation = sum(quotas.train[percent]), sum(quotas.validation)
     targets = {"train": to_train, "validation": to_validation, "test": total - to_train - to_validation}
     for name, target in targets.items():
         _refuse_uneven(name, len(parts[name]), target, total, max(Counter(groups.values()).values(), default=0))

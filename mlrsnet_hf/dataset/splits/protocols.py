@@ -22,12 +22,11 @@ and `near_duplicates`.
 import hashlib
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 from mlrsnet_hf.dataset.splits.grouped import grouped_parts
-from mlrsnet_hf.dataset.splits.quotas import QUERY_PERCENTS, TRAIN_PERCENTS, Allotment, allot_splits
+from mlrsnet_hf.dataset.splits.quotas import QUERY_PERCENTS, TRAIN_PERCENTS, Quotas, split_quotas
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.taxonomy import Scene
+from mlrsnet_hf.release import Entry
 
 _RATIO = {f"ratio{percent}": percent for percent in TRAIN_PERCENTS}
 _RETRIEVAL = {f"retrieval{percent:02}": percent for percent in QUERY_PERCENTS}
@@ -74,11 +73,11 @@ def split_ids(
         seed = operator.index(seed)
     except TypeError as error:
         raise ConfigurationError(f"seed={seed!r} is not a whole number", "Pass an integer, such as 0.") from error
-    allotment = allot_splits([len(ids) for ids in ids_by_scene.values()])
+    quotas = split_quotas([len(ids) for ids in ids_by_scene.values()])
     if protocol in _GROUPED:
-        splits = _grouped(ids_by_scene, protocol, allotment, seed, groups)
+        splits = _grouped(ids_by_scene, protocol, quotas, seed, groups)
     else:
-        splits = _drawn(ids_by_scene, protocol, allotment, seed)
+        splits = _drawn(ids_by_scene, protocol, quotas, seed)
     _refuse_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
     return {name: tuple(ids) for name, ids in splits.items()}
 
@@ -86,7 +85,7 @@ def split_ids(
 def _grouped(
     ids_by_scene: Mapping[str, Sequence[str]],
     protocol: str,
-    allotment: Allotment,
+    quotas: Quotas,
     seed: int,
     groups: Mapping[str, int] | None,
 ) -> dict[str, list[str]]:
@@ -94,32 +93,30 @@ def _grouped(
         raise ConfigurationError(
             f"protocol {protocol!r} needs the groups of near-duplicates", "Pass groups=near_duplicate_groups(images)."
         )
-    parts = grouped_parts(ids_by_scene, groups, allotment, _GROUPED[protocol], seed)
+    parts = grouped_parts(ids_by_scene, groups, quotas, _GROUPED[protocol], seed)
     return {
         name: [i for ids in ids_by_scene.values() for i in sorted(ids) if i in part] for name, part in parts.items()
     }
 
 
-def _drawn(
-    ids_by_scene: Mapping[str, Sequence[str]], protocol: str, allotment: Allotment, seed: int
-) -> dict[str, list[str]]:
+def _drawn(ids_by_scene: Mapping[str, Sequence[str]], protocol: str, quotas: Quotas, seed: int) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
     for number, (scene, ids) in enumerate(ids_by_scene.items()):
-        for name, drawn in _cut(_permuted(ids, scene, seed), protocol, allotment, number).items():
+        for name, drawn in _cut(_permuted(ids, scene, seed), protocol, quotas, number).items():
             splits.setdefault(name, []).extend(sorted(drawn))
     return splits
 
 
-def _cut(order: list[str], protocol: str, allotment: Allotment, scene: int) -> dict[str, list[str]]:
+def _cut(order: list[str], protocol: str, quotas: Quotas, scene: int) -> dict[str, list[str]]:
     """Cut one scene's permuted ids into the splits of a protocol."""
     if protocol == "all":
         return {"train": order}
-    v = allotment.validation[scene]
+    v = quotas.validation[scene]
     if protocol in _RETRIEVAL:
-        trained = v + allotment.train[max(TRAIN_PERCENTS)][scene]
-        queries = len(order) - allotment.queries[_RETRIEVAL[protocol]][scene]
+        trained = v + quotas.train[max(TRAIN_PERCENTS)][scene]
+        queries = len(order) - quotas.queries[_RETRIEVAL[protocol]][scene]
         return {"query": order[queries:], "database": order[:v] + order[trained:queries]}
-    t = v + allotment.train[_RATIO[protocol]][scene]
+    t = v + quotas.train[_RATIO[protocol]][scene]
     return {"train": order[v:t], "validation": order[:v], "test": order[t:]}
 
 
@@ -137,19 +134,7 @@ def _permuted(ids: Sequence[str], scene: str, seed: int) -> list[str]:
     return sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{scene}/{image_id}".encode()).digest())
 
 
-class Annotated(Protocol):
-    """An image as protocols know it."""
-
-    @property
-    def id(self) -> str:
-        """Published file stem."""
-
-    @property
-    def scene(self) -> Scene:
-        """The image's scene."""
-
-
-def ids_by_scene(entries: Iterable[Annotated]) -> dict[str, list[str]]:
+def ids_by_scene(entries: Iterable[Entry]) -> dict[str, list[str]]:
     """Return the ids of each scene, by published name, in the entries' order."""
     ids: dict[str, list[str]] = {}
     for entry in entries:

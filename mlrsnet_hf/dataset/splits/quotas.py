@@ -9,7 +9,7 @@ QUERY_PERCENTS = (5, 10, 15)
 
 
 @dataclass(frozen=True, slots=True)
-class Allotment:
+class Quotas:
     """How many images each scene gives to every split that a protocol knows, in the order of the scenes."""
 
     validation: list[int]
@@ -19,7 +19,7 @@ class Allotment:
     """By percent of the images that 40 percent training leaves over: 5, 10, 15."""
 
 
-def allot_splits(sizes: Sequence[int]) -> Allotment:
+def split_quotas(sizes: Sequence[int]) -> Quotas:
     """Allot the splits of all protocols to scenes of the sizes given.
 
     Each total is rounded to the nearest image and allotted by largest remainder. That method alone can give a scene
@@ -28,7 +28,7 @@ def allot_splits(sizes: Sequence[int]) -> Allotment:
     """
     total = sum(sizes)
     none = [0] * len(sizes)
-    validation = allot(percent_of(total, VALIDATION_PERCENT), sizes, none, sizes)
+    validation = apportion(percent_of(total, VALIDATION_PERCENT), sizes, none, sizes)
     rest = [size - taken for size, taken in zip(sizes, validation, strict=True)]
     train = _nested({percent: percent_of(total, percent) for percent in TRAIN_PERCENTS}, sizes, rest)
 
@@ -36,7 +36,7 @@ def allot_splits(sizes: Sequence[int]) -> Allotment:
     pool = [size - taken for size, taken in zip(sizes, most, strict=True)]
     test = [left - taken for left, taken in zip(rest, most, strict=True)]
     queries = _nested({percent: percent_of(sum(pool), percent) for percent in QUERY_PERCENTS}, pool, test)
-    return Allotment(validation, train, queries)
+    return Quotas(validation, train, queries)
 
 
 def _nested(totals: dict[int, int], weights: Sequence[int], highest: Sequence[int]) -> dict[int, list[int]]:
@@ -44,11 +44,11 @@ def _nested(totals: dict[int, int], weights: Sequence[int], highest: Sequence[in
     shares: dict[int, list[int]] = {}
     lowest: Sequence[int] = [0] * len(weights)
     for percent, total in totals.items():
-        lowest = shares[percent] = allot(total, weights, lowest, highest)
+        lowest = shares[percent] = apportion(total, weights, lowest, highest)
     return shares
 
 
-def allot(total: int, weights: Sequence[int], lowest: Sequence[int], highest: Sequence[int]) -> list[int]:
+def apportion(total: int, weights: Sequence[int], lowest: Sequence[int], highest: Sequence[int]) -> list[int]:
     """Share `total` among parties in proportion to integer weights, by largest remainder.
 
     The arithmetic is exact; ties go to the earlier party. Bounds that the shares would break are kept, and what they
@@ -61,9 +61,9 @@ def allot(total: int, weights: Sequence[int], lowest: Sequence[int], highest: Se
         highest: The greatest share of each party; together at least `total`.
 
     Examples:
-        >>> allot(3, [10, 10, 20], [0, 0, 0], [10, 10, 20])
+        >>> apportion(3, [10, 10, 20], [0, 0, 0], [10, 10, 20])
         [1, 1, 1]
-        >>> allot(2, [1, 1, 1], [0, 0, 0], [0, 1, 1])
+        >>> apportion(2, [1, 1, 1], [0, 0, 0], [0, 1, 1])
         [0, 1, 1]
     """
     assert sum(lowest) <= total <= sum(highest), "the bounds leave no such total"

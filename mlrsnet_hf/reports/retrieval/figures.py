@@ -12,11 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mlrsnet_hf.reports.figure_style import COMMON, COMPARED, DOTS_PER_INCH, OURS, STYLE, WRONG
+from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
 from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.protocol.results import ExampleQuery, ModelResult, ProtocolResult, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import SHOWN
 
+# Distinct for color-blind readers too (Okabe and Ito 2008).
+_OURS = "#0072B2"
+_COMPARED = "#D55E00"
+_COMMON = "#00694D"
+"""Labels in common with the query."""
+_WRONG = "#B3261E"
+"""Another scene than the query's."""
 _LEVELS = np.linspace(0, 1, 101)
 """Of recall."""
 _COLUMNS = 5
@@ -52,9 +59,9 @@ def precision_recall_figure(result: RetrievalResult) -> Figure:
     row = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
     for axes, protocol in zip(row, result.protocols, strict=True):
         _recall_axes(axes)
-        _curve(axes, protocol.model, result.name, OURS)
+        _curve(axes, protocol.model, result.name, _OURS)
         if protocol.compared is not None:
-            _curve(axes, protocol.compared, str(result.compared_name), COMPARED)
+            _curve(axes, protocol.compared, str(result.compared_name), _COMPARED)
         axes.set_title(_share(protocol))
         axes.set_xlabel("recall")
         axes.legend(loc="lower left", fontsize=7)
@@ -70,12 +77,11 @@ def scene_figure(result: RetrievalResult) -> Figure:
     axes = figure.subplots()
     places = np.arange(len(scenes))
     means, deviations = np.array([protocol.model.of_scene(scene, "anmrr") for scene in scenes]).T
-    bars = axes.barh(
-        places, means, 0.72, color=OURS, label=result.name, xerr=_bars(deviations), error_kw={"linewidth": 0.8}
-    )
+    spread = None if np.isnan(deviations).all() else np.nan_to_num(deviations)
+    bars = axes.barh(places, means, 0.72, color=_OURS, label=result.name, xerr=spread, error_kw={"linewidth": 0.8})
     if protocol.compared is not None:
         compared = [protocol.compared.of_scene(scene, "anmrr")[0] for scene in scenes]
-        axes.scatter(compared, places, color=COMPARED, marker="D", s=14, zorder=3, label=str(result.compared_name))
+        axes.scatter(compared, places, color=_COMPARED, marker="D", s=14, zorder=3, label=str(result.compared_name))
     for place, mean in enumerate(means):
         axes.text(
             1.01, place, f"{mean:.3f}", va="center", fontsize=6.5, color="0.25", transform=axes.get_yaxis_transform()
@@ -105,8 +111,8 @@ def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
         _recall_axes(axes)
         axes.plot(_LEVELS, overall, color="0.75", linewidth=1)
         if protocol.compared is not None:
-            axes.plot(_LEVELS, protocol.compared.scene_curve(scene), color=COMPARED, linewidth=1)
-        axes.plot(_LEVELS, protocol.model.scene_curve(scene), color=OURS, linewidth=1.3)
+            axes.plot(_LEVELS, protocol.compared.scene_curve(scene), color=_COMPARED, linewidth=1)
+        axes.plot(_LEVELS, protocol.model.scene_curve(scene), color=_OURS, linewidth=1.3)
         axes.set_title(scene.replace("_", " "), fontsize=7.5, pad=3)
         axes.tick_params(labelsize=6)
     for axes in grid[len(scenes) :]:
@@ -115,14 +121,10 @@ def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
         axes.tick_params(labelbottom=True)  # also above an empty place of the last row
     figure.supxlabel("recall", fontsize=8)
     figure.supylabel("interpolated precision", fontsize=8)
-    handles = [axes.plot([], [], color=color, label=name)[0] for color, name in _legend(result)]
+    legend = {_OURS: result.name, _COMPARED: result.compared_name, "0.75": "all queries"}
+    handles = [axes.plot([], [], color=color, label=name)[0] for color, name in legend.items() if name is not None]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
     return figure
-
-
-def _legend(result: RetrievalResult) -> list[tuple[str, str]]:
-    compared = [] if result.compared_name is None else [(COMPARED, result.compared_name)]
-    return [(OURS, result.name), *compared, ("0.75", "all queries")]
 
 
 def _curve(axes: Axes, model: ModelResult, name: str, color: str) -> None:
@@ -146,26 +148,14 @@ def _share(protocol: ProtocolResult) -> str:
     return "queries and database as given" if protocol.percent is None else f"{protocol.percent}% of the pool query"
 
 
-def _bars(deviations: np.ndarray) -> Sequence[float] | None:
-    return None if np.isnan(deviations).all() else np.nan_to_num(deviations).tolist()
-
-
 def example_figure(examples: Sequence[ExampleQuery], pictures: Mapping[str, Image.Image]) -> Figure:
     """Draw each query at the left, its results in rows beside it, labels below; those in common in green and bold."""
     rows = -(-SHOWN // _COLUMNS)
     heights = [height for example in examples for height in [_cell_height(example)] * rows]
     figure = Figure(figsize=((_SIDE + 0.15) * (_COLUMNS + 1) + 0.2, sum(heights) + 0.1))
-    grid = figure.add_gridspec(
-        len(heights),
-        _COLUMNS + 1,
-        height_ratios=heights,
-        left=0.01,
-        right=0.995,
-        top=1 - 0.05 / (sum(heights) + 0.1),
-        bottom=0.0,
-        wspace=0.08,
-        hspace=0.0,
-    )
+    margins = {"left": 0.01, "right": 0.995, "top": 1 - 0.05 / figure.get_figheight(), "bottom": 0.0}
+    spaces = {"wspace": 0.08, "hspace": 0.0}
+    grid = figure.add_gridspec(len(heights), _COLUMNS + 1, height_ratios=heights, **margins, **spaces)
     for number, example in enumerate(examples):
         top = number * rows
         _draw(figure.add_subplot(grid[top, 0]), example.query, "query", example, pictures, heights[top])
@@ -190,7 +180,7 @@ def _draw(
     top = _HEAD / _SIDE
     same = hit.scene == example.query.scene
     scene = (hit.scene or "").replace("_", " ")
-    axes.text(0, top - 0.04, f"{title}  {scene}", fontsize=7, color="black" if same else WRONG, va="bottom")
+    axes.text(0, top - 0.04, f"{title}  {scene}", fontsize=7, color="black" if same else _WRONG, va="bottom")
     picture = pictures.get(hit.id)
     if picture is None:
         axes.text(0.5, top + 0.5, f"{hit.id}\n(picture not found)", ha="center", va="center", fontsize=5.5, color="0.4")
@@ -198,7 +188,7 @@ def _draw(
         axes.imshow(picture.convert("RGB"), extent=(0, 1, top + 1, top), aspect="auto", interpolation="lanczos")
     is_query = hit is example.query
     axes.plot(
-        [0, 1, 1, 0, 0], [top, top, top + 1, top + 1, top], color=OURS if is_query else "0.7", linewidth=0.8 + is_query
+        [0, 1, 1, 0, 0], [top, top, top + 1, top + 1, top], color=_OURS if is_query else "0.7", linewidth=0.8 + is_query
     )
     common = example.common(hit)
     for line, label in enumerate(example.labels(hit)):
@@ -209,6 +199,6 @@ def _draw(
             label,
             fontsize=6.2,
             va="top",
-            color=COMMON if is_common else "black" if is_query else "0.45",
+            color=_COMMON if is_common else "black" if is_query else "0.45",
             fontweight="bold" if is_common else "normal",
         )

@@ -67,14 +67,14 @@ def run_protocols(
             first, second = _measure(data, config, f"{name}, split seed {seed}"), None
             own.append(summarize(first, seed))
             if compared:
-                table = EmbeddingTable.load(compared[number].folders[0])
-                data = by_ids(table, data.queries.ids, data.database.ids)
+                ids = data.queries.ids, data.database.ids
+                data = by_ids(EmbeddingTable.load(compared[number].folders[0]), *ids)
                 second = _measure(data, config, f"{name}, the compared model")
                 other.append(summarize(second, seed))
                 common.append(compare_common_labels(first, second))
             if is_shown:
-                ids = choose_queries(first, config.examples)
-                found = [example_queries(one, ids) if one else [] for one in (first, second)]
+                chosen = choose_queries(first, config.examples)
+                found = [example_queries(one, chosen) if one else [] for one in (first, second)]
                 examples = Examples(protocol=name, seed=seed, model=found[0], compared=found[1])
             del data, first, second  # the embeddings, before the next are read
         protocols.append(
@@ -87,6 +87,7 @@ def run_protocols(
             )
         )
     assert examples is not None, "the protocol shown is one of them"
+    notes = [*_seen(sources, config.apart), *_seen(compared, config.apart), *_left_out(protocols)]
     return RetrievalResult(
         name=sources[0].model,
         info=sources[0].folders[0].info,
@@ -95,7 +96,7 @@ def run_protocols(
         distance=config.distance,
         protocols=protocols,
         examples=examples,
-        notes=[*_seen(sources, config.apart), *_seen(compared, config.apart), *_left_out(protocols)],
+        notes=list(dict.fromkeys(notes)),
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
     )
 
@@ -226,17 +227,15 @@ def _seen(sources: Sequence[Source], apart: bool) -> Iterator[str]:
         yield f"Whether {sources[0].model} was trained on some of these images is not known here."
 
 
-def _left_out(protocols: Sequence[ProtocolResult]) -> list[str]:
-    """Say which queries and measures were left out, each sentence once."""
-    lines = []
+def _left_out(protocols: Sequence[ProtocolResult]) -> Iterator[str]:
+    """Say which queries and measures were left out."""
     for protocol in protocols:
         for repeat in protocol.model.repeats:
             where = "" if protocol.name == GIVEN else f" ({protocol.name}, split seed {repeat.seed})"
             if repeat.queries_without:
                 count, scenes = sum(repeat.queries_without.values()), ", ".join(repeat.queries_without)
                 are = "query is" if count == 1 else "queries are"
-                lines.append(f"{count:,} {are} left out, as the database has no image of their scene: {scenes}{where}.")
+                yield f"{count:,} {are} left out, as the database has no image of their scene: {scenes}{where}."
             for reason in dict.fromkeys(repeat.left_out.values()):
                 titles = [measure_title(name) for name, other in repeat.left_out.items() if other == reason]
-                lines.append(f"Left out: {', '.join(titles)}, as {reason}{where}.")
-    return list(dict.fromkeys(lines))
+                yield f"Left out: {', '.join(titles)}, as {reason}{where}."

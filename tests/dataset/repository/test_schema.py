@@ -2,8 +2,7 @@ import json
 
 from datasets import Features
 
-from mlrsnet_hf.dataset.features import FEATURES
-from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA, card_features
+from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA, FEATURES, card_features
 
 
 def test_stored_features_are_those_of_every_other_form() -> None:

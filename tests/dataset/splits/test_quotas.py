@@ -4,7 +4,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrsnet_hf.dataset.splits.quotas import allot, allot_splits, percent_of
+from mlrsnet_hf.dataset.splits.quotas import apportion, percent_of, split_quotas
 from mlrsnet_hf.taxonomy import SCENES
 
 PUBLISHED_SIZES = [scene.images for scene in SCENES]
@@ -21,21 +21,21 @@ def largest_remainder(total: int, weights: list[int]) -> list[int]:
 
 
 def assert_largest_remainder(sizes: list[int]) -> None:
-    allotment = allot_splits(sizes)
-    assert allotment.validation == largest_remainder(percent_of(sum(sizes), 10), sizes)
-    for percent, shares in allotment.train.items():
+    quotas = split_quotas(sizes)
+    assert quotas.validation == largest_remainder(percent_of(sum(sizes), 10), sizes)
+    for percent, shares in quotas.train.items():
         assert shares == largest_remainder(percent_of(sum(sizes), percent), sizes)
-    pool = [size - trained for size, trained in zip(sizes, allotment.train[40], strict=True)]
-    for percent, shares in allotment.queries.items():
+    pool = [size - trained for size, trained in zip(sizes, quotas.train[40], strict=True)]
+    for percent, shares in quotas.queries.items():
         assert shares == largest_remainder(percent_of(sum(pool), percent), pool)
 
 
 def test_published_sizes_are_the_largest_remainders() -> None:
     assert_largest_remainder(PUBLISHED_SIZES)
-    allotment = allot_splits(PUBLISHED_SIZES)
-    assert sum(allotment.validation) == 10_916
-    assert [sum(shares) for shares in allotment.train.values()] == [21_832, 32_748, 43_664]
-    assert [sum(shares) for shares in allotment.queries.values()] == [3_275, 6_550, 9_825]
+    quotas = split_quotas(PUBLISHED_SIZES)
+    assert sum(quotas.validation) == 10_916
+    assert [sum(shares) for shares in quotas.train.values()] == [21_832, 32_748, 43_664]
+    assert [sum(shares) for shares in quotas.queries.values()] == [3_275, 6_550, 9_825]
 
 
 @given(st.lists(st.integers(50, 3000), min_size=1, max_size=46))
@@ -45,14 +45,14 @@ def test_scenes_of_some_tens_of_images_get_the_largest_remainders(sizes: list[in
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=46))
 def test_splits_are_nested_and_disjoint_whatever_the_sizes(sizes: list[int]) -> None:
-    allotment = allot_splits(sizes)
-    for shares in (allotment.train, allotment.queries):
+    quotas = split_quotas(sizes)
+    for shares in (quotas.train, quotas.queries):
         ascending = list(shares.values())
         for smaller, larger in itertools.pairwise(ascending):
             assert all(a <= b for a, b in zip(smaller, larger, strict=True))
-    for size, *taken in zip(sizes, allotment.validation, allotment.train[40], allotment.queries[15], strict=True):
+    for size, *taken in zip(sizes, quotas.validation, quotas.train[40], quotas.queries[15], strict=True):
         assert sum(taken) <= size
-    assert [sum(shares) for shares in allotment.train.values()] == [percent_of(sum(sizes), p) for p in (20, 30, 40)]
+    assert [sum(shares) for shares in quotas.train.values()] == [percent_of(sum(sizes), p) for p in (20, 30, 40)]
 
 
 def test_largest_remainder_alone_would_not_nest() -> None:
@@ -60,22 +60,22 @@ def test_largest_remainder_alone_would_not_nest() -> None:
     # of 10, quotas 4.29, 4.29, 1.43 give the last one its second image; of 11, 4.71, 4.71, 1.57 take it away again.
     assert largest_remainder(10, [6, 6, 2]) == [4, 4, 2]
     assert largest_remainder(11, [6, 6, 2]) == [5, 5, 1]
-    assert allot(11, [6, 6, 2], lowest=[4, 4, 2], highest=[6, 6, 2]) == [5, 4, 2]
+    assert apportion(11, [6, 6, 2], lowest=[4, 4, 2], highest=[6, 6, 2]) == [5, 4, 2]
 
 
-def test_allotment_by_hand() -> None:
+def test_shares_by_hand() -> None:
     # Shares of 7 by 3:3:4 are 2.1, 2.1, 2.8; the one left goes to the largest remainder.
-    assert allot(7, [3, 3, 4], [0, 0, 0], [3, 3, 4]) == [2, 2, 3]
+    assert apportion(7, [3, 3, 4], [0, 0, 0], [3, 3, 4]) == [2, 2, 3]
     # 2 by 1:1:1:1 leave remainders of a half each; ties go to the earlier.
-    assert allot(2, [1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]) == [1, 1, 0, 0]
+    assert apportion(2, [1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]) == [1, 1, 0, 0]
     # Shares of 6 are 2, 2, 2; the first may have none, which leaves two for the others, the earlier first.
-    assert allot(6, [1, 1, 1], [0, 0, 0], [0, 9, 9]) == [0, 3, 3]
+    assert apportion(6, [1, 1, 1], [0, 0, 0], [0, 9, 9]) == [0, 3, 3]
     # The first must have four; of the others' 2, 2 two go, the later first.
-    assert allot(6, [1, 1, 1], [4, 0, 0], [9, 9, 9]) == [4, 1, 1]
-    assert allot(5, [1, 1, 1], [4, 0, 0], [9, 9, 9]) == [4, 1, 0]
+    assert apportion(6, [1, 1, 1], [4, 0, 0], [9, 9, 9]) == [4, 1, 1]
+    assert apportion(5, [1, 1, 1], [4, 0, 0], [9, 9, 9]) == [4, 1, 0]
 
 
 @given(weights=st.lists(st.integers(1, 3000), min_size=1, max_size=46), percent=st.integers(0, 100))
-def test_unbounded_allotment_is_the_largest_remainder(weights: list[int], percent: int) -> None:
+def test_unbounded_shares_are_the_largest_remainder(weights: list[int], percent: int) -> None:
     total = sum(weights) * percent // 100
-    assert allot(total, weights, [0] * len(weights), weights) == largest_remainder(total, weights)
+    assert apportion(total, weights, [0] * len(weights), weights) == largest_remainder(total, weights)

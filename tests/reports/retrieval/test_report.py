@@ -90,7 +90,7 @@ def written(data: Data, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def test_results_are_those_of_brute_force(data: Data, written: tuple[Path, str]) -> None:
     target, told = written
-    assert f"results: {target}, to be looked at: {target / 'index.html'}" in told
+    assert str(target / "index.html") in told
     results = json.loads((target / "results.json").read_text())
     [protocol] = results["protocols"].values()
     [repeat] = protocol["model"]["repeats"]
@@ -102,7 +102,7 @@ def test_results_are_those_of_brute_force(data: Data, written: tuple[Path, str])
     assert (repeat["queries"], repeat["database"], len(repeat["curve"])) == (QUERIES, IMAGES, 101)
     weighted = sum(scene["queries"] * scene["values"]["anmrr"] for scene in repeat["scenes"].values()) / QUERIES
     assert weighted == pytest.approx(expected["anmrr"])
-    assert "Left out: P@500, as the database holds 130 images, fewer than 500." in results["notes"]
+    assert any({"P@500", "130"} <= set(re.findall(r"[\w@]+", note)) for note in results["notes"])
     assert "precision_at_500" not in repeat["values"]
     assert (results["model"]["model"], results["compared"]["model"]) == ("net", "other<net>")
     at_10 = protocol["common_labels"][0][0]
@@ -200,5 +200,5 @@ def test_written_whole_or_not_at_all(data: Data, tmp_path: Path, monkeypatch: py
         write_retrieval(data.config(output_dir=tmp_path / "out"))
     assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
     (tmp_path / "out").mkdir()
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match=str(tmp_path / "out")):
         write_retrieval(data.config(output_dir=tmp_path / "out"))

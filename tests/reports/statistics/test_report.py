@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,8 +27,8 @@ def labels_by_hand(root: Path) -> pd.DataFrame:
 def test_tables_and_figures(make_release: MakeRelease, tmp_path: Path) -> None:
     root = make_release({"beach": 3, "harbor&port": 2}, labels=["water", "buildings"])
     told = write_statistics(root, tmp_path / "out")
-    assert told.splitlines()[0] == "5 images of 2 scenes, 2.00 labels per image"
-    assert told.splitlines()[-1].startswith(f"written to {tmp_path / 'out'}: images_per_label.csv")
+    assert re.findall(r"[\d.]+", told.splitlines()[0]) == ["5", "2", "2.00"], "images, scenes, labels per image"
+    assert str(tmp_path / "out") in told.splitlines()[-1] and "images_per_label.csv" in told.splitlines()[-1]
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert files == sorted(f"{name}.{suffix}" for name in [*NAMES, "pixels"] for suffix in ("csv", "png"))
 
@@ -63,7 +64,7 @@ def test_label_files_alone(make_release: MakeRelease, tmp_path: Path, capsys: py
     labels = make_release({"stadium": 3}, labels=["water"]) / "Labels"
     main(["stats", str(labels), "--output-dir", str(tmp_path / "out"), "--labels", "as-published"])
     told = capsys.readouterr().out
-    assert "no mean and standard deviation of the channels, as there are label files alone" in told
+    assert "red: mean" not in told
     assert sorted(path.name for path in (tmp_path / "out").glob("*.csv")) == [f"{name}.csv" for name in NAMES]
     assert not (tmp_path / "out/pixels.png").exists()
     table = pd.read_csv(tmp_path / "out/images_per_label.csv", index_col=0)
@@ -78,7 +79,7 @@ def test_written_whole_or_not_at_all(make_release: MakeRelease, tmp_path: Path) 
         write_statistics(root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match=str(tmp_path / "out")):
         write_statistics(root, tmp_path / "out")
 
 
@@ -86,5 +87,5 @@ def test_without_the_plots_extra_it_says_what_to_install(tmp_path: Path) -> None
     hide = "import sys; sys.modules['matplotlib'] = None; from mlrsnet_hf.cli import main; main(['stats', 'x'])"
     run = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 2
-    assert run.stderr.startswith("error: this needs matplotlib, not part of the base install. Run: pip install")
+    assert run.stderr.startswith("error: ") and "matplotlib" in run.stderr and "pip install" in run.stderr
     assert list(tmp_path.iterdir()) == []

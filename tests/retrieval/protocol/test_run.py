@@ -75,7 +75,7 @@ def test_other_queries_cannot_be_compared(two_models: tuple[Measured, Measured])
     draw = np.random.default_rng(0)
     labels, scenes = draw.random((150, len(LABELS))) < 0.5, draw.integers(0, len(SCENES), 150)
     other = measured_by(labels, labels, scenes, queries=20)
-    with pytest.raises(ConfigurationError, match="the two models' queries differ"):
+    with pytest.raises(ConfigurationError, match="queries"):
         compare_common_labels(two_models[0], other)
 
 
@@ -88,7 +88,7 @@ def test_examples_are_an_airplane_and_a_stadium_whatever_their_results(two_model
         ]
         assert image == min(own, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     assert choose_queries(two_models[0], ["image_004", "image_002"]) == ["image_004", "image_002"]
-    with pytest.raises(UnknownNameError, match="'image_099' is no query"):
+    with pytest.raises(UnknownNameError, match="image_099"):
         choose_queries(two_models[0], ["image_099"])
 
 
