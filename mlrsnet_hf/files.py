@@ -82,11 +82,7 @@ def whole_file(target: Path, remedy: str = "Choose another folder or disk.") -> 
 
 
 def refuse_existing(target: Path) -> None:
-    """Refuse a target that exists.
-
-    Raises:
-        ConfigurationError: It does.
-    """
+    """Refuse a target that exists."""
     if os.path.lexists(target):
         raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
 
