@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
 from mlrsnet_hf.dataset.repository.files import WrittenFile, write_files
 from mlrsnet_hf.dataset.repository.parts import Parts, PlannedFile, cut_parts, plan_files
@@ -23,6 +22,7 @@ from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, l
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.images import decode_image
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
+from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
@@ -148,9 +148,9 @@ def _write_data(
         done[file.name] = file
 
     missing = [file for file in planned if file.name not in done]
-    with tqdm(total=len(release.entries), initial=taken_up, desc="preparing", unit="image") as progress:
+    with progress_bar(description="preparing", total=len(release.entries), initial=taken_up, unit="image") as bar:
         try:
-            write_files(release, missing, data, note, progress.update, skip_unreadable)
+            write_files(release, missing, data, note, bar.update, skip_unreadable)
         except ImageError as error:
             remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
             raise ImageError(error.found, remedy) from error

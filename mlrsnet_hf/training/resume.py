@@ -1,19 +1,21 @@
 """What a run finds in its folder, looked at before anything that takes long: a run to go on with, or room for one."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.training.checkpoints.checkpoints import Checkpoint, Checkpoints
-from mlrsnet_hf.training.checkpoints.history import write_history
-from mlrsnet_hf.training.checkpoints.progress import RunRecord
-from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
+from mlrsnet_hf.models.saved_model import MODEL_FILES
+from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.training.checkpoints import Checkpoint, Checkpoints, RunRecord
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.history import write_history
 from mlrsnet_hf.training.results import TrainingResult
+from mlrsnet_hf.training.run_folder import RunFolder
 
 FREE_SETTINGS = frozenset(
     {
@@ -23,26 +25,115 @@ FREE_SETTINGS = frozenset(
     }
 )
 """Settings that leave a run's results as they are, up to the rounding of float32 sums in another order; of accumulation
-`changes` tells what else it does."""
+`_side_effects` tells what else it does."""
+
+logger = get_logger(__name__)
 
 
-def refuse_another_run(stored: RunRecord, now: RunRecord) -> None:
-    """Refuse to go on with settings, data or a precision that give other results.
+def find_run(folder: RunFolder, record: RunRecord) -> TrainingResult | Checkpoint | None:
+    """Look for the run to go on with, and refuse what cannot be; only the main process asks, and holds the lock.
+
+    Changes nothing, but that damaged checkpoints are renamed. With `resume` a checkpoint is gone on from even if
+    `overwrite` is given too, so that a run that replaced another can be resumed by its own command.
 
     Args:
-        stored: The run so far.
-        now: The run that shall go on.
+        folder: The run folder.
+        record: The run that is to begin or to go on.
+
+    Returns:
+        The results of a run that has ended, the checkpoint to go on from, or None for a run that begins.
 
     Raises:
-        ConfigurationError: They differ; all differences are listed.
+        ConfigurationError: The folder holds a run that is neither to be overwritten nor can go on with these settings.
     """
-    refuse_other_settings(stored.settings, now.settings)
-    refuse_other_data(stored.data, now.data)
-    if stored.precision != now.precision:
+    resume = record.settings["resume"]
+    if resume and folder.results.exists():
+        result = TrainingResult.load(folder.results)
+        refuse_other_settings(result.config.to_dict(), record.settings)
+        _refuse_other_data(result.data.source, record.data)
+        return result
+    if resume:
+        checkpoint = Checkpoints(folder.checkpoints).newest()
+        if checkpoint is not None:
+            refuse_other_settings(checkpoint.run.settings, record.settings)
+            _refuse_other_data(checkpoint.run.data, record.data)
+            _refuse_other_precision(checkpoint.run.precision, record.precision)
+            logger.info("going on from %s, step %d", checkpoint.folder, checkpoint.progress.step)
+            if told := _side_effects(checkpoint.run, record):
+                logger.info(told)
+            return checkpoint
+    refuse_used_folder(folder, record.settings["overwrite"], resume)
+    if resume:
+        logger.info("%s holds no checkpoint: the run begins anew", folder.checkpoints)
+    return None
+
+
+def refuse_used_folder(folder: RunFolder, overwrite: bool, resume: bool) -> None:
+    """Refuse a folder that no new run may take; change nothing.
+
+    Args:
+        folder: The run folder.
+        overwrite: Whether a run that it holds may be replaced.
+        resume: Whether one was to be gone on with.
+
+    Raises:
+        ConfigurationError: It holds a run that is not to be overwritten, or what no run wrote.
+    """
+    files = (folder.model, folder.results, *folder.history)
+    # A model beside the checkpoints alone is no run yet: it was killed before its first checkpoint.
+    used = any(path.exists() for path in files) or bool(Checkpoints(folder.checkpoints))
+    if used and not overwrite:
+        if resume:
+            raise ConfigurationError(
+                f"output_dir {folder.root} holds a run, but no checkpoint to go on from",
+                "Nothing was changed: choose another folder, or give --overwrite to begin anew in this one.",
+            )
         raise ConfigurationError(
-            f"this run cannot go on in another precision: it was {stored.precision}, is {now.precision}",
-            f"Give --precision {stored.precision}, or another output_dir.",
+            f"output_dir {folder.root} already holds a run",
+            "Choose another folder, or give --overwrite, or --resume to go on with it.",
         )
+    foreign = sorted({path.name for path in folder.model.glob("*")} - set(MODEL_FILES))
+    if foreign:
+        raise ConfigurationError(
+            f"{folder.model} holds {foreign[0]}, which no run wrote", "Move it away, or choose another output_dir."
+        )
+
+
+def enter_folder(
+    folder: RunFolder,
+    checkpoint: Checkpoint | None,
+    config: TrainingConfig,
+    data_config: DataConfig | None,
+    recipe: str | None,
+) -> None:
+    """Bring the folder to where the run begins, or goes on from a checkpoint; only the main process does.
+
+    Raises:
+        ConfigurationError: The folder cannot be written.
+    """
+    if checkpoint is None:
+        _clear(folder)
+    else:
+        Checkpoints(folder.checkpoints).clear_partial()
+        if checkpoint.progress.history:  # the run may have died between checkpoint and history
+            write_history(checkpoint.progress.history, folder.root)
+    # How it was started is not the run's: whoever gives the file back says it anew.
+    with folder.writing():
+        write_settings(folder.settings, replace(config, overwrite=False, resume=False), data_config, recipe)
+
+
+def _clear(folder: RunFolder) -> None:
+    """Make the folder, without the parts of an earlier run."""
+    with folder.writing():
+        folder.root.mkdir(parents=True, exist_ok=True)
+        for part in (folder.model, folder.checkpoints):
+            if part.exists():
+                shutil.rmtree(part)
+        for events in folder.logs.rglob("events.out.tfevents.*"):
+            events.unlink()
+        for file in (folder.results, folder.settings, *folder.history, folder.curves):
+            file.unlink(missing_ok=True)
+        folder.checkpoints.mkdir()
 
 
 def refuse_other_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -63,16 +154,7 @@ def refuse_other_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]
         )
 
 
-def refuse_other_data(stored: Mapping[str, Any], source: Mapping[str, Any]) -> None:
-    """Refuse to go on with other images or labels.
-
-    Args:
-        stored: `ImageData.source` of the run so far.
-        source: That of now.
-
-    Raises:
-        ConfigurationError: The fingerprints differ; all that differs is listed.
-    """
+def _refuse_other_data(stored: Mapping[str, Any], source: Mapping[str, Any]) -> None:
     if stored.get("fingerprint") != source.get("fingerprint"):
         raise ConfigurationError(
             f"this run cannot go on with other data: {_differences(stored, source)}",
@@ -80,7 +162,15 @@ def refuse_other_data(stored: Mapping[str, Any], source: Mapping[str, Any]) -> N
         )
 
 
-def changes(stored: RunRecord, now: RunRecord) -> str:
+def _refuse_other_precision(stored: str, precision: str) -> None:
+    if stored != precision:
+        raise ConfigurationError(
+            f"this run cannot go on in another precision: it was {stored}, is {precision}",
+            f"Give --precision {stored}, or another output_dir.",
+        )
+
+
+def _side_effects(stored: RunRecord, now: RunRecord) -> str:
     """Return what differs between the parts of a run that may go on, and makes it end a little otherwise; often ""."""
     pairs = {
         "processes": (stored.processes, now.processes),
@@ -93,94 +183,8 @@ def changes(stored: RunRecord, now: RunRecord) -> str:
     return f"{', '.join(told)}: dropout, batch statistics or rounding will not be those of a run that was never stopped"
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as JSON gives them back, so that they can be compared with stored ones."""
-    copy: dict[str, Any] = json.loads(json.dumps(values))
-    return copy
-
-
 def _differences(stored: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str] = ()) -> str:
+    # As JSON gives them back: what is stored knows lists alone, and no tuples.
+    stored, now = (json.loads(json.dumps(values)) for values in (stored, now))
     names = [name for name in sorted({*stored, *now}.difference(free)) if stored.get(name) != now.get(name)]
     return "; ".join(f"{name} was {stored.get(name)!r}, is {now.get(name)!r}" for name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a run begins."""
-
-    record: RunRecord
-    """The run, with the id of the one that it goes on with."""
-    checkpoint: Checkpoint | None = None
-    """Where it goes on; None begins anew."""
-    finished: TrainingResult | None = None
-    """The results of a run that has nothing left to do."""
-
-
-def open_run(
-    folder: RunFolder, checkpoints: Checkpoints, config: TrainingConfig, record: RunRecord, say: Callable[[str], None]
-) -> Opening:
-    """Look for the run to go on with, and refuse what cannot be; only the main process asks, and holds the lock.
-
-    Changes nothing, but that damaged checkpoints are renamed. With `config.resume` a checkpoint is gone on from even if
-    `config.overwrite` is given too, so that a run that replaced another can be resumed by its own command.
-
-    Args:
-        folder: The run folder.
-        checkpoints: Those in it.
-        config: The settings.
-        record: The run that is to begin or to go on.
-        say: Is told what was found.
-
-    Raises:
-        ConfigurationError: The folder holds a run that is neither to be overwritten nor can go on with these settings.
-    """
-    if config.resume and folder.results.exists():
-        finished = TrainingResult.load(folder.results)
-        refuse_other_settings(plain(finished.config.to_dict()), record.settings)
-        refuse_other_data(finished.data.source, record.data)
-        return Opening(record, finished=finished)
-    if config.resume:
-        checkpoint = checkpoints.newest(say)
-        if checkpoint is not None:
-            refuse_another_run(checkpoint.run, record)
-            say(f"going on from {checkpoint.folder}, step {checkpoint.position.step}")
-            if differences := changes(checkpoint.run, record):
-                say(differences)
-            return Opening(replace(record, run_id=checkpoint.run.run_id), checkpoint)
-    folder.check_use(config.overwrite, config.resume)
-    if config.resume:
-        say(f"{folder.checkpoints} holds no checkpoint: the run begins anew")
-    return Opening(record)
-
-
-def enter_folder(
-    folder: RunFolder,
-    checkpoints: Checkpoints,
-    opening: Opening,
-    config: TrainingConfig,
-    data_config: DataConfig | None,
-    recipe: str | None,
-) -> None:
-    """Bring the folder to where the run begins or goes on; only the main process does.
-
-    Args:
-        folder: The run folder, made or emptied for a run that begins.
-        checkpoints: Those in it.
-        opening: What `open_run` found.
-        config: The settings.
-        data_config: Where the data came from, if that is known.
-        recipe: Name of the recipe that the settings began with.
-
-    Raises:
-        ConfigurationError: The folder cannot be written.
-    """
-    if opening.checkpoint is None:
-        folder.create()
-    else:
-        checkpoints.clear_partial()
-        history = opening.checkpoint.position.history
-        if history:  # the run may have died between checkpoint and history
-            write_history(history, folder.root)
-    # How it was started is not the run's: whoever gives the file back says it anew.
-    with folder.writing():
-        write_settings(folder.settings, replace(config, overwrite=False, resume=False), data_config, recipe)

@@ -1,14 +1,18 @@
 """Embeddings with their card, pushed to a Hub and read from there."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, embeddings_card
+from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, EmbeddingsCard, embeddings_card
 from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
+
+EXPECTED = Path(__file__).with_name("embeddings_card.md")
+"""To mend it: write what `test_a_whole_card` renders into the file."""
 
 INFO = EmbeddingInfo(
     model="densenet201",
@@ -26,17 +30,17 @@ INFO = EmbeddingInfo(
 )
 
 
-def test_what_the_card_says() -> None:
-    text = embeddings_card(INFO)
-    header = yaml.safe_load(text.split("---\n")[1])
-    assert header["license"] == "cc-by-4.0"
-    assert header["configs"][0]["data_files"] == [{"split": "query_database", "path": "data/*.parquet"}]
-    assert "# Embeddings: mlrsnet, densenet201" in text
-    assert "4 principal components, whitened, 87.5% of the variance, fitted on 900 images; length 1" in text
-    assert "| images | mlrsnet, protocol retrieval10, split query+database, seed 0 |" in text
-    assert "| `embedding` | 4 x float16 | |" in text
-    assert "`scene`" not in text
-    assert "$" not in text
+def test_a_whole_card() -> None:
+    card = EmbeddingsCard(info=INFO, scores={"ANMRR": 0.125, "P@10": 0.875}, protocol="retrieval10, split seed 0")
+    assert card.render() == EXPECTED.read_text(encoding="utf-8")
+
+
+def test_what_is_not_there_is_not_in_the_card() -> None:
+    text = embeddings_card(replace(INFO, dataset={"name": "harbours"}, label_names=(), pca=None, normalized=False))
+    assert "license" not in yaml.safe_load(text.split("---\n")[1])
+    for part in ("## Retrieval", "## Citation", "`labels`", "principal components", "length 1"):
+        assert part not in text
+    assert "| treatment | none |" in text
 
 
 LOAD = """

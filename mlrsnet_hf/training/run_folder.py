@@ -1,7 +1,6 @@
-"""The folder that a run fills, checked before the first second is spent."""
+"""The folder that a run fills: where its parts lie, and who may write there."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +8,9 @@ from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
-from mlrsnet_hf.models.saved_model import MODEL_FILES
-from mlrsnet_hf.training.checkpoints.checkpoints import Checkpoints
-from mlrsnet_hf.training.results_file import RESULTS
+from mlrsnet_hf.training.history import CSV_FILE, CURVES_FILE, JSON_FILE
 
+RESULTS = "results.json"
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed notice it within five, and hold its lock until then."""
 
@@ -46,12 +44,12 @@ class RunFolder:
     @property
     def history(self) -> tuple[Path, Path]:
         """The course of the run, for programs and for tables."""
-        return self.root / "history.json", self.root / "history.csv"
+        return self.root / JSON_FILE, self.root / CSV_FILE
 
     @property
     def curves(self) -> Path:
         """The picture of the history."""
-        return self.root / "curves.png"
+        return self.root / CURVES_FILE
 
     @property
     def decoded(self) -> Path:
@@ -76,41 +74,6 @@ class RunFolder:
                 f"output_dir {self.root} cannot be made: {ancestor} {reason}", "Choose a folder that you may write."
             )
 
-    def check_use(self, overwrite: bool, resume: bool) -> None:
-        """Refuse a folder that no new run may take; change nothing.
-
-        Args:
-            overwrite: Whether a run that it holds may be replaced.
-            resume: Whether one was to be gone on with.
-
-        Raises:
-            ConfigurationError: It holds a run that is not to be overwritten, or what no run wrote.
-        """
-        if self._holds_a_run() and not overwrite:
-            if resume:
-                raise ConfigurationError(
-                    f"output_dir {self.root} holds a run, but no checkpoint to go on from",
-                    "Nothing was changed: choose another folder, or give --overwrite to begin anew in this one.",
-                )
-            raise ConfigurationError(
-                f"output_dir {self.root} already holds a run",
-                "Choose another folder, or give --overwrite, or --resume to go on with it.",
-            )
-        self._refuse_foreign_files()
-
-    def _holds_a_run(self) -> bool:
-        files = (self.model, self.results, *self.history)
-        # A model beside the checkpoints alone is no run yet: it was killed before its first checkpoint.
-        return any(path.exists() for path in files) or bool(Checkpoints(self.checkpoints, keep=1))
-
-    def _refuse_foreign_files(self) -> None:
-        """Refuse to clear away what no run wrote."""
-        foreign = sorted({path.name for path in self.model.glob("*")} - set(MODEL_FILES))
-        if foreign:
-            raise ConfigurationError(
-                f"{self.model} holds {foreign[0]}, which no run wrote", "Move it away, or choose another output_dir."
-            )
-
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep every other run out of the folder, until this one ends or dies.
@@ -122,23 +85,6 @@ class RunFolder:
             self.root.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(self.root.absolute(), patience=_PATIENCE):
             yield
-
-    def create(self) -> None:
-        """Make the folder, without the parts of an earlier run.
-
-        Raises:
-            ConfigurationError: It cannot be written.
-        """
-        with self.writing():
-            self.root.mkdir(parents=True, exist_ok=True)
-            for folder in (self.model, self.checkpoints):
-                if folder.exists():
-                    shutil.rmtree(folder)
-            for events in self.logs.rglob("events.out.tfevents.*"):
-                events.unlink()
-            for file in (self.results, self.settings, *self.history, self.curves):
-                file.unlink(missing_ok=True)
-            self.checkpoints.mkdir()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
