@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from huggingface_hub import constants
 
+from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.publishing.cards import CARD
@@ -15,8 +16,7 @@ from mlrsnet_hf.publishing.hub import check_repo_id
 from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
-from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.run_folder import RESULTS
+from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 LOCAL_DIR = "local-dir:"
 """How timm is told that a model lies in a folder."""
@@ -55,8 +55,6 @@ def build_model(
     if dataset_id:
         check_repo_id(dataset_id)
     require_extra("train")
-    from mlrsnet_hf.configuration.yaml_file import read_settings_file  # brings torch
-
     results = TrainingResult.load(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
         link_file(source, folder / name)

@@ -21,12 +21,12 @@ from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
-from mlrsnet_hf.training.run_folder import RunFolder
 
 if TYPE_CHECKING:  # they bring `datasets` and torch
     from mlrsnet_hf.inputs.task import ImageData, TaskKind
     from mlrsnet_hf.models.saved_model import SavedModel
 
+RESULTS = "results.json"
 FORMAT = 2
 """Raised when a reader of the old one would go wrong."""
 
@@ -227,10 +227,7 @@ class TrainingResult:
             raise ConfigurationError(f"{path}: {error.found}", error.remedy) from error
 
     def report(self) -> str:
-        """Return the lines that end a run."""
-        return "\n".join([*self._score_lines(), *self._place_lines()])
-
-    def _score_lines(self) -> list[str]:
+        """Return the lines that tell a person the scores."""
         split = self.scored_split
         lines = [f"{split.capitalize()} split, {self.data.images[split]} images, model of epoch {self.scored_epoch}:"]
         if split == "validation":
@@ -251,7 +248,7 @@ class TrainingResult:
             untuned = self.tuned.untuned
             more = f" and {len(untuned) - _LISTED} more" if len(untuned) > _LISTED else ""
             lines.append(f"  no validation image has {', '.join(untuned[:_LISTED])}{more}: threshold 0.5 kept")
-        return lines
+        return "\n".join(lines)
 
     def _metric_lines(self) -> list[str]:
         """Return a line for each metric; where thresholds were tuned, a second column if that changes the value."""
@@ -265,16 +262,6 @@ class TrainingResult:
             shown = f", {other:.4f} with tuned thresholds" if other != value and other == other else ""
             lines.append(f"  {metric_text(name, value)}{shown}")
         return lines
-
-    def _place_lines(self) -> list[str]:
-        folder = RunFolder(self.config.output_dir)
-        return [
-            f"model:   {folder.model} (for timm and transformers)",
-            f"results: {folder.results}",
-            f"history: {', '.join(map(str, folder.history))}",
-            f"curves:  {folder.curves}",
-            f"publish: mlrsnet publish {folder.root} USER/NAME",
-        ]
 
 
 def _split_scores(scores: SplitScores) -> dict[str, Any]:

@@ -54,8 +54,7 @@ from mlrsnet_hf.training.losses import make_loss
 from mlrsnet_hf.training.monitor import Monitor, require_trackers
 from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, rate_factor
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
-from mlrsnet_hf.training.resume import enter_folder, find_run
-from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.run_folder import RunFolder, enter_folder, find_run
 
 # Separates dropout's random stream from those of the inputs under one seed.
 _DROPOUT = 3
@@ -110,7 +109,7 @@ def train(
         found = collectives.run_on_main(lambda: find_run(folder, run))
         if isinstance(found, TrainingResult):
             logger.info("the run in %s has ended already; these are its results", folder.root)
-            accelerator.print(found.report())
+            accelerator.print(f"{found.report()}\n{folder.places()}")
             return found
 
         # ----------------------------------------------------------------------------------- model, data, optimizer
@@ -363,7 +362,7 @@ class Trainer:
             result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
         self.collectives.run_on_main(write)
-        self.accelerator.print(result.report())
+        self.accelerator.print(f"{result.report()}\n{self.folder.places()}")
         return result
 
     def _step_ids(self, step: int) -> list[str]:

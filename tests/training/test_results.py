@@ -193,12 +193,7 @@ def test_the_report_of_a_run() -> None:
         "  sample-F1 0.7000, 0.7500 with tuned thresholds\n"
         "  mAP not defined\n"
         "  1 of 3 labels do not occur there and count in no mean over labels\n"
-        "  no validation image has never: threshold 0.5 kept\n"
-        "model:   runs/a/model (for timm and transformers)\n"
-        "results: runs/a/results.json\n"
-        "history: runs/a/history.json, runs/a/history.csv\n"
-        "curves:  runs/a/curves.png\n"
-        "publish: mlrsnet publish runs/a USER/NAME"
+        "  no validation image has never: threshold 0.5 kept"
     )
 
 
@@ -219,3 +214,13 @@ def test_the_last_epoch_is_not_chosen_by_validation() -> None:
 def test_the_versions_are_those_of_this_machine() -> None:
     run = RunSummary(processes=1, precision="no", device="cpu", batch={}, seconds=1.0, resumed=False)
     assert {"python", "torch", "timm", "mlrsnet-hf"} <= set(run.versions)
+
+
+def test_the_places_of_a_run() -> None:
+    assert RunFolder(Path("runs/a")).places() == (
+        "model:   runs/a/model (for timm and transformers)\n"
+        "results: runs/a/results.json\n"
+        "history: runs/a/history.json, runs/a/history.csv\n"
+        "curves:  runs/a/curves.png\n"
+        "publish: mlrsnet publish runs/a USER/NAME"
+    )

@@ -20,7 +20,7 @@ from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.run_folder import RunFolder
+from mlrsnet_hf.training.run_folder import RunFolder, check_folder
 from mlrsnet_hf.training.trainer import Trainer, train
 
 MakeConfig = Callable[..., TrainingConfig]
@@ -369,3 +369,22 @@ def test_bf16_trains_on_the_cpu(
     assert "precision bf16 (bf16 with float32 weights)" in capsys.readouterr().out
     weights = load_model(result.config.output_dir / "model").model.state_dict().values()
     assert {weight.dtype for weight in weights if weight.is_floating_point()} == {torch.float32}
+
+
+def test_a_folder_is_looked_at_before_the_data(make_config: MakeConfig, training_data: ImageData) -> None:
+    check_folder(make_config())
+    assert not make_config().output_dir.exists()
+    train(make_config(epochs=1), training_data)
+    before = contents(make_config().output_dir)
+    with pytest.raises(ConfigurationError, match="--overwrite"):
+        check_folder(make_config(epochs=1))
+    with pytest.raises(ConfigurationError, match="epochs was 1, is 2"):
+        check_folder(make_config(epochs=2, resume=True))
+    check_folder(make_config(epochs=1, resume=True))
+    check_folder(make_config(epochs=2, overwrite=True))
+    (make_config().output_dir / "results.json").unlink()
+    check_folder(make_config(epochs=2, resume=True))  # the checkpoint is read when the run begins
+    shutil.rmtree(make_config().output_dir / "checkpoints")
+    with pytest.raises(ConfigurationError, match="no checkpoint"):
+        check_folder(make_config(epochs=2, resume=True))
+    assert before.keys() > contents(make_config().output_dir).keys()

@@ -26,8 +26,7 @@ from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.run_folder import RESULTS
+from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 logger = get_logger(__name__)
 
