@@ -1,25 +1,20 @@
-"""Measure image retrieval as the paper does (section 4), for a model or for embeddings.
+"""Measure image retrieval as the paper does (section 4), and say which scene is hardest to find.
 
     accelerate launch examples/retrieve.py --model RUN --data-dir PATH --protocol retrieval05 retrieval10 retrieval15
 
-`python examples/retrieve.py`, or `mlrsnet retrieval`, does the same in one process; `--help` lists every setting.
+`--help` lists every setting; they are those of `mlrsnet retrieval`.
 """
 
-from transformers import HfArgumentParser
-
+from mlrsnet_hf.cli import Retrieval
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
-from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.logs import exit_on_error
 
 
 def main() -> None:
-    """Parse, measure, say what is hardest to find."""
-    parser = HfArgumentParser(RetrievalConfig, description="Measure image retrieval.")  # type: ignore[arg-type]
+    """Parse, measure, look."""
     with exit_on_error():
-        config, unknown = parser.parse_args_into_dataclasses(return_remaining_strings=True, look_for_args_file=False)
-        if unknown:
-            parser.error(f"unknown arguments: {' '.join(unknown)}")
-        result = write_retrieval(config)
+        result = write_retrieval(parse(Retrieval).config)
     if result is not None:
         model = result.shown.model
         print(f"hardest scene: {max(model.scenes(), key=lambda scene: model.of_scene(scene, 'anmrr')[0])}")

@@ -25,6 +25,7 @@ _PUBLIC = {
     "SCENES": "mlrsnet_hf.taxonomy",
     "find_label": "mlrsnet_hf.taxonomy",
     "find_scene": "mlrsnet_hf.taxonomy",
+    "train": "mlrsnet_hf.training.run",
 }
 
 __all__ = ["__version__", *_PUBLIC]

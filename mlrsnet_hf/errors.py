@@ -93,14 +93,12 @@ EXTRAS = {
         "matplotlib",
         "safetensors",
         "simplejpeg",
-        "tensorboard",
         "timm",
         "torch",
         "torchvision",
-        "transformers",
     ),
 }
-"""Modules that each extra of setup.cfg brings."""
+"""Modules of each extra of setup.cfg that its commands import."""
 
 
 class MissingExtraError(MLRSNetError, ImportError):

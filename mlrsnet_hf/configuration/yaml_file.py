@@ -1,7 +1,6 @@
 """Settings as a YAML file: one flat list of names and values, of the run and of its data."""
 
 # ruff: noqa: ANN401 - any dataclass of settings
-import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from mlrsnet_hf.configuration.settings import Settings, leaves
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
 
@@ -68,36 +68,27 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_settings(path: Path, config: Any, data_config: Any = None, recipe: str | None = None) -> None:
+def write_settings(path: Path, *settings: Settings | None, **values: Any) -> None:
     """Write every setting of a run, so that `--config` takes them up again; the file appears when it is whole.
 
     Args:
         path: The file.
-        config: Settings of the run.
-        data_config: Of its data; None if the data came from elsewhere than `load_data`.
-        recipe: What the configuration was derived from.
+        *settings: Of the run; None is left out.
+        **values: Others, such as the recipe's name.
 
     Raises:
         ConfigurationError: The file cannot be written.
     """
-    parts = ["# Every setting of this run; give the file back as --config.", _dump({"recipe": recipe})]
-    parts += [_sections(config, config.to_dict())]
-    if data_config is not None:
-        parts += [_sections(data_config, data_config.to_dict())]
+    lines = ["# Every setting of this run; give the file back as --config.\n"]
+    lines += [_dump({name: value}) for name, value in values.items()]
+    for part in settings:
+        if part is None:
+            continue
+        for name, (field, _) in leaves(type(part)).items():
+            lines += [f"\n# {field.metadata['section']}\n"] * bool(field.metadata["section"])
+            lines.append(_dump({name: part.to_dict()[name]}))
     with whole_file(path) as partial:
-        partial.write_text("\n".join(parts), encoding="utf-8")
-
-
-def _sections(
-    config: Any,
-    values: Mapping[str, Any],
-) -> str:
-    lines = []
-    for field in dataclasses.fields(config):
-        if field.metadata["section"]:
-            lines.append(f"\n# {field.metadata['section']}\n")
-        lines.append(_dump({field.name: values[field.name]}))
-    return "".join(lines).lstrip("\n")
+        partial.write_text("".join(lines), encoding="utf-8")
 
 
 def _dump(values: Mapping[str, Any]) -> str:

@@ -1,11 +1,11 @@
 """Which images a run uses, and what the columns of their dataset mean."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from mlrsnet_hf.configuration.fields import check_types, setting
+from mlrsnet_hf.configuration.settings import Range, Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.release.repair import LabelVersion
 
 MLRSNET = "mlrsnet"
 AUTO = "auto"
@@ -13,11 +13,12 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Settings):
     """The dataset of a run, checked when made.
 
     Raises:
         ConfigurationError: A value cannot be used.
+        UnknownNameError: There is no such label version.
     """
 
     dataset: str = setting(
@@ -26,11 +27,11 @@ class DataConfig:
         section="Data",
     )
     protocol: str | None = setting(
-        None, "Configuration of the dataset; of mlrsnet the protocol: ratio20 (the default), ratio30, grouped20, ..."
+        None, "Configuration of the dataset; of mlrsnet the protocol, ratio20 if unset: ratio30, grouped20, ..."
     )
     data_dir: str | None = setting(
         None,
-        "Folder inside the dataset; of mlrsnet a copy of the release, by default what MLRSNET_DATA_DIR names, else the "
+        "Folder inside the dataset; of mlrsnet a copy of the release, if unset what MLRSNET_DATA_DIR names, else the "
         "published archive.",
     )
     image_column: str = setting(
@@ -40,7 +41,8 @@ class DataConfig:
         "labels", "Column of each image's labels: a list of classes, names, numbers, or of one 0 or 1 per label."
     )
     label_separator: str | None = setting(
-        None, "What stands between the names of labels where their column holds text, such as ',' in 'sea, sand'."
+        None,
+        "Text between the names of labels where their column holds text, such as ',' in 'sea, sand'; unset for lists.",
     )
     scene_column: str | None = setting(
         None, "Column of each image's only class; if unset 'scene', where there is one in order."
@@ -59,21 +61,20 @@ class DataConfig:
     test_split: str | None = setting(
         AUTO, "Split to score in the end; auto takes 'test' if there is one with labels; none scores none."
     )
-    validation_share: float = setting(0.1, "Share of the training images that is held out if there is no validation.")
-    split_seed: int = setting(0, "Draws other held-out images, and other splits of mlrsnet.")
-    label_version: str = setting(
-        "verified", "Labels of mlrsnet: verified repairs the published faults, as-published has them."
+    validation_share: Annotated[float, Range(0, 1, above=True, below=True)] = setting(
+        0.1, "Share of the training images that is held out if there is no validation."
+    )
+    split_seed: int = setting(0, "Seed of the held-out images, and of the splits of mlrsnet.")
+    label_version: LabelVersion = setting(
+        "verified",
+        "Labels of mlrsnet: verified repairs the published faults, as-published has them.",
+        former="labels",
     )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
-        check_types(self)
-        if not 0 < self.validation_share < 1:
-            raise ConfigurationError(
-                f"validation_share={self.validation_share!r} cannot be used", "Give a number between 0 and 1."
-            )
-        if self.label_separator == "":
-            raise ConfigurationError("label_separator='' cannot be used", "Give what stands between two labels.")
+        super().__post_init__()
+        self._require("label_separator", self.label_separator != "", "what stands between two labels")
         columns = [name for name in self.columns().values() if name is not None]
         for column in columns:
             if columns.count(column) > 1:
@@ -83,7 +84,3 @@ class DataConfig:
     def columns(self) -> dict[str, str | None]:
         """Return the names of the columns by setting."""
         return {name: getattr(self, name) for name in ("image_column", "labels_column", "scene_column", "id_column")}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, for YAML."""
-        return dataclasses.asdict(self)

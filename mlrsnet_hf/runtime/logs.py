@@ -27,7 +27,7 @@ def get_logger(name: str) -> logging.Logger:
     package = logging.getLogger(PACKAGE)
     if not package.handlers:
         package.addHandler(_LineHandler())
-        package.setLevel(logging.INFO)
+        package.setLevel(package.level or logging.INFO)
         package.propagate = False
     return logging.getLogger(name)
 

@@ -3,21 +3,41 @@
 Each recipe takes any setting of `TrainingConfig` as a keyword, which then counts instead of its own.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.configuration.settings import Settings, setting
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.models import RANDOM
-from mlrsnet_hf.models.paper_networks import find_paper_network
+from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS, find_paper_network
 from mlrsnet_hf.training.config import TrainingConfig
 
 Recipe = Callable[..., TrainingConfig]
+
+_PLAIN: dict[str, Any] = {
+    "batch_size": 32,
+    "head_rate": 1.0,
+    "layer_decay": 1.0,
+    "clip_norm": 0.0,
+    "drop_rate": 0.0,
+    "drop_path_rate": 0.0,
+    "ema": 0.0,
+    "loss": "bce",
+    "label_smoothing": 0.0,
+    "train_scale": 1.0,
+    "crop_pct": 1.0,
+    "crop_ratio": 1.0,
+    "jitter": 0.0,
+    "eval_symmetries": 1,
+}
+"""Batches of the usual size, and nothing beside the loss and the optimizer."""
 
 
 def modern(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
     """Fine-tune a pretrained network for the best multi-label scores: the defaults of `TrainingConfig`.
 
-    Command: `accelerate launch examples/train.py --data-dir PATH`.
+    Command: `accelerate launch -m mlrsnet_hf train --data-dir PATH`.
     Hardware, time and scores, and what each part of the recipe is worth: see docs/recipes.md.
     """
     return TrainingConfig(**changes)
@@ -26,7 +46,7 @@ def modern(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the
 def paper(network: str | None = None, **changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field
     """Train as the paper did: section 3.1 and Table 5 of Qi et al. (2020).
 
-    Command: `accelerate launch examples/train.py --recipe paper --network DenseNet201 --data-dir PATH`.
+    Command: `accelerate launch -m mlrsnet_hf train --recipe paper --network DenseNet201 --data-dir PATH`.
     Hardware, time and scores: the paper used one TITAN RTX and gives its scores in Tables 6 and 7; for ours see
     docs/recipes.md.
 
@@ -54,31 +74,17 @@ def paper(network: str | None = None, **changes: Any) -> TrainingConfig:  # noqa
             f"network={network!r} and model={changes['model']!r} both name the model", "Leave out one of them."
         )
     chosen = find_paper_network(network or "ResNet50")
-    settings: dict[str, Any] = {
+    settings = _PLAIN | {
         "model": chosen.model,
         "image_size": chosen.image_size,
         "epochs": 10,
-        "batch_size": 32,
         "optimizer": "adam",
         "learning_rate": 0.01,
-        "head_rate": 1.0,
-        "layer_decay": 1.0,
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup": 0.0,
-        "clip_norm": 0.0,
-        "drop_rate": 0.0,
-        "drop_path_rate": 0.0,
-        "ema": 0.0,
-        "loss": "bce",
-        "label_smoothing": 0.0,
-        "train_scale": 1.0,
-        "crop_pct": 1.0,
         "crop_scale": 1.0,
-        "crop_ratio": 1.0,
         "symmetries": 1,
-        "jitter": 0.0,
-        "eval_symmetries": 1,
         "tune_thresholds": False,
         "keep": "last",
     }
@@ -88,7 +94,7 @@ def paper(network: str | None = None, **changes: Any) -> TrainingConfig:  # noqa
 def linear_probe(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
     """Train the classifier alone, on what a pretrained network sees: how good its features are as they stand.
 
-    Command: `python examples/train.py --recipe linear_probe --data-dir PATH`.
+    Command: `mlrsnet train --recipe linear_probe --data-dir PATH`.
     Hardware, time and scores: see docs/recipes.md.
 
     As `modern`, but at a higher rate, for one layer from zero; neither decay nor stochastic depth serve it.
@@ -100,7 +106,7 @@ def linear_probe(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field 
 def debug_cpu(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
     """Run every stage in seconds on one core; the scores mean nothing.
 
-    Command: `python examples/train.py --config examples/configs/debug_cpu.yaml`, which draws its images.
+    Command: `mlrsnet train --recipe debug_cpu --protocol demo`, which draws its images.
     """
     settings: dict[str, Any] = {
         "model": "test_resnet",
@@ -125,37 +131,24 @@ def demo(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the c
     Every setting that the score depends on stands here, so that it stays what it is when `modern` changes. A network
     this small, trained from nothing, wants one high rate for all layers.
     """
-    settings: dict[str, Any] = {
+    settings = _PLAIN | {
         "model": "test_resnet",
         "weights": RANDOM,
         "image_size": 64,
-        "train_scale": 1.0,
         "epochs": 36,
-        "batch_size": 32,
         "optimizer": "adamw",
         "learning_rate": 8e-3,
-        "head_rate": 1.0,
-        "layer_decay": 1.0,
         "weight_decay": 0.05,
         "schedule": "cosine",
         "warmup": 0.1,
-        "clip_norm": 0.0,
-        "drop_rate": 0.0,
-        "drop_path_rate": 0.0,
-        "ema": 0.0,
-        "loss": "bce",
-        "label_smoothing": 0.0,
-        "crop_pct": 1.0,
         "crop_scale": 0.6,
-        "crop_ratio": 1.0,
         "symmetries": 8,
-        "jitter": 0.0,
-        "eval_symmetries": 1,
         "keep": "best",
     }
     return TrainingConfig(**settings | changes)
 
 
+RecipeName = Literal["modern", "paper", "linear_probe", "debug_cpu", "demo"]
 RECIPES: dict[str, Recipe] = {
     "modern": modern,
     "paper": paper,
@@ -164,15 +157,31 @@ RECIPES: dict[str, Recipe] = {
     "demo": demo,
 }
 """By the name that `--recipe` and settings.yaml give them."""
-DEFAULT_RECIPE = "modern"
 
 
-def find_recipe(name: str) -> Recipe:
-    """Return a recipe by name.
+@dataclass(frozen=True, kw_only=True)
+class RecipeChoice(Settings):
+    """What the other settings start from."""
 
-    Raises:
-        UnknownNameError: There is none of this name.
-    """
-    if name not in RECIPES:
-        raise UnknownNameError(f"there is no recipe {name!r}", name_alternatives(name, RECIPES))
-    return RECIPES[name]
+    recipe: RecipeName | None = setting(
+        "modern", "Settings to start from; the defaults shown are modern's, as are those of none.", section="Recipe"
+    )
+    network: str | None = setting(
+        None, f"Network of the recipe paper, if unset ResNet50: {', '.join(PAPER_NETWORKS)}.", metavar="NAME"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        super().__post_init__()
+        if self.network is not None and self.recipe != "paper":
+            raise ConfigurationError(
+                f"network={self.network!r} goes with recipe paper alone", "Give model, or --recipe paper."
+            )
+
+
+def recipe_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the recipe that some values name, under `recipe` and `network`."""
+    recipe = values.get("recipe", "modern")
+    names = ("network", "model") if recipe == "paper" else ()
+    chosen = {name: values[name] for name in names if values.get(name) is not None}
+    return {} if recipe is None else RECIPES[recipe](**chosen).to_dict()

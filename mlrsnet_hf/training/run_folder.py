@@ -237,7 +237,7 @@ def enter_folder(
             write_history(checkpoint.progress.history, folder.root)
     # How it was started is not the run's: whoever gives the file back says it anew.
     with folder.writing():
-        write_settings(folder.settings, replace(config, overwrite=False, resume=False), data_config, recipe)
+        write_settings(folder.settings, replace(config, overwrite=False, resume=False), data_config, recipe=recipe)
 
 
 def _clear(folder: RunFolder) -> None:

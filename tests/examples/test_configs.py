@@ -8,10 +8,11 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import DistributedType
 
+from mlrsnet_hf.cli import Train
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.runtime.device import refuse_split_models
 from mlrsnet_hf.training.recipes import RECIPES, paper
-from mlrsnet_hf.training.settings import parse_settings
 
 CHECKOUT = Path(__file__).parents[2]
 CONFIGS = sorted((CHECKOUT / "examples/configs").glob("*.yaml"))
@@ -22,23 +23,23 @@ ALL = [pytest.param(path, id=path.name) for path in [*CONFIGS, *LAUNCHES]]
 def command(path: Path) -> list[str]:
     """Return the words of the command in the comment at the head of a file."""
     text = re.sub(r"\\\n# +", "", path.read_text(encoding="utf-8"))
-    (line,) = re.findall(r"^#     ((?:accelerate|python) .*)", text, re.MULTILINE)
+    (line,) = re.findall(r"^#     ((?:accelerate|mlrsnet) .*)", text, re.MULTILINE)
     return str(line).split()
 
 
-def arguments_of_the_script(words: list[str]) -> list[str]:
-    return words[words.index("examples/train.py") + 1 :]
+def arguments_of_train(words: list[str]) -> list[str]:
+    return words[words.index("train") + 1 :]
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in CONFIGS])
 def test_settings_are_known_and_fit(path: Path) -> None:
-    settings = parse_settings(["--config", str(path)])
-    assert settings.recipe in RECIPES
+    settings = parse(Train, None, ["--config", str(path)])
+    assert settings.choice.recipe in RECIPES
     assert settings.training.output_dir.parts[0] == "runs"
 
 
 def test_the_papers_file_is_the_papers_recipe() -> None:
-    training = parse_settings(["--config", str(CHECKOUT / "examples/configs/paper.yaml")]).training
+    training = parse(Train, None, ["--config", str(CHECKOUT / "examples/configs/paper.yaml")]).training
     assert (training.model, training.learning_rate) == (paper("DenseNet201").model, 0.01)
 
 
@@ -47,10 +48,10 @@ def test_the_command_at_the_head_can_be_given(path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(CHECKOUT)
     words = command(path)
     assert str(path.relative_to(CHECKOUT)) in words
-    assert parse_settings(arguments_of_the_script(words)).recipe in RECIPES
+    assert parse(Train, None, arguments_of_train(words)).choice.recipe in RECIPES
     if words[0] == "accelerate":
         options = launch_command_parser().parse_args(words[2:])
-        assert options.training_script == "examples/train.py"
+        assert options.module and options.training_script == "mlrsnet_hf"
         assert options.config_file is None or Path(options.config_file).is_file()
 
 
@@ -78,7 +79,7 @@ def test_the_trainer_takes_what_accelerate_is_told(path: Path) -> None:
 
 
 def test_models_in_pieces_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"set to FSDP, which spreads a model.*multi_gpu\.yaml"):
+    with pytest.raises(ConfigurationError, match=r"FSDP.*accelerate"):
         refuse_split_models(DistributedType.FSDP)
 
 

@@ -12,13 +12,14 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from datasets import Sequence as ListFeature
 from PIL import Image as PillowImage
 
+from mlrsnet_hf.cli import Train
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.load import data_from_splits, load_data
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
-from mlrsnet_hf.training.settings import parse_settings
 
 LABELS = ListFeature(ClassLabel(names=["sand", "sea", "trees"]))
 FEATURES = Features({"id": Value("string"), "image": Image(), "labels": LABELS, "scene": Value("string")})
@@ -158,7 +159,7 @@ def test_splits_that_are_there_can_be_left_out() -> None:
     splits = {"train": split("a", 20), "validation": split("b", 3), "test": split("c", 3)}
     data, _ = arranged(splits, test_split=None, validation_split=None)
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 18, "validation": 2}
-    settings = parse_settings(["--test-split", "none", "--validation-split", "none"])
+    settings = parse(Train, None, ["--test-split", "none", "--validation-split", "none"])
     assert settings.data == DataConfig(test_split=None, validation_split=None)
 
 

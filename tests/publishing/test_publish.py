@@ -10,10 +10,11 @@ import yaml
 from huggingface_hub import HfApi, parse_eval_result_entries
 
 from mlrsnet_hf import metric_path
+from mlrsnet_hf.cli import Train
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import HubError
 from mlrsnet_hf.publishing.publish import Built, publish, publish_run
-from mlrsnet_hf.training.settings import parse_settings
 
 Hub = Any
 
@@ -192,7 +193,7 @@ def test_no_place_of_this_machine_is_published(light_run: Path, results: dict[st
     assert public["scores"] == results["scores"]
     text = (folder / "settings.yaml").read_text()
     assert text == '# Of the run\noutput_dir: "0123"\ndata_dir: "data"\nweights: "w.pth"\nseed: 7\n'
-    assert parse_settings(["--config", str(folder / "settings.yaml")]).training.output_dir == Path("0123")
+    assert parse(Train, None, ["--config", str(folder / "settings.yaml")]).training.output_dir == Path("0123")
 
 
 @pytest.mark.parametrize("name", ["scenes", "jane/a b", "jane/a/b", "jane/--", ""])

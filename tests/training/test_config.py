@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
@@ -53,25 +55,25 @@ from mlrsnet_hf.training.config import TrainingConfig
     ],
 )
 def test_nonsense_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^{name}={value!r} cannot be used\. Give "):
+    with pytest.raises(ConfigurationError, match=re.escape(f"{name}={value!r}")):
         TrainingConfig(**{name: value})
 
 
 @pytest.mark.parametrize(
     ("name", "value", "near"),
     [
-        ("best_metric", "mapp", "Did you mean 'map'"),
-        ("optimizer", "adamv", "Did you mean 'adam' or 'adamw'"),
-        ("schedule", "cosin", "Did you mean 'cosine'"),
-        ("loss", "focal", "Known names: bce, asymmetric"),
-        ("precision", "bf-16", "Did you mean 'bf16'"),
-        ("cache", "dsik", "Did you mean 'disk'"),
-        ("keep", "first", "Known names: best, last"),
-        ("trackers", ("tensorbord",), "Did you mean 'tensorboard'"),
+        ("best_metric", "mapp", "'map'"),
+        ("optimizer", "adamv", "'adamw'"),
+        ("schedule", "cosin", "'cosine'"),
+        ("loss", "focal", "bce, asymmetric"),
+        ("precision", "bf-16", "'bf16'"),
+        ("cache", "dsik", "'disk'"),
+        ("keep", "first", "best, last"),
+        ("trackers", ("tensorbord",), "'tensorboard'"),
     ],
 )
 def test_unknown_names_list_near_ones(name: str, value: object, near: str) -> None:
-    with pytest.raises(UnknownNameError, match=rf"^{name}=.* is not known\. {near}"):
+    with pytest.raises(UnknownNameError, match=rf"^{name}=.*{near}"):
         TrainingConfig(**{name: value})
 
 

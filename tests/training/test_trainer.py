@@ -7,6 +7,8 @@ import torch
 from datasets import DatasetDict
 from safetensors.torch import load_file
 
+from mlrsnet_hf.cli import Train
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError, OutOfMemoryError, WeightsError
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.task import ImageData, make_task
@@ -16,7 +18,6 @@ from mlrsnet_hf.training.components import make_model
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.settings import parse_settings
 from mlrsnet_hf.training.trainer import Trainer, train
 
 MakeConfig = Callable[..., TrainingConfig]
@@ -52,7 +53,7 @@ def test_results_file_holds_the_run(run: TrainingResult) -> None:
 
 
 def test_settings_file_gives_the_run_again(run: TrainingResult) -> None:
-    settings = parse_settings(["--config", str(RunFolder(run.config.output_dir).settings)])
+    settings = parse(Train, None, ["--config", str(RunFolder(run.config.output_dir).settings)])
     assert settings.training == run.config
 
 

@@ -25,14 +25,14 @@ import torch
 from PIL import Image
 from torch import nn
 
+from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.models.build import build_model, require_known_model
-from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.preprocessing import normalize as to_input
+from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing, normalize_pixels
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
 from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
-from mlrsnet_hf.retrieval.embeddings.config import ModelChoice, require_known_layer
+from mlrsnet_hf.retrieval.embeddings.config import Layer, ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import download_folder
 
 HUB_PREFIX = "hf-hub:"
@@ -71,7 +71,7 @@ class EmbeddingModel:
             UnknownNameError: The layer is not known.
             ConfigurationError: The network does not have it.
         """
-        require_known_layer(layer)
+        checked("layer", Layer, layer)
         side, parameter = self.preprocessing.image_size, next(self.model.parameters())
         with torch.inference_mode():
             pixels = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)
@@ -83,7 +83,8 @@ class EmbeddingModel:
         pixels = torch.from_numpy(np.stack([transform(image) for image in images]))
         device = next(self.model.parameters()).device
         with torch.inference_mode():
-            return embed_pixels(self.model, to_input(pixels.to(device), self.preprocessing), layer)[0].cpu().numpy()
+            normalized = normalize_pixels(pixels.to(device), self.preprocessing)
+            return embed_pixels(self.model, normalized, layer)[0].cpu().numpy()
 
 
 def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:

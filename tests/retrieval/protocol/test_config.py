@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
+from mlrsnet_hf.errors import MLRSNetError, UnknownNameError
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 
 
@@ -18,16 +18,16 @@ from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
         ),
         ({"model": ["a", "b", "c"], "split_seeds": [0, 1]}, "3 of --model .* 2 "),
         ({"model": ["a"], "compare": ["a", "b"]}, "2 of --compare .* 1 "),
-        ({"model": ["a"], "split_seeds": [1, 1]}, r"split_seeds=\[1, 1\]"),
+        ({"model": ["a"], "split_seeds": [1, 1]}, r"split_seeds=\(1, 1\)"),
         ({"model": ["a"], "batch_size": 0}, "batch_size=0"),
         ({"model": ["a"], "precision": "fp8"}, "precision='fp8'"),
         ({"model": ["a"], "memory_megabytes": -3.0}, "memory_megabytes=-3.0"),
-        ({"model": ["a"], "protocol": []}, r"protocol=\[\]"),
+        ({"model": ["a"], "protocol": []}, r"protocol=\(\)"),
         ({"model": ["a"], "dataset": "USER/NAME", "split_seeds": [1]}, "USER/NAME"),
     ],
 )
 def test_contradictions_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises(MLRSNetError, match=message):
         RetrievalConfig(**settings)
 
 

@@ -1,0 +1,46 @@
+"""Where on the Hub something goes, as settings; light to import."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlrsnet_hf.configuration.settings import Settings, setting
+from mlrsnet_hf.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions(Settings):
+    """What can be said of a repository."""
+
+    private: bool = setting(False, "Make a new repository private.", section="Publishing")
+    revision: str | None = setting(
+        None, "Branch to write, made from main if it is not there; main if unset.", metavar="BRANCH"
+    )
+    collection: str | None = setting(None, "Collection that the repository joins; none if unset.", metavar="SLUG")
+    dataset_id: str | None = setting(
+        None, "Repository of a run's data, for the card; not named there if unset.", metavar="USER/NAME"
+    )
+    license: str | None = setting(
+        None, "License of a run's weights, by the Hub's name; if unset what timm knows of them.", metavar="NAME"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishConfig(PublishOptions):
+    """Where a run goes when it has ended."""
+
+    push_to_hub: str | None = setting(
+        None, "Repository that receives the model; if unset nothing is published.", metavar="USER/NAME"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse options of a repository where there is none."""
+        super().__post_init__()
+        given = [name for name, value in self.options().items() if value]
+        if given and self.push_to_hub is None:
+            raise ConfigurationError(f"{given[0]} is of a run that is published", "Give push_to_hub, or leave it out.")
+
+    def options(self) -> dict[str, Any]:
+        """Return everything but the repository, as `mlrsnet_hf.publishing.publish.publish_run` takes it."""
+        options = self.to_dict()
+        del options["push_to_hub"]
+        return options

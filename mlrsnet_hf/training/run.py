@@ -1,0 +1,56 @@
+"""A whole training run from its settings: what can be told at once first, then the data, then the training."""
+
+from pathlib import Path
+
+from mlrsnet_hf.errors import WeightsError
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.models import PRETRAINED, RANDOM
+from mlrsnet_hf.models.build import require_known_model
+from mlrsnet_hf.runtime.logs import is_main_process
+from mlrsnet_hf.runtime.signals import Interruption
+from mlrsnet_hf.training import trainer
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.results import TrainingResult
+from mlrsnet_hf.training.run_folder import check_folder
+
+
+def train(
+    config: TrainingConfig, data: ImageData | DataConfig | None = None, recipe: str | None = None
+) -> TrainingResult:
+    """Fine-tune a model on a dataset, and measure it; see `mlrsnet_hf.training.trainer.train`.
+
+    Args:
+        config: The settings, such as those of a recipe.
+        data: The splits, or what to load; None is MLRSNet by its default protocol.
+        recipe: Name of the recipe that the settings began with, for the results.
+
+    Raises:
+        MLRSNetError: A setting, the weights, the data or the output folder cannot be used.
+        InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
+    """
+    check_start(config)
+    if isinstance(data, ImageData):
+        return trainer.train(config, data, recipe)
+    source = data or DataConfig()
+    with Interruption():  # a cluster may ask to stop before training listens
+        loaded = load_data(source)
+    return trainer.train(config, loaded, recipe, source)
+
+
+def check_start(config: TrainingConfig) -> None:
+    """Refuse a model, weights or an output folder that cannot be used, before any image is looked at.
+
+    Raises:
+        MLRSNetError: One of them.
+    """
+    require_known_model(config.model)
+    weights = config.weights
+    if weights not in (PRETRAINED, RANDOM) and ":" not in weights and not Path(weights).exists():
+        raise WeightsError(
+            f"weights file {weights} does not exist",
+            f"Give {PRETRAINED!r}, {RANDOM!r}, a file, a run's folder, or hf-hub:USER/NAME.",
+        )
+    if is_main_process():  # another one may look when this one has begun to write
+        check_folder(config)
