@@ -46,7 +46,6 @@ FOLDERS = {
     "release": ["archives", OWN, "audit"],
     "synthetic": [OWN, "plan", "elements", "render", "records", "release"],
     "dataset": ["splits", "near_duplicates", "repository", OWN],
-    "training": ["results_file", "checkpoints", OWN],
     "retrieval": ["search", "embeddings", "index", "protocol"],
     "reports": [OWN, "statistics", "retrieval"],
 }
@@ -67,6 +66,7 @@ LIGHT = [
     "mlrsnet_hf.models.paper_networks",
     "mlrsnet_hf.training.config",
     "mlrsnet_hf.training.recipes",
+    "mlrsnet_hf.training.results",
     "mlrsnet_hf.retrieval.embeddings.config",
     "mlrsnet_hf.retrieval.protocol.config",
 ]

@@ -1,1 +1,1 @@
-"""A model and a split to predictions, thresholds and scores."""
+"""A model and a split to predictions, scores and thresholds; the trainer and every later evaluation ask here."""

@@ -19,6 +19,7 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
@@ -96,7 +97,7 @@ def load_split(config: DataConfig, split: str, needs_labels: bool = False) -> Co
 
 
 def load_splits(
-    name: str, protocol: str | None, data_dir: str | None, *, seed: int, label_version: str, split: str
+    name: str, protocol: str | None, data_dir: str | None, *, seed: int, label_version: LabelVersion, split: str
 ) -> Mapping[str, Dataset]:
     """Load a split under its name."""
     config = DataConfig(

@@ -16,7 +16,7 @@ from mlrsnet_hf.publishing.model_card import ModelCard, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
 from mlrsnet_hf.publishing.run_results import RunResults, read_results
-from mlrsnet_hf.training.results_file import RESULTS
+from mlrsnet_hf.training.results import RESULTS
 
 MODEL = "model"
 _SETTINGS = "settings.yaml"

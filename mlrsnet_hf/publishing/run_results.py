@@ -8,7 +8,7 @@ from typing import Any
 
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.taxonomy import LABELS
-from mlrsnet_hf.training.results_file import read_results_file
+from mlrsnet_hf.training.results import TrainingResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def read_results(path: Path) -> RunResults:
     Raises:
         ConfigurationError: It is not the results file of a finished run.
     """
-    content = read_results_file(path)
+    content = TrainingResult.load(path).to_dict()
     return RunResults(**{field.name: content[field.name] for field in dataclasses.fields(RunResults)})
 
 

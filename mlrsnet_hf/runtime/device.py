@@ -1,10 +1,9 @@
-"""Where a run computes: device, processes, precision, and how a batch is split over them."""
+"""Where a run computes: device, processes, precision, memory."""
 
 import ctypes
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,31 +25,6 @@ _WHOLE_MODELS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSplit:
-    """How the images of one optimizer step are dealt out."""
-
-    images: int
-    """Of the whole step."""
-    processes: int
-    accumulation: int
-
-    @property
-    def part(self) -> int:
-        """Images that a process sees at once."""
-        return self.images // (self.processes * self.accumulation)
-
-    def __str__(self) -> str:
-        """Return the product that a person can check."""
-        factors = ((self.processes, "process"), (self.accumulation, "part"), (self.part, "image"))
-        return f"of {self.images} = {' x '.join(_counted(number, noun) for number, noun in factors)}"
-
-
-def _counted(number: int, noun: str) -> str:
-    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{ending}"
-
-
 def make_accelerator(
     precision: str | None, trackers: Sequence[str], logs: Path, accumulation: int, threads: int, seed: int
 ) -> Accelerator:
@@ -60,7 +34,7 @@ def make_accelerator(
         precision: no, bf16 or fp16; None leaves it to Accelerate's own setting.
         trackers: Names that Accelerate knows.
         logs: Where trackers write.
-        accumulation: Parts of a process's share of a batch.
+        accumulation: Micro-batches of a process's share of a batch.
         threads: Of this process on the CPU; 0 shares all cores.
         seed: Of Python's, NumPy's and PyTorch's generators.
 
@@ -119,12 +93,12 @@ def refuse_split_models(kind: DistributedType) -> None:
 
 
 def _take_over_accumulation(accelerator: Accelerator, accumulation: int) -> None:
-    """Let the training step weigh its parts; Accelerate would divide each loss by its own count of them."""
+    """Let the training step weigh its micro-batches; Accelerate would divide each loss by its own count of them."""
     theirs = accelerator.gradient_accumulation_steps
     if theirs not in (1, accumulation):
         raise ConfigurationError(
             f"Accelerate's gradient_accumulation_steps={theirs} contradicts accumulation={accumulation}",
-            f"Give --accumulation {theirs}, or leave Accelerate's at 1; batch_size counts the images of all parts.",
+            f"Give --accumulation {theirs}, or leave Accelerate's at 1; batch_size counts the images of all of them.",
         )
     accelerator.gradient_accumulation_steps = 1
 
@@ -156,11 +130,13 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def describe(accelerator: Accelerator, split: BatchSplit) -> str:
-    """Return the line that says what a run truly computes with."""
-    device = accelerator.device
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else _counted(torch.get_num_threads(), "thread")
-    return f"device {device} ({kind}), precision {_precision(accelerator)}, batch {split}"
+def device_text(accelerator: Accelerator) -> str:
+    """Return device and precision as a run truly computes with them, for a line of the log."""
+    device, threads = accelerator.device, torch.get_num_threads()
+    kind = f"{threads} thread{'s' * (threads != 1)}"
+    if device.type == "cuda":
+        kind = torch.cuda.get_device_name(device)
+    return f"device {device} ({kind}), precision {_precision(accelerator)}"
 
 
 def _precision(accelerator: Accelerator) -> str:

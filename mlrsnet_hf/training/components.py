@@ -1,12 +1,17 @@
-"""What a run computes with: network, images, optimizer, made of the settings alone."""
+"""What a run computes with, made of the settings alone: the network, and the loaders of the splits.
 
-from collections.abc import Callable
+And what is to be said, and done, where a batch is cut into micro-batches.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
@@ -14,47 +19,56 @@ from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.loader import Loader, evaluation_loader, make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import ImageData, Task
-from mlrsnet_hf.models.build import build_model, training_size
-from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.timm_config import freeze_backbone, set_backbone_eval
+from mlrsnet_hf.models.build import build_model
+from mlrsnet_hf.models.preprocessing import Preprocessing
+from mlrsnet_hf.models.timm_config import freeze_backbone
 from mlrsnet_hf.parallel import local_processes
-from mlrsnet_hf.runtime.device import BatchSplit, explain_memory
-from mlrsnet_hf.training.checkpoints.checkpoints import RunState
+from mlrsnet_hf.runtime.device import explain_memory
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.losses import make_loss
-from mlrsnet_hf.training.optimizer import make_optimizer, make_schedule
-from mlrsnet_hf.training.step import TrainStep, make_average, uses_batch_statistics
+
+logger = get_logger(__name__)
+
+
+def make_model(config: TrainingConfig, task: Task) -> nn.Module:
+    """Return the model of a run: (N, 3, S, S) float32 to (N, task.outputs) logits, on the CPU, in training mode.
+
+    S is image_size, which is tried with one image, or what `training_size` returns.
+
+    Raises:
+        UnknownNameError: timm does not know the model.
+        WeightsError: The weights cannot be had, or belong to another architecture.
+        ConfigurationError: The model does not take these image sizes, dropout or stochastic depth.
+    """
+    dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
+    varied = config.train_scale != 1
+    model = build_model(
+        config.model, task.output_names, config.weights, config.image_size, logger.info, varied=varied, **dropout
+    )
+    if config.freeze_backbone:
+        freeze_backbone(model)
+    return model
 
 
 @dataclass(frozen=True, slots=True)
-class RunInputs:
+class Loaders:
     """This process's share of every split."""
 
     batches: ShuffledBatches
-    training: Loader
+    """Which images make which batch of training."""
+    train: Loader
     evaluation: dict[str, Loader]
     """`validation`, and `test` if there is one."""
-    images: dict[str, int]
-    """Of each split."""
-    ids: list[str]
-    """Of the training split, by row."""
-
-    def step_ids(self, epoch: int, step: int) -> list[str]:
-        """Return the ids of the images of a step of an epoch, over all processes.
-
-        Args:
-            epoch: From 1.
-            step: Of the epoch, from 0.
-        """
-        return [self.ids[row] for row in self.batches.step_rows(epoch, step)]
+    train_ids: list[str]
+    """Ids of the training images, by row."""
 
     def close(self) -> None:
-        """End the reading processes; left to the interpreter's end, each loader's hold it up for five seconds."""
-        for loader in (self.training, *self.evaluation.values()):
+        """End the reading processes."""
+        for loader in (self.train, *self.evaluation.values()):
             loader.close()
 
 
-def make_inputs(
+def make_loaders(
     config: TrainingConfig,
     data: ImageData,
     task: Task,
@@ -62,7 +76,7 @@ def make_inputs(
     train_size: int,
     accelerator: Accelerator,
     cache_folder: Path,
-) -> RunInputs:
+) -> Loaders:
     """Open the splits, decode what the cache shall hold, and share the batches among the processes.
 
     Args:
@@ -83,42 +97,29 @@ def make_inputs(
     augment = Augmentation(train_size, config.crop_scale, config.crop_ratio, config.symmetries, config.jitter)
     # Crops are cut from images as sharp as those of evaluation, also where training sees smaller squares.
     stored = StoredTransform(max(train_size, preprocessing.image_size))
-    training = SplitImages(data.splits["train"], task, stored, augment, config.seed)
-    evaluation = {
-        name: SplitImages(data.splits[name], task, preprocessing.evaluation_transform())
-        for name in ("validation", "test")
-        if name in data.splits
-    }
+    # Processes of one machine map one file, which the system keeps in memory as far as it has room.
+    cache = "disk" if config.cache == "memory" and local_processes() > 1 else config.cache
     folder = config.cache_dir or cache_folder
-    with explain_memory("decoding the images", "Lower cache_megabytes, or give --cache disk or off."):
-        for images in (training, evaluation["validation"]):  # the test split is read once: nothing to gain
-            images.cache(_cache_mode(config), config.cache_megabytes, folder)
-    batches = ShuffledBatches(
-        len(training),
-        config.batch_size,
-        config.seed,
-        accelerator.process_index,
-        accelerator.num_processes,
-        config.accumulation,
-    )
-    return RunInputs(
+    with explain_memory("reading the images", "Lower cache_megabytes, or give --cache disk or off."):
+        train = SplitImages(data.splits["train"], task, stored, augment, config.seed)
+        evaluation = {
+            name: SplitImages(data.splits[name], task, preprocessing.evaluation_transform())
+            for name in ("validation", "test")
+            if name in data.splits
+        }
+        for images in (train, evaluation["validation"]):  # the test split is read once: nothing to gain
+            images.cache(cache, config.cache_megabytes, folder)
+    process, processes = accelerator.process_index, accelerator.num_processes
+    batches = ShuffledBatches(len(train), config.batch_size, config.seed, process, processes, config.accumulation)
+    return Loaders(
         batches=batches,
-        training=make_loader(training, batches, config.num_workers),
+        train=make_loader(train, batches, config.num_workers),
         evaluation={
             name: evaluation_loader(images, config.eval_batch_size, config.num_workers, accelerator)
             for name, images in evaluation.items()
         },
-        images={name: len(split) for name, split in data.splits.items()},
-        ids=training.ids,
+        train_ids=train.ids,
     )
-
-
-def _cache_mode(config: TrainingConfig) -> str:
-    """Return where the decoded images are kept: in memory once, not once for each process of the machine.
-
-    All processes map the one file, and the system keeps it in memory as far as it has room.
-    """
-    return "disk" if config.cache == "memory" and local_processes() > 1 else config.cache
 
 
 def _refuse_missing_splits(data: ImageData) -> None:
@@ -133,146 +134,60 @@ def _refuse_missing_splits(data: ImageData) -> None:
             raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunParts:
-    """The parts of a run; on every process the same, but for its share of the images."""
+def batch_text(images: int, processes: int, accumulation: int) -> str:
+    """Return how the images of an optimizer step are dealt out, as a product that a person can check.
 
-    config: TrainingConfig
-    task: Task
-    accelerator: Accelerator
-    network: nn.Module
-    """Not wrapped."""
-    model: nn.Module
-    """The network as Accelerate wraps it for training."""
-    preprocessing: Preprocessing
-    inputs: RunInputs
-    split: BatchSplit
-    step: TrainStep
-    state: RunState
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch."""
-        return len(self.inputs.batches)
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the run."""
-        return self.steps_per_epoch * self.config.epochs
-
-    def step_ids(self, step: int) -> list[str]:
-        """Return the ids of the images of a step of the run, counted from 0."""
-        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
-        return self.inputs.step_ids(epoch + 1, step_of_epoch)
-
-    def set_training_mode(self) -> None:
-        """Put the model into the mode in which it learns."""
-        self.model.train()
-        if self.config.freeze_backbone:
-            set_backbone_eval(self.network)
-
-    def batch_statistics_note(self) -> str:
-        """Return how parts of a batch change what the model learns; "" if they do not, or the batch is whole."""
-        self.set_training_mode()
-        if self.split.part == self.split.images or not uses_batch_statistics(self.model):
-            return ""
-        return (
-            f"batch normalization takes its statistics over the {self.split.part} images of a part, so the results "
-            f"differ from those of {self.split.images} images at once; the statistics of process 0 are kept"
-        )
+    Examples:
+        >>> batch_text(32, 2, 4)
+        'batch of 32 = 2 processes x 4 micro-batches x 4 images'
+    """
+    counts = (processes, "process"), (accumulation, "micro-batch"), (images // (processes * accumulation), "image")
+    endings = {"process": "es", "micro-batch": "es", "image": "s"}
+    factors = (f"{count} {noun}{endings[noun] * (count != 1)}" for count, noun in counts)
+    return f"batch of {images} = {' x '.join(factors)}"
 
 
-def make_parts(
-    config: TrainingConfig,
-    data: ImageData,
-    task: Task,
-    accelerator: Accelerator,
-    cache_folder: Path,
-    say: Callable[[str], None],
-) -> RunParts:
-    """Load the model, read the images that the cache holds, and make what training needs of both.
+def statistics_note(model: nn.Module, images: int, micro_batches: int) -> str:
+    """Return how cutting a batch changes what a model in training mode learns; "" if it does not."""
+    normalizes = any(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+    if micro_batches == 1 or not normalizes:
+        return ""
+    return (
+        f"batch normalization takes its statistics over the {images // micro_batches} images of a micro-batch, so the "
+        f"results differ from those of {images} images at once; the statistics of process 0 are kept"
+    )
+
+
+def share_batch_statistics(model: nn.Module, processes: int) -> None:
+    """Give every process the batch statistics of process 0, which are those that are saved."""
+    if processes > 1:
+        for buffer in model.buffers():
+            buffer.copy_(broadcast(buffer))
+
+
+@contextmanager
+def explain_step(what: str, accumulation: int) -> Iterator[None]:
+    """Say what it means if an optimizer step finds too little memory, or a layer a single value to normalize.
 
     Args:
-        config: The settings.
-        data: The splits.
-        task: What is learned.
-        accelerator: Knows devices and processes.
-        cache_folder: Of decoded images, if they are kept on the disk.
-        say: Is told what a person should know.
+        what: Which step, of which batch.
+        accumulation: Of the settings.
 
     Raises:
-        MLRSNetError: A setting, the weights or an image cannot be used, or there is too little memory.
+        OutOfMemoryError: In place of the allocator's error.
+        ConfigurationError: In place of PyTorch's: an image alone was shrunk to one pixel.
     """
-    network = make_model(config, task, say)
-    preprocessing = model_preprocessing(network, config.image_size, config.crop_pct)
-    train_size = training_size(network, preprocessing.image_size, config.train_scale, say)
-    place(network, config, accelerator)
-    with explain_memory("reading the images", "Lower cache_megabytes, or give --cache disk or off."):
-        inputs = make_inputs(config, data, task, preprocessing, train_size, accelerator, cache_folder)
-    steps = len(inputs.batches) * config.epochs
-    # Copied before Accelerate wraps the forward pass and torch compiles it.
-    average = make_average(network, config.ema)
-    plain_optimizer = make_optimizer(network, config)
-    schedule = make_schedule(plain_optimizer, steps, config)
-    model, optimizer = accelerator.prepare(network, plain_optimizer)
-    if config.compile:
-        network.compile()
-    step = TrainStep(
-        accelerator=accelerator,
-        model=model,
-        optimizer=optimizer,
-        schedule=schedule,
-        loss=make_loss(config, task),
-        preprocessing=preprocessing,
-        average=average,
-        clip_norm=config.clip_norm,
-        seed=config.seed,
+    remedy = (
+        f"Raise accumulation above {accumulation} or use more processes, which --resume takes; or begin anew with a "
+        "lower batch_size, train_scale or image_size, or in bf16."
     )
-    return RunParts(
-        config=config,
-        task=task,
-        accelerator=accelerator,
-        network=network,
-        model=model,
-        preprocessing=preprocessing,
-        inputs=inputs,
-        split=BatchSplit(inputs.batches.batch_size, accelerator.num_processes, config.accumulation),
-        step=step,
-        state=RunState(network, average, plain_optimizer, schedule, accelerator.scaler),
-    )
-
-
-def place(model: nn.Module, config: TrainingConfig, accelerator: Accelerator) -> nn.Module:
-    """Bring a model to the device, in the memory format of the settings."""
-    model = model.to(accelerator.device)
-    return model.to(memory_format=torch.channels_last) if config.channels_last else model
-
-
-def make_model(config: TrainingConfig, task: Task, say: Callable[[str], None] = print) -> nn.Module:
-    """Return the model of a run: (N, 3, S, S) float32 to (N, task.outputs) logits, on the CPU, in training mode.
-
-    S is image_size, which is tried with one image, or what `training_size` returns.
-
-    Args:
-        config: The settings.
-        task: What is learned.
-        say: Is told if the classifier of the weights does not fit and is started anew.
-
-    Raises:
-        UnknownNameError: timm does not know the model.
-        WeightsError: The weights cannot be had, or belong to another architecture.
-        ConfigurationError: The model does not take these image sizes, dropout or stochastic depth.
-    """
-    dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
-    model = build_model(
-        config.model,
-        task.output_names,
-        config.weights,
-        config.image_size,
-        say=say,
-        varied=config.train_scale != 1,
-        **dropout,
-    )
-    if config.freeze_backbone:
-        freeze_backbone(model)
-    return model
+    try:
+        with explain_memory(what, remedy):
+            yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigurationError(
+            "batch normalization cannot learn from one image at a time",
+            "Raise batch_size, or lower accumulation or the number of processes; a training split needs two images.",
+        ) from error

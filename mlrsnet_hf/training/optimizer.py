@@ -1,10 +1,11 @@
-"""The optimizer and the course of the learning rate."""
+"""The optimizer, the course of the learning rate, and the moving average of the weights."""
 
 import math
 from typing import Any, cast
 
 import torch
 from timm.optim import param_groups_layer_decay
+from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -107,3 +108,12 @@ def rate_factor(step: int, steps: int, warmup: float, schedule: str = "cosine") 
     if schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * done))
     return 1.0 - done if schedule == "linear" else 1.0
+
+
+def make_average(model: nn.Module, decay: float) -> ModelEmaV3 | None:
+    """Return the moving average of a model's weights and buffers, or None for a decay of 0.
+
+    The decay of step t, from 1, is the smaller of `decay` and 1 - 1 / t: a plain mean of all weights so far, until that
+    would reach further back than the moving average. A short run is then not held to its first weights.
+    """
+    return ModelEmaV3(model, decay=decay, use_warmup=True, warmup_gamma=1.0, warmup_power=1.0) if decay else None

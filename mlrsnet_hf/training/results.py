@@ -1,26 +1,34 @@
-"""What a run found: results.json and the report that a person reads."""
+"""What a run found: results.json, and the report that a person reads.
+
+The one reader of that file, for training, publishing and retrieval; it needs no torch. A result's shape: `recipe`,
+`config` (a `TrainingConfig`), `data` (`source`, `label_names`, `scene_names`, `images` by split), `model`, `task`,
+`history` (`Epoch`s), `scored_epoch`, `scores` and `tuned` (metrics of `validation` and `test`), `eval_symmetries`,
+`labels` (`LabelScore`s) and `run`. A metric that is not defined is NaN here and null in the file.
+"""
 
 import json
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.evaluation.predictions import LabelScore, metric_text
+from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, TunedScores, metric_text
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.inputs.task import TaskKind
 from mlrsnet_hf.metrics import metric_title
-from mlrsnet_hf.training.checkpoints.history import Epoch, nan_for_nulls, nulls_for_nan
-from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.results_file import RESULTS_FORMAT, read_results_file
+from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
 
-Metrics = Mapping[str, float]
-"""Values by name, as fractions; NaN, in JSON null, where one is not defined."""
+if TYPE_CHECKING:  # they bring `datasets` and torch
+    from mlrsnet_hf.inputs.task import ImageData, TaskKind
+    from mlrsnet_hf.models.saved_model import SavedModel
+
+RESULTS = "results.json"
+FORMAT = 2
+"""Raised when a reader of the old one would go wrong."""
 
 _CHOSEN = "; these images chose the epoch too, so expect less on others"
 
@@ -40,6 +48,16 @@ class DataSummary:
     images: Mapping[str, int]
     """By split."""
 
+    @classmethod
+    def of(cls, data: "ImageData") -> "DataSummary":
+        """Return the summary of a run's data."""
+        return cls(
+            source=data.source,
+            label_names=data.label_names,
+            scene_names=data.scene_names,
+            images={name: len(split) for name, split in data.splits.items()},
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
@@ -55,24 +73,16 @@ class ModelSummary:
     image_size: int
     """Side in pixels of the square that evaluation sees."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitScores:
-    """Metrics of the saved model."""
-
-    validation: Metrics
-    test: Metrics | None
-    """None for data without a test split."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedScores(SplitScores):
-    """Metrics of the saved model at thresholds that were chosen on the validation split."""
-
-    thresholds: Mapping[str, float]
-    """By label."""
-    untuned: tuple[str, ...]
-    """Labels that keep 0.5, because no image of the validation split has them."""
+    @classmethod
+    def of(cls, saved: "SavedModel", name: str, weights: str) -> "ModelSummary":
+        """Return the summary of a saved model, with what its settings say of it."""
+        return cls(
+            name=name,
+            architecture=cast(dict[str, Any], saved.model.pretrained_cfg)["architecture"],
+            parameters=sum(parameter.numel() for parameter in saved.model.parameters()),
+            weights=weights,
+            image_size=saved.preprocessing.image_size,
+        )
 
 
 def library_versions() -> dict[str, str]:
@@ -91,7 +101,7 @@ class RunSummary:
     batch: Mapping[str, int]
     """Images of an optimizer step: `global`, `per_process`, and the number of parts of the latter, `accumulation`."""
     seconds: float
-    """From the start of training to the last metric; of a resumed run, of all its parts up to their checkpoints."""
+    """Seconds from the first step to the last metric; of a resumed run, of all its parts up to their checkpoints."""
     resumed: bool
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
@@ -105,7 +115,7 @@ class TrainingResult:
     config: TrainingConfig
     data: DataSummary
     model: ModelSummary
-    task: TaskKind
+    task: "TaskKind"
     history: tuple[Epoch, ...]
     scored_epoch: int
     """The epoch whose model is saved and measured."""
@@ -137,7 +147,7 @@ class TrainingResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None stands for a number that is not defined."""
         return {
-            "format": RESULTS_FORMAT,
+            "format": FORMAT,
             "recipe": self.recipe,
             "config": self.config.to_dict(),
             "data": {
@@ -151,7 +161,13 @@ class TrainingResult:
             "history": [epoch.to_dict() for epoch in self.history],
             "scored_epoch": self.scored_epoch,
             "scores": _split_scores(self.scores),
-            "tuned": None if self.tuned is None else _tuned_scores(self.tuned),
+            "tuned": None
+            if self.tuned is None
+            else {
+                "thresholds": dict(self.tuned.thresholds),
+                "untuned": list(self.tuned.untuned),
+                **_split_scores(self.tuned),
+            },
             "eval_symmetries": self.eval_symmetries,
             "labels": [_label_row(label) for label in self.labels],
             "run": asdict(self.run) | {"seconds": round(self.run.seconds, 2)},
@@ -165,6 +181,11 @@ class TrainingResult:
             ConfigurationError: The values are others, or a setting cannot be used.
             UnknownNameError: A setting names what this version does not know.
         """
+        missing = [field.name for field in fields(cls) if field.name not in values]
+        if missing:
+            raise ConfigurationError(
+                f"these results are not whole: {', '.join(missing)} missing", "Use them as a run wrote them."
+            )
         try:
             return cls(**_fields(values))
         except (KeyError, TypeError, AttributeError) as error:
@@ -188,17 +209,25 @@ class TrainingResult:
         Raises:
             ConfigurationError: There is none, it is damaged, or it has another format.
         """
-        values = read_results_file(path)
+        remedy = f"Give the {path.name} of a finished run."
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"{path}: cannot be read ({error})", remedy) from error
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"{path}: holds no results", remedy)
+        if values.get("format") != FORMAT:
+            raise ConfigurationError(
+                f"{path}: these results have format {values.get('format')!r}, this version reads {FORMAT}",
+                "Train again, or use the version of mlrsnet-hf that wrote them.",
+            )
         try:
             return cls.from_dict(values)
         except MLRSNetError as error:
             raise ConfigurationError(f"{path}: {error.found}", error.remedy) from error
 
     def report(self) -> str:
-        """Return the lines that end a run."""
-        return "\n".join([*self._score_lines(), *self._place_lines()])
-
-    def _score_lines(self) -> list[str]:
+        """Return the lines that tell a person the scores."""
         split = self.scored_split
         lines = [f"{split.capitalize()} split, {self.data.images[split]} images, model of epoch {self.scored_epoch}:"]
         if split == "validation":
@@ -219,7 +248,7 @@ class TrainingResult:
             untuned = self.tuned.untuned
             more = f" and {len(untuned) - _LISTED} more" if len(untuned) > _LISTED else ""
             lines.append(f"  no validation image has {', '.join(untuned[:_LISTED])}{more}: threshold 0.5 kept")
-        return lines
+        return "\n".join(lines)
 
     def _metric_lines(self) -> list[str]:
         """Return a line for each metric; where thresholds were tuned, a second column if that changes the value."""
@@ -234,26 +263,12 @@ class TrainingResult:
             lines.append(f"  {metric_text(name, value)}{shown}")
         return lines
 
-    def _place_lines(self) -> list[str]:
-        folder = RunFolder(self.config.output_dir)
-        return [
-            f"model:   {folder.model} (for timm and transformers)",
-            f"results: {folder.results}",
-            f"history: {', '.join(map(str, folder.history))}",
-            f"curves:  {folder.curves}",
-            f"publish: mlrsnet publish {folder.root} USER/NAME",
-        ]
-
 
 def _split_scores(scores: SplitScores) -> dict[str, Any]:
     return {
         "validation": nulls_for_nan(scores.validation),
         "test": None if scores.test is None else nulls_for_nan(scores.test),
     }
-
-
-def _tuned_scores(tuned: TunedScores) -> dict[str, Any]:
-    return {"thresholds": dict(tuned.thresholds), "untuned": list(tuned.untuned), **_split_scores(tuned)}
 
 
 def _label_row(label: LabelScore) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from mlrsnet_hf.models.build import require_known_model
 from mlrsnet_hf.runtime.logs import is_main_process
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training import trainer
-from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
+from mlrsnet_hf.training.run_folder import check_folder
 
 
 def train(
@@ -53,7 +53,4 @@ def check_start(config: TrainingConfig) -> None:
             f"Give {PRETRAINED!r}, {RANDOM!r}, a file, a run's folder, or hf-hub:USER/NAME.",
         )
     if is_main_process():  # another one may look when this one has begun to write
-        folder = RunFolder(config.output_dir)
-        folder.check_place()
-        if not config.resume:
-            folder.check_use(config.overwrite, config.resume)
+        check_folder(config)

@@ -1,38 +1,65 @@
-"""The training run, from top to bottom: what the folder holds, the parts, the epochs, the scores."""
+"""The training run, from top to bottom: resume, model, data, optimizer, loop, evaluate, save.
+
+From `train` to the optimizer it is three calls: `train`, `Trainer.train_epoch`, `Trainer.train_step`.
+"""
 
 import math
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
 from torch import nn
 
-from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.evaluation.predictions import Predictions, evaluate, metric_text, predict
+from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
+from mlrsnet_hf.evaluation.predict import predict
+from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.loader import LockstepLoader, next_or_error
 from mlrsnet_hf.inputs.task import ImageData, make_task
-from mlrsnet_hf.models.preprocessing import Preprocessing
+from mlrsnet_hf.models.build import training_size
+from mlrsnet_hf.models.preprocessing import Preprocessing, model_input, model_preprocessing
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
+from mlrsnet_hf.models.timm_config import set_backbone_eval
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import describe, ended_together, explain_memory, make_accelerator
-from mlrsnet_hf.runtime.progress_bar import ProgressBar
+from mlrsnet_hf.runtime.device import device_text, ended_together, explain_memory, make_accelerator
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.runtime.signals import Interruption
-from mlrsnet_hf.training.checkpoints.checkpoints import CheckpointClock, Checkpoints, Watch
-from mlrsnet_hf.training.checkpoints.history import Epoch, write_history
-from mlrsnet_hf.training.checkpoints.progress import KeptModel, Position, Progress, RunningLoss, RunRecord
-from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
-from mlrsnet_hf.training.components import RunParts, make_parts, place
+from mlrsnet_hf.training.checkpoints import (
+    BestModel,
+    Checkpoint,
+    CheckpointClock,
+    Checkpoints,
+    Progress,
+    RunRecord,
+    TrainingState,
+)
+from mlrsnet_hf.training.components import (
+    batch_text,
+    explain_step,
+    make_loaders,
+    make_model,
+    share_batch_statistics,
+    statistics_note,
+)
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.curves import draw_curves
-from mlrsnet_hf.training.optimizer import rate_factor
-from mlrsnet_hf.training.results import RunSummary, TrainingResult
-from mlrsnet_hf.training.resume import Opening, enter_folder, open_run, plain
-from mlrsnet_hf.training.scoring import kept_epoch, make_result
-from mlrsnet_hf.training.trackers import PROJECT, require_trackers, tracked_settings, tracker_options
+from mlrsnet_hf.training.history import Epoch, draw_curves, kept_epoch, write_history
+from mlrsnet_hf.training.losses import make_loss
+from mlrsnet_hf.training.monitor import Monitor, require_trackers
+from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, rate_factor
+from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
+from mlrsnet_hf.training.run_folder import RunFolder, enter_folder, find_run
+
+# Separates dropout's random stream from those of the inputs under one seed.
+_DROPOUT = 3
+
+logger = get_logger(__name__)
 
 
 def train(
@@ -59,300 +86,301 @@ def train(
         InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
     """
     require_trackers(config.trackers)
-    task = make_task(data, config.scene_head, config.single_label)
     folder = RunFolder(config.output_dir)
-    checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
     accelerator = make_accelerator(
         config.precision, config.trackers, folder.logs, config.accumulation, config.cpu_threads, config.seed
     )
-    collectives, say = Collectives(accelerator), accelerator.print
+    collectives = Collectives(accelerator)
     with ExitStack() as stack:
         stack.enter_context(ended_together(accelerator))
         interruption = stack.enter_context(Interruption())
+
+        # ------------------------------------------------------------------------------------------- resume, or begin
         collectives.run_on_main(folder.check_place)
         collectives.run_on_main(lambda: stack.enter_context(folder.lock()))
-        record = make_record(config, data, accelerator)
-        opening = collectives.run_on_main(lambda: open_run(folder, checkpoints, config, record, say))
-        if opening.finished is not None:
-            say(f"the run in {folder.root} has ended already; these are its results\n{opening.finished.report()}")
-            return opening.finished
-        parts = make_parts(config, data, task, accelerator, folder.decoded, say)
-        stack.callback(parts.inputs.close)
-        say("\n".join(filter(None, [describe(accelerator, parts.split), parts.batch_statistics_note()])))
-        interruption.defer()
-        collectives.run_on_main(lambda: enter_folder(folder, checkpoints, opening, config, data_config, recipe))
-        run = Run(parts, folder, checkpoints, opening, collectives, interruption)
-        run.train()
-        return run.finish(data, recipe)
+        run = RunRecord(
+            settings=config.to_dict(),
+            data=data.source,
+            processes=accelerator.num_processes,
+            precision=accelerator.mixed_precision,
+            device=accelerator.device.type,
+            run_id=secrets.token_hex(4),
+        )
+        found = collectives.run_on_main(lambda: find_run(folder, run))
+        if isinstance(found, TrainingResult):
+            logger.info("the run in %s has ended already; these are its results", folder.root)
+            accelerator.print(f"{found.report()}\n{folder.places()}")
+            return found
+
+        # ----------------------------------------------------------------------------------- model, data, optimizer
+        trainer = Trainer(config, data, run, accelerator, collectives, interruption)
+        stack.callback(trainer.loaders.close)
+        interruption.defer()  # from here on there is something to save
+        trainer.begin(found, data_config, recipe)
+        stack.callback(trainer.monitor.bar.close)
+
+        # ------------------------------------------------------------------------ loop: load, step, watch, save
+        for epoch in range(len(trainer.progress.history) + 1, config.epochs + 1):
+            trainer.train_epoch(epoch)
+            trainer.evaluate_epoch(epoch)
+
+        # ------------------------------------------------------------------------------------------- evaluate, save
+        return trainer.finish(recipe)
 
 
-def make_record(config: TrainingConfig, data: ImageData, accelerator: Accelerator) -> RunRecord:
-    """Return what checkpoints say of a run that begins now."""
-    return RunRecord(
-        settings=plain(config.to_dict()),
-        data=plain(data.source),
-        processes=accelerator.num_processes,
-        precision=accelerator.mixed_precision,
-        device=accelerator.device.type,
-        run_id=secrets.token_hex(4),
-    )
+class Trainer:
+    """What a run computes with, and how far it has come; on every process the same, but for its share of the images.
 
-
-class Run:
-    """A run that stands where it begins or goes on.
-
-    Args:
-        parts: What it computes with; a checkpoint's state is read into them.
-        folder: The run folder, entered.
-        checkpoints: Those in it.
-        opening: The run's record, and the checkpoint to go on from.
-        collectives: Of the processes.
-        interruption: Of this one.
+    Raises:
+        MLRSNetError: A setting, the weights or an image cannot be used, or there is too little memory.
     """
 
     def __init__(
         self,
-        parts: RunParts,
-        folder: RunFolder,
-        checkpoints: Checkpoints,
-        opening: Opening,
+        config: TrainingConfig,
+        data: ImageData,
+        run: RunRecord,
+        accelerator: Accelerator,
         collectives: Collectives,
         interruption: Interruption,
     ) -> None:
-        config, checkpoint = parts.config, opening.checkpoint
-        self.parts = parts
-        self.config = config
-        self.folder = folder
-        self.checkpoints = checkpoints
-        self.collectives = collectives
-        self.accelerator = parts.accelerator
+        self.config, self.data, self.run = config, data, run
+        self.accelerator, self.collectives, self.interruption = accelerator, collectives, interruption
+        self.folder = RunFolder(config.output_dir)
+        self.checkpoints = Checkpoints(self.folder.checkpoints, config.keep_checkpoints)
+        self.clock = CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes)
+
+        # ---- model
+        self.task = make_task(data, config.scene_head, config.single_label)
+        self.network = make_model(config, self.task)
+        self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
+        train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale, logger.info)
+        self._place(self.network)
+
+        # ---- data
+        self.loaders = make_loaders(
+            config, data, self.task, self.preprocessing, train_size, accelerator, self.folder.decoded
+        )
+        self.batches = self.loaders.batches
+        self.steps = len(self.batches) * config.epochs
+        self.batch_text = batch_text(self.batches.batch_size, accelerator.num_processes, config.accumulation)
+
+        # ---- optimizer
+        # The average is copied before Accelerate wraps the forward pass and torch compiles it.
+        average = make_average(self.network, config.ema)
+        optimizer = make_optimizer(self.network, config)
+        schedule = make_schedule(optimizer, self.steps, config)
+        self.model, self.optimizer = accelerator.prepare(self.network, optimizer)
+        if config.compile:
+            self.network.compile()
+        self.loss = make_loss(config, self.task)
+        self.trained_parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+        # ---- state: what checkpoints hold
+        self.progress = Progress()
+        self.state = TrainingState(self.network, average, optimizer, schedule, accelerator.scaler, self.progress)
+        logger.info("%s, %s", device_text(accelerator), self.batch_text)
+        self._set_training_mode()
+        if note := statistics_note(
+            self.model, self.batches.batch_size, accelerator.num_processes * config.accumulation
+        ):
+            logger.info(note)
+
+    def begin(self, checkpoint: Checkpoint | None, data_config: DataConfig | None, recipe: str | None) -> None:
+        """Bring folder, state and trackers to where the run begins, or goes on from a checkpoint."""
+        self.collectives.run_on_main(lambda: enter_folder(self.folder, checkpoint, self.config, data_config, recipe))
         self.resumed = checkpoint is not None
         if checkpoint is not None:
-            parts.state.read(checkpoint.folder)
-        position = Position() if checkpoint is None else checkpoint.position
-        self.progress = Progress(position, self._losses(position))
-        self.watch = Watch(
-            collectives=collectives,
-            interruption=interruption,
-            clock=CheckpointClock(config.checkpoint_steps, config.checkpoint_minutes),
-            checkpoints=checkpoints,
-            state=parts.state,
-            progress=self.progress,
-            record=opening.record,
+            self.run = replace(self.run, run_id=checkpoint.run.run_id)
+            self.progress = checkpoint.progress
+            self.state = replace(self.state, progress=self.progress)
+            self.state.load_tensors(checkpoint.folder)
+        self.started = time.perf_counter() - self.progress.seconds
+        self.monitor = Monitor(self.accelerator, self.progress, self.steps, self.batches.batch_size, self._step_ids)
+        self.monitor.start_trackers(self.run, self.folder.root, self.resumed)
+
+    def train_epoch(self, number: int) -> None:
+        """Take the optimizer steps that are left of an epoch, counted from 1."""
+        self._set_training_mode()
+        self.monitor.begin_epoch(f"epoch {number}/{self.config.epochs}")
+        self.batches.epoch, self.batches.first_step = number, self.progress.step - (number - 1) * len(self.batches)
+        batches = iter(self.loaders.train)
+        for _ in range(self.batches.first_step, len(self.batches)):
+            with explain_step(f"step {self.progress.step + 1}, {self.batch_text}", self.config.accumulation):
+                micro_batches = self._load(batches)
+                loss = self.train_step(micro_batches)
+            self.monitor.add(loss)
+            if self.progress.step % self.config.log_every == 0:
+                self.monitor.show(self.learning_rate)
+            if self.clock.is_due_at(self.progress.step):
+                self.save_checkpoint()
+        self.monitor.read_loss()
+
+    def _load(self, batches: Iterator[Batch]) -> list[Batch]:
+        """Return this process's share of the next batch, unless a process has a reason to stop."""
+        loaded = [next_or_error(batches) for _ in range(self.config.accumulation)]
+        self.stop_or_save(next((error for _, error in loaded if error is not None), None))
+        return [batch for batch, _ in loaded if batch is not None]
+
+    def train_step(self, micro_batches: Sequence[Batch]) -> torch.Tensor:
+        """Take one optimizer step: forward, loss, backward for each micro-batch, then clip, step, average.
+
+        Args:
+            micro_batches: This process's share of the batch, in the pieces that the model sees at once. Each counts by
+                its images, so that the gradient is that of the whole batch.
+
+        Returns:
+            The loss of the share, () float32 on the device, not yet read.
+        """
+        accelerator, losses = self.accelerator, []
+        for number, batch in enumerate(micro_batches):
+            share = len(batch.rows) * accelerator.num_processes / self.batches.batch_size
+            is_last = number == len(micro_batches) - 1
+            # The processes add up their gradients once, after the last micro-batch.
+            with nullcontext() if is_last else accelerator.no_sync(self.model):
+                torch.manual_seed(dropout_seed(self.config.seed, self.progress.step, number, accelerator.process_index))
+                batch = batch.to(accelerator.device)
+                logits = self.model(model_input(batch, self.preprocessing))
+                loss = self.loss(logits, batch) * share
+                accelerator.backward(loss)
+            losses.append(loss.detach())
+        if self.config.clip_norm:
+            accelerator.clip_grad_norm_(self.trained_parameters, self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state.schedule.step()
+        if self.state.average is not None:
+            self.state.average.update(self.network, self.progress.step + 1)
+        return torch.stack(losses).sum()
+
+    def stop_or_save(self, error: MLRSNetError | None = None) -> None:
+        """Raise on all processes what one has met; write a checkpoint if one is due, or before all stop at a signal."""
+        failed, stopped, due = self.collectives.any_process(
+            error is not None, self.interruption.requested is not None, self.clock.is_due_now
         )
-        self.accelerator.init_trackers(
-            PROJECT,
-            None if self.resumed else tracked_settings(config.to_dict()),
-            tracker_options(folder.root, opening.record.run_id, position.step),
-        )
+        if failed:
+            self.collectives.raise_together(error)
+        if stopped or due:
+            self.save_checkpoint()
+        if stopped:
+            raise InterruptedRunError(
+                f"{self.interruption.requested or 'a signal to another process'} came; {self.checkpoints.folder} holds "
+                f"all up to step {self.progress.step}",
+                "Give the same command with --resume to go on.",
+            )
 
-    def _losses(self, position: Position) -> RunningLoss:
-        processes, gather = self.accelerator.num_processes, self.accelerator.gather
-        return RunningLoss(
-            gather=lambda losses: gather(losses).view(processes, -1),
-            name_images=self.parts.step_ids,
-            step=position.step,
-            total=position.loss_total,
-            count=position.loss_count,
-        )
-
-    def train(self) -> None:
-        """Train and evaluate the epochs that are left."""
-        progress = self.progress
-        with ProgressBar(self.parts.steps, progress.step, self.accelerator.is_main_process) as bar:
-            loop = EpochLoop(self.parts, progress, self.watch, bar)
-            for number in range(len(progress.history) + 1, self.config.epochs + 1):
-                loop.run(number)
-                epoch = self._evaluate(number, loop.learning_rate)
-                progress.history.append(epoch)
-                progress.kept = self.collectives.run_on_main(self._keep_model)
-                progress.losses.begin_epoch()
-                self.watch.save()
-                # After the checkpoint, so that a history never tells of more than can be gone on from.
-                self.collectives.run_on_main(lambda: write_history(progress.history, self.folder.root))
-                chosen = self.config.selection_metric
-                bar.write(f"epoch {number}: loss {epoch.loss:.4f}, {metric_text(chosen, epoch.validation[chosen])}")
-
-    def _evaluate(self, number: int, learning_rate: float) -> Epoch:
-        """Measure an epoch on the validation split."""
-        parts, scored = self.parts, self.parts.state.scored
-        share_batch_statistics(scored, self.accelerator.num_processes)
-        predictions = predict_split(parts, self.watch, "validation", scored, parts.preprocessing)
-        validation = evaluate(predictions, parts.task)
-        values = {f"validation/{name}": value for name, value in validation.items()}
-        self.accelerator.log(values, step=self.progress.step)
-        return Epoch(
-            epoch=number,
-            step=self.progress.step,
-            loss=self.progress.losses.read(),
-            learning_rate=learning_rate,
-            validation=validation,
-        )
-
-    def _keep_model(self) -> KeptModel | None:
-        """Save the model of the epoch just measured, if it is the run's so far; return the one that is."""
-        parts, history = self.parts, self.progress.history
-        if kept_epoch(history, self.config) is not history[-1]:
-            return self.progress.kept
-        return self.checkpoints.keep_model(
-            history[-1].step,
-            lambda folder: save_model(parts.state.scored, folder, parts.preprocessing, parts.task),
-        )
-
-    def finish(self, data: ImageData, recipe: str | None) -> TrainingResult:
-        """Measure the kept model, read back from its folder, so that the figures are those of the files; write all."""
-        assert self.progress.kept is not None, "a run has an epoch or more"
-        kept = self.checkpoints.folder / self.progress.kept.name
-        saved = load_model(kept)
-        model = place(saved.model, self.config, self.accelerator)
-        predictions = {
-            name: predict_split(self.parts, self.watch, name, model, saved.preprocessing, self.config.eval_symmetries)
-            for name in self.parts.inputs.evaluation
-        }
-        result = make_result(self.config, data, saved, predictions, self.progress.history, self._summary(), recipe)
-
-        def write() -> None:
-            copy_model(kept, self.folder.model, None if result.tuned is None else result.tuned.thresholds)
-            draw_curves(self.progress.history, self.folder.curves, result.scored_epoch)
-            result.save(self.folder.results)  # last of all: this file tells that the run has ended
-
-        self.collectives.run_on_main(write)
-        self.accelerator.print(result.report())
-        return result
-
-    def _summary(self) -> RunSummary:
-        split = self.parts.split
-        return RunSummary(
-            processes=split.processes,
-            precision=self.accelerator.mixed_precision,
-            device=str(self.accelerator.device),
-            batch={
-                "global": split.images,
-                "per_process": split.images // split.processes,
-                "accumulation": split.accumulation,
-            },
-            seconds=self.progress.seconds,
-            resumed=self.resumed,
-        )
-
-
-class EpochLoop:
-    """Takes the optimizer steps, with all that belongs to them.
-
-    Args:
-        parts: Of the run.
-        progress: How far it has come; each step changes it.
-        watch: Looks before each step.
-        bar: Shows the steps.
-    """
-
-    def __init__(self, parts: RunParts, progress: Progress, watch: Watch, bar: ProgressBar) -> None:
-        self.parts = parts
-        self.progress = progress
-        self.watch = watch
-        self.bar = bar
+    def save_checkpoint(self) -> None:
+        """Write a checkpoint; all processes do it together."""
+        self.monitor.read_loss()  # a state whose loss is no number is never kept
+        self.progress.seconds = time.perf_counter() - self.started
+        self.collectives.run_on_main(lambda: self.checkpoints.save(self.state, self.run))
+        self.clock.restart()
 
     @property
     def learning_rate(self) -> float:
         """The backbone's learning rate at the last step taken."""
-        config, last = self.parts.config, self.progress.step - 1
-        return config.learning_rate * rate_factor(last, self.parts.steps, config.warmup, config.schedule)
+        config, last = self.config, self.progress.step - 1
+        return config.learning_rate * rate_factor(last, self.steps, config.warmup, config.schedule)
 
-    def run(self, number: int) -> None:
-        """Take the optimizer steps that are left of an epoch, counted from 1."""
-        self.parts.set_training_mode()
-        self.bar.begin_epoch(f"epoch {number}/{self.parts.config.epochs}")
-        batches, steps = self.parts.inputs.batches, self.parts.steps_per_epoch
-        batches.epoch, batches.first_step = number, self.progress.step - (number - 1) * steps
-        reader = iter(self.parts.inputs.training)
-        for _ in range(batches.first_step, steps):
-            self.take_step(reader)
-        self.progress.losses.read()
+    def evaluate_epoch(self, number: int) -> None:
+        """Measure an epoch on the validation split, keep its model if it is the run's so far, write a checkpoint."""
+        progress, model = self.progress, self.state.scored
+        share_batch_statistics(model, self.accelerator.num_processes)
+        validation = evaluate(self.predict("validation", model, self.preprocessing), self.task)
+        values = {f"validation/{name}": value for name, value in validation.items()}
+        self.accelerator.log(values, step=progress.step)
+        epoch = Epoch(
+            epoch=number,
+            step=progress.step,
+            loss=self.monitor.read_loss(),
+            learning_rate=self.learning_rate,
+            validation=validation,
+        )
+        progress.history.append(epoch)
+        if kept_epoch(progress.history, self.config.keep, self.config.selection_metric) is epoch:
+            progress.best = self.collectives.run_on_main(self._save_best)
+        progress.loss_total, progress.loss_count = 0.0, 0
+        self.save_checkpoint()
+        # After the checkpoint, so that a history never tells of more than can be gone on from.
+        self.collectives.run_on_main(lambda: write_history(progress.history, self.folder.root))
+        chosen = self.config.selection_metric
+        logger.info("epoch %d: loss %.4f, %s", number, epoch.loss, metric_text(chosen, validation[chosen]))
 
-    def take_step(self, batches: Iterator[Batch]) -> None:
-        """Take an optimizer step.
+    def _save_best(self) -> BestModel:
+        def write(folder: Path) -> None:
+            save_model(self.state.scored, folder, self.preprocessing, self.task)
 
-        Args:
-            batches: This process's parts of the global batches, in order.
+        return self.checkpoints.save_best(self.progress.step, write)
 
-        Raises:
-            MLRSNetError: An image cannot be read, there is too little memory, or a loss is no number.
-            InterruptedRunError: A process was asked to stop.
-        """
-        progress, split = self.progress, self.parts.split
-        with explain_memory(f"step {progress.step + 1}, batch {split}", self._memory_remedy):
-            parts = self._next_parts(batches)
-            with _explain_lone_images():
-                progress.losses.add(self.parts.step(parts, progress.step, split.images))
-        progress.step += 1
-        self.bar.update(split.images)
-        if progress.step % self.parts.config.log_every == 0:
-            self._show()
-        if self.watch.clock.is_due_at(progress.step):
-            self.watch.save()
+    def predict(self, split: str, model: nn.Module, preprocessing: Preprocessing, symmetries: int = 1) -> Predictions:
+        """Return a model's predictions of a split of the run; all processes look out for signals meanwhile."""
+        size = self.config.eval_batch_size
+        share = math.ceil(len(self.data.splits[split]) / self.accelerator.num_processes)
+        loader = LockstepLoader(self.loaders.evaluation[split], math.ceil(share / size), self.stop_or_save)
+        with explain_memory(f"evaluation of {size} images at once", "Lower eval_batch_size; --resume takes it."):
+            return predict(model, loader, preprocessing, self.accelerator, split, symmetries)
 
-    def _next_parts(self, batches: Iterator[Batch]) -> list[Batch]:
-        """Return this process's share of the next batch, unless a process has a reason to stop."""
-        parts = [next_or_error(batches) for _ in range(self.parts.config.accumulation)]
-        self.watch.look(next((error for _, error in parts if error is not None), None))
-        return [part for part, _ in parts if part is not None]
-
-    def _show(self) -> None:
-        """Read the losses and show where the run stands."""
-        loss, rate = self.progress.losses.read(), self.learning_rate
-        speed = self.bar.show(loss, rate)
-        values = {"train/loss": loss, "train/learning_rate": rate, "train/images_per_second": speed}
-        self.parts.accelerator.log(values, step=self.progress.step)
-
-    @property
-    def _memory_remedy(self) -> str:
-        return (
-            f"Raise accumulation above {self.parts.split.accumulation} or use more processes, which --resume takes; or "
-            "begin anew with a lower batch_size, train_scale or image_size, or in bf16."
+    def finish(self, recipe: str | None) -> TrainingResult:
+        """Measure the kept model, read back from its folder, so that the figures are those of the files; write all."""
+        self.monitor.bar.close()
+        assert self.progress.best is not None, "a run has an epoch or more"
+        config, history = self.config, self.progress.history
+        best = self.checkpoints.folder / self.progress.best.name
+        saved = load_model(best)
+        model = self._place(saved.model)
+        predictions = {
+            name: self.predict(name, model, saved.preprocessing, config.eval_symmetries)
+            for name in self.loaders.evaluation
+        }
+        evaluation = evaluate_splits(predictions, saved.task, config.tune_thresholds)
+        processes, images = self.accelerator.num_processes, self.batches.batch_size
+        result = TrainingResult(
+            recipe=recipe,
+            config=config,
+            data=DataSummary.of(self.data),
+            model=ModelSummary.of(saved, config.model, config.weights),
+            task=saved.task.kind,
+            history=tuple(history),
+            scored_epoch=kept_epoch(history, config.keep, config.selection_metric).epoch,
+            scores=evaluation.scores,
+            tuned=evaluation.tuned,
+            eval_symmetries=config.eval_symmetries,
+            labels=evaluation.labels,
+            run=RunSummary(
+                processes=processes,
+                precision=self.accelerator.mixed_precision,
+                device=str(self.accelerator.device),
+                batch={"global": images, "per_process": images // processes, "accumulation": config.accumulation},
+                seconds=time.perf_counter() - self.started,
+                resumed=self.resumed,
+            ),
         )
 
+        def write() -> None:
+            copy_model(best, self.folder.model, None if result.tuned is None else result.tuned.thresholds)
+            draw_curves(history, self.folder.curves, result.scored_epoch)
+            result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
-@contextmanager
-def _explain_lone_images() -> Iterator[None]:
-    """Say what it means if a layer has a single value to normalize: one image, shrunk to one pixel.
+        self.collectives.run_on_main(write)
+        self.accelerator.print(f"{result.report()}\n{self.folder.places()}")
+        return result
 
-    Raises:
-        ConfigurationError: In place of PyTorch's error.
-    """
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ConfigurationError(
-            "batch normalization cannot learn from one image at a time",
-            "Raise batch_size, or lower accumulation or the number of processes; a training split needs two images.",
-        ) from error
+    def _step_ids(self, step: int) -> list[str]:
+        """Return the ids of the images of a step of the run, counted from 0."""
+        epoch, step_of_epoch = divmod(step, len(self.batches))
+        return [self.loaders.train_ids[row] for row in self.batches.step_rows(epoch + 1, step_of_epoch)]
 
+    def _place(self, model: nn.Module) -> nn.Module:
+        """Bring a model to the device, in the memory format of the settings."""
+        model = model.to(self.accelerator.device)
+        return model.to(memory_format=torch.channels_last) if self.config.channels_last else model
 
-def predict_split(
-    parts: RunParts,
-    watch: Watch,
-    split: str,
-    model: nn.Module,
-    preprocessing: Preprocessing,
-    symmetries: int = 1,
-) -> Predictions:
-    """Return a model's predictions of a split of the run; arguments as in `predict`.
-
-    Raises:
-        MLRSNetError: An image cannot be read, or there is too little memory.
-        InterruptedRunError: A process was asked to stop.
-    """
-    size = parts.config.eval_batch_size
-    share = math.ceil(parts.inputs.images[split] / parts.accelerator.num_processes)
-    loader = LockstepLoader(parts.inputs.evaluation[split], math.ceil(share / size), watch.look)
-    with explain_memory(f"evaluation of {size} images at once", "Lower eval_batch_size; --resume takes it."):
-        return predict(model, loader, preprocessing, parts.accelerator, split, symmetries)
+    def _set_training_mode(self) -> None:
+        self.model.train()
+        if self.config.freeze_backbone:
+            set_backbone_eval(self.network)
 
 
-def share_batch_statistics(model: nn.Module, processes: int) -> None:
-    """Give every process the batch statistics of process 0, which are those that are saved."""
-    if processes > 1:
-        for buffer in model.buffers():
-            buffer.copy_(broadcast(buffer))
+def dropout_seed(seed: int, step: int, micro_batch: int, process: int) -> int:
+    """Return the seed of one forward pass, so that a run may begin at any step."""
+    return int(np.random.SeedSequence((seed, _DROPOUT, step, micro_batch, process)).generate_state(1, np.uint64)[0])

@@ -10,7 +10,9 @@ the cores.
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence as Steps
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,18 +20,12 @@ from datasets import Dataset, Features, Sequence, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from mlrsnet_hf.inputs.task import ImageData, make_task
+from mlrsnet_hf.inputs.batches import Batch
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.preprocessing import model_input
-from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import make_accelerator
-from mlrsnet_hf.runtime.progress_bar import ProgressBar
-from mlrsnet_hf.runtime.signals import Interruption
-from mlrsnet_hf.training.checkpoints.checkpoints import Checkpoints
-from mlrsnet_hf.training.checkpoints.run_folder import RunFolder
-from mlrsnet_hf.training.components import make_parts
+from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.resume import Opening
-from mlrsnet_hf.training.trainer import EpochLoop, Run, make_record
+from mlrsnet_hf.training.trainer import Trainer, train
 
 FEATURES = Features({"id": Value("string"), "image": ImageFeature(), "labels": Sequence(Value("int64"))})
 
@@ -67,7 +63,7 @@ def main() -> None:
     parser.add_argument("--num-workers", type=int, default=0)
     options = parser.parse_args()
     labels = tuple(f"label {number}" for number in range(60))
-    images = options.batch_size * (options.steps + 2)
+    images = options.batch_size * (options.steps + 3)
     split = pictures(images, len(labels))
     data = ImageData(
         splits={"train": split, "validation": split.select(range(2))},
@@ -75,7 +71,7 @@ def main() -> None:
         scene_names=(),
         source={"fingerprint": ""},
     )
-    with tempfile.TemporaryDirectory() as folder, Interruption() as interruption:
+    with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(
             model=options.model,
             weights="random",
@@ -88,52 +84,42 @@ def main() -> None:
             cache=options.cache,
             num_workers=options.num_workers,
             jitter=0.2,
-            log_every=options.steps + 2,
+            log_every=options.steps + 3,
             trackers=(),
         )
-        interruption.defer()
-        bare, whole = measure(make_run(config, data, interruption), options.steps)
+        bare, whole = measure(config, data)
     for name, few, many in zip(("clock", "cores"), bare, whole, strict=True):
         print(f"by the {name}: bare loop {few:.3f} s a step, training loop {many:.3f} s, ratio {many / few:.3f}")
 
 
-def make_run(config: TrainingConfig, data: ImageData, interruption: Interruption) -> Run:
-    """Return a run that has not taken a step."""
-    folder = RunFolder(config.output_dir)
-    folder.create()
-    accelerator = make_accelerator(
-        config.precision, config.trackers, folder.logs, config.accumulation, config.cpu_threads, config.seed
-    )
-    task = make_task(data, config.scene_head, config.single_label)
-    parts = make_parts(config, data, task, accelerator, folder.decoded, print)
-    opening = Opening(make_record(config, data, accelerator))
-    checkpoints = Checkpoints(folder.checkpoints, config.keep_checkpoints)
-    return Run(parts, folder, checkpoints, opening, Collectives(accelerator), interruption)
+class MeasuredTrainer(Trainer):
+    """Takes a step of the bare loop before each of its own, and notes the clock around both."""
+
+    moments: ClassVar[list[tuple[np.ndarray, np.ndarray]]] = []
+    """Before and after each step of the bare loop; see `wait`."""
+
+    def train_step(self, micro_batches: Steps[Batch]) -> torch.Tensor:
+        """Take both steps."""
+        device = self.accelerator.device
+        before = wait(device)
+        if not self.moments:
+            self.resident = micro_batches[0].to(device)
+            self.pixels = model_input(self.resident, self.preprocessing)
+        loss = self.loss(self.model(self.pixels), self.resident)
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.moments.append((before, wait(device)))
+        return super().train_step(micro_batches)
 
 
-def measure(run: Run, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def measure(config: TrainingConfig, data: ImageData) -> tuple[np.ndarray, np.ndarray]:
     """Return the median seconds, see `wait`, of a step of the bare loop and of the training loop, done in turns."""
-    parts = run.parts
-    device = parts.accelerator.device
-    parts.set_training_mode()
-    parts.inputs.batches.epoch = 1
-    reader = iter(parts.inputs.training)
-    resident = next(iter(parts.inputs.training)).to(device)
-    pixels = model_input(resident, parts.preprocessing)
-    bare, whole = [], []
-    with ProgressBar(steps + 1, 0, shown=True) as bar:
-        loop = EpochLoop(parts, run.progress, run.watch, bar)
-        for _ in range(steps + 1):
-            start = wait(device)
-            loss = parts.step.loss(parts.model(pixels), resident)
-            parts.accelerator.backward(loss)
-            parts.step.optimizer.step()
-            parts.step.optimizer.zero_grad()
-            middle = wait(device)
-            loop.take_step(reader)
-            end = wait(device)
-            bare.append(middle - start)
-            whole.append(end - middle)
+    MeasuredTrainer.moments.clear()
+    trainer.Trainer = MeasuredTrainer  # type: ignore[misc]
+    train(config, data)
+    before, after = (np.array(moments) for moments in zip(*MeasuredTrainer.moments, strict=True))
+    bare, whole = after - before, before[1:] - after[:-1]  # from a bare step to the next the loop goes round once
     return np.median(bare[1:], axis=0), np.median(whole[1:], axis=0)
 
 

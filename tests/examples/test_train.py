@@ -20,7 +20,8 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from safetensors.torch import save_file
 
-from mlrsnet_hf.evaluation.predictions import evaluate, predict
+from mlrsnet_hf.evaluation.predict import predict
+from mlrsnet_hf.evaluation.scores import evaluate
 from mlrsnet_hf.inputs.loader import evaluation_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.models.saved_model import load_model

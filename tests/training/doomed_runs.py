@@ -26,11 +26,10 @@ from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training import trainer as evaluation
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.step import TrainStep
-from mlrsnet_hf.training.trainer import train
+from mlrsnet_hf.training.trainer import Trainer, train
 
 MOMENTS: dict[str, tuple[object, str]] = {
-    "step": (TrainStep, "__call__"),
+    "step": (Trainer, "train_step"),
     "disk": (files, "sync"),  # before and after the name of a checkpoint, and of the best model
     "evaluation": (evaluation, "predict"),
     "history": (trainer, "write_history"),

@@ -26,7 +26,7 @@ from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.training.results_file import RESULTS, read_results_file
+from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 logger = get_logger(__name__)
 
@@ -161,8 +161,7 @@ def _data_of_run(folder: Path) -> Mapping[str, Any] | None:
     folder = folder.resolve()
     for run in (folder, folder.parent) if folder.name == "model" else (folder,):
         with contextlib.suppress(MLRSNetError):
-            data: Mapping[str, Any] = read_results_file(run / RESULTS)["data"]
-            return data
+            return TrainingResult.load(run / RESULTS).data.source
     return None
 
 

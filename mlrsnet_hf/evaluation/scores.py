@@ -1,25 +1,29 @@
-"""Predictions of a whole split, and the metrics on them."""
+"""Predictions of a split to metrics, tuned thresholds and the per-label table; NumPy alone."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from accelerate import Accelerator
-from torch import nn
-from tqdm.auto import tqdm
 
-from mlrsnet_hf.inputs.augmentation import symmetry_views
-from mlrsnet_hf.inputs.loader import Loader
-from mlrsnet_hf.inputs.split_images import SplitImages
-from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.metrics import METRICS, classification_report, mean_average_precision, metric_title, training_values
+from mlrsnet_hf.metrics import (
+    METRICS,
+    best_thresholds,
+    classification_report,
+    mean_average_precision,
+    metric_title,
+    training_values,
+)
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
-from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
+
+if TYPE_CHECKING:  # it brings `datasets`
+    from mlrsnet_hf.inputs.task import Task
 
 Scores = npt.NDArray[np.float64]
+Metrics = Mapping[str, float]
+"""Values by name, as fractions; NaN where one is not defined."""
 
 SCENE_ACCURACY = "scene_accuracy"
 """Name of the share of images whose highest scene score is the right one; higher is better."""
@@ -68,78 +72,38 @@ class LabelScore:
     """Scores above it predict the label; None for a scene."""
 
 
-def predict(
-    model: nn.Module,
-    loader: Loader,
-    preprocessing: Preprocessing,
-    accelerator: Accelerator,
-    title: str = "evaluating",
-    symmetries: int = 1,
-) -> Predictions:
-    """Run the model over a split, each image once whatever the number of processes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitScores:
+    """Metrics of a model on the splits that are held out."""
 
-    Averaging over symmetries takes the mean of the logits, not of the probabilities: for a linear classifier it is the
-    answer to the mean of the views' features, it is again a logit, and it keeps an order among images whose
-    probabilities all round to 1. (On 839 held-out scenes of UC Merced, EfficientNet-Lite0: mAP 96.19 with one view,
-    97.01 with the mean of eight logits, 97.00 with that of eight probabilities.)
-
-    Args:
-        model: On the accelerator's device, wrapped or not; gives (N, labels + scenes) logits; left in evaluation mode.
-        loader: This process's `evaluation_loader`.
-        preprocessing: The model's.
-        accelerator: Knows the device, the precision and the other processes.
-        title: Of the progress bar.
-        symmetries: Views of each image whose logits are averaged: 1, 2, 4 or 8, see `symmetry_views`.
-
-    Returns:
-        The predictions of the whole split, on every process.
-
-    Raises:
-        ImageError: An image cannot be read.
-    """
-    device = accelerator.device
-    model.eval()
-    rows = [torch.empty(0, dtype=torch.int64, device=device)]
-    logits: list[torch.Tensor] = []
-    hidden = not accelerator.is_main_process
-    with torch.inference_mode(), accelerator.autocast():
-        for batch in tqdm(loader, title, len(loader), leave=False, disable=hidden):
-            batch = batch.to(device)
-            rows.append(batch.rows)
-            logits.append(_mean_logits(model, model_input(batch, preprocessing), symmetries))
-    # A process without images does not know how many outputs there are; padding tells it.
-    own = torch.cat(logits) if logits else torch.empty(0, 0, device=device)
-    outputs = accelerator.pad_across_processes(own, dim=1)
-    return _place(torch.cat(rows), outputs, loader.images, accelerator)
+    validation: Metrics
+    test: Metrics | None
+    """None for data without a test split."""
 
 
-def _mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torch.Tensor:
-    """Return the (N, outputs) float32 mean over the views, one view at a time to need no more memory than one."""
-    total = torch.zeros((), device=pixels.device)
-    for view in symmetry_views(pixels, symmetries):
-        total = total + model(view).float()
-    return total / symmetries
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedScores(SplitScores):
+    """The same at thresholds that were chosen on the validation split."""
+
+    thresholds: Mapping[str, float]
+    """By label."""
+    untuned: tuple[str, ...]
+    """Labels that keep 0.5, because no image of the validation split has them."""
 
 
-def _place(rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accelerator: Accelerator) -> Predictions:
-    """Gather the rows of all processes and put each in its place."""
-    # The shares may differ by one row; collectives want equal shapes.
-    rows, logits = (
-        accelerator.gather(accelerator.pad_across_processes(tensor, pad_index=-1)).cpu() for tensor in (rows, logits)
-    )
-    logits, rows = logits[rows >= 0], rows[rows >= 0]
-    assert torch.equal(rows.sort().values, torch.arange(len(images))), "an image was lost or counted twice"
-    ordered = logits[rows.argsort()].numpy()
-    labels = images.targets.shape[1]
-    return Predictions(
-        targets=images.targets.numpy(),
-        logits=ordered[:, :labels],
-        scenes=None if images.scenes is None else images.scenes.numpy(),
-        scene_logits=None if images.scenes is None else ordered[:, labels:],
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What is said of a model's scores."""
+
+    scores: SplitScores
+    """Labels at the threshold 0.5."""
+    tuned: TunedScores | None
+    """Labels at their own thresholds; None unless thresholds were tuned."""
+    labels: tuple[LabelScore, ...]
+    """The per-label table of the test split, or of validation where there is none; at the tuned thresholds, if any."""
 
 
-def evaluate(predictions: Predictions, task: Task, thresholds: Scores | None = None) -> dict[str, float]:
+def evaluate(predictions: Predictions, task: "Task", thresholds: Scores | None = None) -> dict[str, float]:
     """Return the metrics of a task by name, as fractions; NaN where one is not defined.
 
     Of labels every metric that the registry wants evaluated in training; of scenes the share of images whose highest
@@ -162,19 +126,57 @@ def evaluate(predictions: Predictions, task: Task, thresholds: Scores | None = N
     return values
 
 
-def _scene_decisions(predictions: Predictions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return true and predicted scenes as (N, number of scenes) arrays with a single 1 in each row."""
-    assert predictions.scenes is not None, "the task learns scenes"
-    assert predictions.scene_logits is not None, "the task learns scenes"
-    one_hot = np.eye(predictions.scene_logits.shape[1], dtype=np.int64)
-    return one_hot[predictions.scenes], one_hot[predictions.scene_logits.argmax(axis=1)]
+def tune_thresholds(validation: Predictions) -> Scores:
+    """Return the threshold of each label that gives its highest F1 on the validation split.
 
+    A label without an image there keeps 0.5. The scores on the validation split at these thresholds are optimistic,
+    because they were chosen on it; those on the test split are not.
 
-def label_scores(predictions: Predictions, task: Task, thresholds: Scores | None = None) -> tuple[LabelScore, ...]:
-    """Return the per-label table; where scenes alone are learned, that of the scenes.
+    Args:
+        validation: Predictions of the split, with labels.
 
-    Arguments as in `evaluate`.
+    Returns:
+        (L,) float64 in [0, 1]; scores above it predict the label.
     """
+    thresholds = best_thresholds(validation.targets, validation.scores, default=PAPER_THRESHOLD)
+    # One below 0 would say no more than 0: every image has the label.
+    return np.maximum(thresholds, 0.0)
+
+
+def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: bool = False) -> Evaluation:
+    """Return all that is said of a model's scores on the held-out splits.
+
+    Args:
+        predictions: Of `validation` and, if there is one, `test`.
+        task: What the model learns.
+        tune: Also choose each label's threshold on the validation split; for a scene alone there is none.
+    """
+    validation, test = predictions["validation"], predictions.get("test")
+    thresholds = tune_thresholds(validation) if tune and task.label_outputs else None
+
+    def evaluate_both(thresholds: Scores | None) -> dict[str, Any]:
+        return {
+            "validation": evaluate(validation, task, thresholds),
+            "test": None if test is None else evaluate(test, task, thresholds),
+        }
+
+    tuned = None
+    if thresholds is not None:
+        images = validation.targets.sum(axis=0).tolist()
+        tuned = TunedScores(
+            **evaluate_both(thresholds),
+            thresholds=dict(zip(task.label_names, thresholds.tolist(), strict=True)),
+            untuned=tuple(name for name, count in zip(task.label_names, images, strict=True) if not count),
+        )
+    return Evaluation(
+        scores=SplitScores(**evaluate_both(None)),
+        tuned=tuned,
+        labels=label_scores(test or validation, task, thresholds),
+    )
+
+
+def label_scores(predictions: Predictions, task: "Task", thresholds: Scores | None = None) -> tuple[LabelScore, ...]:
+    """Return the per-label table, arguments as in `evaluate`; where scenes alone are learned, that of the scenes."""
     if task.label_outputs:
         names, scores = task.label_names, predictions.scores
         used = np.full(len(names), PAPER_THRESHOLD) if thresholds is None else thresholds
@@ -192,6 +194,14 @@ def label_scores(predictions: Predictions, task: Task, thresholds: Scores | None
         LabelScore(label=name, images=int(images), average_precision=float(ap), f1=float(f1), threshold=threshold)
         for name, images, ap, f1, threshold in columns
     )
+
+
+def _scene_decisions(predictions: Predictions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return true and predicted scenes as (N, number of scenes) arrays with a single 1 in each row."""
+    assert predictions.scenes is not None, "the task learns scenes"
+    assert predictions.scene_logits is not None, "the task learns scenes"
+    one_hot = np.eye(predictions.scene_logits.shape[1], dtype=np.int64)
+    return one_hot[predictions.scenes], one_hot[predictions.scene_logits.argmax(axis=1)]
 
 
 def metric_text(name: str, value: float) -> str:

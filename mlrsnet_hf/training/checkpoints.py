@@ -4,6 +4,8 @@ checkpoints/step-00000123/               the state of the run after a step; afte
 checkpoints/step-00000200-evaluated/     the same after the evaluation
 checkpoints/best-00000100/               the saved model that these checkpoints count as the run's, for timm
 checkpoints/damaged-step-00000150/       a checkpoint that is not as it was written; nothing deletes it
+
+`Checkpoints.save` is where a checkpoint becomes whole.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,41 +24,119 @@ from safetensors.torch import load_file, save_file
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_folder
-from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.signals import Interruption
-from mlrsnet_hf.training.checkpoints.progress import KeptModel, Position, Progress, RunRecord
+from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.training.history import Epoch
 
 MODEL_FILE = "model.safetensors"
 AVERAGE_FILE = "average.safetensors"
 OPTIMIZER_FILE = "optimiser.pt"
+MANIFEST_FILE = "state.json"
+FORMAT = 2
+_STEP, _BEST, _DAMAGED = "step-", "best-", "damaged-"
+_EVALUATED = "-evaluated"
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RunState:
-    """The parts of a run that hold state; on all processes the same, but for rank 0's batch statistics."""
+class BestModel:
+    """The saved model that is the run's so far, of the best epoch or the last; a folder beside the checkpoints."""
 
-    model: nn.Module
+    name: str
+    """Name of the folder."""
+    files: Mapping[str, str]
+    """SHA-256 of each file, by name."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far a run has come, on every process alike: all that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    """Optimizer steps taken since the run began."""
+    history: list[Epoch] = field(default_factory=list)
+    """The epochs that are trained and evaluated."""
+    best: BestModel | None = None
+    """The model that is the run's so far; None before the first evaluation."""
+    loss_total: float = 0.0
+    """Sum of the losses of the epoch under way, in float64, grown step by step."""
+    loss_count: int = 0
+    """Number of the losses in that sum."""
+    seconds: float = 0.0
+    """Seconds trained so far, with the parts before a resumption."""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the last step was an epoch's, and that is evaluated."""
+        return bool(self.history) and self.history[-1].step == self.step
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "step": self.step,
+            "history": [epoch.to_dict() for epoch in self.history],
+            "kept": None if self.best is None else {"name": self.best.name, "files": dict(self.best.files)},
+            "loss_total": self.loss_total,
+            "loss_count": self.loss_count,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Progress":
+        """Return the progress that `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError: The values are others.
+        """
+        values = dict(values)
+        best, history = values.pop("kept"), [Epoch.from_dict(epoch) for epoch in values.pop("history")]
+        return cls(**values, history=history, best=None if best is None else BestModel(**best))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What a run is, in plain values for JSON."""
+
+    settings: Mapping[str, Any]
+    """As `TrainingConfig.to_dict` gives them."""
+    data: Mapping[str, Any]
+    """`ImageData.source`."""
+    processes: int
+    precision: str
+    """As Accelerate calls it: no, bf16 or fp16."""
+    device: str
+    """Kind of the devices: cpu, cuda and so on."""
+    run_id: str
+    """The same for all parts of a resumed run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """What a checkpoint holds; on all processes the same, but for rank 0's batch statistics."""
+
+    network: nn.Module
     """Not wrapped."""
     average: ModelEmaV3 | None
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     scaler: Any
     """fp16's, or None."""
+    progress: Progress
 
     @property
     def scored(self) -> nn.Module:
         """The network that is evaluated and saved: the moving average where there is one."""
-        return self.model if self.average is None else self.average.module
+        return self.network if self.average is None else self.average.module
 
-    def write(self, folder: Path) -> None:
-        """Write the state into a folder; waits for the device.
+    def save_tensors(self, folder: Path) -> None:
+        """Write the tensors into a folder; waits for the device.
 
         Raises:
             OSError, RuntimeError, SafetensorError: A file cannot be written.
         """
-        save_file(_tensors(self.model), folder / MODEL_FILE)
+        save_file(_tensors(self.network), folder / MODEL_FILE)
         if self.average is not None:
             save_file(_tensors(self.average.module), folder / AVERAGE_FILE)
         rest = {
@@ -66,9 +146,9 @@ class RunState:
         }
         torch.save(rest, folder / OPTIMIZER_FILE)
 
-    def read(self, folder: Path) -> None:
-        """Take the state back from a folder that `write` filled for the same model and settings."""
-        self.model.load_state_dict(load_file(folder / MODEL_FILE))
+    def load_tensors(self, folder: Path) -> None:
+        """Take the tensors back from a folder that `save_tensors` filled for the same model and settings."""
+        self.network.load_state_dict(load_file(folder / MODEL_FILE))
         if self.average is not None:
             self.average.module.load_state_dict(load_file(folder / AVERAGE_FILE))
         rest = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
@@ -82,18 +162,12 @@ def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
-FORMAT = 2
-MANIFEST_FILE = "state.json"
-_STEP, _BEST, _DAMAGED = "step-", "best-", "damaged-"
-_EVALUATED = "-evaluated"
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One that was found whole, and so was the model that it counts as the best."""
+    """A checkpoint that was found whole, and so was the model that it counts as the best."""
 
     folder: Path
-    position: Position
+    progress: Progress
     run: RunRecord
     """What the run was when it wrote this."""
 
@@ -106,7 +180,7 @@ class Checkpoints:
         keep: So many of the newest stay.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int = 1) -> None:
         self.folder = folder
         self.keep = keep
 
@@ -114,7 +188,7 @@ class Checkpoints:
         """Whether there is any, damaged or not."""
         return any(path for prefix in (_STEP, _DAMAGED) for path in self.folder.glob(f"{prefix}*"))
 
-    def save(self, state: RunState, position: Position, run: RunRecord) -> None:
+    def save(self, state: TrainingState, run: RunRecord) -> None:
         """Write a checkpoint, and remove those that are now too many and the models that none of the others counts on.
 
         The files reach the disk before the folder gets its name, so that not even a power cut leaves a broken one.
@@ -123,13 +197,14 @@ class Checkpoints:
             ConfigurationError: It cannot be written; those before it are as they were.
         """
         # At an epoch's last step there may be one before and one after the evaluation.
-        target = self.folder / f"{_STEP}{position.step:08d}{_EVALUATED if position.is_evaluated else ''}"
+        progress = state.progress
+        target = self.folder / f"{_STEP}{progress.step:08d}{_EVALUATED if progress.is_evaluated else ''}"
         if target.exists():
             return
         try:
             with whole_folder(target, durable=True) as partial:
-                state.write(partial)
-                manifest = {"format": FORMAT, "run": run.to_dict(), "position": position.to_dict()}
+                state.save_tensors(partial)
+                manifest = {"format": FORMAT, "run": asdict(run), "position": progress.to_dict()}
                 manifest["files"] = _digests(partial)
                 (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         # torch and safetensors wrap what the system says of a full disk in errors of their own.
@@ -140,7 +215,7 @@ class Checkpoints:
             ) from error
         self._tidy()
 
-    def keep_model(self, step: int, write: Callable[[Path], None]) -> KeptModel:
+    def save_best(self, step: int, write: Callable[[Path], None]) -> BestModel:
         """Write the model of an epoch beside the checkpoints; the next checkpoint is to count on it.
 
         Args:
@@ -149,13 +224,10 @@ class Checkpoints:
         """
         folder = self.folder / f"{_BEST}{step:08d}"
         write(folder)
-        return KeptModel(folder.name, _digests(folder))
+        return BestModel(folder.name, _digests(folder))
 
-    def newest(self, say: Callable[[str], None]) -> Checkpoint | None:
+    def newest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole; damaged ones are named and set aside.
-
-        Args:
-            say: Is told of each damaged one.
 
         Raises:
             ConfigurationError: One cannot be read, which may pass, or another version wrote it.
@@ -166,8 +238,10 @@ class Checkpoints:
             except (FileNotFoundError, ValueError) as error:
                 if isinstance(error, ConfigurationError):
                     raise
-                aside = self._set_aside(folder)
-                say(f"checkpoint {folder} is damaged ({error}) and now {aside.name}; falling back to the one before")
+                aside = self._set_aside(folder).name
+                logger.info(
+                    "checkpoint %s is damaged (%s) and now %s; falling back to the one before", folder, error, aside
+                )
             except OSError as error:
                 raise ConfigurationError(
                     f"checkpoint {folder} cannot be read: {error}", "Nothing was changed; try again."
@@ -192,7 +266,7 @@ class Checkpoints:
         for old in folders[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
         try:
-            counted = {_kept_name(folder) for folder in folders[: self.keep]}
+            counted = {_best_name(folder) for folder in folders[: self.keep]}
         except (OSError, ValueError, KeyError, TypeError):
             return  # a checkpoint that cannot be read now may count on any of the models
         for model in self.folder.glob(f"{_BEST}*"):
@@ -202,6 +276,51 @@ class Checkpoints:
     def _folders(self) -> list[Path]:
         """Return the checkpoints, the newest first."""
         return sorted(self.folder.glob(f"{_STEP}*"), reverse=True)
+
+
+def _read(folder: Path) -> Checkpoint:
+    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{MANIFEST_FILE} is not as it was written")
+    if manifest.get("format") != FORMAT:
+        raise _other_version(folder)
+    try:
+        progress, run = Progress.from_dict(manifest["position"]), RunRecord(**manifest["run"])
+        files: Mapping[str, str] = manifest["files"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _other_version(folder) from error
+    _check(folder, files)
+    if progress.best is not None:
+        _check(folder.with_name(progress.best.name), progress.best.files)
+    return Checkpoint(folder, progress, run)
+
+
+def _other_version(folder: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"checkpoint {folder} was written by another version, in another format than {FORMAT}",
+        "Go on with the version of mlrsnet-hf that wrote it, or begin anew with --overwrite.",
+    )
+
+
+def _check(folder: Path, digests: Mapping[str, str]) -> None:
+    for name, digest in digests.items():
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{folder.name}/{name} is not as it was written")
+
+
+def _best_name(folder: Path) -> Any:  # noqa: ANN401 - a name, or None before the first evaluation
+    """Return which model a checkpoint counts on."""
+    kept = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["position"]["kept"]
+    return None if kept is None else kept["name"]
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: _digest(path) for path in sorted(folder.iterdir())}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class CheckpointClock:
@@ -229,115 +348,3 @@ class CheckpointClock:
     def is_due_now(self) -> bool:
         """Whether one is due by this process's time."""
         return bool(self.seconds) and time.monotonic() - self._last >= self.seconds
-
-
-def _read(folder: Path) -> Checkpoint:
-    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    if not isinstance(manifest, dict):
-        raise ValueError(f"{MANIFEST_FILE} is not as it was written")
-    if manifest.get("format") != FORMAT:
-        raise _other_version(folder)
-    try:
-        position, run = Position.from_dict(manifest["position"]), RunRecord.from_dict(manifest["run"])
-        files: Mapping[str, str] = manifest["files"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _other_version(folder) from error
-    _check(folder, files)
-    if position.kept is not None:
-        _check(folder.with_name(position.kept.name), position.kept.files)
-    return Checkpoint(folder, position, run)
-
-
-def _other_version(folder: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"checkpoint {folder} was written by another version, in another format than {FORMAT}",
-        "Go on with the version of mlrsnet-hf that wrote it, or begin anew with --overwrite.",
-    )
-
-
-def _check(folder: Path, digests: Mapping[str, str]) -> None:
-    for name, digest in digests.items():
-        if _digest(folder / name) != digest:
-            raise ValueError(f"{folder.name}/{name} is not as it was written")
-
-
-def _kept_name(folder: Path) -> Any:  # noqa: ANN401 - a name, or None before the first evaluation
-    """Return which model a checkpoint counts on."""
-    kept = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["position"]["kept"]
-    return None if kept is None else kept["name"]
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {path.name: _digest(path) for path in sorted(folder.iterdir())}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class Watch:
-    """Lets all processes stop together, and writes the checkpoints.
-
-    Args:
-        collectives: Of the processes.
-        interruption: Of this one.
-        clock: Tells when a checkpoint is due.
-        checkpoints: Where they are written.
-        state: What they hold.
-        progress: How far it has come.
-        record: The run.
-    """
-
-    def __init__(
-        self,
-        *,
-        collectives: Collectives,
-        interruption: Interruption,
-        clock: CheckpointClock,
-        checkpoints: Checkpoints,
-        state: RunState,
-        progress: Progress,
-        record: RunRecord,
-    ) -> None:
-        self.collectives = collectives
-        self.interruption = interruption
-        self.clock = clock
-        self.checkpoints = checkpoints
-        self.state = state
-        self.progress = progress
-        self.record = record
-
-    def look(self, error: MLRSNetError | None = None) -> None:
-        """Stop if a process must, and write a checkpoint if one is due; all processes look together.
-
-        Args:
-            error: What this process has met.
-
-        Raises:
-            MLRSNetError: A process has met one; raised on all.
-            InterruptedRunError: A process was asked to stop, and the checkpoint is written.
-        """
-        failed, stopped, due = self.collectives.any_process(
-            error is not None, self.interruption.requested is not None, self.clock.is_due_now
-        )
-        if failed:
-            self.collectives.raise_together(error)
-        if stopped or due:
-            self.save()
-        if stopped:
-            raise InterruptedRunError(
-                f"{self.interruption.requested or 'a signal to another process'} came; {self.checkpoints.folder} holds "
-                f"all up to step {self.progress.step}",
-                "Give the same command with --resume to go on.",
-            )
-
-    def save(self) -> None:
-        """Write a checkpoint; all processes do it together.
-
-        Raises:
-            ConfigurationError: It cannot be written, or a loss is no number: such a state is never kept.
-        """
-        position = self.progress.position()
-        self.collectives.run_on_main(lambda: self.checkpoints.save(self.state, position, self.record))
-        self.clock.restart()

@@ -1,1 +1,0 @@
-"""What a run keeps so that it can go on: checkpoints, history, progress, the run folder."""
