@@ -121,7 +121,8 @@ class Index(Settings):
 
     def run(self) -> None:
         require_extra("search")
-        from mlrsnet_hf.retrieval.index.index import COLLECTION, build_index
+        from mlrsnet_hf.retrieval.index.build import build_index
+        from mlrsnet_hf.retrieval.index.collection import COLLECTION
 
         print(build_index(self.embeddings, self.index, self.kind, self.collection or COLLECTION).summary())
 
@@ -263,7 +264,7 @@ class Search(Settings):
     def run(self) -> None:
         require_extra("search")
         from mlrsnet_hf.reports.search import print_search
-        from mlrsnet_hf.retrieval.index.index import COLLECTION
+        from mlrsnet_hf.retrieval.index.collection import COLLECTION
 
         labels = tuple(name.strip() for name in (self.labels or "").split(",") if name.strip())
         if self.labels is not None and not labels:

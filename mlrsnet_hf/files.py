@@ -60,7 +60,7 @@ def whole_folder(target: Path, *, replace: bool = False, durable: bool = False) 
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def whole_file(target: Path, remedy: str = "Choose another folder or disk.") -> Iterator[Path]:
     """Yield a temporary path beside `target` that takes its name, and its place, when the block ends without an error.
 
     Whoever reads `target` at any moment, after a power cut too, finds the old file or the new one, whole.
@@ -75,20 +75,14 @@ def whole_file(target: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:
-        raise ConfigurationError(
-            f"{target}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
-        ) from error
+        raise ConfigurationError(f"{target}: cannot be written ({error.strerror or error})", remedy) from error
     finally:
         with suppress(OSError):
             partial.unlink()
 
 
 def refuse_existing(target: Path) -> None:
-    """Refuse a target that exists.
-
-    Raises:
-        ConfigurationError: It does.
-    """
+    """Refuse a target that exists."""
     if os.path.lexists(target):
         raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
 

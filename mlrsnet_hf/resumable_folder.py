@@ -19,8 +19,8 @@ Recover = Callable[[Path], list[dict[str, Any]]]
 _JOURNAL = "journal.jsonl"
 
 
-class GrowingFolder:
-    """The folder while it grows; made by `growing_folder`."""
+class ResumableFolder:
+    """The folder until it is whole; made by `resumable_folder`."""
 
     def __init__(self, path: Path, origin: dict[str, Any], recover: Recover) -> None:
         self.path = path
@@ -69,9 +69,9 @@ class GrowingFolder:
 
 
 @contextmanager
-def growing_folder(
+def resumable_folder(
     target: Path, origin: dict[str, Any], recover: Recover, patience: float = 0
-) -> Iterator[GrowingFolder]:
+) -> Iterator[ResumableFolder]:
     """Yield a folder beside `target` that takes its name when the block ends without an error.
 
     What is there when the block fails, or the process is killed, is there for the next run with the same origin.
@@ -93,7 +93,7 @@ def growing_folder(
         with only_writer(target, patience):
             refuse_existing(target)  # another process may have given it its name just before
             partial.mkdir(exist_ok=True)
-            folder = GrowingFolder(partial, origin, recover)
+            folder = ResumableFolder(partial, origin, recover)
             try:
                 yield folder
                 folder.finish(target)

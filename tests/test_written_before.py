@@ -32,7 +32,8 @@ def test_a_finished_run_is_read(written: Path) -> None:
     stored = json.loads((written / "finished" / "results.json").read_text())
     result = TrainingResult.load(written / "finished" / "results.json")
     assert result.scores.test == stored["scores"]["test"]
-    assert load_model(written / "finished" / "model").task.label_names == tuple(stored["task"]["label_names"])
+    labels = tuple(row["label"] for row in stored["labels"])
+    assert load_model(written / "finished" / "model").task.label_names == labels
 
 
 @pytest.mark.parametrize("name", ["release", "pictures"])

@@ -2,6 +2,9 @@
 
 No checksum of the archive is published. What can be checked is: its size, which the server names; the CRC of every
 member, which a ZIP carries; and the number of images in every scene, which the paper's label files give.
+
+Resuming is ours because no public function of the libraries at hand does it: `datasets` and fsspec start anew, and
+huggingface_hub's `http_get` is internal and asks nothing about a file that has changed on the server.
 """
 
 import http.client
@@ -14,13 +17,12 @@ import zipfile
 from collections import Counter
 from email.message import Message
 from pathlib import Path
-from typing import Any
 
 from datasets import config
 from datasets.utils import tqdm
-from filelock import FileLock
 
 from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.release import open_release
 from mlrsnet_hf.taxonomy import SCENES
 
@@ -70,19 +72,18 @@ def download_archive(downloads: Path, force: bool = False) -> Path:
         raise DownloadError(
             "no copy of MLRSNet is given, and HF_DATASETS_OFFLINE or HF_HUB_OFFLINE forbids to fetch one", _by_hand()
         )
-    partial = archive.with_name(f"{ARCHIVE_NAME}.partial")
+    partial, validator = (archive.with_name(f"{ARCHIVE_NAME}.partial{end}") for end in ("", ".validator"))
     unchecked = archive.with_name(f"unchecked-{ARCHIVE_NAME}")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{archive}.lock"):
+        with only_writer(archive, patience=-1):
             if force:
                 unchecked.unlink(missing_ok=True)
             if force or not archive.exists():
                 if not unchecked.exists():
-                    _fetch(ARCHIVE_URL, partial)
+                    _fetch(ARCHIVE_URL, partial, validator)
                     _refuse_damage(partial)
                     partial.rename(unchecked)
-                    _validator_path(partial).unlink(missing_ok=True)
                 _refuse_other_counts(unchecked)
                 unchecked.rename(archive)
     except OSError as error:
@@ -102,12 +103,13 @@ def _by_hand() -> str:
     )
 
 
-def _fetch(url: str, partial: Path) -> None:
+def _fetch(url: str, partial: Path, validator: Path) -> None:
     """Fetch a file, going on after interruptions as long as something comes."""
     tries, have = 0, -1
     while True:
         try:
-            _fetch_rest(url, partial)
+            _fetch_rest(url, partial, validator)
+            validator.unlink(missing_ok=True)
             return
         except urllib.error.HTTPError as error:
             raise DownloadError(f"{url}: the server answers {error.code} {error.reason}", _by_hand()) from error
@@ -122,14 +124,18 @@ def _fetch(url: str, partial: Path) -> None:
             time.sleep(2 ** (tries - 1) - 1)
 
 
-def _fetch_rest(url: str, partial: Path) -> None:
-    """Fetch what is missing of a file, or all of it if the server's file or its abilities ask for that."""
+def _fetch_rest(url: str, partial: Path, validator: Path) -> None:
+    """Fetch what is missing of a file, or all of it if the server's file or its abilities ask for that.
+
+    The validator tells this version of the server's file from another (RFC 9110, section 13.1.5).
+    """
     have = _size(partial)
     request = urllib.request.Request(url, headers={"User-Agent": "mlrsnet-hf"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-        if _validator_path(partial).exists():
-            request.add_header("If-Range", json.loads(_validator_path(partial).read_text()))
+        known = json.loads(validator.read_text()) if validator.exists() else None
+        if known:
+            request.add_header("If-Range", known)
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -143,9 +149,17 @@ def _fetch_rest(url: str, partial: Path) -> None:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             have = 0
         total = _total(response.headers, have)
-        _refuse_small_disk(partial, total, have)
-        _remember_validator(partial, response.headers)
-        with partial.open("ab" if have else "wb") as file, _progress(total, have) as bar:
+        free = shutil.disk_usage(partial.parent).free
+        if total is not None and total - have > free:
+            raise DownloadError(
+                f"{partial.parent}: {free:,} bytes are free, {total - have:,} are needed",
+                "Make room, or pass another cache_dir.",
+            )
+        etag = response.headers.get("ETag", "")
+        strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+        validator.write_text(json.dumps(strong))
+        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"Downloading {ARCHIVE_NAME}")
+        with partial.open("ab" if have else "wb") as file, bar:
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
@@ -166,33 +180,6 @@ def _total(headers: Message, have: int) -> int | None:
     return have + int(length) if length.isdigit() else None
 
 
-def _validator_path(partial: Path) -> Path:
-    return partial.with_name(f"{partial.name}.validator")
-
-
-def _remember_validator(partial: Path, headers: Message) -> None:
-    """Keep what tells this version of the server's file from another (RFC 9110, section 13.1.5)."""
-    etag = headers.get("ETag", "")
-    validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
-    if validator:
-        _validator_path(partial).write_text(json.dumps(validator))
-    else:
-        _validator_path(partial).unlink(missing_ok=True)
-
-
-def _progress(total: int | None, have: int) -> Any:  # noqa: ANN401 - a bar
-    return tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"Downloading {ARCHIVE_NAME}")
-
-
-def _refuse_small_disk(partial: Path, total: int | None, have: int) -> None:
-    free = shutil.disk_usage(partial.parent).free
-    if total is not None and total - have > free:
-        raise DownloadError(
-            f"{partial.parent}: {free:,} bytes are free, {total - have:,} are needed",
-            "Make room, or pass another cache_dir.",
-        )
-
-
 def _refuse_damage(partial: Path) -> None:
     try:
         with zipfile.ZipFile(partial) as archive:
@@ -201,7 +188,6 @@ def _refuse_damage(partial: Path) -> None:
         damaged = str(error)
     if damaged:
         partial.unlink()
-        _validator_path(partial).unlink(missing_ok=True)
         raise DownloadError(
             f"{ARCHIVE_URL}: what came is not a whole ZIP archive ({damaged})", f"It was removed. {_by_hand()}"
         )

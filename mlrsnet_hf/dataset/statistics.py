@@ -93,15 +93,7 @@ def pixel_statistics(images: Iterable[Image.Image]) -> PixelStatistics:
 
 
 def pixel_statistics_of_records(records: Iterable[Record], processes: int = 1) -> PixelStatistics:
-    """Decode records and count their pixel values.
-
-    Args:
-        records: Read as they are needed.
-        processes: How many processes decode; the result is the same for any number.
-
-    Raises:
-        ImageError: An image cannot be decoded.
-    """
+    """Decode records and count their pixel values; the result is the same for any number of processes."""
     return PixelStatistics(sum(in_processes(_record_histogram, records, processes), _no_pixels()))
 
 

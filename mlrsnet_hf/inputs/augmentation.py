@@ -17,7 +17,6 @@ Matrix = npt.NDArray[np.float32]
 GRAY = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in gray (ITU-R BT.601), as Pillow and torchvision have them."""
 
-
 SYMMETRIES = 8
 """Of the square. The first is the picture itself, the first 2 add the left-right mirror, the first 4 the top-bottom
 mirror, and all 8 the transposes of these four."""
@@ -77,13 +76,10 @@ def random_crop(pixels: Pixels, scale: float, ratio: float, draw: np.random.Gene
     evenly from those between 1 / ratio and ratio that fit into the image, and last its place.
 
     Args:
-        pixels: (H, W, 3).
+        pixels: (H, W, 3); a view of them is returned.
         scale: Above 0 and up to 1.
         ratio: At least 1; 1 cuts squares.
         draw: Where the draws come from.
-
-    Returns:
-        A view of the pixels.
     """
     height, width = pixels.shape[:2]
     area = draw.uniform(scale, 1.0) * min(height, width) ** 2
@@ -126,15 +122,7 @@ def symmetry(pixels: Pixels, which: int) -> Pixels:
 
 
 def symmetry_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
-    """Yield the first `count` of the eight `SYMMETRIES` of square images, on their device.
-
-    Args:
-        images: (N, C, S, S).
-        count: 1, 2, 4 or 8.
-
-    Yields:
-        (N, C, S, S), the channels as they lie in the images; first the images themselves.
-    """
+    """Yield the first 1, 2, 4 or 8 `SYMMETRIES` of (N, C, S, S) images, on their device and in their memory format."""
     channels_last = images.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     for which in range(count):
@@ -146,10 +134,7 @@ def symmetry_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
 def random_color_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
     """Return a `color_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
 
-    Args:
-        pixels: (H, W, 3) of the image, or of rows spread over it: contrast changes about their mean gray.
-        jitter: At least 0.
-        draw: Where the draws come from.
+    Contrast changes about the mean gray of the pixels: those of the image, or of rows spread over it.
     """
     brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
     return color_matrix(brightness, contrast, saturation, mean_gray(pixels))
@@ -163,14 +148,7 @@ def color_matrix(brightness: float, contrast: float, saturation: float, mean: fl
     As maps without bounds the three give the same in any order. torchvision's `ColorJitter` applies them in a random
     order, and rounds and bounds the colors to 0 to 255 after each; here they are bounded once, after all three.
 
-    Args:
-        brightness: Factor; 1 changes nothing, as for the other two.
-        contrast: Factor.
-        saturation: Factor.
-        mean: Mean gray of the image, 0 to 255.
-
-    Returns:
-        (3, 4) float32.
+    Factors of 1 change nothing; `mean` is from 0 to 255.
     """
     scale = brightness * contrast
     linear = scale * (saturation * np.eye(3) + (1 - saturation) * GRAY)

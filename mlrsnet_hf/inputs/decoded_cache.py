@@ -48,10 +48,7 @@ def decode_to_disk(decode: Decode, files: ImageFiles, kind: str, folder: Path, m
         files: What `decode` reads; its content is part of the fingerprint.
         kind: What else changes the pixels: the transform, the decoder and its version.
         folder: Holds one folder for each fingerprint.
-        megabytes: The allowance.
-
-    Returns:
-        The images; None, and a line in the log, if they take more than `megabytes`.
+        megabytes: The allowance; None is returned, and a line logged, if the images take more.
 
     Raises:
         ImageError: An image cannot be read.

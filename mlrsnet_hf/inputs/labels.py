@@ -37,12 +37,7 @@ class IdColumn:
 
 
 def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | None = None) -> IdColumn:
-    """Return the label ids of each row.
-
-    Args:
-        splits: All have the column.
-        column: Its name.
-        separator: What stands between two names, if the column holds text.
+    """Return the label ids of each row; the separator stands between two names, if the column holds text.
 
     Raises:
         ConfigurationError: The column holds no lists of labels, or a row holds what is none of them.
@@ -84,10 +79,6 @@ def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | Non
 
 def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:
     """Return the scene id of each row.
-
-    Args:
-        splits: All have the column.
-        column: Its name.
 
     Raises:
         ConfigurationError: The column does not hold one class, name or number per row.

@@ -1,10 +1,11 @@
 """Batches decoded ahead of the model, by threads of this process or by processes beside it."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -30,14 +31,23 @@ _SHARE = 4
 """Images that a thread decodes at a time: many small shares, because some images take longer."""
 
 
-class Loader(Protocol):
-    """The batches of a split, read ahead."""
+class Loader(ABC):
+    """The batches of a split, read ahead.
 
-    images: SplitImages
+    Args:
+        images: The split.
+        draws: One list per batch.
+    """
+
+    def __init__(self, images: SplitImages, draws: Draws) -> None:
+        self.images = images
+        self.draws = draws
 
     def __len__(self) -> int:
-        """Return the number of batches; of optimizer steps, where each of those has several."""
+        """Number of batches; of optimizer steps, where each of those has several."""
+        return len(self.draws)
 
+    @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches.
 
@@ -45,8 +55,8 @@ class Loader(Protocol):
             ImageError: An image of the next batch cannot be read.
         """
 
-    def close(self) -> None:
-        """End what reads ahead; the loader is of no use afterwards."""
+    def close(self) -> None:  # noqa: B027 - threads end with each iteration
+        """End the processes that read; the loader is of no use afterwards."""
 
 
 def make_loader(images: SplitImages, draws: Draws, workers: int) -> Loader:
@@ -72,7 +82,7 @@ def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accele
     return make_loader(images, draws, workers)
 
 
-class ThreadedLoader:
+class ThreadedLoader(Loader):
     """Batches made by threads, each batch by all of them.
 
     Decoding and resizing leave Python's lock to others, and no batch has to travel from another process.
@@ -86,14 +96,10 @@ class ThreadedLoader:
     """
 
     def __init__(self, images: SplitImages, draws: Draws, threads: int, ahead: int, pin: bool) -> None:
-        self.images = images
-        self.draws = draws
+        super().__init__(images, draws)
         self.threads = threads
         self.ahead = ahead
         self.pin = pin
-
-    def __len__(self) -> int:
-        return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
         pool, builders = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(_BUILDERS)
@@ -109,9 +115,6 @@ class ThreadedLoader:
             builders.shutdown(wait=False, cancel_futures=True)
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def close(self) -> None:
-        """Do nothing: the threads end with each iteration."""
-
     def _decode_batch(self, draws: list[Draw], pool: Executor) -> Batch:
         shares = (draws[start : start + _SHARE] for start in range(0, len(draws), _SHARE))
         samples = [sample for share in pool.map(self._decode, shares) for sample in share]
@@ -122,19 +125,11 @@ class ThreadedLoader:
         return [self.images[draw] for draw in draws]
 
 
-class WorkerLoader:
-    """Batches made by the processes of a `DataLoader`, each batch by one of them.
-
-    Args:
-        images: The split.
-        draws: One list per batch.
-        workers: Number of processes.
-        pin: Put the batches where a GPU can copy them from.
-    """
+class WorkerLoader(Loader):
+    """Batches made by the processes of a `DataLoader`, each batch by one of them; arguments as in `ThreadedLoader`."""
 
     def __init__(self, images: SplitImages, draws: Draws, workers: int, pin: bool) -> None:
-        self.images = images
-        self.draws = draws
+        super().__init__(images, draws)
         self._loader: DataLoader | None = DataLoader(
             images,
             batch_sampler=draws,
@@ -145,9 +140,6 @@ class WorkerLoader:
             worker_init_fn=leave_signals_to_the_parent,
         )
         self._reader: Iterator[Batch | ImageError] | None = None
-
-    def __len__(self) -> int:
-        return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
         assert self._loader is not None, "the loader is closed"
@@ -167,7 +159,7 @@ def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - a Batch or an ImageError, wh
     return batch
 
 
-class LockstepLoader:
+class LockstepLoader(Loader):
     """A loader whose processes all agree to go on before each batch.
 
     A process that ended at its own error or signal would leave the others waiting for it.
@@ -180,13 +172,10 @@ class LockstepLoader:
     """
 
     def __init__(self, loader: Loader, rounds: int, check: Callable[[MLRSNetError | None], object]) -> None:
-        self.images = loader.images
+        super().__init__(loader.images, loader.draws)
         self.loader = loader
         self.rounds = rounds
         self.check = check
-
-    def __len__(self) -> int:
-        return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
         batches = iter(self.loader)
@@ -197,7 +186,7 @@ class LockstepLoader:
                 yield batch
 
     def close(self) -> None:
-        """End what reads ahead."""
+        """End the processes that read."""
         self.loader.close()
 
 

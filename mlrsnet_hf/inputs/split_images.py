@@ -71,11 +71,7 @@ class SplitImages(TorchDataset):
         return len(self.files)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        """Return one image.
-
-        Raises:
-            ImageError: It cannot be read.
-        """
+        """Return one image, or raise `ImageError`."""
         epoch, row = draw
         pixels = self.decode(row) if self._decoded is None else self._decoded[row]
         if self.augment is None:
@@ -103,24 +99,17 @@ class SplitImages(TorchDataset):
         )
 
     def decode(self, row: int) -> Pixels:
-        """Return an image decoded and brought to the size that a cache keeps: (H, W, 3) uint8.
-
-        Raises:
-            ImageError: It cannot be read.
-        """
+        """Return an image as a cache keeps it, decoded and transformed: (H, W, 3) uint8."""
         return self.transform(decode_pixels(self.files[row], self.ids[row]))
 
     def cache(self, mode: str, megabytes: int, folder: Path | None = None) -> bool:
-        """Decode all images now, if they fit, so that later epochs do not; the batches stay the same.
+        """Decode all images now, if they fit, so that later epochs do not; return whether they are now kept so.
 
         Args:
             mode: `off`; `memory`, of this process and the workers forked from it; or `disk`, in a file that all
                 processes of the machine share, as do later runs with the same folder.
             megabytes: The images are kept only if they take at most this.
             folder: Of the files; needed for `disk`.
-
-        Returns:
-            Whether the images are now kept decoded.
 
         Raises:
             ImageError: An image cannot be read.

@@ -1,6 +1,6 @@
 """timm models with a classifier of a task's outputs, and the weights that they start from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,13 +10,38 @@ from safetensors import SafetensorError
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
-from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
-from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, first_line, load_weights
+from mlrsnet_hf.models import PRETRAINED, RANDOM
+from mlrsnet_hf.models.timm_config import classifier_names, rebuild, timm_settings
+from mlrsnet_hf.models.weights import first_line, load_weights, require_weights_file
+from mlrsnet_hf.runtime.logs import get_logger
 
 HUB = "hf-hub:"
 FOLDER = "local-dir:"
 _SOURCES = (HUB, FOLDER)
 """How timm writes models that are described by a config.json, on the Hub or in a folder."""
+
+logger = get_logger(__name__)
+
+
+def require_known_model(name: str) -> None:
+    """Raise `UnknownNameError` with near names unless timm has a model of this name, or it names a repository."""
+    if name.startswith(_SOURCES):
+        return
+    architecture = name.partition(".")[0]
+    if not timm.is_model(architecture):
+        near = name_alternatives(architecture, timm.list_models())
+        # timm's whole list fills several screens.
+        remedy = near if near.startswith("Did you mean") else "See timm.list_models() for the names."
+        raise UnknownNameError(f"timm {timm.__version__} knows no model {name!r}", remedy)
+    tagged = timm.list_pretrained(f"{architecture}.*")
+    if name != architecture and name not in tagged:
+        raise UnknownNameError(f"timm {timm.__version__} knows no weights {name!r}", name_alternatives(name, tagged))
+
+
+def require_weights(weights: str) -> None:
+    """Raise `WeightsError` if weights that a path names are not there: no file, or a folder without a saved model."""
+    if _saved_source(weights) is None and weights not in (PRETRAINED, RANDOM):
+        require_weights_file(Path(weights))
 
 
 def build_model(
@@ -24,7 +49,6 @@ def build_model(
     outputs: int | Sequence[str],
     weights: str = PRETRAINED,
     image_size: int | None = None,
-    say: Callable[[str], None] = print,
     varied: bool = False,
     **options: float,
 ) -> nn.Module:
@@ -35,7 +59,6 @@ def build_model(
         outputs: Their number, or their names: a classifier that was trained for other names is started anew.
         weights: `pretrained`, `random`, a weights file, a run's folder, a saved model's folder or `hf-hub:USER/NAME`.
         image_size: Fixes the input size of models that have one (most transformers).
-        say: Is told if the classifier of the weights does not fit and is started anew.
         varied: Whether the model shall take other sizes too, if it can.
         **options: Of `timm.create_model`, such as `drop_rate`.
 
@@ -52,9 +75,9 @@ def build_model(
     if saved:
         _require_architecture(model, name, weights)
     if pretrained:
-        _report_classifier(model, source, outputs, say)
+        _check_classifier(model, source, outputs)
     elif weights != RANDOM:
-        load_weights(model, Path(weights), say)
+        load_weights(model, Path(weights))
     model = _with_input_size(model, source, image_size, varied, options)
     if image_size is not None and (fault := _fault_at(model, image_size)):
         raise ConfigurationError(
@@ -64,46 +87,23 @@ def build_model(
     return model
 
 
-def training_size(model: nn.Module, image_size: int, scale: float, say: Callable[[str], None] = print) -> int:
+def training_size(model: nn.Module, image_size: int, scale: float) -> int:
     """Return the side in pixels of the squares that training sees.
 
     Training on smaller squares than evaluation's takes less time, and objects look as large as in evaluation, since
     crops are enlarged (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
 
     Args:
-        model: Is tried with one image of that size.
+        model: Is tried with one image; if it takes `image_size` alone, that is returned.
         image_size: Side in pixels of the square that evaluation sees.
-        scale: Of image_size, up to 1; to the nearest 32 pixels, a multiple that nearly all networks take.
-        say: Is told if the model takes `image_size` alone, which then is returned.
+        scale: Up to 1; of `image_size`, to the nearest 32 pixels, a multiple that nearly all networks take.
     """
     side = min(image_size, max(32, round(image_size * scale / 32) * 32)) if scale < 1 else image_size
     if side != image_size and (fault := _fault_at(model, side)):
         name = timm_settings(model)["architecture"]
-        say(f"{name} does not take images of {side} pixels ({fault}): training sees {image_size} pixels too")
+        logger.info("%s does not take images of %d pixels (%s): training sees %d too", name, side, fault, image_size)
         return image_size
     return side
-
-
-def require_known_model(name: str) -> None:
-    """Raise `UnknownNameError` with near names unless timm has a model of this name, or it names a repository."""
-    if name.startswith(_SOURCES):
-        return
-    architecture = name.partition(".")[0]
-    if not timm.is_model(architecture):
-        raise UnknownNameError(
-            f"timm {timm.__version__} knows no model {name!r}", _near_models(architecture, timm.list_models())
-        )
-    if name != architecture and name not in timm.list_pretrained(f"{architecture}.*"):
-        raise UnknownNameError(
-            f"timm {timm.__version__} knows no weights {name!r}",
-            name_alternatives(name, timm.list_pretrained(f"{architecture}.*")),
-        )
-
-
-def _near_models(name: str, known: list[str]) -> str:
-    """Return a remedy with near names, or the way to the list: timm's whole list fills several screens."""
-    remedy = name_alternatives(name, known)
-    return remedy if remedy.startswith("Did you mean") else "See timm.list_models() for the names."
 
 
 def _saved_source(weights: str) -> str | None:
@@ -122,7 +122,11 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
     except TypeError as error:
-        _refuse_option(name, options, error)
+        for option in options:
+            if f"'{option}'" in str(error):
+                raise ConfigurationError(
+                    f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
+                ) from error
         raise
     # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
     except (OSError, RuntimeError, SafetensorError, KeyError) as error:
@@ -135,37 +139,25 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
         ) from error
 
 
-def _refuse_option(name: str, options: Mapping[str, Any], error: TypeError) -> None:
-    """Raise the error that names the option which the network does not have."""
-    for option in options:
-        if f"'{option}'" in str(error):
-            raise ConfigurationError(
-                f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
-            ) from error
-
-
 def _require_architecture(model: nn.Module, name: str, weights: str) -> None:
     found = timm_settings(model)["architecture"]
     if not name.startswith(_SOURCES) and name.partition(".")[0] != found:
         raise WeightsError(f"{weights} holds a {found}, not a {name}", f"Give --model {found}, or other weights.")
 
 
-def _report_classifier(model: nn.Module, source: str, outputs: int | Sequence[str], say: Callable[[str], None]) -> None:
-    """Say that timm began the classifier anew; begin it anew ourselves if it stands for other names."""
+def _check_classifier(model: nn.Module, source: str, outputs: int | Sequence[str]) -> None:
+    """Start the classifier anew if it stands for other names; log that, or that timm did so for another number."""
     settings = timm_settings(model)
-    trained = settings.get("label_names")
-    if not isinstance(outputs, int) and trained and settings["num_classes"] == len(outputs) != 0:
-        if list(trained) != list(outputs):
-            cast(Any, model).reset_classifier(len(outputs))
-            say(f"{source}: the classifier was trained for other labels: started anew")
-        return
+    known, trained = settings["num_classes"], settings.get("label_names")
     count = outputs if isinstance(outputs, int) else len(outputs)
-    if settings["num_classes"] != count:
+    if known != count:
         for classifier in classifier_names(model):
-            say(
-                f"{source}: {classifier}.weight has {settings['num_classes']} outputs, the model needs {count}: "
-                "started anew"
+            logger.info(
+                "%s: %s.weight has %d outputs, the model needs %d: started anew", source, classifier, known, count
             )
+    elif not isinstance(outputs, int) and count and trained and list(trained) != list(outputs):
+        cast(Any, model).reset_classifier(count)
+        logger.info("%s: the classifier was trained for other labels: started anew", source)
 
 
 def _with_input_size(
@@ -182,27 +174,19 @@ def _with_input_size(
         return model
     if varied:
         try:
-            return _built_anew(model, name, {**options, "img_size": size, "dynamic_img_size": True})
+            return rebuild(model, name, {**options, "img_size": size, "dynamic_img_size": True})
         except TypeError as error:
             if "img_size'" not in str(error):  # else the network knows no varying size
                 raise
     if size == own:
         return model
     try:
-        return _built_anew(model, name, {**options, "img_size": size})
+        return rebuild(model, name, {**options, "img_size": size})
     # The network has no such argument, or tensors that depend on the size.
     except (TypeError, RuntimeError, AssertionError, ValueError) as error:
         raise ConfigurationError(
             f"{config['architecture']} takes images of {own} pixels only", "Leave image_size unset."
         ) from error
-
-
-def _built_anew(model: nn.Module, name: str, options: Mapping[str, Any]) -> nn.Module:
-    outputs = cast(int, model.num_classes)
-    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
-    anew = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options)
-    cast(Any, anew).pretrained_cfg = timm_settings(model)
-    return anew
 
 
 def _fault_at(model: nn.Module, side: int) -> str | None:

@@ -1,4 +1,4 @@
-"""From an image file to the pixels that a model sees, as timm's evaluation transform does it."""
+"""From decoded images and batches to what a model sees, as timm's evaluation transform does it."""
 
 import functools
 from dataclasses import dataclass
@@ -92,22 +92,17 @@ def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: floa
 
 
 def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
-    """Return a batch as the network's input, on the batch's device.
+    """Return a batch as the network's input, (N, 3, S, S) float32 on the batch's device, the channels last in memory.
 
-    Args:
-        batch: Already on the device that computes.
-        preprocessing: The model's.
-
-    Returns:
-        (N, 3, S, S) float32, the channels last in memory: what timm's transform gives, to the last bit, where the
-        colors do not change; elsewhere the changed colors, bounded to 0 to 255, and normalized.
+    Where the colors do not change, it is what timm's transform gives, to the last bit; elsewhere the changed colors,
+    bounded to 0 to 255, and normalized.
     """
     if batch.color is None:
-        return normalize(batch.pixels, preprocessing)
+        return normalize_pixels(batch.pixels, preprocessing)
     return _recolor(batch.pixels, batch.color, preprocessing)
 
 
-def normalize(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+def normalize_pixels(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Return (N, S, S, 3) uint8 pixels as the (N, 3, S, S) float32 that timm's transform gives.
 
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay

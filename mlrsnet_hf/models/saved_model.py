@@ -66,29 +66,26 @@ def save_model(
 ) -> None:
     """Write the folder, or replace the model that it holds, by one that is whole and on the disk.
 
-    Args:
-        model: With `task.outputs` outputs.
-        folder: Its parents are made.
-        preprocessing: Is stored beside it.
-        task: What the outputs stand for.
-        thresholds: By label, if they are not 0.5.
+    Thresholds stand by label; None is 0.5 for all.
 
     Raises:
         ConfigurationError: The folder cannot be written.
     """
-    config = model_config(model, preprocessing, task, thresholds)
+    config = _model_config(model, preprocessing, task, thresholds)
     weights, scene_head = _split_outputs(model, task)
     with whole_folder(folder, replace=True, durable=True) as partial:
-        _write(partial, config, weights, scene_head)
+        _write_config(partial, config)
+        try:
+            # transformers asks for the format entry.
+            save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+            if scene_head:
+                save_file(scene_head, partial / SCENE_HEAD_FILE, metadata={"format": "pt"})
+        except SafetensorError as error:  # what the system says of a full disk, wrapped
+            raise OSError(str(error)) from error
 
 
 def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | None = None) -> None:
-    """Copy a saved model, in place of the one that `folder` may hold.
-
-    Args:
-        source: Folder of a saved model.
-        folder: Its parents are made.
-        thresholds: By label; by default those of the source.
+    """Copy a saved model, in place of the one that `folder` may hold, with other thresholds, if they are given.
 
     Raises:
         ConfigurationError: A folder cannot be read or written.
@@ -96,8 +93,7 @@ def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | Non
     with whole_folder(folder, replace=True, durable=True) as partial:
         shutil.copytree(source, partial, dirs_exist_ok=True)
         if thresholds is not None:
-            config = json.loads((partial / CONFIG_FILE).read_text(encoding="utf-8"))
-            _write_config(partial / CONFIG_FILE, config | {"thresholds": dict(thresholds)})
+            _write_config(partial, _read_config(partial) | {"thresholds": dict(thresholds)})
 
 
 def load_model(folder: Path) -> SavedModel:
@@ -107,10 +103,14 @@ def load_model(folder: Path) -> SavedModel:
         WeightsError: The folder holds no whole model.
     """
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        config = _read_config(folder)
         task = _stored_task(config)
+        state: Tensors = load_file(folder / WEIGHTS_FILE)
+        if task.kind == "labels+scene":
+            for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
+                state[name] = torch.cat([state[name], rows])
         model = timm.create_model(f"local-dir:{folder}", num_classes=task.outputs)
-        model.load_state_dict(_joined_outputs(folder, task))
+        model.load_state_dict(state)
         preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"])
         return SavedModel(model.eval(), preprocessing, task, config.get("thresholds"))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -119,7 +119,7 @@ def load_model(folder: Path) -> SavedModel:
         ) from error
 
 
-def model_config(
+def _model_config(
     model: nn.Module, preprocessing: Preprocessing, task: Task, thresholds: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
     """Return the content of `config.json`."""
@@ -167,14 +167,6 @@ def _split_outputs(model: nn.Module, task: Task) -> tuple[Tensors, Tensors]:
     return {name: state[name][:labels].clone() if name in heads else state[name] for name in state}, rows
 
 
-def _joined_outputs(folder: Path, task: Task) -> Tensors:
-    state: Tensors = load_file(folder / WEIGHTS_FILE)
-    if task.kind == "labels+scene":
-        for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
-            state[name] = torch.cat([state[name], rows])
-    return state
-
-
 def _output_tensors(model: nn.Module) -> set[str]:
     """Return the names of the tensors that have one row per output."""
     names = set()
@@ -185,16 +177,10 @@ def _output_tensors(model: nn.Module) -> set[str]:
     return names
 
 
-def _write(folder: Path, config: Mapping[str, Any], weights: Tensors, scene_head: Tensors) -> None:
-    _write_config(folder / CONFIG_FILE, config)
-    try:
-        # transformers asks for the format entry.
-        save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-        if scene_head:
-            save_file(scene_head, folder / SCENE_HEAD_FILE, metadata={"format": "pt"})
-    except SafetensorError as error:  # what the system says of a full disk, wrapped
-        raise OSError(str(error)) from error
+def _read_config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    return config
 
 
-def _write_config(path: Path, config: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

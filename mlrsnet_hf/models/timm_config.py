@@ -1,7 +1,9 @@
-"""What timm knows of a model that it has built."""
+"""What timm knows of a model that it has built, and what is done by way of that knowledge."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
+import timm
 from torch import nn
 
 
@@ -17,7 +19,7 @@ def classifier_names(model: nn.Module) -> tuple[str, ...]:
 
 
 def freeze_backbone(model: nn.Module) -> None:
-    """Let gradients reach the classifier alone; `set_backbone_eval` keeps the rest from changing by other ways."""
+    """Let gradients reach the classifier alone; what changes by other ways, `set_backbone_eval` keeps."""
     heads = classifier_names(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad = _is_within(name, heads)
@@ -33,6 +35,15 @@ def set_backbone_eval(model: nn.Module) -> None:
     for name, module in model.named_modules():
         around = not name or any(head.startswith(f"{name}.") for head in heads)
         module.training = module.training and (around or _is_within(name, heads))
+
+
+def rebuild(model: nn.Module, name: str, options: Mapping[str, Any]) -> nn.Module:
+    """Return the model built anew with other options, its weights fitted to them by timm as if they were pretrained."""
+    outputs = cast(int, model.num_classes)
+    state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
+    anew = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options)
+    cast(Any, anew).pretrained_cfg = timm_settings(model)
+    return anew
 
 
 def _is_within(name: str, heads: tuple[str, ...]) -> bool:

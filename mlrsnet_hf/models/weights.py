@@ -1,6 +1,6 @@
 """Weights files: read without running their code, and loaded only into the architecture that they belong to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,11 +11,12 @@ from torch import nn
 from mlrsnet_hf.errors import WeightsError
 from mlrsnet_hf.models import PRETRAINED, RANDOM
 from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
+from mlrsnet_hf.runtime.logs import get_logger
 
-State = Mapping[str, torch.Tensor]
+logger = get_logger(__name__)
 
 
-def load_weights(model: nn.Module, path: Path, say: Callable[[str], None] = print) -> None:
+def load_weights(model: nn.Module, path: Path) -> None:
     """Load a weights file into the model; all but the classifier must fit.
 
     Raises:
@@ -35,7 +36,7 @@ def load_weights(model: nn.Module, path: Path, say: Callable[[str], None] = prin
     for key in anew:
         if key.endswith(".weight"):
             found = f"{len(state[key])} outputs" if key in state else "no such tensor"
-            say(f"{path}: {key} has {found}, the model needs {len(expected[key])}: started anew")
+            logger.info("%s: %s has %s, the model needs %d: started anew", path, key, found, len(expected[key]))
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -44,10 +45,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         WeightsError: The file is missing or damaged.
     """
-    if not path.is_file():
-        raise WeightsError(
-            f"weights file {path} does not exist", f"Give the path of a file, {PRETRAINED!r} or {RANDOM!r}."
-        )
+    require_weights_file(path)
     try:
         state = load_state_dict(str(path), weights_only=True)
     # A PyTorch file is a zip archive or a pickle of whatever content; its readers raise many types.
@@ -61,7 +59,17 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _require_fit(model: nn.Module, path: Path, state: State, expected: State) -> None:
+def require_weights_file(path: Path) -> None:
+    """Raise `WeightsError` unless the file is there."""
+    if not path.is_file():
+        raise WeightsError(
+            f"weights file {path} does not exist", f"Give the path of a file, {PRETRAINED!r} or {RANDOM!r}."
+        )
+
+
+def _require_fit(
+    model: nn.Module, path: Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> None:
     """Raise unless names and shapes are the same."""
     faults = [f"{key} is missing" for key in expected if key not in state]
     faults += [f"{key} is unknown" for key in state if key not in expected]

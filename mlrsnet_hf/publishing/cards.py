@@ -1,5 +1,6 @@
 """Cards from the templates in templates/: Markdown under a YAML header."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -29,7 +30,7 @@ def front_matter(fields: Mapping[str, Any]) -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """Return a number as tables show it; nothing for one that is not defined."""
-    return "" if value is None else f"{value:.{digits}f}"
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def shortened(names: Sequence[str], listed: int) -> str:

@@ -5,6 +5,7 @@ of files that are all there. Its `upload_folder` splits a large folder into seve
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import CLIENT_ERRORS, HubError, hub_errors, not_logged_in
 from mlrsnet_hf.publishing.repository import Repository
+from mlrsnet_hf.runtime.logs import get_logger
 
 _REFUSED = (401, 403)
 _NOT_FOUND, _TAKEN = 404, 409
@@ -102,7 +104,7 @@ def push(
         is_new = _create(api, repository, repo_id, private)
         with _known_name(repository, repo_id, is_new):
             if revision and revision != constants.DEFAULT_REVISION and not revision.startswith("refs/"):
-                with unanswered():
+                with _unanswered():
                     api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
             there = api.repo_info(repo_id, repo_type=repository.repo_type, revision=revision)
             if private and there.private is False:
@@ -157,13 +159,12 @@ def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str | None
         check_repo_id(name)
     if get_token() is None:
         raise not_logged_in()
-    account = None
-    with hub_errors(f"repository {repo_id}"):
-        with unanswered():
-            account = HubClient().whoami()
-        if account is None:
-            return None
-        user = str(account["name"])
+    account: Any = None
+    with hub_errors(f"repository {repo_id}"), _unanswered():
+        account = HubClient().whoami()
+    if not isinstance(account, dict) or "name" not in account:
+        return None
+    user = str(account["name"])
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise HubError(
             f"repository {repo_id}: the token of {user} may only read",
@@ -229,7 +230,7 @@ class HubClient(HfApi):
         try:
             info = super().repo_info(repo_id, **options)
         except CLIENT_ERRORS as error:
-            if isinstance(error, HfHubHTTPError) and (status_of(error) in _REFUSED or not is_plain(error)):
+            if isinstance(error, HfHubHTTPError) and (_status_of(error) in _REFUSED or not _is_plain(error)):
                 raise
             return RepositoryState()
         paths = tuple(file.rfilename for file in getattr(info, "siblings", None) or ())
@@ -237,33 +238,33 @@ class HubClient(HfApi):
 
     def _validate_yaml(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         """Have the card checked before the push, where the Hub does that."""
-        with unanswered(), suppress(json.JSONDecodeError, AttributeError):  # the answer is none of the Hub's
+        with _unanswered(), suppress(json.JSONDecodeError, AttributeError):  # the answer is none of the Hub's
             super()._validate_yaml(*arguments, **options)
 
 
 @contextmanager
-def unanswered() -> Iterator[None]:
+def _unanswered() -> Iterator[None]:
     """Pass over a request that the Hub does not know, or is too busy for; a refusal is raised."""
     try:
         yield
     except HfHubHTTPError as error:
-        if not is_plain(error) or not gives_no_answer(error):
+        if not _is_plain(error) or not _gives_no_answer(error):
             raise
 
 
-def status_of(error: HfHubHTTPError) -> int:
+def _status_of(error: HfHubHTTPError) -> int:
     """Return the status of the answer."""
     return error.response.status_code if error.response is not None else 0
 
 
-def is_plain(error: HfHubHTTPError) -> bool:
+def _is_plain(error: HfHubHTTPError) -> bool:
     """Tell whether the answer named no reason that the client knows: RepoNotFound, RevisionNotFound, ..."""
     return type(error) is HfHubHTTPError
 
 
-def gives_no_answer(error: HfHubHTTPError) -> bool:
+def _gives_no_answer(error: HfHubHTTPError) -> bool:
     """Tell whether a status means that the Hub does not know the request, or failed at it."""
-    return status_of(error) in _NO_ANSWER or status_of(error) >= 500
+    return _status_of(error) in _NO_ANSWER or _status_of(error) >= 500
 
 
 def _require_collection(api: HubClient, slug: str) -> None:
@@ -271,7 +272,7 @@ def _require_collection(api: HubClient, slug: str) -> None:
     try:
         api.get_collection(slug)
     except HfHubHTTPError as error:
-        if status_of(error) == _NOT_FOUND or not gives_no_answer(error):
+        if _status_of(error) == _NOT_FOUND or not _gives_no_answer(error):
             raise
 
 
@@ -282,7 +283,7 @@ def _create(api: HubClient, repository: Repository, repo_id: str, private: bool)
         api.create_repo(repo_id, repo_type=kind, private=private or None, space_sdk=repository.space_sdk)
     except HfHubHTTPError as error:
         # A token for this one repository may not make any (403), and a busy Hub may have it.
-        if status_of(error) != _TAKEN and not _is_there(api, repo_id, kind):
+        if _status_of(error) != _TAKEN and not _is_there(api, repo_id, kind):
             raise
         return False
     return True
@@ -301,7 +302,7 @@ def _known_name(repository: Repository, repo_id: str, is_new: bool) -> Iterator[
         yield
     except HfHubHTTPError as error:
         named = isinstance(error, RepositoryNotFoundError)
-        if is_new or status_of(error) != _NOT_FOUND or not (named or is_plain(error)):
+        if is_new or _status_of(error) != _NOT_FOUND or not (named or _is_plain(error)):
             raise
         raise HubError(
             f"{repo_id}: the name is taken by something other than a {repository.repo_type} repository of yours",
@@ -313,7 +314,7 @@ def _known_name(repository: Repository, repo_id: str, is_new: bool) -> Iterator[
 def _bars_on_a_terminal() -> Iterator[None]:
     """Show the client's progress bars where somebody watches and nowhere else, unless the user has settled that."""
     settled = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled()
-    if settled or sys.stderr.isatty():
+    if settled or (sys.stderr.isatty() and get_logger(__name__).isEnabledFor(logging.INFO)):
         yield
         return
     disable_progress_bars()

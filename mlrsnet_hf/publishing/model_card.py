@@ -1,8 +1,9 @@
 """The card of a model: what its run says of itself, in the words of templates/model_card.md."""
 
+import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -14,7 +15,8 @@ from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing.cards import number, render
 from mlrsnet_hf.publishing.origin import Origin, license_fields
-from mlrsnet_hf.publishing.run_results import RunResults
+from mlrsnet_hf.taxonomy import LABEL_NAMES
+from mlrsnet_hf.training.results import DataSummary, RunSummary, TrainingResult
 
 TASK = "image-classification"
 SETTINGS = {
@@ -58,12 +60,52 @@ _METRIC_TYPES = {"map": "map", "scene_accuracy": "accuracy", "subset_accuracy": 
 """Metric -> the Hub's name for its kind."""
 
 
+@dataclass(frozen=True, slots=True)
+class LearnedData:
+    """What a card says of the data that a model has learned, beside what the summary holds."""
+
+    summary: DataSummary
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Where the data came from, with None for what is not known of it."""
+        return dict.fromkeys(("protocol", "split_seed", "labels", "repaired", "held_out")) | dict(self.summary.source)
+
+    @property
+    def total(self) -> int:
+        """Number of images."""
+        return sum(self.summary.images.values())
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the images were drawn by this package."""
+        return bool(self.summary.source.get("synthetic"))
+
+    @property
+    def is_mlrsnet(self) -> bool:
+        """Whether the labels are MLRSNet's."""
+        return self.summary.label_names == LABEL_NAMES and not self.is_synthetic
+
+    @property
+    def is_whole_release(self) -> bool:
+        """Whether all images of MLRSNet took part, as in the paper."""
+        return self.is_mlrsnet and self.total == TOTAL_IMAGES
+
+    @property
+    def name(self) -> str:
+        """The data's name, without the place where it lay."""
+        if self.is_synthetic:
+            return "synthetic scenes"
+        name = Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name
+        return "MLRSNet" if self.is_mlrsnet else name.removesuffix(".parquet")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """A card, and with it the model's place on the Hub."""
 
     repo_id: str
-    results: RunResults
+    results: TrainingResult
     origin: Origin
     """The weights that training began with."""
     given_license: str | None = None
@@ -87,19 +129,19 @@ class ModelCard:
 
     def render(self) -> str:
         """Return the card: Markdown under a YAML header."""
-        results = self.results
+        results, data = self.results, LearnedData(self.results.data)
         score_columns, score_rows = _scores(results)
         label_columns, label_rows = _labels(results)
         return render(
             "model_card.md",
             card=self,
             results=results,
+            data=data,
             origin=self.origin,
             header=self._header().to_yaml(),
-            sizes=_sizes(results),
-            total=sum(results.images.values()),
+            sizes=_sizes(data),
             release_total=TOTAL_IMAGES,
-            shares=_shares(results),
+            shares=_shares(data),
             flattering=_flattering(results),
             score_columns=score_columns,
             score_rows=score_rows,
@@ -107,6 +149,8 @@ class ModelCard:
             paper_url=PAPER_URL,
             answer=_answer(results),
             settings=_settings(results),
+            reported=defined_scores(results),
+            tuned=defined_scores(results, tuned=True),
             took=_took(results.run),
             label_columns=label_columns,
             label_rows=label_rows,
@@ -115,10 +159,10 @@ class ModelCard:
         )
 
     def _header(self) -> ModelCardData:
-        results = self.results
+        results, data = self.results, LearnedData(self.results.data)
         multi_label = [] if results.task == "scene" else ["multi-label"]
-        mlrsnet = ["mlrsnet"] if results.is_mlrsnet else []
-        remote_sensing = ["remote-sensing"] if results.is_mlrsnet or results.is_synthetic else []
+        mlrsnet = ["mlrsnet"] if data.is_mlrsnet else []
+        remote_sensing = ["remote-sensing"] if data.is_mlrsnet or data.is_synthetic else []
         evaluated = model_index(results, self.dataset_id)
         return ModelCardData(
             **license_fields(self.license, self.origin),
@@ -133,37 +177,48 @@ class ModelCard:
         )
 
 
-def model_index(results: RunResults, dataset_id: str | None) -> list[EvalResult]:
+def defined_scores(results: TrainingResult, tuned: bool = False) -> dict[str, float]:
+    """Return the scores of the scored split, at 0.5 or at tuned thresholds, without those that are not defined."""
+    scores = results.tuned if tuned else results.scores
+    values = getattr(scores, results.scored_split) if scores else None
+    return {name: value for name, value in (values or {}).items() if not math.isnan(value)}
+
+
+def model_index(results: TrainingResult, dataset_id: str | None) -> list[EvalResult]:
     """Return the entries of the scored split: at 0.5, then at tuned thresholds those of metrics that take one."""
-    tuned = {name: value for name, value in results.tuned_values.items() if _takes_threshold(results, name)}
+    tuned = {
+        name: value for name, value in defined_scores(results, tuned=True).items() if _takes_threshold(results, name)
+    }
     return [
-        *(_entry(results, dataset_id, name, value, tuned=False) for name, value in results.values.items()),
+        *(_entry(results, dataset_id, name, value, tuned=False) for name, value in defined_scores(results).items()),
         *(_entry(results, dataset_id, name, value, tuned=True) for name, value in tuned.items()),
     ]
 
 
-def metric_arguments(results: RunResults, name: str, tuned: bool = False) -> dict[str, Any]:
+def metric_arguments(results: TrainingResult, name: str, tuned: bool = False) -> dict[str, Any]:
     """Return what a score depends on beside the model and the images: `threshold` and `views`, as far as it does."""
     threshold = {"threshold": "one per label, tuned on validation" if tuned else 0.5}
     views = {"views": results.eval_symmetries}
     return (threshold if _takes_threshold(results, name) else {}) | (views if results.eval_symmetries > 1 else {})
 
 
-def _takes_threshold(results: RunResults, name: str) -> bool:
+def _takes_threshold(results: TrainingResult, name: str) -> bool:
     """Tell whether a score is one of decisions on labels; a scene is the one with the highest score."""
     return results.task != "scene" and name in METRICS and METRICS[name].from_report is not None
 
 
-def _entry(results: RunResults, dataset_id: str | None, name: str, value: float, tuned: bool) -> EvalResult:
-    source, held_out = results.data, results.split == "validation" and results.data.get("held_out")
-    arguments = {"seed": source.get("split_seed"), "labels": source.get("labels"), "held_out": held_out or None}
+def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: float, tuned: bool) -> EvalResult:
+    data = LearnedData(results.data)
+    source, split = data.source, results.scored_split
+    held_out = (split == "validation" and source["held_out"]) or None
+    arguments = {"seed": source["split_seed"], "labels": source["labels"], "held_out": held_out}
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if results.task == "scene" else "Multi-label image classification",
-        dataset_type=dataset_id or results.dataset_name.lower(),
-        dataset_name="MLRSNet, a part" if results.is_mlrsnet and not results.is_whole_release else results.dataset_name,
-        dataset_config=source.get("protocol"),
-        dataset_split="train" if held_out else results.split,
+        dataset_type=dataset_id or data.name.lower(),
+        dataset_name="MLRSNet, a part" if data.is_mlrsnet and not data.is_whole_release else data.name,
+        dataset_config=source["protocol"],
+        dataset_split="train" if held_out else split,
         dataset_args={key: value for key, value in arguments.items() if value is not None} or None,
         metric_type=_METRIC_TYPES.get(name, "f1" if "f1" in name else name),
         metric_name=metric_title(name) + (", tuned thresholds" if tuned else "") + _views(results, ""),
@@ -172,74 +227,68 @@ def _entry(results: RunResults, dataset_id: str | None, name: str, value: float,
     )
 
 
-def _views(results: RunResults, more: str) -> str:
+def _views(results: TrainingResult, more: str) -> str:
     return f", {results.eval_symmetries} views{more}" if results.eval_symmetries > 1 else ""
 
 
-def _sizes(results: RunResults) -> str:
-    held_out = " (held out of train)" if results.data.get("held_out") else ""
-    return ", ".join(
-        f"{name} {count:,}{held_out if name == 'validation' else ''}" for name, count in results.images.items() if count
-    )
+def _sizes(data: LearnedData) -> str:
+    held_out = " (held out of train)" if data.source["held_out"] else ""
+    sizes = {name: f"{name} {count:,}" for name, count in data.summary.images.items() if count}
+    return ", ".join(text + held_out if name == "validation" else text for name, text in sizes.items())
 
 
-def _shares(results: RunResults) -> dict[str, Any] | None:
+def _shares(data: LearnedData) -> dict[str, Any] | None:
     """Return how MLRSNet's images were divided; None for other protocols and data."""
-    match = re.fullmatch(r"(ratio|grouped)(\d+)", str(results.data.get("protocol")))
-    return {"grouped": match[1] == "grouped", "train": int(match[2])} if results.is_mlrsnet and match else None
+    match = re.fullmatch(r"(ratio|grouped)(\d+)", str(data.source["protocol"]))
+    return {"grouped": match[1] == "grouped", "train": int(match[2])} if data.is_mlrsnet and match else None
 
 
-def _flattering(results: RunResults) -> list[str]:
+def _flattering(results: TrainingResult) -> list[str]:
     """Return what the validation split has chosen."""
-    epoch = ["the epoch"] if results.config.get("keep") != "last" else []
+    epoch = ["the epoch"] if results.config.keep != "last" else []
     return epoch + (["the thresholds"] if results.tuned else [])
 
 
-def _scores(results: RunResults) -> tuple[list[str], list[list[str]]]:
+def _scores(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
     """Return the scores, at 0.5 and at tuned thresholds, on every split that has some: titles of columns, and rows."""
-    columns: dict[str, Mapping[str, float | None]] = {}
-    for split in ("test", "validation"):
-        if scores := results.scores.get(split):
-            columns[split] = scores
-        if results.tuned and (tuned := results.tuned.get(split)):
-            columns[f"{split}, tuned thresholds"] = tuned
+    columns = {
+        split + suffix: scores
+        for split in ("test", "validation")
+        for suffix, of_splits in (("", results.scores), (", tuned thresholds", results.tuned))
+        if (scores := getattr(of_splits, split, None))
+    }
     names = dict.fromkeys(name for scores in columns.values() for name in scores)
     rows = [[metric_title(name), *(number(scores.get(name)) for scores in columns.values())] for name in names]
     return list(columns), rows
 
 
-def _labels(results: RunResults) -> tuple[list[str], list[list[str]]]:
+def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
     """Return the scores of each label; of each scene, the highest of which decides, where scenes alone are learned."""
     columns = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
-        [
-            row["label"],
-            f"{row['images']:,}",
-            number(row.get("average_precision")),
-            number(row.get("f1")),
-            number(row.get("threshold"), 3),
-        ]
+        [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), number(row.threshold, 3)]
         for row in results.labels
     ]
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
 
 
-def _beside_the_paper(results: RunResults) -> dict[str, Any] | None:
+def _beside_the_paper(results: TrainingResult) -> dict[str, Any] | None:
     """Return what sets the scores beside those of the paper; None where nothing compares."""
-    ratio = {f"ratio{ratio}": ratio for ratio in CLASSIFICATION_RATIOS}.get(str(results.data.get("protocol")))
-    if ratio is None or not results.is_whole_release or results.split != "test" or "map" not in results.values:
+    data, scores = LearnedData(results.data), defined_scores(results)
+    ratio = {f"ratio{ratio}": ratio for ratio in CLASSIFICATION_RATIOS}.get(str(data.source["protocol"]))
+    if ratio is None or not data.is_whole_release or results.scored_split != "test" or "map" not in scores:
         return None
-    network = paper_name(str(results.model["architecture"]))
+    network = paper_name(results.model.architecture)
     best = max(TABLE6_MAP, key=lambda name: TABLE6_MAP[name][ratio])
     of_each_image = _views(results, " of each image")
-    f1 = [number(results.values.get(name)) for name in ("sample_f1", "f1_of_means")]
-    rows = [[f"this model{of_each_image}", f"{100 * results.values['map']:.2f}", *f1]]
+    f1 = [number(scores.get(name)) for name in ("sample_f1", "f1_of_means")]
+    rows = [[f"this model{of_each_image}", f"{100 * scores['map']:.2f}", *f1]]
     for name in filter(None, dict.fromkeys((network, best))):
         rows.append([f"{name}, paper", f"{TABLE6_MAP[name][ratio]:.2f}", *[f"{TABLE7_F1[name][ratio]:.4f}"] * 2])
     return {"ratio": ratio, "network": network, "best": best, "rows": rows}
 
 
-def _answer(results: RunResults) -> str:
+def _answer(results: TrainingResult) -> str:
     """Return the line of the card's code that names what is in an image."""
     if results.task == "scene":
         return "print(max(zip(scores, names)))"
@@ -247,35 +296,30 @@ def _answer(results: RunResults) -> str:
     return f"print({{name: score for name, score in zip(names, scores) if score > {threshold}}})"
 
 
-def _settings(results: RunResults) -> list[list[str]]:
+def _settings(results: TrainingResult) -> list[list[str]]:
     """Return the settings that say how the model was trained."""
-    batch, run = results.run.get("batch", {}), results.run
-    settings = dict(results.config)
+    settings = results.config.to_dict()
     if results.task != "labels+scene":
-        settings.pop("scene_weight", None)  # weighs nothing
-    if settings.get("keep") == "best":
-        chosen = settings.get("best_metric") or ("scene_accuracy" if results.task == "scene" else "map")
-        settings["keep"] = f"the best by {metric_title(chosen)} on validation"
-    precision = run.get("precision")
+        del settings["scene_weight"]  # weighs nothing
+    if results.config.keep == "best":
+        settings["keep"] = f"the best by {metric_title(results.config.selection_metric)} on validation"
+    precision = results.run.precision
     return [
         *([text, _shown(settings[name])] for name, text in SETTINGS.items() if settings.get(name) is not None),
-        ["batch, over all processes and parts", _shown(batch.get("global", results.config.get("batch_size")))],
-        ["processes", _shown(run.get("processes"))],
-        ["precision", "float32" if precision == "no" else _shown(precision)],  # Accelerate's name says little alone
+        ["batch, over all processes and parts", _shown(results.run.batch["global"])],
+        ["processes", _shown(results.run.processes)],
+        ["precision", "float32" if precision == "no" else precision],  # Accelerate's name says little alone
     ]
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - any setting
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _took(run: Mapping[str, Any]) -> str:
-    seconds = run.get("seconds") or 0
-    if not seconds:
+def _took(run: RunSummary) -> str:
+    if not run.seconds:
         return ""
-    time = f"{seconds / 60:,.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
-    return f" It took {time}{' on ' + run['device'] if run.get('device') else ''}."
+    time = f"{run.seconds / 60:,.1f} minutes" if run.seconds >= 60 else f"{run.seconds:.0f} seconds"
+    return f" It took {time}{f' on {run.device}' if run.device else ''}."

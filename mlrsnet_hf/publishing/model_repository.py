@@ -12,12 +12,13 @@ from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.hub import check_repo_id
-from mlrsnet_hf.publishing.model_card import ModelCard, metric_arguments
+from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
-from mlrsnet_hf.publishing.run_results import RunResults, read_results
-from mlrsnet_hf.training.results import RESULTS
+from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
+LOCAL_DIR = "local-dir:"
+"""How timm is told that a model lies in a folder."""
 MODEL = "model"
 _SETTINGS = "settings.yaml"
 _BESIDE = ("history.csv", "history.json", "curves.png")
@@ -55,7 +56,7 @@ def build_model(
     require_extra("train")
     from mlrsnet_hf.configuration.yaml_file import read_settings_file  # brings torch
 
-    results = read_results(path / RESULTS)
+    results = TrainingResult.load(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
         link_file(source, folder / name)
     for name in _BESIDE:
@@ -68,14 +69,14 @@ def build_model(
     card = ModelCard(
         repo_id=repo_id,
         results=results,
-        origin=find_origin(results.model),
+        origin=find_origin(results.model.name, results.model.weights),
         given_license=license,
         revision=revision,
-        dataset_id=dataset_id or results.data.get("hub_id"),
+        dataset_id=dataset_id or results.data.source.get("hub_id"),
         file_names=tuple(files_of(folder)),
     )
     (folder / CARD).write_text(card.render(), encoding="utf-8")
-    if dataset_id and results.split == "test":
+    if dataset_id and results.scored_split == "test":
         _write_eval_results(folder, card, dataset_id)
     return Repository(
         kind="model",
@@ -91,7 +92,14 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
     https://huggingface.co/docs/hub/eval-results: a value per task; the dataset's eval.yaml names the tasks.
     """
     results = card.results
-    protocol = results.data.get("protocol") or "default"
+    protocol = results.data.source.get("protocol") or "default"
+
+    def note(name: str) -> str:
+        arguments = metric_arguments(results, name)
+        threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
+        views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
+        return "; ".join([f"{metric_title(name)} on the test split", *threshold, *views])
+
     entries = [
         {
             "dataset": {"id": dataset_id, "task_id": f"{protocol}_{name}"},
@@ -100,44 +108,26 @@ def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
                 "url": f"{constants.ENDPOINT}/{card.repo_id}/blob/{card.revision or 'main'}/{RESULTS}",
                 "name": RESULTS,
             },
-            "notes": "; ".join([f"{metric_title(name)} on the {results.split} split", *_conditions(results, name)]),
+            "notes": note(name),
         }
-        for name, value in results.values.items()
+        for name, value in defined_scores(results).items()
     ]
     target = folder / EVAL_RESULTS / f"{dataset_id.partition('/')[2]}.yaml"
     target.parent.mkdir()
     target.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
 
 
-def _conditions(results: RunResults, name: str) -> list[str]:
-    """Return what a reader has to know of a value, beside its metric."""
-    arguments = metric_arguments(results, name)
-    threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
-    views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
-    return [*threshold, *views]
-
-
-_PREFIX = "local-dir:"
-_RUN_PARTS = ("config", "data", "model")
-_NAMES = ("label_names", "scene_names")
-
-
 def public_results(text: str) -> str:
     """Return results.json with each path that leads out of the working folder cut to its last name."""
     content = json.loads(text)
-    for part in _RUN_PARTS:
-        names = {name: content[part][name] for name in _NAMES if name in content[part]}  # these are no paths
-        content[part] = _public(content[part]) | names
+    for part in ("config", "data", "model"):
+        names = {name: content[part][name] for name in ("label_names", "scene_names") if name in content[part]}
+        content[part] = _public(content[part]) | names  # which are no paths, whatever they look like
     return json.dumps(content, indent=2) + "\n"
 
 
 def public_settings(text: str, settings: dict[str, Any]) -> str:
-    """Return settings.yaml, which holds one setting a line, with the same paths cut and its comments kept.
-
-    Args:
-        text: Of the file.
-        settings: What it holds.
-    """
+    """Return the text of settings.yaml, which holds one setting a line, with such paths cut and its comments kept."""
     for name, value in settings.items():
         if (public := _public(value)) != value:
             line = f"{name}: {json.dumps(public, ensure_ascii=False)}"  # quoted: a folder may be called 0123
@@ -152,9 +142,6 @@ def _public(value: Any) -> Any:  # noqa: ANN401 - what JSON and YAML hold
         return [_public(part) for part in value]
     if not isinstance(value, str):
         return value
-    prefix, path = (_PREFIX, value.removeprefix(_PREFIX)) if value.startswith(_PREFIX) else ("", value)
-    return prefix + Path(path).name if _leads_out(path) else value
-
-
-def _leads_out(path: str) -> bool:
-    return len(path) > 1 and (Path(path).is_absolute() or path.startswith("~") or Path(path).parts[:1] == ("..",))
+    path = value.removeprefix(LOCAL_DIR)
+    leads_out = Path(path).is_absolute() or path.startswith("~") or Path(path).parts[:1] == ("..",)
+    return value.removesuffix(path) + Path(path).name if len(path) > 1 and leads_out else value

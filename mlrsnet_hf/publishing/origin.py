@@ -1,6 +1,5 @@
 """Where a model's weights came from before training, and their license by the Hub's name for it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,13 +37,8 @@ class Origin:
     """On the Hub."""
 
 
-def find_origin(model: Mapping[str, Any]) -> Origin:
-    """Return what a run's results tell of where its weights came from.
-
-    Args:
-        model: `name` and `weights`, as the settings had them.
-    """
-    name, weights = str(model["name"]), str(model["weights"])
+def find_origin(name: str, weights: str) -> Origin:
+    """Return what a model's name and weights, as the settings had them, tell of where the weights came from."""
     if weights == RANDOM:
         return Origin("", _OWN_LICENSE)
     source = name if weights == PRETRAINED else weights

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
 from mlrsnet_hf.dataset.repository.files import WrittenFile, write_files
 from mlrsnet_hf.dataset.repository.parts import Parts, PlannedFile, cut_parts, plan_files
@@ -22,7 +21,8 @@ from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.images import decode_image
-from mlrsnet_hf.resumable_folder import GrowingFolder, growing_folder
+from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
+from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
@@ -105,7 +105,7 @@ def prepare(
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
     }
-    with growing_folder(target, origin, _from_manifest) as folder:
+    with resumable_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
         release.refuse_changed_labels()
         if release.fingerprint() != origin["source"]:
@@ -125,7 +125,7 @@ def _digest(planned: Sequence[PlannedFile]) -> str:
 
 
 def _write_data(
-    folder: GrowingFolder, release: Release, planned: Sequence[PlannedFile], skip_unreadable: bool
+    folder: ResumableFolder, release: Release, planned: Sequence[PlannedFile], skip_unreadable: bool
 ) -> tuple[list[WrittenFile], int]:
     """Write the files that an earlier run has not, and return all in the order planned."""
     data = folder.path / DATA
@@ -148,9 +148,9 @@ def _write_data(
         done[file.name] = file
 
     missing = [file for file in planned if file.name not in done]
-    with tqdm(total=len(release.entries), initial=taken_up, desc="preparing", unit="image") as progress:
+    with progress_bar(description="preparing", total=len(release.entries), initial=taken_up, unit="image") as bar:
         try:
-            write_files(release, missing, data, note, progress.update, skip_unreadable)
+            write_files(release, missing, data, note, bar.update, skip_unreadable)
         except ImageError as error:
             remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
             raise ImageError(error.found, remedy) from error

@@ -4,6 +4,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.files import whole_folder
@@ -120,28 +121,11 @@ def publish(
         ) from error
 
 
-def publish_run(
-    folder: str | Path,
-    repo_id: str,
-    *,
-    private: bool = False,
-    revision: str | None = None,
-    collection: str | None = None,
-    dataset_id: str | None = None,
-    license: str | None = None,
-) -> Pushed:
-    """Publish a finished run as a model; see `publish`."""
+def publish_run(folder: str | Path, repo_id: str, **options: Any) -> Pushed:  # noqa: ANN401 - see `publish`
+    """Publish a finished run as a model, with the options of `publish`, and refuse every other folder."""
     if not is_run(Path(folder)):
         raise ConfigurationError(f"{folder}: not a finished run", "Give a folder with results.json and model/.")
-    pushed = publish(
-        folder,
-        repo_id,
-        private=private,
-        revision=revision,
-        collection=collection,
-        dataset_id=dataset_id,
-        license=license,
-    )
+    pushed = publish(folder, repo_id, **options)
     assert isinstance(pushed, Pushed), "only a dry run pushes nothing"
     return pushed
 

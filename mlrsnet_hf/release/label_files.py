@@ -40,11 +40,7 @@ class _Columns:
 
 
 def read_label_file(path: Path) -> list[LabelRow]:
-    """Read a scene's label file; see `parse_label_file`.
-
-    Raises:
-        ReleaseError: The file cannot be read or is faulty.
-    """
+    """Read a scene's label file; see `parse_label_file`."""
     try:
         content = path.read_bytes()
     except OSError as error:

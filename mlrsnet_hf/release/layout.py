@@ -46,11 +46,7 @@ class ByScene(Generic[Part]):
 
 
 def source_folder(source: Path) -> Folder:
-    """Return a source, a folder or an archive, as a folder.
-
-    Raises:
-        ReleaseError: There is none, or the archive is refused.
-    """
+    """Return a source, a folder or an archive, as a folder."""
     if source.is_dir():
         return DiskFolder(source)
     if not source.exists():
@@ -61,13 +57,7 @@ def source_folder(source: Path) -> Folder:
 
 
 def find_images(source: Folder) -> ByScene[ImageStore]:
-    """Find the images of each scene.
-
-    A scene's folder is preferred to its archive, which may have been left there after unpacking.
-
-    Raises:
-        ReleaseError: There is no folder with images, or more than one.
-    """
+    """Find the images of each scene: in its folder, else in its archive, which unpacking may have left there."""
     part = find_part(source, IMAGES)
     files: Sequence[File] = part.files()
     strangers = [
@@ -92,15 +82,7 @@ def find_images(source: Folder) -> ByScene[ImageStore]:
 
 
 def find_label_files(source: Folder, alone: bool = False) -> ByScene[File]:
-    """Find the label file of each scene, in a folder or an archive named `Labels`.
-
-    Args:
-        source: The source as a folder.
-        alone: Whether the label files may also lie in the source itself.
-
-    Raises:
-        ReleaseError: There are none.
-    """
+    """Find the label file of each scene, in a folder or archive named `Labels`; `alone` they may lie in the source."""
     part = source if alone and not has_part(source, LABELS) else find_part(source, LABELS)
     files = [file for file in part.files() if split_suffix(file.name)[1] == ".csv"]
     if not files:
@@ -116,11 +98,7 @@ def has_part(source: Folder, name: str) -> bool:
 
 
 def find_part(source: Folder, name: str) -> Folder:
-    """Return the folder of a name, or the archive of that name as a folder.
-
-    Raises:
-        ReleaseError: There is none, or more than one.
-    """
+    """Return the only folder of a name, or the only archive of that name as a folder."""
     inner = _descended(source)
     found = _named(inner, name)
     if not found:

@@ -37,6 +37,9 @@ class _Row(NamedTuple):
     position: int
     """In the row group."""
 
+    def __str__(self) -> str:
+        return f"{self.file}, row group {self.group}, row {self.position}"
+
 
 def parquet_files(source: Path) -> list[Path]:
     """Return the Parquet files that a source is: a file, or a folder with some in it or up to two folders below."""
@@ -60,10 +63,10 @@ def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersio
             name = image_id(row.file_name)
             first = by_scene[row.scene].setdefault(name, row)
             if first is not row:
-                raise ReleaseError(f"{_where(first)} and {_where(row)}: both hold {name}", "Pass each image once.")
+                raise ReleaseError(f"{first} and {row}: both hold {name}", "Pass each image once.")
             if row.repaired and label_version == "as-published":
                 raise ReleaseError(
-                    f"{_where(row)}: the labels are repaired ones",
+                    f"{row}: the labels are repaired ones",
                     "The published labels are not in it; pass the release.",
                 )
     if not by_scene:
@@ -83,7 +86,7 @@ class ParquetImages:
         self.names: Sequence[str] = list(self._rows)
 
     def read(self, names: Sequence[str]) -> Iterator[Found]:
-        """See `ImageStore.read`; the order is that of the files."""
+        """Yield the named images in the order of the files."""
         groups: dict[tuple[Path, int], dict[int, str]] = defaultdict(dict)
         for name in names:
             row = self._rows[name]
@@ -96,7 +99,7 @@ class ParquetImages:
                         break
 
     def stamps(self) -> list[str]:
-        """See `ImageStore.stamps`."""
+        """Return name, size and modification time of the files."""
         return [disk_stamp(file) for file in self._files]
 
 
@@ -129,7 +132,7 @@ def _rows(file: Path) -> Iterator[_Row]:
         labels = _guarded(file, table.column(column).to_pylist)
         repaired = table.column("repaired").to_pylist() if "repaired" in columns else [False] * len(paths)
         for position, (path, values, flag) in enumerate(zip(paths, labels, repaired, strict=True)):
-            where = _place(file, group, position)
+            where = f"{file}, row group {group}, row {position}"
             name = (path or "").replace("\\", "/").rpartition("/")[2]
             yield _Row(name, _scene(where, name), decode(where, values), bool(flag), file, group, position)
 
@@ -228,14 +231,6 @@ def _scene(where: str, file_name: str) -> Scene:
             f"{where}: the file name {file_name!r} does not begin with one of MLRSNet's 46 scenes", _COPY
         )
     return scene
-
-
-def _place(file: Path, group: int, position: int) -> str:
-    return f"{file}, row group {group}, row {position}"
-
-
-def _where(row: _Row) -> str:
-    return _place(row.file, row.group, row.position)
 
 
 def _images(file: Path, group: int) -> Iterator[tuple[int, bytes]]:

@@ -123,11 +123,7 @@ class Release:
         return digest.hexdigest()
 
     def refuse_changed_labels(self) -> None:
-        """Refuse a release whose label files are no longer what they were when it was opened.
-
-        Raises:
-            ReleaseError: One was changed or is gone.
-        """
+        """Refuse a release whose label files are no longer what they were when it was opened."""
         for part in self.parts:
             file = part.label_file
             if file and hashlib.sha256(file.content()).hexdigest() != part.label_digest:

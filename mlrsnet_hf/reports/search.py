@@ -11,8 +11,9 @@ from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
-from mlrsnet_hf.retrieval.embeddings.query import Hit, IndexedImage, known_filter
-from mlrsnet_hf.retrieval.index.index import COLLECTION, open_index
+from mlrsnet_hf.retrieval.embeddings.query import Hit, IndexedImage
+from mlrsnet_hf.retrieval.index.collection import COLLECTION
+from mlrsnet_hf.retrieval.index.index import open_index
 
 
 def print_search(
@@ -50,21 +51,20 @@ def print_search(
     images: Sequence[IndexedImage]
     total: int | None = None
     with open_index(location, collection) as index:
-        wanted = known_filter(labels, scene, index.info)  # before a network is loaded in vain
+        wanted = index.filter(labels, scene)  # before a network is loaded in vain
         if query is None:
-            listing = index.list_images(labels, scene, k)
+            listing = index.listing(wanted, k)
             images, total, title = listing.images, listing.total, f"Images with {wanted}"
         else:
             if is_picture:
                 from mlrsnet_hf.inputs.decoding import decode_rgb
-                from mlrsnet_hf.retrieval.index.index import embed_queries
 
-                made_by = index.local.model if index.local else ModelChoice()
-                vector = embed_queries([query], index, dataclasses.replace(made_by, **model) if model else None)
                 picture = decode_rgb({"bytes": None, "path": query}, query)
+                made_by = index.local.model if index.local else ModelChoice()
+                vector = index.embed_pictures([picture], dataclasses.replace(made_by, **model) if model else None)
             else:
                 asked, vector = index.find(query)
-            images = index.search(vector, k, labels, scene)[0]
+            images = index.nearest(vector, k, wanted)[0]
             title = f"Images like {Path(query).name if asked is None else asked.id}"
 
     print("\n".join(_table(images)))

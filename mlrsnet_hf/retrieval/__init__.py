@@ -15,7 +15,7 @@ _PUBLIC = {
     "ImageSet": "mlrsnet_hf.retrieval.embeddings.config",
     "EmbeddingTable": "mlrsnet_hf.retrieval.embeddings.table",
     "embed": "mlrsnet_hf.retrieval.embeddings.embed",
-    "build_index": "mlrsnet_hf.retrieval.index.index",
+    "build_index": "mlrsnet_hf.retrieval.index.build",
     "open_index": "mlrsnet_hf.retrieval.index.index",
 }
 

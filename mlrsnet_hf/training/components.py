@@ -42,9 +42,7 @@ def make_model(config: TrainingConfig, task: Task) -> nn.Module:
     """
     dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
     varied = config.train_scale != 1
-    model = build_model(
-        config.model, task.output_names, config.weights, config.image_size, logger.info, varied=varied, **dropout
-    )
+    model = build_model(config.model, task.output_names, config.weights, config.image_size, varied, **dropout)
     if config.freeze_backbone:
         freeze_backbone(model)
     return model

@@ -154,7 +154,7 @@ class Trainer:
         self.task = make_task(data, config.scene_head, config.single_label)
         self.network = make_model(config, self.task)
         self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
-        train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale, logger.info)
+        train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale)
         self._place(self.network)
 
         # ---- data

@@ -17,8 +17,8 @@ import torch
 from accelerate import Accelerator
 
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
-from mlrsnet_hf.retrieval.embeddings.files import plan_shards, to_table, write_shard
-from mlrsnet_hf.retrieval.embeddings.forward import extract
+from mlrsnet_hf.retrieval.embeddings.embed import extract
+from mlrsnet_hf.retrieval.embeddings.files import plan_shards, write_rows
 from mlrsnet_hf.retrieval.embeddings.images import ImageSplit
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, embed_pixels, load_embedding_model
@@ -101,7 +101,7 @@ def ours(
         start = time.perf_counter()
         shards = plan_shards("train", len(split.rows), config.shard_images)
         for shard, rows in zip(shards, extract(split, model, shards, config, accelerator), strict=True):
-            write_shard(to_table(rows, info), Path(folder) / shard.name)
+            write_rows(rows, info, Path(folder) / shard.name)
         return time.perf_counter() - start
 
 

@@ -334,7 +334,7 @@ def test_the_builder_tells_what_the_cache_holds(make_release: MakeRelease, cache
 def test_our_errors_come_as_themselves(make_release: MakeRelease, cache: str, options: dict[str, Any]) -> None:
     root = make_release({"beach": 9, "forest": 9})
     (root / "Images/beach/beach_00004.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ImageError, match=r"beach_00004.jpg: truncated JPEG") as caught:
+    with pytest.raises(ImageError, match=r"beach_00004.jpg: truncated") as caught:
         for split in load_dataset("mlrsnet", data_dir=str(root), cache_dir=cache, **options).values():
             list(split)
     assert caught.value.remedy
@@ -344,18 +344,18 @@ def test_our_errors_come_as_themselves(make_release: MakeRelease, cache: str, op
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({"name": "ratio2"}, UnknownNameError, "configuration 'ratio2' is not known. Did you mean 'ratio20'"),
-        ({"sed": 1}, ConfigurationError, "has no option 'sed'. Did you mean 'seed'"),
-        ({"seed": 0.5}, ConfigurationError, "seed=0.5 is not a whole number"),
-        ({"label_version": "verifed"}, UnknownNameError, "Did you mean 'verified'"),
+        ({"name": "ratio2"}, UnknownNameError, "'ratio2' .* 'ratio20'"),
+        ({"sed": 1}, ConfigurationError, "'sed'. .* 'seed'"),
+        ({"seed": 0.5}, ConfigurationError, "seed=0.5"),
+        ({"label_version": "verifed"}, UnknownNameError, "label_version='verifed' .* 'verified'"),
         ({"protocol": "ratio20"}, ConfigurationError, r'load_dataset\("mlrsnet", "ratio20"\)'),
-        ({"data_files": "*.jpg"}, ConfigurationError, "takes no data_files"),
-        ({"name": "demo"}, ConfigurationError, "takes no data_dir"),
-        ({"name": "demo", "data_dir": None, "protocol": "ratio2"}, UnknownNameError, "protocol 'ratio2' is not known"),
-        ({"name": "custom"}, ConfigurationError, "split_file=None with the configuration 'custom'"),
-        ({"name": "all", "split_file": "x"}, ConfigurationError, "split_file='x' with the configuration 'all'"),
-        ({"split_file": "gone.csv"}, ConfigurationError, "gone.csv: cannot be read"),
-        ({"data_dir": "gone"}, ReleaseError, "gone: cannot be read"),
+        ({"data_files": "*.jpg"}, ConfigurationError, "data_files"),
+        ({"name": "demo"}, ConfigurationError, "data_dir"),
+        ({"name": "demo", "data_dir": None, "protocol": "ratio2"}, UnknownNameError, "protocol 'ratio2'"),
+        ({"name": "custom"}, ConfigurationError, "split_file=None .* 'custom'"),
+        ({"name": "all", "split_file": "x"}, ConfigurationError, "split_file='x' .* 'all'"),
+        ({"split_file": "gone.csv"}, ConfigurationError, "gone.csv: "),
+        ({"data_dir": "gone"}, ReleaseError, "gone: "),
     ],
 )
 def test_bad_arguments_are_named(
@@ -373,7 +373,7 @@ def test_the_environment_names_the_source(
     monkeypatch.setenv("MLRSNET_DATA_DIR", os.path.relpath(root))
     assert len(load_dataset("mlrsnet", "all", cache_dir=cache, split="train")) == 5
     monkeypatch.setenv("MLRSNET_DATA_DIR", "/gone")
-    with pytest.raises(ConfigurationError, match="MLRSNET_DATA_DIR=/gone: no such folder or archive"):
+    with pytest.raises(ConfigurationError, match="MLRSNET_DATA_DIR=/gone"):
         load_dataset("mlrsnet", cache_dir=cache)
 
 

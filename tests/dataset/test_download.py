@@ -109,7 +109,7 @@ def test_an_interrupted_download_is_resumed(server: Server, tmp_path: Path) -> N
 
 def test_a_later_call_goes_on_where_the_first_gave_up(server: Server, tmp_path: Path) -> None:
     server.cut_after = [1_000_000, 0, 0, 0]
-    with pytest.raises(DownloadError, match=r"cut off after 1,000,000 of .* The 1,000,000 bytes that came are kept"):
+    with pytest.raises(DownloadError, match=r"1,000,000 of .* 1,000,000 bytes .* kept"):
         download_archive(tmp_path)
     assert "7j9bv9vwsx-3.zip" not in left_over(tmp_path)
     assert download_archive(tmp_path).read_bytes() == server.content
@@ -145,10 +145,10 @@ def test_damage_is_found_and_removed(server: Server, tmp_path: Path) -> None:
     content = bytearray(server.content)
     content[1_234_567] ^= 1
     server.content = bytes(content)
-    with pytest.raises(DownloadError, match=r"not a whole ZIP archive \(12\.bin\)\. It was removed"):
+    with pytest.raises(DownloadError, match=r"ZIP archive \(12\.bin\).* removed"):
         download_archive(tmp_path)
     server.content = b"<html>Please log in</html>"
-    with pytest.raises(DownloadError, match=r"not a whole ZIP archive \(File is not a zip file\)"):
+    with pytest.raises(DownloadError, match=r"not a zip file"):
         download_archive(tmp_path)
     assert left_over(tmp_path) == []
 
@@ -157,7 +157,7 @@ def test_other_counts_than_published_are_named(server: Server, tmp_path: Path, m
     entries = [SimpleNamespace(scene=scene) for scene in SCENES for _ in range(scene.images - (scene.name == "park"))]
     monkeypatch.setattr(download, "open_release", lambda archive: SimpleNamespace(entries=entries))
     for _ in range(2):  # the second call neither takes what the first has refused nor fetches it again
-        with pytest.raises(DownloadError, match="1,681 images of park where MLRSNet has 1,682"):
+        with pytest.raises(DownloadError, match=r"1,681 images of park .* 1,682"):
             download_archive(tmp_path)
         assert not archive_path(tmp_path).exists()
     assert len(server.asked) == 1
@@ -199,19 +199,19 @@ def test_loading_downloads_where_no_copy_is_given(
 
 def test_a_refusing_server_is_quoted(server: Server, tmp_path: Path) -> None:
     server.status, server.content = 403, b"no"
-    with pytest.raises(DownloadError, match=r"the server answers 403 .*data_dir.*MLRSNET_DATA_DIR.*demo"):
+    with pytest.raises(DownloadError, match=r" 403 .*data_dir.*MLRSNET_DATA_DIR.*demo"):
         download_archive(tmp_path)
 
 
 def test_no_connection_says_what_to_do(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "ARCHIVE_URL", "http://127.0.0.1:1/archive")
-    with pytest.raises(DownloadError, match=r"cannot be fetched .*refused.*data\.mendeley\.com/datasets/7j9bv9vwsx/3"):
+    with pytest.raises(DownloadError, match=r"refused.*data\.mendeley\.com/datasets/7j9bv9vwsx/3"):
         download_archive(tmp_path)
 
 
 def test_a_small_disk_is_noticed_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1_000))
-    with pytest.raises(DownloadError, match=r"1,000 bytes are free, [\d,]+ are needed"):
+    with pytest.raises(DownloadError, match=r"1,000 bytes are free"):
         download_archive(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(DownloadError, match="cannot be written"):
@@ -220,6 +220,6 @@ def test_a_small_disk_is_noticed_first(server: Server, tmp_path: Path, monkeypat
 
 def test_offline_nothing_is_asked(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    with pytest.raises(DownloadError, match="HF_DATASETS_OFFLINE or HF_HUB_OFFLINE forbids"):
+    with pytest.raises(DownloadError, match="HF_DATASETS_OFFLINE or HF_HUB_OFFLINE"):
         download_archive(tmp_path)
     assert server.asked == []

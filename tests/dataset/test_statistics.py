@@ -153,5 +153,5 @@ def test_records_in_any_number_of_processes(shared: Path) -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_image_that_cannot_be_decoded_is_named(processes: int) -> None:
-    with pytest.raises(ImageError, match=r"x_1\.jpg: cannot be decoded .* Run mlrsnet audit"):
+    with pytest.raises(ImageError, match=r"x_1\.jpg: .* mlrsnet audit"):
         pixel_statistics_of_records([record("x_1", b"\xff\xd8\xff\xd9")], processes)

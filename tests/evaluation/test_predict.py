@@ -19,7 +19,7 @@ from mlrsnet_hf.evaluation.scores import Predictions
 from mlrsnet_hf.inputs.loader import evaluation_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.models.preprocessing import Preprocessing, normalize
+from mlrsnet_hf.models.preprocessing import Preprocessing, normalize_pixels
 
 LABELS = ("red", "green", "blue", "striped", "never")
 TASK = Task(kind="labels", label_names=LABELS)
@@ -54,7 +54,8 @@ def one_by_one(split: Dataset, task: Task, views: Callable[[np.ndarray], list[np
     for row in range(len(images)):
         pixels = [torch.from_numpy(np.ascontiguousarray(view))[None] for view in views(images.decode(row))]
         with torch.no_grad():
-            rows.append(torch.stack([model(normalize(view, PREPROCESSING))[0] for view in pixels]).mean(0).numpy())
+            logits = [model(normalize_pixels(view, PREPROCESSING))[0] for view in pixels]
+            rows.append(torch.stack(logits).mean(0).numpy())
     return np.stack(rows)
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models import build as models
-from mlrsnet_hf.models.build import build_model, require_known_model, training_size
+from mlrsnet_hf.models.build import build_model, require_known_model, require_weights, training_size
 from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import load_model, save_model
 from mlrsnet_hf.models.timm_config import classifier_names
@@ -30,38 +30,39 @@ def weights(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".bin"])
-def test_a_classifier_of_another_size_is_replaced_with_a_message(weights: Path, tmp_path: Path, suffix: str) -> None:
+def test_a_classifier_of_another_size_is_replaced_with_a_message(
+    weights: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture
+) -> None:
     state = timm.models.load_state_dict(weights)
     path = tmp_path / f"other{suffix}"
     if suffix == ".safetensors":
         save_file(state, path)
     else:
         torch.save({"state_dict": state, "epoch": 3}, path)
-    said: list[str] = []
-    model = build_model("test_resnet", 60, str(path), say=said.append)
-    assert said == [f"{path}: fc.weight has 1000 outputs, the model needs 60: started anew"]
+    model = build_model("test_resnet", 60, str(path))
+    [line] = capsys.readouterr().out.splitlines()
+    assert all(fact in line for fact in (str(path), "fc.weight", "1000", "60"))
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 60)
     loaded = model.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in state.items() if not key.startswith("fc."))
 
 
-def test_a_classifier_that_fits_is_kept_in_silence(weights: Path) -> None:
-    said: list[str] = []
-    model = build_model("test_resnet", 1000, str(weights), say=said.append)
-    assert not said
+def test_a_classifier_that_fits_is_kept_in_silence(weights: Path, capsys: pytest.CaptureFixture) -> None:
+    model = build_model("test_resnet", 1000, str(weights))
+    assert capsys.readouterr().out == ""
     assert torch.equal(model.state_dict()["fc.weight"], timm.models.load_state_dict(weights)["fc.weight"])
 
 
-def test_weights_without_a_classifier(weights: Path, tmp_path: Path) -> None:
+def test_weights_without_a_classifier(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = tmp_path / "body.safetensors"
     save_file({k: v for k, v in timm.models.load_state_dict(weights).items() if not k.startswith("fc.")}, path)
-    said: list[str] = []
-    build_model("test_resnet", 60, str(path), say=said.append)
-    assert said == [f"{path}: fc.weight has no such tensor, the model needs 60: started anew"]
+    build_model("test_resnet", 60, str(path))
+    [line] = capsys.readouterr().out.splitlines()
+    assert all(fact in line for fact in (str(path), "fc.weight", "60"))
 
 
 def test_weights_of_another_architecture(weights: Path) -> None:
-    with pytest.raises(WeightsError, match=r"does not fit test_efficientnet: .* is missing.* and \d+ more\.") as caught:
+    with pytest.raises(WeightsError, match=r"test_efficientnet: .* \d+ more") as caught:
         build_model("test_efficientnet", 60, str(weights))
     assert str(weights) in str(caught.value)
 
@@ -71,7 +72,7 @@ def test_weights_of_another_width(weights: Path, tmp_path: Path) -> None:
     state["layer1.0.conv1.weight"] = torch.zeros(1, 3, 3, 3)
     path = tmp_path / "narrow.safetensors"
     save_file(state, path)
-    with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight has shape \(1, 3, 3, 3\) instead of"):
+    with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight .*\(1, 3, 3, 3\)"):
         build_model("test_resnet", 60, str(path))
 
 
@@ -108,19 +109,19 @@ def test_unreadable_weights_are_named(weights: Path, tmp_path: Path, name: str, 
 
 
 def test_unknown_model_lists_near_names() -> None:
-    with pytest.raises(UnknownNameError, match=r"no model 'resnet5O'\. Did you mean 'resnet50'"):
+    with pytest.raises(UnknownNameError, match=r"'resnet5O'.* 'resnet50'"):
         require_known_model("resnet5O")
 
 
 def test_unknown_model_without_near_names() -> None:
-    with pytest.raises(UnknownNameError, match=r"See timm\.list_models\(\)"):
+    with pytest.raises(UnknownNameError, match=r"timm\.list_models\(\)"):
         require_known_model("")
-    with pytest.raises(UnknownNameError, match=r"See timm\.list_models\(\)"):
+    with pytest.raises(UnknownNameError, match=r"timm\.list_models\(\)"):
         require_known_model("some/folder:qqqqqqqq")
 
 
 def test_unknown_tag_lists_the_models_own() -> None:
-    with pytest.raises(UnknownNameError, match=r"no weights 'resnet18\.a1_in2k'\. Did you mean 'resnet18\.a1_in1k'"):
+    with pytest.raises(UnknownNameError, match=r"'resnet18\.a1_in2k'.* 'resnet18\.a1_in1k'"):
         require_known_model("resnet18.a1_in2k")
     require_known_model("resnet18.a1_in1k")
 
@@ -128,12 +129,12 @@ def test_unknown_tag_lists_the_models_own() -> None:
 def test_no_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"of 'resnet18' cannot be downloaded: .*\. Pass a file as --weights"):
+    with pytest.raises(WeightsError, match=r"'resnet18' .*--weights random"):
         build_model("resnet18", 60)
 
 
 def test_a_model_without_published_weights() -> None:
-    with pytest.raises(WeightsError, match="No pretrained weights exist"):
+    with pytest.raises(WeightsError, match=r"'convnext_atto_rms' .*--weights random"):
         build_model("convnext_atto_rms", 60)
 
 
@@ -161,11 +162,13 @@ def test_weights_of_another_image_size_are_interpolated(tmp_path: Path) -> None:
 
 
 def test_a_model_of_one_image_size_only(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(ConfigurationError, match="gmixer_24_224 takes images of 224 pixels only"):
+    with pytest.raises(ConfigurationError, match=r"gmixer_24_224 .*224 pixels"):
         build_model("gmixer_24_224", 5, "random", 192)
     model = build_model("gmixer_24_224", 5, "random", varied=True)
     assert training_size(model, 224, 5 / 7) == 224
-    assert "gmixer_24_224 does not take images of 160 pixels" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "gmixer_24_224" in told
+    assert "160" in told
 
 
 @pytest.mark.parametrize(
@@ -180,30 +183,30 @@ def test_a_fault_of_a_network_that_varies_is_not_hidden(monkeypatch: pytest.Monk
     def broken(*_: object, **__: object) -> None:
         raise TypeError("a layer got None")
 
-    monkeypatch.setattr(models, "_built_anew", broken)
+    monkeypatch.setattr(models, "rebuild", broken)
     with pytest.raises(TypeError, match="a layer got None"):
         build_model("test_vit", 5, "random", varied=True)
 
 
 @pytest.mark.parametrize(("name", "side"), [("test_vit", 50), ("inception_v3", 64)])
 def test_a_size_that_the_network_fails_on(name: str, side: int) -> None:
-    with pytest.raises(ConfigurationError, match=rf"{name} cannot take images of {side} pixels \(.*\)\. Choose"):
+    with pytest.raises(ConfigurationError, match=rf"{name} .*{side} pixels .*image_size"):
         build_model(name, 5, "random", image_size=side)
 
 
 def test_dropout_and_stochastic_depth_reach_the_network() -> None:
-    model = make_model(TrainingConfig(**RANDOM_RESNET, drop_rate=0.25, drop_path_rate=0.5), TASK, print)
+    model = make_model(TrainingConfig(**RANDOM_RESNET, drop_rate=0.25, drop_path_rate=0.5), TASK)
     assert model.drop_rate == 0.25
     assert any(getattr(module, "drop_prob", 0) == 0.5 for module in model.modules())
 
 
 def test_a_network_without_stochastic_depth_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"vgg11 has no drop_path_rate\. Leave drop_path_rate at 0"):
-        make_model(TrainingConfig(model="vgg11", weights="random", drop_path_rate=0.1), TASK, print)
+    with pytest.raises(ConfigurationError, match=r"vgg11 .*drop_path_rate"):
+        make_model(TrainingConfig(model="vgg11", weights="random", drop_path_rate=0.1), TASK)
 
 
 def test_labels_and_scenes_share_one_classifier() -> None:
-    model = make_model(TrainingConfig(**RANDOM_RESNET), TASK, print)
+    model = make_model(TrainingConfig(**RANDOM_RESNET), TASK)
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
     assert classifier_names(model) == ("fc",)
 
@@ -220,25 +223,21 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("part", ["", "model"])
-def test_weights_of_a_run(run_folder: Path, part: str) -> None:
-    said: list[str] = []
-    model = build_model("test_resnet", ("a", "b", "c"), str(run_folder / part), say=said.append)
+def test_weights_of_a_run(run_folder: Path, part: str, capsys: pytest.CaptureFixture) -> None:
+    model = build_model("test_resnet", ("a", "b", "c"), str(run_folder / part))
     saved = load_model(run_folder / "model")
-    assert not said
+    assert capsys.readouterr().out == ""
     assert all(torch.equal(value, saved.model.state_dict()[key]) for key, value in model.state_dict().items())
     # The network saw images normalized so; it goes on with that.
     assert model_preprocessing(model, None, 1.0).mean == (0.1, 0.2, 0.3)
 
 
-def test_weights_of_a_run_on_other_labels(run_folder: Path) -> None:
-    said: list[str] = []
-    model = build_model("test_resnet", ("a", "b", "d"), str(run_folder), say=said.append)
-    more = build_model("test_resnet", ("a", "b", "c", "d"), str(run_folder), say=said.append)
-    source = f"local-dir:{run_folder}/model"
-    assert said == [
-        f"{source}: the classifier was trained for other labels: started anew",
-        f"{source}: fc.weight has 3 outputs, the model needs 4: started anew",
-    ]
+def test_weights_of_a_run_on_other_labels(run_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    model = build_model("test_resnet", ("a", "b", "d"), str(run_folder))
+    more = build_model("test_resnet", ("a", "b", "c", "d"), str(run_folder))
+    others, size = capsys.readouterr().out.splitlines()
+    assert all(fact in others for fact in (f"{run_folder}/model", "labels"))
+    assert all(fact in size for fact in (f"{run_folder}/model", "fc.weight", "3 outputs", "4"))
     saved = load_model(run_folder / "model").model.state_dict()
     for state in (model.state_dict(), more.state_dict()):
         assert all(torch.equal(state[key], saved[key]) for key in saved if not key.startswith("fc."))
@@ -248,10 +247,18 @@ def test_weights_of_a_run_on_other_labels(run_folder: Path) -> None:
 
 
 def test_a_run_of_another_architecture(run_folder: Path) -> None:
-    with pytest.raises(WeightsError, match=r"holds a test_resnet, not a test_vit\. Give --model test_resnet"):
+    with pytest.raises(WeightsError, match=r"test_vit.*--model test_resnet"):
         build_model("test_vit", 3, str(run_folder))
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=f"weights folder {tmp_path} holds no saved model"):
+    with pytest.raises(WeightsError, match=str(tmp_path)):
         build_model("test_resnet", 3, str(tmp_path))
+
+
+def test_weights_are_looked_for_without_building_a_model(weights: Path, run_folder: Path, tmp_path: Path) -> None:
+    for found in ("pretrained", "random", "hf-hub:user/name", str(weights), str(run_folder)):
+        require_weights(found)
+    for path in (tmp_path, tmp_path / "gone.safetensors"):
+        with pytest.raises(WeightsError, match=str(path)):
+            require_weights(str(path))

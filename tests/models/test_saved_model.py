@@ -17,7 +17,7 @@ from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.inputs.decoding import decode_rgb
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.build import build_model
-from mlrsnet_hf.models.preprocessing import model_preprocessing, normalize
+from mlrsnet_hf.models.preprocessing import model_preprocessing, normalize_pixels
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
 from mlrsnet_hf.taxonomy import LABEL_NAMES
 
@@ -48,7 +48,8 @@ def our_logits(model: nn.Module, path: Path, image_size: int | None, crop_pct: f
     preprocessing = model_preprocessing(model, image_size, crop_pct)
     image = decode_rgb({"bytes": path.read_bytes(), "path": path.name}, path.stem)
     with torch.inference_mode():
-        return model(normalize(torch.from_numpy(preprocessing.evaluation_transform()(image))[None], preprocessing))[0]
+        pixels = torch.from_numpy(preprocessing.evaluation_transform()(image))[None]
+        return model(normalize_pixels(pixels, preprocessing))[0]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
@@ -112,7 +113,7 @@ def test_a_failed_save_leaves_nothing_or_the_earlier_model(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("mlrsnet_hf.models.saved_model.save_file", fail)
-    with pytest.raises(ConfigurationError, match="No space left on device"):
+    with pytest.raises(ConfigurationError, match="No space left"):
         saved(folder, *CASES[0])
     assert [path.name for path in tmp_path.iterdir()] == (["model"] if earlier else [])
     if earlier:
@@ -132,7 +133,7 @@ def test_what_is_no_saved_model_is_named(tmp_path: Path, damage: str) -> None:
         (folder / "model.safetensors").write_bytes(b"1234567890")
     elif damage == "bad config":
         (folder / "config.json").write_text(json.dumps({"architecture": "test_resnet"}))
-    with pytest.raises(WeightsError, match="holds no saved model") as caught:
+    with pytest.raises(WeightsError, match=r"config\.json") as caught:
         load_model(folder)
     assert str(folder) in str(caught.value)
 

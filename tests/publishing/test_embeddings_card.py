@@ -1,15 +1,18 @@
 """Embeddings with their card, pushed to a Hub and read from there."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, embeddings_card
-from mlrsnet_hf.retrieval.embeddings.files import DATA, Rows, shard_name, to_table, write_json, write_shard
-from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
-from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE
+from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, EmbeddingsCard, embeddings_card
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
+
+EXPECTED = Path(__file__).with_name("embeddings_card.md")
+"""To mend it: write what `test_a_whole_card` renders into the file."""
 
 INFO = EmbeddingInfo(
     model="densenet201",
@@ -27,17 +30,17 @@ INFO = EmbeddingInfo(
 )
 
 
-def test_what_the_card_says() -> None:
-    text = embeddings_card(INFO)
-    header = yaml.safe_load(text.split("---\n")[1])
-    assert header["license"] == "cc-by-4.0"
-    assert header["configs"][0]["data_files"] == [{"split": "query_database", "path": "data/*.parquet"}]
-    assert "# Embeddings: mlrsnet, densenet201" in text
-    assert "4 principal components, whitened, 87.5% of the variance, fitted on 900 images; length 1" in text
-    assert "| images | mlrsnet, protocol retrieval10, split query+database, seed 0 |" in text
-    assert "| `embedding` | 4 x float16 | |" in text
-    assert "`scene`" not in text
-    assert "$" not in text
+def test_a_whole_card() -> None:
+    card = EmbeddingsCard(info=INFO, scores={"ANMRR": 0.125, "P@10": 0.875}, protocol="retrieval10, split seed 0")
+    assert card.render() == EXPECTED.read_text(encoding="utf-8")
+
+
+def test_what_is_not_there_is_not_in_the_card() -> None:
+    text = embeddings_card(replace(INFO, dataset={"name": "harbours"}, label_names=(), pca=None, normalized=False))
+    assert "license" not in yaml.safe_load(text.split("---\n")[1])
+    for part in ("## Retrieval", "## Citation", "`labels`", "principal components", "length 1"):
+        assert part not in text
+    assert "| treatment | none |" in text
 
 
 LOAD = """
@@ -54,8 +57,9 @@ print(DatasetCard.load("earthlab/embeddings").content)
 def test_published_embeddings_load_by_their_id(hub: Any, tmp_path: Path) -> None:  # noqa: ANN401
     (tmp_path / DATA).mkdir()
     vectors = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float16).astype(np.float32)
-    rows = Rows([f"image_{i}" for i in range(5)], vectors, None, [[0], [], [1], [0, 1], []])
-    write_shard(to_table(rows, INFO), tmp_path / DATA / shard_name(INFO.split_name, 0, 1))
+    rows = EmbeddingRows([f"image_{i}" for i in range(5)], vectors, None, [[0], [], [1], [0, 1], []])
+    [shard] = plan_shards(INFO.split_name, 5, 5)
+    write_rows(rows, INFO, tmp_path / DATA / shard.name)
     write_json(tmp_path / INFO_FILE, INFO.to_json())
     write_json(tmp_path / LOCAL_FILE, {"model": "/home/jane/run"})
     write_json(tmp_path / RESULTS_FILE, {"scores": {"p_at_10": 0.875}, "protocol": "retrieval10, split seed 0"})
@@ -64,7 +68,7 @@ def test_published_embeddings_load_by_their_id(hub: Any, tmp_path: Path) -> None
     published = hub.publish(tmp_path, "earthlab/embeddings")
     assert published.returncode == 0, published.stderr
     (commit,) = hub.commits("datasets/earthlab/embeddings")
-    files = {".gitattributes", "README.md", INFO_FILE, RESULTS_FILE, f"{DATA}/{shard_name(INFO.split_name, 0, 1)}"}
+    files = {".gitattributes", "README.md", INFO_FILE, RESULTS_FILE, f"{DATA}/{shard.name}"}
     assert set(commit["files"]) == files
     assert (tmp_path / "README.md").read_text() == embeddings_card(INFO), "the folder is left as it was"
     table, ids, card = hub.python(LOAD, cwd=tmp_path).split("\n", 2)

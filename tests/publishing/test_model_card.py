@@ -12,8 +12,8 @@ from huggingface_hub import ModelCard as HubCard
 
 from mlrsnet_hf.publishing.model_card import SETTINGS, ModelCard
 from mlrsnet_hf.publishing.origin import Origin
-from mlrsnet_hf.publishing.run_results import read_results
 from mlrsnet_hf.training import config
+from mlrsnet_hf.training.results import TrainingResult
 
 EXPECTED = Path(__file__).with_name("model_card.md")
 """To mend it: write what `test_a_whole_card` renders into the file."""
@@ -30,7 +30,7 @@ def render(results: dict[str, Any], tmp_path: Path) -> Render:
         fields = {
             "repo_id": "jane/scenes",
             "origin": Origin("", "apache-2.0"),
-            "results": read_results(tmp_path / "results.json"),
+            "results": TrainingResult.load(tmp_path / "results.json"),
         }
         return ModelCard(**{**fields, **card}).render()
 

@@ -30,7 +30,7 @@ from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.publishing import prepare as module
 from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import open_release
-from mlrsnet_hf.resumable_folder import GrowingFolder
+from mlrsnet_hf.resumable_folder import ResumableFolder
 
 MakeRelease = Callable[..., Path]
 IMAGES = {"beach": 120, "harbor&port": 120, "swimmimg_pool": 120}
@@ -279,14 +279,14 @@ def test_note_that_does_not_fit_the_plan_counts_for_nothing(release: Path, tmp_p
 
 
 def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    note = GrowingFolder.note
+    note = ResumableFolder.note
 
-    def full(folder: GrowingFolder, line: dict[str, object]) -> None:
+    def full(folder: ResumableFolder, line: dict[str, object]) -> None:
         if str(line["name"]).startswith("swimming_pool"):
             raise OSError(28, os.strerror(28))
         note(folder, line)
 
-    monkeypatch.setattr(GrowingFolder, "note", full)
+    monkeypatch.setattr(ResumableFolder, "note", full)
     with pytest.raises(ConfigurationError, match="No space left on device"):
         prepare(release, tmp_path / "out")
     monkeypatch.undo()
@@ -296,11 +296,11 @@ def test_error_of_the_disk_while_files_settle(release: Path, tmp_path: Path, mon
 @pytest.mark.parametrize("files", [1, 30])
 def test_killed_run_is_completed(release: Path, tmp_path: Path, files: int) -> None:
     code = (
-        "import os, signal\nfrom mlrsnet_hf.resumable_folder import GrowingFolder\n"
-        "note, count = GrowingFolder.note, [0]\n"
+        "import os, signal\nfrom mlrsnet_hf.resumable_folder import ResumableFolder\n"
+        "note, count = ResumableFolder.note, [0]\n"
         "def kill(folder, line):\n    note(folder, line); count[0] += 1\n"
         f"    if count[0] == {files}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "GrowingFolder.note = kill\n"
+        "ResumableFolder.note = kill\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code + COMMAND, str(release), str(tmp_path / "out")], stderr=subprocess.DEVNULL
@@ -321,10 +321,10 @@ def test_killed_at_the_very_end(release: Path, tmp_path: Path, step: str) -> Non
     code = (
         "import os, signal\nfrom pathlib import Path\nfrom mlrsnet_hf import resumable_folder as module\n"
         "def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "finish = module.GrowingFolder.finish\n"
+        "finish = module.ResumableFolder.finish\n"
         f"def arm(*arguments):\n    setattr({'module' if step == 'sync' else 'Path'}, '{step}', kill)\n"
         "    finish(*arguments)\n"
-        "module.GrowingFolder.finish = arm\n"
+        "module.ResumableFolder.finish = arm\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code + COMMAND, str(release), str(tmp_path / "out")], stderr=subprocess.DEVNULL

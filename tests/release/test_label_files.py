@@ -131,12 +131,12 @@ GOOD = row("x_1.jpg", PUBLISHED, {"water"})
         (["image", *PUBLISHED[1:]], [GOOD], r"line 1: label columns missing: 'airplane'"),
         (["image", "", "", *PUBLISHED[2:]], [GOOD], r"missing: 'airplane', 'airport'; blank header cells: 2"),
         (["image", *PUBLISHED, ""], [[*GOOD, "0"]], r"missing: none; blank header cells: 1"),
-        (["image", *PUBLISHED], [GOOD, GOOD[:-3]], r"x.csv, line 3: 57 label values where the header has 60"),
+        (["image", *PUBLISHED], [GOOD, GOOD[:-3]], r"x.csv, line 3: 57 .* 60"),
         (["image", *PUBLISHED], [[*GOOD, "0"]], r"line 2: 61 label values"),
         (["image", *PUBLISHED], [[*GOOD[:-1], "2"]], r"x.csv, line 2: label 'wind turbine' is '2'. Label values are 0"),
         (["image", *PUBLISHED], [[*GOOD[:-1], ""]], r"line 2: label 'wind turbine' is ''"),
         (["image", *PUBLISHED], [["", *GOOD[1:]]], r"line 2: the image name is empty"),
-        (["image", *PUBLISHED], [GOOD, ["X_1.JPG", *GOOD[1:]]], r"line 3: X_1.JPG stands in line 2 already"),
+        (["image", *PUBLISHED], [GOOD, ["X_1.JPG", *GOOD[1:]]], r"line 3: X_1.JPG .* line 2"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, header: list[str], rows: list[list[str]], message: str) -> None:

@@ -104,7 +104,7 @@ def test_fault_is_named(make_release: MakeRelease, fault: str) -> None:
 
 
 def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"nowhere: no such folder. Pass the folder that holds Images"):
+    with pytest.raises(ReleaseError, match=r"nowhere: .* Images/<scene>"):
         open_release(tmp_path / "nowhere")
     with pytest.raises(ReleaseError, match=r"no folder Images/ in it"):
         open_release(tmp_path)
@@ -167,5 +167,5 @@ def test_writing_stops_whole_or_not_at_all(make_release: MakeRelease, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["release"]
 
     target.mkdir()
-    with pytest.raises(ValueError, match=r"copy: exists already. Remove it"):
+    with pytest.raises(ValueError, match=r"copy: exists already"):
         write_release([], target)

@@ -98,7 +98,7 @@ def test_repository_of_our_own(make_release: MakeRelease, tmp_path: Path) -> Non
         columns = {name: [example[name] for example in some] for name in FEATURES}
         write(tmp_path / f"repository/data/part-{part}.parquet", columns, FEATURES)
     assert list(open_release(tmp_path / "repository").records()) == records
-    with pytest.raises(ReleaseError, match=r"row \d: the labels are repaired ones. The published labels are not in it"):
+    with pytest.raises(ReleaseError, match=r"row \d: the labels are repaired"):
         open_release(tmp_path / "repository", label_version="as-published")
 
 
@@ -181,7 +181,7 @@ def test_metadata_of_every_version_of_datasets(records: list[Record], tmp_path: 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(50) + b"PAR1", b"text"])
 def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.parquet").write_bytes(content)
-    with pytest.raises(ReleaseError, match=r"x.parquet: cannot be read as a Parquet file"):
+    with pytest.raises(ReleaseError, match=r"x.parquet: .*Parquet"):
         open_release(tmp_path / "x.parquet")
 
 
@@ -190,7 +190,7 @@ def test_damage_behind_the_footer_is_named(records: list[Record], tmp_path: Path
     pq.write_table(pa.table(rows(records, "labels", lambda r: list(r.labels))), path, compression="none")
     data = path.read_bytes()
     path.write_bytes(data.replace(records[2].image, records[2].image[:-2] + b"\0\0"))
-    with pytest.raises(ImageError, match=r"x.parquet/beach_0000.\.jpg: truncated JPEG"):
+    with pytest.raises(ImageError, match=r"x.parquet/beach_0000.\.jpg: truncated"):
         list(open_release(path).records())
 
 
@@ -211,11 +211,9 @@ def test_damaged_copies_do_not_crash(records: list[Record], tmp_path: Path) -> N
 
 
 def test_another_dataset_is_refused(shared: Path) -> None:
-    with pytest.raises(
-        ReleaseError, match=r"train.parquet, row group 0, row 0: the file name 'agricultural07.jpg' does not begin with"
-    ):
+    with pytest.raises(ReleaseError, match=r"train.parquet, row group 0, row 0: .*'agricultural07.jpg'"):
         open_release(shared / "data/ucm_multilabel/train.parquet")
-    with pytest.raises(ReleaseError, match=r"does not begin with one of MLRSNet's 46 scenes. Use a copy whose images"):
+    with pytest.raises(ReleaseError, match=r"46 scenes"):
         open_release(shared / "data/ucm_multilabel")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlrsnet_hf.retrieval.embeddings.files import DATA, Rows, shard_name, to_table, write_json, write_shard
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 
 WriteEmbeddings = Callable[..., Path]
@@ -42,8 +42,9 @@ def write_embeddings() -> WriteEmbeddings:
         info = EmbeddingInfo(**known | {"rows": len(vectors), "dimension": vectors.shape[1]} | changes)
         folder = where / f"embeddings-{name}-{info.model}"
         (folder / DATA).mkdir(parents=True)
-        rows = Rows(ids, vectors.astype(np.float32), np.array(scenes), list(labels))
-        write_shard(to_table(rows, info), folder / DATA / shard_name(info.split_name, 0, 1))
+        rows = EmbeddingRows(ids, vectors.astype(np.float32), np.array(scenes), list(labels))
+        [shard] = plan_shards(info.split_name, info.rows, info.rows)
+        write_rows(rows, info, folder / DATA / shard.name)
         write_json(folder / INFO_FILE, info.to_json())
         return folder
 

@@ -16,13 +16,12 @@ from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.retrieval.embeddings.files import (
     DATA,
     EmbeddingFolder,
-    Rows,
+    EmbeddingRows,
     open_embeddings,
     plan_shards,
-    to_table,
     write_json,
+    write_rows,
 )
-from mlrsnet_hf.retrieval.embeddings.files import write_shard as write_file
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 
 LABELS = ("water", "ships", "trees", "sand")
@@ -119,9 +118,9 @@ def make_embeddings(tmp_path: Path) -> MakeEmbeddings:
         scenes = given.pop("scenes")
         scenes = draw.integers(0, len(SCENES), rows) if scenes is None else np.array(scenes)
         for part in plan_shards(info.split_name, rows, shard):
-            place = slice(part.rows.start, part.rows.stop)
-            table = to_table(Rows(ids[place], vectors[place], scenes[place], labels[place]), info)
-            write_file(table, folder / DATA / part.name)
+            of_part = slice(part.rows.start, part.rows.stop)
+            rows_of_part = EmbeddingRows(ids[of_part], vectors[of_part], scenes[of_part], labels[of_part])
+            write_rows(rows_of_part, info, folder / DATA / part.name)
         write_json(folder / INFO_FILE, info.to_json())
         return open_embeddings(folder)
 

@@ -145,11 +145,7 @@ def cached_groups(
 
 
 def write_groups(groups: Mapping[str, int], path: str | Path) -> None:
-    """Write a CSV of id and group; it appears when it is whole.
-
-    Raises:
-        ConfigurationError: The file cannot be written.
-    """
+    """Write a CSV of id and group; it appears when it is whole."""
     with whole_file(Path(path)) as partial:
         partial.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", newline="", encoding="utf-8") as file:
@@ -159,11 +155,7 @@ def write_groups(groups: Mapping[str, int], path: str | Path) -> None:
 
 
 def read_groups(path: str | Path) -> dict[str, int]:
-    """Read what `write_groups` wrote.
-
-    Raises:
-        ConfigurationError: The file cannot be read or is not such a file.
-    """
+    """Read what `write_groups` wrote."""
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             return {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
@@ -172,13 +164,7 @@ def read_groups(path: str | Path) -> dict[str, int]:
 
 
 def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:
-    """Count the groups of more than one image, and the test images that have a near-duplicate in train.
-
-    Args:
-        groups: The number of each image's group, by id.
-        train: Ids of the training images, such as those of `ratio20`.
-        test: Ids of the test images.
-    """
+    """Count the groups of more than one image, and the test images that have a near-duplicate in train, by ids."""
     sizes = [size for size in Counter(groups.values()).values() if size > 1]
     seen = {groups[image_id] for image_id in train}
     return NearDuplicateReport(
@@ -237,13 +223,8 @@ def _whitened(hashes: np.ndarray) -> np.ndarray:
 def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
     """Return the nearest hashes to those numbered, exactly: the best of the columns with the best maxima.
 
-    Args:
-        hashes: Of unit length, the rows from `count` on padding.
-        numbers: Whose neighbors are wanted.
-        count: How many hashes there are.
-
-    Returns:
-        (numbers, neighbors), nearest first, -1 where there is none near enough.
+    The hashes are of unit length, the rows from `count` on padding. The result is (numbers, neighbors), nearest first,
+    -1 where there is none near enough.
     """
     rows = np.arange(len(numbers))
     similarity = hashes[numbers.start : numbers.stop] @ hashes.T
@@ -308,7 +289,7 @@ def _group(neighbors: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray,
 
 
 class _Components:
-    """Connected components of a growing graph (union-find)."""
+    """Connected components of a graph whose edges come one by one (union-find)."""
 
     def __init__(self, count: int) -> None:
         self._root = list(range(count))

@@ -79,17 +79,8 @@ def write_files(
 ) -> None:
     """Write planned files, in the order of the release's scenes.
 
-    Args:
-        release: Where the images come from.
-        files: What to write.
-        folder: Where to.
-        on_written: Is told of every file that is whole and has reached the disk.
-        on_image: Is called for every image.
-        skip_unreadable: Whether an image that cannot be read is left out rather than an error.
-
-    Raises:
-        ImageError: An image cannot be read; the message names it.
-        OSError: The folder cannot be written.
+    `on_written` is told of every file that is whole and has reached the disk, `on_image` is called for every image. An
+    image that cannot be read is an error, or left out if `skip_unreadable` says so.
     """
     opened = [_OpenFile(planned, folder) for planned in files]
     file_of = {image_id: file for file, planned in zip(opened, files, strict=True) for image_id in planned.ids}
@@ -224,11 +215,7 @@ class _OpenFile:
             writer.is_open = False
 
     def settle(self) -> WrittenFile:
-        """Wait until the closed file has reached the disk; in the finishing thread.
-
-        Raises:
-            OSError: It has not, or rows are missing.
-        """
+        """Wait until the closed file has reached the disk; in the finishing thread."""
         if self._rows + len(self._unreadable) != self._planned:
             raise OSError(f"{self._name}: {self._rows} of {self._planned - len(self._unreadable)} rows were written")
         digest = _sha256(self._path) if self._rows else ""

@@ -52,11 +52,7 @@ class PlannedFile:
 
 
 def cut_parts(ids_by_scene: Mapping[str, Sequence[str]]) -> Parts:
-    """Cut the images where the stored protocols, with seed 0, do.
-
-    Args:
-        ids_by_scene: The image ids of each scene, by published name; scenes in taxonomy order.
-    """
+    """Cut the images where the stored protocols, with seed 0, do; scenes by published name, in taxonomy order."""
     found, left_out = {}, {}
     for protocol in STORED_PROTOCOLS:
         try:
@@ -90,12 +86,8 @@ def _letters(splits: Mapping[str, Iterable[str]], parts: Sequence[Part]) -> dict
 def plan_files(ids_by_scene: Mapping[str, Sequence[str]], names: Mapping[str, str], parts: Parts) -> list[PlannedFile]:
     """Return the files of the repository, in its order.
 
-    Each scene gives each part a file; where there are fewer than eight scenes it gives several.
-
-    Args:
-        ids_by_scene: As for `cut_parts`.
-        names: How each scene is called in file names; in the order of the scenes, names ascend.
-        parts: What `cut_parts` returned for these ids.
+    Each scene gives each part a file; where there are fewer than eight scenes it gives several. `names` says how each
+    scene is called in file names; in the order of the scenes, they ascend.
     """
     chunks = -(-MIN_FILES // len(ids_by_scene))
     files = []

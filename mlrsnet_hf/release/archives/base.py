@@ -48,17 +48,7 @@ def member_path(path: str) -> str:
 
 
 def checked_member(place: str, path: str, size: int, kind: str = FILE) -> Member:
-    """Return a member that is safe to read.
-
-    Args:
-        place: The archive, for the error.
-        path: As the archive gives it.
-        size: As declared.
-        kind: `a file`, or what it is instead.
-
-    Raises:
-        ReleaseError: The path leads out of the archive, the member is no regular file, or it is absurdly large.
-    """
+    """Return a member that is safe to read: refuse paths that lead out, what is no regular file, and absurd sizes."""
     shown = f"{place}: member {path[:200]!r}"
     parts = path.replace("\\", "/").split("/")
     if not member_path(path) or "\0" in path or not parts[0] or ".." in parts or ":" in parts[0]:

@@ -15,10 +15,8 @@ from mlrsnet_hf.release.audit.rows import (
     Repair,
     find_repairs,
     image_findings,
-    label_counts,
     match_findings,
     repair_findings,
-    repaired_counts,
     row_findings,
 )
 from mlrsnet_hf.release.audit.source import ImageFile, Listing, Version, list_source, matching_versions
@@ -121,11 +119,7 @@ def audit_source(source: str | Path, processes: int = 1, progress: Progress = la
 
 
 def audit_repairs(source: str | Path) -> Iterator[Repair]:
-    """Return the rows of a source that `label_version="verified"` changes; images are not looked at.
-
-    Raises:
-        ReleaseError: There are no labels at all, or a label file is faulty.
-    """
+    """Return the rows of a source that `label_version="verified"` changes; images are not looked at."""
     listing = list_source(source, with_images=False)
     for error in listing.label_faults.values():
         raise error
@@ -140,15 +134,12 @@ def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[Scene
         rows = listing.rows.get(scene, ())
         images = None if listing.images is None else len(listing.image_names(scene))
         if rows or images:
-            published = label_counts(rows)
-            yield SceneAudit(
-                scene,
-                len(rows),
-                images,
-                published,
-                repaired_counts(published, repairs_by_scene[scene]),
-                matching_versions(scene, rows),
-            )
+            published = Counter(label for row in rows for label in row.labels)
+            repaired = published.copy()
+            for repair in repairs_by_scene[scene]:
+                repaired.subtract(repair.spurious)
+                repaired.update(repair.lost)
+            yield SceneAudit(scene, len(rows), images, published, +repaired, matching_versions(scene, rows))
 
 
 def _source_findings(listing: Listing) -> Iterator[Finding]:

@@ -59,23 +59,5 @@ IMAGE_SIZE = Check("image_size", Severity.INFORMATIVE, "images that are not 256x
 IMAGE_MODE = Check("image_mode", Severity.INFORMATIVE, "images that are not RGB", needs_images=True)
 DUPLICATE = Check("duplicate", Severity.INFORMATIVE, "groups of byte-identical images", needs_images=True)
 
-CHECKS = (
-    LAYOUT,
-    LABEL_FILE,
-    MISSING_IMAGE,
-    SURPLUS_IMAGE,
-    UNREADABLE_IMAGE,
-    OUTSIDE_VOCABULARY,
-    LOST_LABEL,
-    KNOWN_ERROR,
-    TOO_MANY_LABELS,
-    NO_LABELS,
-    ABSENT_SCENE,
-    IMAGE_COUNT,
-    LABEL_COUNT,
-    LABEL_VERSION,
-    IMAGE_SIZE,
-    IMAGE_MODE,
-    DUPLICATE,
-)
-"""In the order of the report."""
+CHECKS = tuple(value for value in list(globals().values()) if isinstance(value, Check))
+"""As they stand above, which is the order of the report."""

@@ -1,7 +1,7 @@
 """The checks of an audit: of the label rows, of rows beside image names, and of the image files."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,12 +65,7 @@ def repair_findings(repairs: Iterable[Repair]) -> Iterator[Finding]:
 
 
 def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Scene] = ()) -> Iterator[Finding]:
-    """Yield rows with remarkably few or many labels.
-
-    Args:
-        rows: Of each scene.
-        known: Scenes whose rows are those of a published version, in which ten images have no labels.
-    """
+    """Yield rows with remarkably few or many labels; those of a published version rightly have ten without labels."""
     for scene, scene_rows in rows.items():
         for row in scene_rows:
             if not row.labels:
@@ -111,20 +106,6 @@ def _where(scene: Scene, file_name: str) -> str:
     return f"{scene.published}/{file_name}"
 
 
-def label_counts(rows: Iterable[LabelRow]) -> Counter[int]:
-    """Return how many rows carry each label, by label id, as published."""
-    return Counter(label for row in rows for label in row.labels)
-
-
-def repaired_counts(published: Counter[int], repairs: Iterable[Repair]) -> Counter[int]:
-    """Return how many rows carry each label after repair."""
-    repaired = published.copy()
-    for repair in repairs:
-        repaired.subtract(repair.spurious)
-        repaired.update(repair.lost)
-    return +repaired
-
-
 MODE = "RGB"
 
 
@@ -155,12 +136,7 @@ def inspect_image(file: ImageFile) -> ImageFacts:
 
 
 def image_findings(files: Iterable[ImageFile], processes: int = 1) -> Iterator[Finding]:
-    """Yield what is wrong or remarkable with image files: unreadable, of another size or mode, byte-identical.
-
-    Args:
-        files: Read as they are needed.
-        processes: How many processes decode; the findings are the same for any number.
-    """
+    """Yield what is wrong or remarkable with image files: unreadable, of another size or mode, byte-identical."""
     places_by_digest: dict[bytes, list[str]] = defaultdict(list)
     for facts in in_processes(inspect_image, files, processes):
         if facts.fault:

@@ -61,11 +61,7 @@ class Listing:
 
 
 def list_source(source: str | Path, with_images: bool = True) -> Listing:
-    """List what `open_release` or `open_labels` takes, faults and all.
-
-    Args:
-        source: A folder or file.
-        with_images: Whether to look for images; without, `Listing.images` is None.
+    """List what `open_release` or `open_labels` takes, faults and all; `Listing.images` is None where none are wanted.
 
     Raises:
         ReleaseError: There are no labels at all, or the source is an archive or a Parquet file that cannot be read.

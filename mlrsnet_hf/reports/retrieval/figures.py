@@ -77,9 +77,8 @@ def scene_figure(result: RetrievalResult) -> Figure:
     axes = figure.subplots()
     places = np.arange(len(scenes))
     means, deviations = np.array([protocol.model.of_scene(scene, "anmrr") for scene in scenes]).T
-    bars = axes.barh(
-        places, means, 0.72, color=_OURS, label=result.name, xerr=_bars(deviations), error_kw={"linewidth": 0.8}
-    )
+    spread = None if np.isnan(deviations).all() else np.nan_to_num(deviations)
+    bars = axes.barh(places, means, 0.72, color=_OURS, label=result.name, xerr=spread, error_kw={"linewidth": 0.8})
     if protocol.compared is not None:
         compared = [protocol.compared.of_scene(scene, "anmrr")[0] for scene in scenes]
         axes.scatter(compared, places, color=_COMPARED, marker="D", s=14, zorder=3, label=str(result.compared_name))
@@ -122,14 +121,10 @@ def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
         axes.tick_params(labelbottom=True)  # also above an empty place of the last row
     figure.supxlabel("recall", fontsize=8)
     figure.supylabel("interpolated precision", fontsize=8)
-    handles = [axes.plot([], [], color=color, label=name)[0] for color, name in _legend(result)]
+    legend = {_OURS: result.name, _COMPARED: result.compared_name, "0.75": "all queries"}
+    handles = [axes.plot([], [], color=color, label=name)[0] for color, name in legend.items() if name is not None]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
     return figure
-
-
-def _legend(result: RetrievalResult) -> list[tuple[str, str]]:
-    compared = [] if result.compared_name is None else [(_COMPARED, result.compared_name)]
-    return [(_OURS, result.name), *compared, ("0.75", "all queries")]
 
 
 def _curve(axes: Axes, model: ModelResult, name: str, color: str) -> None:
@@ -153,26 +148,14 @@ def _share(protocol: ProtocolResult) -> str:
     return "queries and database as given" if protocol.percent is None else f"{protocol.percent}% of the pool query"
 
 
-def _bars(deviations: np.ndarray) -> Sequence[float] | None:
-    return None if np.isnan(deviations).all() else np.nan_to_num(deviations).tolist()
-
-
 def example_figure(examples: Sequence[ExampleQuery], pictures: Mapping[str, Image.Image]) -> Figure:
     """Draw each query at the left, its results in rows beside it, labels below; those in common in green and bold."""
     rows = -(-SHOWN // _COLUMNS)
     heights = [height for example in examples for height in [_cell_height(example)] * rows]
     figure = Figure(figsize=((_SIDE + 0.15) * (_COLUMNS + 1) + 0.2, sum(heights) + 0.1))
-    grid = figure.add_gridspec(
-        len(heights),
-        _COLUMNS + 1,
-        height_ratios=heights,
-        left=0.01,
-        right=0.995,
-        top=1 - 0.05 / (sum(heights) + 0.1),
-        bottom=0.0,
-        wspace=0.08,
-        hspace=0.0,
-    )
+    margins = {"left": 0.01, "right": 0.995, "top": 1 - 0.05 / figure.get_figheight(), "bottom": 0.0}
+    spaces = {"wspace": 0.08, "hspace": 0.0}
+    grid = figure.add_gridspec(len(heights), _COLUMNS + 1, height_ratios=heights, **margins, **spaces)
     for number, example in enumerate(examples):
         top = number * rows
         _draw(figure.add_subplot(grid[top, 0]), example.query, "query", example, pictures, heights[top])

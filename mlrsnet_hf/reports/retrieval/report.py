@@ -18,7 +18,7 @@ from mlrsnet_hf.reports.retrieval.page import comparison_sentence, notes, render
 from mlrsnet_hf.reports.retrieval.tables import printed, tables
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.images import load_images, pictures_of
-from mlrsnet_hf.retrieval.embeddings.local_sources import read_local
+from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.results import Examples, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
@@ -74,7 +74,7 @@ def _places(config: RetrievalConfig, examples: Examples, sources: Sequence[Sourc
     places = []
     if not config.apart:
         places = [image_set(config, examples.protocol, split, examples.seed) for split in ("query", "database")]
-    local = [read_local(folder.path) for source in sources for folder in source.folders]
+    local = [LocalSources.read(folder.path) for source in sources for folder in source.folders]
     return places + [place.images for place in local if place is not None]
 
 
@@ -97,7 +97,7 @@ def _pictures(examples: Examples, places: Sequence[ImageSet], load: Load) -> Map
 
 def _tell_cards(result: RetrievalResult, sources: Sequence[Source]) -> None:
     """Leave the scores beside embeddings that hold one split seed, for their card."""
-    if len(sources) != 1 or len(sources[0].folders) != 1 or read_local(sources[0].folders[0].path) is None:
+    if len(sources) != 1 or len(sources[0].folders) != 1 or LocalSources.read(sources[0].folders[0].path) is None:
         return  # what was made elsewhere, such as a copy from the Hub, is not written into
     protocol = result.shown
     scores = {name: protocol.model.mean(name)[0] for name in protocol.model.names()}

@@ -38,7 +38,7 @@ class Table:
     """A table to be written in several forms."""
 
     name: str
-    """Of its files."""
+    """Name of its files."""
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -101,17 +101,12 @@ def tables(result: RetrievalResult) -> list[Table]:
 
 def table8(result: RetrievalResult) -> Table:
     """Table 8: how many images query and are searched."""
-    rows = [
-        (
-            _percent(protocol),
-            repeat.seed,
-            repeat.queries,
-            repeat.database,
-            *TABLE8_SIZES.get(protocol.percent or 0, (None, None)),
-        )
-        for protocol in result.protocols
-        for repeat in protocol.model.repeats
-    ]
+    rows: list[Sequence[Cell]] = []
+    for protocol in result.protocols:
+        published = TABLE8_SIZES.get(protocol.percent or 0, (None, None))
+        rows += [
+            (_percent(protocol), one.seed, one.queries, one.database, *published) for one in protocol.model.repeats
+        ]
     header = ("queries' share", "split seed", "queries", "database", "queries (paper)", "database (paper)")
     return Table("table8", "Images that query and images that are searched (paper, Table 8)", header, rows)
 
@@ -157,31 +152,14 @@ def measure_table(result: RetrievalResult, name: str, title: str, measures: Iter
 
 def common_label_table(result: RetrievalResult) -> Table:
     """Figs. 13 and 14 in numbers: labels in common with the query, by two models."""
-    rows = [
-        (
-            _percent(protocol),
-            protocol.model.repeats[number].seed,
-            one.k,
-            one.first,
-            one.second,
-            one.difference,
-            one.interval.low,
-            one.interval.high,
-        )
-        for protocol in result.protocols
-        for number, repeat in enumerate(protocol.common_labels)
-        for one in repeat
-    ]
-    header = (
-        "queries' share",
-        "split seed",
-        "first k",
-        result.name,
-        str(result.compared_name),
-        "difference",
-        "95% from",
-        "to",
-    )
+    rows: list[Sequence[Cell]] = []
+    for protocol in result.protocols:
+        for repeat, depths in zip(protocol.model.repeats, protocol.common_labels, strict=False):
+            for one in depths:
+                values = one.first, one.second, one.difference, one.interval.low, one.interval.high
+                rows.append((_percent(protocol), repeat.seed, one.k, *values))
+    models = result.name, str(result.compared_name)
+    header = ("queries' share", "split seed", "first k", *models, "difference", "95% from", "to")
     title = "Mean number of labels in common with the query, by two models (paper, Figs. 13 and 14)"
     return Table("common_labels", title, header, rows)
 

@@ -1,1 +1,1 @@
-"""Embeddings of images: how they are computed, stored and read."""
+"""Embeddings of images: computed, stored, read and searched."""

@@ -1,95 +1,57 @@
-"""From images to an embeddings folder, in any number of processes, taken up where a killed run left it.
+"""From images to an embeddings folder, in any number of processes, continued where a killed run left it.
 
 The rows are cut into shards of fixed ranges, which are dealt to the processes: which process writes a shard does not
 change its content. A shard has its name when it is whole. Processes on several machines need one file system.
 """
 
 import dataclasses
+import functools
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from accelerate import Accelerator
 
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing
-from mlrsnet_hf.resumable_folder import growing_folder
+from mlrsnet_hf.inputs.loader import make_loader
+from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.models.preprocessing import model_input
+from mlrsnet_hf.resumable_folder import resumable_folder
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
 from mlrsnet_hf.retrieval.embeddings.files import (
     DATA,
     EmbeddingFolder,
-    Rows,
+    EmbeddingRows,
     Shard,
     missing_shards,
     open_embeddings,
     plan_shards,
     read_rows,
-    to_table,
     write_json,
-    write_shard,
+    write_rows,
 )
-from mlrsnet_hf.retrieval.embeddings.forward import extract
 from mlrsnet_hf.retrieval.embeddings.images import ImageSplit, load_images
-from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
-from mlrsnet_hf.retrieval.embeddings.local_sources import LOCAL_FILE, to_local
-from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, load_embedding_model
-from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, normalize
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo, LocalSources
+from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, embed_pixels, load_embedding_model
+from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, unit_length
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import use_processor
+from mlrsnet_hf.runtime.device import explain_memory, use_processor
+from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 
-Result = TypeVar("Result")
+logger = get_logger(__name__)
 
-
-class Processes:
-    """The processes of one launch.
-
-    Args:
-        accelerator: Knows them.
-        target: What they write, for errors.
-    """
-
-    def __init__(self, accelerator: Accelerator, target: Path) -> None:
-        self.index = accelerator.process_index
-        self.number = accelerator.num_processes
-        self._collectives = Collectives(accelerator)
-        self._target = target
-
-    def together(self, action: Callable[[], Result]) -> Result:
-        """Do it in every process, and wait for all.
-
-        Raises:
-            MLRSNetError: It failed in one of them; all raise.
-        """
-        result, error = None, None
-        try:
-            result = self._explained(action)
-        except MLRSNetError as found:
-            error = found
-        self._collectives.raise_together(error)
-        return cast(Result, result)
-
-    def on_main(self, action: Callable[[], Result]) -> Result:
-        """Do it in the main process alone, and return its result in all.
-
-        Raises:
-            MLRSNetError: It failed; all raise.
-        """
-        return self._collectives.run_on_main(lambda: self._explained(action))
-
-    def _explained(self, action: Callable[[], Result]) -> Result:
-        try:
-            return action()
-        except OSError as error:
-            raise ConfigurationError(
-                f"{self._target}: cannot be written ({error.strerror or error})",
-                "What is finished is kept; make room or mend what is wrong, and run again to go on.",
-            ) from error
-
+MakeRows = Callable[[Sequence[Shard]], Generator[EmbeddingRows, None, None]]
+"""Yields the rows of each of some shards."""
 
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
@@ -132,25 +94,62 @@ def embed(
     """
     accelerator = Accelerator(mixed_precision=config.precision)
     use_processor(accelerator)
-    processes = Processes(accelerator, config.output_dir)
-    processes.on_main(partial(_prepare, config, images, load))
-    split, network = processes.together(lambda: (load(images), model or load_embedding_model(config)))
-    for note in split.notes if accelerator.is_main_process else ():
-        print(f"data: {note}", flush=True)
+    processes = Collectives(accelerator)
+    target = config.output_dir.expanduser().absolute()
+
+    load = functools.lru_cache(load)
+
+    def prepare() -> None:
+        refuse_existing(target)
+        load(images)
+
+    processes.run_on_main(prepare)  # the others then find the dataset prepared
+    split, network = processes.run_on_all(lambda: (load(images), model or load_embedding_model(config)))
+    for note in split.notes:
+        logger.info("data: %s", note)
     # One process reads all weights and image files for their fingerprints.
-    raw_info = processes.on_main(lambda: _raw_info(config, split, network))
-    taken_up = _Run(config, images, accelerator, split, network, raw_info, card).write(processes)
-    folder = open_embeddings(config.output_dir)
-    if accelerator.is_main_process:
-        earlier = f", {taken_up:,} of them from an earlier run" if taken_up else ""
-        print(f"{folder.info.rows:,} embeddings{earlier}: {folder.info.described()}\nfolder: {config.output_dir}")
-    return folder
+    raw_info = processes.run_on_main(lambda: _raw_info(config, split, network))
+    info = dataclasses.replace(raw_info, dtype=config.dtype)
+    shards = plan_shards(info.split_name, info.rows, config.shard_images)
+    origin = _origin(config, raw_info)
+    make_rows: MakeRows = functools.partial(extract, split, network, config=config, accelerator=accelerator)
 
+    with ExitStack() as stack:
 
-def _prepare(config: EmbeddingConfig, images: ImageSet, load: Callable[[ImageSet], ImageSplit]) -> None:
-    """Refuse a target that is there before anything is loaded; prepare the dataset, so that the others find it."""
-    refuse_existing(config.output_dir.expanduser())
-    load(images)
+        def begin() -> tuple[Path, list[Shard]]:
+            folder = stack.enter_context(resumable_folder(target, origin, _origin_of_whole, _PATIENCE))
+            folder.keep([])
+            return folder.path, missing_shards(folder.path / DATA, shards)
+
+        path, missing = processes.run_on_main(begin)
+        if config.pca:
+            raw = path / _RAW
+            if missing:
+                missing_raw = processes.run_on_main(lambda: missing_shards(raw, shards))
+                _write_shards(processes, make_rows, missing_raw, raw, raw_info)
+                # Main alone looks: processes that looked by themselves might see different things, and wait for each
+                # other.
+                processes.run_on_main(lambda: _fit_once(path / PCA_FILE, raw, shards, config))
+            pca = processes.run_on_all(lambda: load_pca(path / PCA_FILE))
+            info = dataclasses.replace(info, dimension=len(pca.components), pca=pca.to_json())
+            make_rows = functools.partial(_projected, raw, pca, config.normalize)
+        _write_shards(processes, make_rows, missing, path / DATA, info)
+
+        def finish() -> None:
+            write_json(path / INFO_FILE, info.to_json())
+            write_json(path / LOCAL_FILE, LocalSources(config, images).to_json() | {"origin": origin})
+            if card is not None:
+                (path / "README.md").write_text(card(info), encoding="utf-8")
+            shutil.rmtree(path / _RAW, ignore_errors=True)
+            # Only now the folder takes its name; after an error above it is let go of without.
+            stack.pop_all().close()
+
+        processes.run_on_main(finish)
+
+    resumed = info.rows - sum(len(shard.rows) for shard in missing)
+    earlier = f", {resumed:,} of them from an earlier run" if resumed else ""
+    logger.info(f"{info.rows:,} embeddings{earlier}: {info.described()}\nfolder: {config.output_dir}")
+    return open_embeddings(target)
 
 
 def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel) -> EmbeddingInfo:
@@ -176,123 +175,99 @@ def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel)
     )
 
 
-class _Run:
-    """One call of `embed`, with everything at hand that it needs."""
-
-    def __init__(
-        self,
-        config: EmbeddingConfig,
-        images: ImageSet,
-        accelerator: Accelerator,
-        split: ImageSplit,
-        model: EmbeddingModel,
-        raw_info: EmbeddingInfo,
-        card: Callable[[EmbeddingInfo], str] | None,
-    ) -> None:
-        self.config = config
-        self.images = images
-        self.accelerator = accelerator
-        self.split = split
-        self.model = model
-        self.raw_info = raw_info
-        self.card = card
-        self.target = config.output_dir.expanduser().absolute()
-        self.shards = plan_shards(raw_info.split_name, raw_info.rows, config.shard_images)
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """What must be the same for a later run to go on."""
-        names = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
-        settings = {name: getattr(self.config, name) for name in names}
-        return {"embeddings": self.raw_info.to_json(), "settings": settings}
-
-    def write(self, processes: Processes) -> int:
-        """Write the folder; return how many rows were there from an earlier run."""
-        with ExitStack() as stack:
-
-            def begin() -> tuple[Path, tuple[Shard, ...]]:
-                folder = stack.enter_context(growing_folder(self.target, self.origin, _origin_of_whole, _PATIENCE))
-                folder.keep([])
-                return folder.path, missing_shards(folder.path / DATA, self.shards)
-
-            path, missing = processes.on_main(begin)
-            pca = self._components(processes, path, missing) if self.config.pca else None
-            info = self._info(pca)
-            if pca is None:
-                _write_all(processes, self._extracted, missing, path / DATA, info)
-            else:
-                projected = partial(_projected, path / _RAW, pca=pca, unit=self.config.normalize)
-                _write_all(processes, projected, missing, path / DATA, info)
-            processes.on_main(lambda: self._describe(path, info))
-            # Only now the folder takes its name; after an error above it is let go of without.
-            processes.on_main(stack.pop_all().close)
-        return len(self.split.rows) - sum(len(shard.rows) for shard in missing)
-
-    def _extracted(self, shards: Sequence[Shard]) -> Generator[Rows, None, None]:
-        for rows in extract(self.split, self.model, shards, self.config, self.accelerator):
-            yield dataclasses.replace(rows, embeddings=normalize(rows.embeddings)) if self.config.normalize else rows
-
-    def _components(self, processes: Processes, path: Path, missing: Sequence[Shard]) -> Pca:
-        """Return the principal components, fitted on what the network gives for all images or the first."""
-        fitted, raw = path / PCA_FILE, path / _RAW
-        if missing:
-            missing_raw = processes.on_main(lambda: missing_shards(raw, self.shards))
-            _write_all(processes, self._extracted, missing_raw, raw, self.raw_info)
-            # Main alone looks: processes that looked by themselves might see different things, and wait for each other.
-            processes.on_main(lambda: None if fitted.exists() else self._fit(raw).save(fitted))
-        return processes.together(lambda: load_pca(fitted))
-
-    def _fit(self, raw: Path) -> Pca:
-        batches = (read_rows(raw / shard.name).embeddings for shard in self.shards)
-        return fit_pca(batches, self.config.pca, self.config.whiten, self.config.pca_images)
-
-    def _info(self, pca: Pca | None) -> EmbeddingInfo:
-        info = dataclasses.replace(self.raw_info, dtype=self.config.dtype)
-        if pca is None:
-            return info
-        return dataclasses.replace(info, dimension=len(pca.components), pca=pca.to_json())
-
-    def _describe(self, path: Path, info: EmbeddingInfo) -> None:
-        """Write what stands beside the shards, and clear away what served to make them."""
-        write_json(path / INFO_FILE, info.to_json())
-        write_json(path / LOCAL_FILE, to_local(self.config, self.images) | {"origin": self.origin})
-        if self.card is not None:
-            (path / "README.md").write_text(self.card(info), encoding="utf-8")
-        shutil.rmtree(path / _RAW, ignore_errors=True)
+def _origin(config: EmbeddingConfig, raw_info: EmbeddingInfo) -> dict[str, Any]:
+    """Return what must be the same for a later run to go on."""
+    names = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
+    return {"embeddings": raw_info.to_json(), "settings": {name: getattr(config, name) for name in names}}
 
 
-def _projected(raw: Path, shards: Sequence[Shard], *, pca: Pca, unit: bool) -> Generator[Rows, None, None]:
+def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
+    """Return what a folder was made of that is whole but did not get its name."""
+    try:
+        return [json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8"))["origin"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def extract(
+    split: ImageSplit,
+    model: EmbeddingModel,
+    shards: Sequence[Shard],
+    config: EmbeddingConfig,
+    accelerator: Accelerator,
+) -> Generator[EmbeddingRows, None, None]:
+    """Yield the rows of each shard, as the network gives them, of length 1 if asked.
+
+    Images are read ahead, over the ends of shards; results stay on the device until their shard is complete, so that
+    it is waited for once per shard.
+
+    Raises:
+        ImageError: An image cannot be read; the message names it.
+        OutOfMemoryError: A batch does not fit the device.
+    """
+    network = model.model.to(accelerator.device).to(memory_format=torch.channels_last)
+    outputs = len(model.label_names) if config.scores else 0
+    known = split.rows.remove_columns("image")
+    batches = [shard.batches(config.batch_size) for shard in shards]
+    images = SplitImages(split.rows, Task(kind="labels", label_names=()), model.preprocessing.evaluation_transform())
+    draws = [[(0, row) for row in batch] for batch in itertools.chain(*batches)]
+    title = "embedding" if accelerator.num_processes == 1 else f"embedding (1 of {accelerator.num_processes} processes)"
+    number = sum(len(shard.rows) for shard in shards)
+    with (
+        closing(make_loader(images, draws, config.num_workers)) as loader,
+        progress_bar(description=title, total=number, unit="img") as bar,
+    ):
+        stream = iter(loader)
+        for shard, own in zip(shards, batches, strict=True):
+            vectors, scores = [], []
+            with explain_memory(shard.name, "Lower --batch-size, or --shard-images."):
+                for batch in itertools.islice(stream, len(own)):
+                    pixels = model_input(batch.to(accelerator.device), model.preprocessing)
+                    with torch.inference_mode(), accelerator.autocast():
+                        vector, logits = embed_pixels(network, pixels, config.layer, with_logits=outputs > 0)
+                    vectors.append(vector)
+                    if outputs and logits is not None:
+                        scores.append(logits[:, :outputs].sigmoid())
+                    bar.update(len(pixels))
+                embeddings, label_scores = _to_host(vectors), _to_host(scores) if outputs else None
+            columns = known[shard.rows.start : shard.rows.stop]
+            if config.normalize:
+                embeddings = unit_length(embeddings)
+            yield EmbeddingRows(columns["id"], embeddings, columns.get("scene"), columns.get("labels"), label_scores)
+
+
+def _to_host(tensors: list[torch.Tensor]) -> npt.NDArray[np.float32]:
+    return torch.cat(tensors).cpu().numpy()
+
+
+def _fit_once(file: Path, raw: Path, shards: Sequence[Shard], config: EmbeddingConfig) -> None:
+    """Fit the principal components on what the network gave for all images or the first, unless that is done."""
+    if not file.exists():
+        batches = (read_rows(raw / shard.name).embeddings for shard in shards)
+        fit_pca(batches, config.pca, config.whiten, config.pca_images).save(file)
+
+
+def _projected(raw: Path, pca: Pca, unit: bool, shards: Sequence[Shard]) -> Generator[EmbeddingRows, None, None]:
     for shard in shards:
         rows = read_rows(raw / shard.name)
         projected = pca.project(rows.embeddings)
-        yield dataclasses.replace(rows, embeddings=normalize(projected) if unit else projected)
+        yield dataclasses.replace(rows, embeddings=unit_length(projected) if unit else projected)
 
 
-def _write_all(
-    processes: Processes,
-    make: Callable[[Sequence[Shard]], Generator[Rows, None, None]],
-    missing: Sequence[Shard],
-    folder: Path,
-    info: EmbeddingInfo,
+def _write_shards(
+    processes: Collectives, make_rows: MakeRows, missing: Sequence[Shard], folder: Path, info: EmbeddingInfo
 ) -> None:
     """Write this process's share of the missing shards, each while the next one is computed.
 
     After each round of one shard for every process, all know whether one has failed, and end together: whoever went on
     alone would compute in vain, or wait for a process that is gone.
 
-    Args:
-        processes: All of them call this.
-        make: Returns the rows of each of some shards.
-        missing: The shards of all processes.
-        folder: Where they are written.
-        info: Of the embeddings.
-
     Raises:
         MLRSNetError: A shard could not be made or written in one of the processes; all raise.
     """
-    own = missing[processes.index :: processes.number]
+    own = missing[processes.index :: processes.processes]
     # Closed, so that the bar is ended before an error is told.
-    with ThreadPoolExecutor(1) as writer, closing(make(own)) as rows_of_shards:
+    with ThreadPoolExecutor(1) as writer, closing(make_rows(own)) as rows_of_shards:
         made = zip(own, rows_of_shards, strict=True) if own else iter(())
         pending: Future[None] | None = None
 
@@ -303,19 +278,7 @@ def _write_all(
                 pending.result()
             pending = None
             if shard is not None and rows is not None:
-                pending = writer.submit(_write, rows, folder / shard.name, info)
+                pending = writer.submit(write_rows, rows, info, folder / shard.name)
 
-        for _ in range(-(-len(missing) // processes.number) + 1):  # and once more, for the last to be written
-            processes.together(next_shard)
-
-
-def _write(rows: Rows, path: Path, info: EmbeddingInfo) -> None:
-    write_shard(to_table(rows, info), path)
-
-
-def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
-    """Return what a folder was made of that is whole but did not get its name."""
-    try:
-        return [json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8"))["origin"]]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
+        for _ in range(-(-len(missing) // processes.processes) + 1):  # and once more, for the last to be written
+            processes.run_on_all(next_shard)

@@ -1,7 +1,6 @@
-"""The Parquet files of an embeddings folder: written whole, read in batches."""
+"""The Parquet files of an embeddings folder: planned, written whole, and read in batches."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, SCHEMA_KEY, EmbeddingInfo, read_info
+from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo, read_info
 
 DATA = "data"
 ROW_GROUP = 1024
@@ -25,8 +25,8 @@ class EmbeddingError(MLRSNetError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows, side by side."""
+class EmbeddingRows:
+    """Some rows of an embeddings folder."""
 
     ids: list[str]
     embeddings: npt.NDArray[np.float32]
@@ -42,36 +42,67 @@ class Rows:
         return len(self.ids)
 
 
-def shard_name(split: str, shard: int, shards: int) -> str:
-    """Return the name of a file, of which `datasets` knows by itself that it is one of several of a split."""
-    return f"{split}-{shard:05d}-of-{shards:05d}.parquet"
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a fixed range of rows."""
+
+    name: str
+    rows: range
+
+    def batches(self, size: int) -> list[list[int]]:
+        """Return the rows in batches; none reaches over the end of the file, whoever computes it."""
+        return [list(self.rows[start : start + size]) for start in range(0, len(self.rows), size)]
 
 
-def to_table(rows: Rows, info: EmbeddingInfo) -> pa.Table:
-    """Return rows as a table of the info's schema.
+def plan_shards(split: str, rows: int, size: int) -> tuple[Shard, ...]:
+    """Cut the rows of a split into files of `size` rows; by their names `datasets` knows that they belong together."""
+    starts = range(0, rows, size)
+    return tuple(
+        Shard(f"{split}-{number:05d}-of-{len(starts):05d}.parquet", range(start, min(start + size, rows)))
+        for number, start in enumerate(starts)
+    )
+
+
+def missing_shards(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
+    """Return the files that are not there; remove what a killed process left half-written."""
+    folder.mkdir(exist_ok=True)
+    whole = {shard.name for shard in shards if _count_rows(folder / shard.name) == len(shard.rows)}
+    for path in folder.iterdir():
+        if path.name not in whole:
+            path.unlink()
+    return [shard for shard in shards if shard.name not in whole]
+
+
+def _count_rows(path: Path) -> int | None:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def write_rows(rows: EmbeddingRows, info: EmbeddingInfo, path: Path) -> None:
+    """Write one file, which has its name only when it is whole and on the disk.
 
     Raises:
         EmbeddingError: An embedding is not finite, or does not fit float16; ids are named.
+        ConfigurationError: The file cannot be written.
     """
-    schema = info.arrow_schema()
-    with np.errstate(over="ignore"):  # told of below
+    with np.errstate(over="ignore"):  # refused below
         stored = rows.embeddings.astype(info.dtype)
     refuse_not_finite(rows.ids, rows.embeddings, "The model may be damaged, or its precision too low.")
     refuse_not_finite(rows.ids, stored, "They are too large for float16: store float32, or normalize them.")
-    columns: dict[str, Any] = {"id": pa.array(rows.ids, pa.string()), "scene": rows.scenes, "labels": rows.labels}
-    columns["embedding"] = _fixed_size(stored, schema.field("embedding").type)
-    if rows.scores is not None:
-        columns["scores"] = _fixed_size(rows.scores, schema.field("scores").type)
-    arrays = [pa.array(columns[name], type) if name != "id" else columns[name] for name, type in _types(schema)]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    columns = {"id": rows.ids, "scene": rows.scenes, "labels": rows.labels, "embedding": stored, "scores": rows.scores}
+    schema = info.arrow_schema()
+    table = pa.Table.from_arrays([_column(columns[field.name], field.type) for field in schema], schema=schema)
+    with whole_file(path, "What is finished is kept; make room or mend what is wrong, and run again to go on.") as part:
+        # Random bits: neither compression nor a dictionary would make embeddings smaller, both cost time.
+        pq.write_table(table, part, compression="none", use_dictionary=["scene"], row_group_size=ROW_GROUP)
 
 
-def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
-    return [(field.name, field.type) for field in schema]
-
-
-def _fixed_size(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), type=kind)
+def _column(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - a list or an array
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), type=kind)
+    return pa.array(values, kind)
 
 
 def refuse_not_finite(ids: Sequence[str], embeddings: npt.NDArray[Any], remedy: str) -> None:
@@ -87,31 +118,6 @@ def refuse_not_finite(ids: Sequence[str], embeddings: npt.NDArray[Any], remedy: 
         raise EmbeddingError(f"the embeddings of {named}{more} hold NaN or infinity", remedy)
 
 
-def write_shard(table: pa.Table, path: Path) -> None:
-    """Write a file that has its name only when it is whole and has reached the disk.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # Random bits: neither compression nor a dictionary would make embeddings smaller, both cost time.
-        pq.write_table(table, partial, compression="none", use_dictionary=["scene"], row_group_size=ROW_GROUP)
-        with partial.open("r+b") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def holds(path: Path, rows: int) -> bool:
-    """Say whether a file is there, whole, with so many rows."""
-    try:
-        return pq.read_metadata(path).num_rows == rows
-    except (OSError, pa.ArrowException):
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class EmbeddingFolder:
     """Embeddings on disk, read in batches."""
@@ -124,7 +130,7 @@ class EmbeddingFolder:
         """The Parquet files, in the order of the rows."""
         return sorted((self.path / DATA).glob("*.parquet"))
 
-    def batches(self, rows: int = ROW_GROUP, start: int = 0) -> Iterator[Rows]:
+    def batches(self, rows: int = ROW_GROUP, start: int = 0) -> Iterator[EmbeddingRows]:
         """Yield all rows from `start` on, at most so many at a time; memory does not grow with the folder.
 
         Raises:
@@ -142,7 +148,7 @@ class EmbeddingFolder:
                     first = max(start - seen, 0)
                     seen += batch.num_rows
                     if first < batch.num_rows:
-                        yield from_table(pa.Table.from_batches([batch.slice(first)]))
+                        yield _rows(pa.Table.from_batches([batch.slice(first)]))
             except (OSError, pa.ArrowException) as error:
                 raise EmbeddingError(
                     f"{path}: cannot be read ({error})", "Fetch the file again, or make the embeddings again."
@@ -161,28 +167,27 @@ class EmbeddingFolder:
                 f"{path}: embeddings of {size} dimensions where {self.info.dimension} are said to be",
                 "Make the embeddings again.",
             )
-        told = (schema.metadata or {}).get(SCHEMA_KEY)
-        if told is not None and json.loads(told) != self.info.to_json() | {"rows": None}:
+        if not self.info.describes(schema):
             raise EmbeddingError(
                 f"{path}: embeddings that were made otherwise than {INFO_FILE} says", "Remove files of another run."
             )
 
 
-def from_table(table: pa.Table) -> Rows:
+def read_rows(path: Path) -> EmbeddingRows:
+    """Return all rows of one file."""
+    return _rows(pq.read_table(path))
+
+
+def _rows(table: pa.Table) -> EmbeddingRows:
     """Return a table's rows; embeddings and scores of one chunk of float32 are not copied."""
     names = table.column_names
-    return Rows(
+    return EmbeddingRows(
         ids=table["id"].to_pylist(),
         embeddings=_matrix(table["embedding"]),
         scenes=table["scene"].to_numpy() if "scene" in names else None,
         labels=table["labels"].to_pylist() if "labels" in names else None,
         scores=_matrix(table["scores"]) if "scores" in names else None,
     )
-
-
-def read_rows(path: Path) -> Rows:
-    """Return all rows of one file."""
-    return from_table(pq.read_table(path))
 
 
 def _matrix(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
@@ -205,62 +210,35 @@ def open_embeddings(source: str | Path, revision: str | None = None) -> Embeddin
     """
     path = Path(source).expanduser()
     if not path.is_dir():
-        path = _downloaded(str(source), revision)
+        path = download_folder(str(source), "dataset", ["*.json", f"{DATA}/*.parquet", "*.npz"], revision)
     return EmbeddingFolder(path, read_info(path))
 
 
-def _downloaded(repository: str, revision: str | None) -> Path:
+def download_folder(
+    repository: str,
+    kind: str,
+    patterns: list[str],
+    revision: str | None = None,
+    error: type[MLRSNetError] = ConfigurationError,
+) -> Path:
+    """Return a folder with some files of a repository of the Hub; `kind` is "dataset" or "model".
+
+    Raises:
+        MLRSNetError: It cannot be had; of the type `error`.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        patterns = ["*.json", f"{DATA}/*.parquet", "*.npz"]
-        return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ConfigurationError(
-            f"{repository}: neither a folder nor a dataset of the Hub that can be fetched ({reason})",
+        return Path(snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as cause:
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
+        raise error(
+            f"{repository}: neither a folder nor a {kind} of the Hub that can be fetched ({reason})",
             "Check the path or the id (owner/name).",
-        ) from error
+        ) from cause
 
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON as people read it."""
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file."""
-
-    name: str
-    rows: range
-
-    def batches(self, size: int) -> list[list[int]]:
-        """Return the rows in batches; none reaches over the end of the file, whoever computes it."""
-        return [list(self.rows[start : start + size]) for start in range(0, len(self.rows), size)]
-
-
-def plan_shards(split: str, rows: int, size: int) -> tuple[Shard, ...]:
-    """Cut rows into files of fixed ranges.
-
-    Args:
-        split: Its name.
-        rows: Of the split.
-        size: Rows of a file.
-    """
-    starts = range(0, rows, size)
-    return tuple(
-        Shard(shard_name(split, number, len(starts)), range(start, min(start + size, rows)))
-        for number, start in enumerate(starts)
-    )
-
-
-def missing_shards(folder: Path, shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
-    """Return the files that are not there; remove what a killed process left half-written."""
-    folder.mkdir(exist_ok=True)
-    whole = {shard.name for shard in shards if holds(folder / shard.name, len(shard.rows))}
-    for path in folder.iterdir():
-        if path.name not in whole:
-            path.unlink()
-    return tuple(shard for shard in shards if shard.name not in whole)

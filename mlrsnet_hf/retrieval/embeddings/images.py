@@ -19,12 +19,12 @@ from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import decode_rgb
 from mlrsnet_hf.inputs.load import load_splits
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-from mlrsnet_hf.retrieval.embeddings.local_sources import LocalSources
+from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
 
-DEFAULT_PROTOCOL = "retrieval10"
-_ROWS_AT_ONCE = 64
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+_MLRSNET_PROTOCOL = "retrieval10"
+_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,15 @@ class ImageSplit:
         return digest.hexdigest()
 
 
+def _content(image: Mapping[str, Any] | None) -> bytes | None:
+    """Return the bytes of an image file; None if it is not there, of which whatever reads it will tell."""
+    content, path = (image["bytes"], image["path"]) if image is not None else (None, None)
+    if content is None and path is not None:
+        with contextlib.suppress(OSError):
+            content = Path(path).read_bytes()
+    return content
+
+
 def load_images(images: ImageSet) -> ImageSplit:
     """Return the images.
 
@@ -64,20 +73,26 @@ def load_images(images: ImageSet) -> ImageSplit:
     """
     if images.images:
         return _from_folder(Path(images.images).expanduser())
-    return _from_mlrsnet(images) if images.dataset == MLRSNET else _from_dataset(images)
-
-
-def _from_mlrsnet(images: ImageSet) -> ImageSplit:
-    protocol = images.protocol or DEFAULT_PROTOCOL
-    rows = _load(images, protocol)
+    protocol = images.protocol or (_MLRSNET_PROTOCOL if images.dataset == MLRSNET else None)
+    rows = load_splits(
+        images.dataset,
+        protocol,
+        images.data_dir,
+        seed=images.split_seed,
+        label_version=images.label_version,
+        split=images.split,
+    )[images.split]
+    if not len(rows):
+        raise ConfigurationError(f"split {images.split!r} of dataset {images.dataset!r} is empty", "Name another.")
+    if images.dataset != MLRSNET:
+        return _from_dataset(rows.with_format(None), images)
     label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
-    drawn = {"protocol": protocol, "split": images.split, "seed": images.split_seed, "labels": images.label_version}
-    columns = ["id", "image", "scene", "labels"]
-    return ImageSplit(rows.select_columns(columns), label_names, scene_names, {"name": MLRSNET, **drawn})
+    drawn = {"split": images.split, "seed": images.split_seed, "labels": images.label_version}
+    source = {"name": MLRSNET, "protocol": protocol, **drawn}
+    return ImageSplit(rows.select_columns(["id", "image", "scene", "labels"]), label_names, scene_names, source)
 
 
-def _from_dataset(images: ImageSet) -> ImageSplit:
-    rows = _load(images, images.protocol).with_format(None)
+def _from_dataset(rows: datasets.Dataset, images: ImageSet) -> ImageSplit:
     config = DataConfig(
         dataset=images.dataset,
         image_column=images.image_column,
@@ -101,20 +116,6 @@ def _from_dataset(images: ImageSet) -> ImageSplit:
     )
 
 
-def _load(images: ImageSet, protocol: str | None) -> datasets.Dataset:
-    rows = load_splits(
-        images.dataset,
-        protocol,
-        images.data_dir,
-        seed=images.split_seed,
-        label_version=images.label_version,
-        split=images.split,
-    )[images.split]
-    if not len(rows):
-        raise ConfigurationError(f"split {images.split!r} of dataset {images.dataset!r} is empty", "Name another.")
-    return rows
-
-
 def _from_folder(folder: Path) -> ImageSplit:
     if not folder.is_dir():
         raise ConfigurationError(f"images={folder}: no such folder", "Check the path.")
@@ -130,15 +131,6 @@ def _from_folder(folder: Path) -> ImageSplit:
     features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
     rows = {"id": names, "image": [{"bytes": None, "path": str((folder / name).absolute())} for name in names]}
     return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
-
-
-def _content(image: Mapping[str, Any] | None) -> bytes | None:
-    """Return the bytes of an image file; None if it is not there, of which whatever reads it will tell."""
-    content, path = (image["bytes"], image["path"]) if image is not None else (None, None)
-    if content is None and path is not None:
-        with contextlib.suppress(OSError):
-            content = Path(path).read_bytes()
-    return content
 
 
 def find_pictures(images: Sequence[IndexedImage], local: LocalSources | None) -> Mapping[str, Image.Image]:
@@ -157,8 +149,6 @@ def pictures_of(images: Sequence[IndexedImage], rows: datasets.Dataset) -> Mappi
     found = {}
     for image in images:
         if image.row < len(raw) and (row := raw[image.row])["id"] == image.id:
-            try:
+            with contextlib.suppress(MLRSNetError):
                 found[image.id] = decode_rgb(row["image"], image.id)
-            except MLRSNetError:
-                continue
     return found

@@ -1,4 +1,4 @@
-"""What an embeddings folder says of itself: `embeddings.json`, repeated in the schema of every Parquet file."""
+"""What an embeddings folder says of itself: `embeddings.json`, repeated in its files' schema, and `.local.json`."""
 
 import dataclasses
 import json
@@ -11,13 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
 
 INFO_FILE = "embeddings.json"
+LOCAL_FILE = ".local.json"
+"""Where model and images lie on this machine; it holds paths, and is not published."""
 FORMAT = 1
 SCHEMA_KEY = b"mlrsnet_embeddings"
 """Of the schema metadata: the content of `embeddings.json`, less the number of rows."""
-
-_ARROW_TYPES = {"float32": pa.float32(), "float16": pa.float16()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class EmbeddingInfo:
     model_fingerprint: str
     """Hash of the weights and of the preprocessing."""
     layer: str
-    """`pooled`, `pre_logits` or `logits`; see `retrieval.layers`."""
+    """`pooled`, `pre_logits` or `logits`; see `embed_pixels`."""
     dimension: int
     dtype: str
     """`float32` or `float16`, as stored."""
@@ -56,28 +57,29 @@ class EmbeddingInfo:
         return re.sub(r"\W+", "_", str(self.dataset.get("split", "train"))).strip("_")
 
     def arrow_schema(self) -> pa.Schema:
-        """Return the columns; what the data does not know has none.
+        """Return the columns, those that the data knows: id, scene, labels, embedding of `dtype`, and scores."""
+        from datasets import Features
 
-        `id` string, `scene` and `labels` (ids, whose names `datasets` knows), `embedding` (dimension,) of `dtype`,
-        `scores` (len(scores),) float32.
-        """
-        fields: dict[str, pa.DataType] = {"id": pa.string()}
-        features: dict[str, Any] = {"id": _value("string")}
+        from mlrsnet_hf.dataset.repository.schema import class_label, value
+
+        columns = {"id": value("string")}
         if self.scene_names:
-            fields["scene"], features["scene"] = pa.int64(), _class_label(self.scene_names)
+            columns["scene"] = class_label(self.scene_names)
         if self.label_names:
-            fields["labels"] = pa.list_(pa.int64())
-            features["labels"] = _sequence(_class_label(self.label_names))
-        fields["embedding"] = pa.list_(_ARROW_TYPES[self.dtype], self.dimension)
-        features["embedding"] = _sequence(_value(self.dtype), self.dimension)
+            columns["labels"] = {"feature": class_label(self.label_names), "_type": "Sequence"}
+        columns["embedding"] = {"feature": value(self.dtype), "length": self.dimension, "_type": "Sequence"}
         if self.scores:
-            fields["scores"] = pa.list_(pa.float32(), len(self.scores))
-            features["scores"] = _sequence(_value("float32"), len(self.scores))
+            columns["scores"] = {"feature": value("float32"), "length": len(self.scores), "_type": "Sequence"}
         metadata = {
-            b"huggingface": json.dumps({"info": {"features": features}}),
+            b"huggingface": json.dumps({"info": {"features": columns}}),
             SCHEMA_KEY: json.dumps(self.to_json() | {"rows": None}),
         }
-        return pa.schema(fields, metadata=metadata)
+        return Features.from_dict(columns).arrow_schema.with_metadata(metadata)
+
+    def describes(self, schema: pa.Schema) -> bool:
+        """Return whether a file's schema speaks of these embeddings, or does not speak of any."""
+        told = (schema.metadata or {}).get(SCHEMA_KEY)
+        return told is None or info_from_json(json.loads(told) | {"rows": self.rows}, "a file's schema") == self
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -102,11 +104,7 @@ class EmbeddingInfo:
 
 
 def info_from_json(content: Mapping[str, Any], source: str) -> EmbeddingInfo:
-    """Return what `EmbeddingInfo.to_json` gave.
-
-    Args:
-        content: The JSON object.
-        source: Where it lies, for errors.
+    """Return what `EmbeddingInfo.to_json` gave; `source` is where it lies, for errors.
 
     Raises:
         ConfigurationError: It is of another format version, or not such an object.
@@ -117,8 +115,7 @@ def info_from_json(content: Mapping[str, Any], source: str) -> EmbeddingInfo:
             f"{source}: embeddings of format {version}, this version of mlrsnet-hf reads format {FORMAT}",
             "Make them again with `mlrsnet embed`, or install the version that made them.",
         )
-    if "normalised" in content:  # as it was written before 0.2
-        content = {**content, "normalized": content["normalised"]}
+    content = _respelled(content, {"normalised": "normalized"})
     known = {field.name for field in dataclasses.fields(EmbeddingInfo)}
     try:
         values: dict[str, Any] = {
@@ -146,14 +143,52 @@ def read_info(folder: Path) -> EmbeddingInfo:
     return info_from_json(content, str(path))
 
 
-def _value(dtype: str) -> dict[str, Any]:
-    return {"dtype": dtype, "_type": "Value"}
+@dataclass(frozen=True, slots=True)
+class LocalSources:
+    """Where the model and the images of embeddings lie on this machine, so that a search can find them again."""
+
+    model: ModelChoice
+    images: ImageSet
+
+    def to_json(self) -> dict[str, Any]:
+        """Return model and images as JSON, with absolute paths."""
+        model = {field.name: getattr(self.model, field.name) for field in dataclasses.fields(ModelChoice)}
+        return {
+            "model": _absolute(model, "model", "weights"),
+            "images": _absolute(dataclasses.asdict(self.images), "images", "dataset", "data_dir"),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "LocalSources | None":
+        """Return what `to_json` gave; None for anything else."""
+        try:
+            images = _respelled(content["images"], {"labels": "label_version"})
+            return cls(ModelChoice(**content["model"]), ImageSet(**images))
+        except (KeyError, TypeError):
+            return None
+
+    @classmethod
+    def read(cls, folder: Path) -> "LocalSources | None":
+        """Return the sources of an embeddings folder; None if it was made elsewhere."""
+        try:
+            return cls.from_json(json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
 
 
-def _class_label(names: tuple[str, ...]) -> dict[str, Any]:
-    return {"names": list(names), "_type": "ClassLabel"}
+_NO_PATHS = ("mlrsnet", "pretrained", "random")
+"""Values that name no file, though a file of that name may lie here."""
 
 
-def _sequence(feature: dict[str, Any], length: int = -1) -> dict[str, Any]:
-    # `Sequence` rather than `List`: versions of `datasets` below 4 do not know the latter.
-    return {"feature": feature, "length": length, "_type": "Sequence"}
+def _absolute(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the values, with those that name something on this disk as absolute paths."""
+    for name in names:
+        value = values[name]
+        if value is not None and value not in _NO_PATHS and (path := Path(value).expanduser()).exists():
+            values[name] = str(path.absolute())
+    return values
+
+
+def _respelled(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content under today's names, in place of those of version 0.1."""
+    return {names.get(name, name): value for name, value in content.items()}

@@ -1,4 +1,13 @@
-"""The network that makes embeddings, wherever it comes from."""
+"""The network that makes embeddings, wherever it comes from, and the layer whose output an embedding is.
+
+Qi et al. (2020), section 4.1, say only that "the features are extracted from the last layer of each network". Their
+Table 9 and Figs. 10 to 14 most likely mean `pre_logits`, the input of the classifier: section 3.1 calls the output of
+the final layer of 60 nodes "the score for each class", while section 4 speaks of features that are compared by
+Euclidean distance, which by the habit of the field are taken below the classifier; and Fig. 14 compares networks that
+were trained on 60 labels and on 46 scenes, whose outputs would not be of one size. For six of the eight networks
+(Inception, ResNet, DenseNet) `pre_logits` equals `pooled`; for the two VGGs it is the 4,096 outputs of the second dense
+layer, and `pooled` is 512 channels. `logits` is there to be compared.
+"""
 
 import dataclasses
 import hashlib
@@ -19,13 +28,12 @@ from torch import nn
 from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.models.build import build_model, require_known_model
-from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.preprocessing import normalize as to_input
+from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing, normalize_pixels
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
 from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
 from mlrsnet_hf.retrieval.embeddings.config import Layer, ModelChoice
-from mlrsnet_hf.retrieval.embeddings.pca import Pca, normalize
+from mlrsnet_hf.retrieval.embeddings.files import download_folder
 
 HUB_PREFIX = "hf-hub:"
 
@@ -46,10 +54,6 @@ class EmbeddingModel:
         """Timm's name of the network."""
         return str(timm_settings(self.model)["architecture"])
 
-    def size(self, layer: str) -> int:
-        """Return the dimension of a layer's embedding."""
-        return embedding_size(self.model, layer, self.preprocessing.image_size)
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights and of the preprocessing."""
@@ -60,13 +64,27 @@ class EmbeddingModel:
             digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
+    def size(self, layer: str) -> int:
+        """Return the dimension of a layer's embedding, by passing one black image through the network.
+
+        Raises:
+            UnknownNameError: The layer is not known.
+            ConfigurationError: The network does not have it.
+        """
+        checked("layer", Layer, layer)
+        side, parameter = self.preprocessing.image_size, next(self.model.parameters())
+        with torch.inference_mode():
+            pixels = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)
+            return embed_pixels(self.model, pixels, layer)[0].shape[1]
+
     def embed_images(self, images: Sequence[Image.Image], layer: str) -> npt.NDArray[np.float32]:
         """Return the (N, D) embeddings of upright RGB images, on the model's device."""
         transform = self.preprocessing.evaluation_transform()
         pixels = torch.from_numpy(np.stack([transform(image) for image in images]))
         device = next(self.model.parameters()).device
         with torch.inference_mode():
-            return embed_pixels(self.model, to_input(pixels.to(device), self.preprocessing), layer)[0].cpu().numpy()
+            normalized = normalize_pixels(pixels.to(device), self.preprocessing)
+            return embed_pixels(self.model, normalized, layer)[0].cpu().numpy()
 
 
 def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
@@ -85,7 +103,7 @@ def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
         return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name)
     name = choice.model.removeprefix(HUB_PREFIX)
     if choice.model.startswith(HUB_PREFIX) or "/" in name:
-        return _from_folder(_downloaded(name), name)
+        return _from_folder(download_folder(name, "model", [CONFIG_FILE, "*.safetensors"], error=WeightsError), name)
     require_known_model(name)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
@@ -108,38 +126,6 @@ def _classes(name: str, weights: str) -> int:
     heads = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
     sizes = [len(state[f"{head}.weight"]) for head in heads if f"{head}.weight" in state]
     return sizes[0] if sizes else int(config.num_classes)
-
-
-def _downloaded(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, allow_patterns=[CONFIG_FILE, "*.safetensors"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WeightsError(
-            f"{repository}: neither a folder nor a model of the Hub that can be fetched ({reason})",
-            "Check the path or the id (owner/name).",
-        ) from error
-
-
-def finish(embeddings: npt.NDArray[np.float32], unit: bool, pca: Pca | None) -> npt.NDArray[np.float32]:
-    """Return a layer's outputs as they are stored: of length 1 if asked, and projected.
-
-    Raises:
-        ConfigurationError: The components are of another size.
-    """
-    values = normalize(embeddings) if unit else embeddings
-    if pca is None:
-        return values
-    if pca.components.shape[1] != values.shape[1]:
-        raise ConfigurationError(
-            f"principal components of {pca.components.shape[1]} dimensions for embeddings of {values.shape[1]}",
-            "Use the model and layer that they were fitted on.",
-        )
-    projected = pca.project(values)
-    return normalize(projected) if unit else projected
 
 
 def embed_pixels(
@@ -173,27 +159,12 @@ def embed_pixels(
     return logits, logits
 
 
-def embedding_size(model: nn.Module, layer: str, image_size: int) -> int:
-    """Return D, by passing one black image through the network.
-
-    Raises:
-        UnknownNameError: The layer is not known.
-        ConfigurationError: The network does not have it.
-    """
-    checked("layer", Layer, layer)
-    parameter = next(model.parameters())
-    with torch.inference_mode():
-        pixels = torch.zeros(1, 3, image_size, image_size, device=parameter.device, dtype=parameter.dtype)
-        return embed_pixels(model, pixels, layer)[0].shape[1]
-
-
 def _pooled(features: torch.Tensor, network: Any) -> torch.Tensor:  # noqa: ANN401 - timm's models have no common type
+    name, channels = type(network).__name__, network.num_features
     if not isinstance(features, torch.Tensor):  # such as the two scales of CoaT
         raise ConfigurationError(
-            f"{type(network).__name__}: its features are no single tensor, and cannot be averaged",
-            "Use --layer pre_logits.",
+            f"{name}: its features are no single tensor, and cannot be averaged", "Use --layer pre_logits."
         )
-    channels = network.num_features
     if features.ndim == 4 and features.shape[1] == channels:
         return features.mean((2, 3))
     if features.ndim == 4 and features.shape[3] == channels:  # such as Swin
@@ -201,6 +172,6 @@ def _pooled(features: torch.Tensor, network: Any) -> torch.Tensor:  # noqa: ANN4
     if features.ndim == 3 and features.shape[2] == channels:
         return features[:, getattr(network, "num_prefix_tokens", 0) :].mean(1)
     raise ConfigurationError(
-        f"{type(network).__name__}: features of shape {tuple(features.shape[1:])} cannot be averaged over positions",
+        f"{name}: features of shape {tuple(features.shape[1:])} cannot be averaged over positions",
         "Use --layer pre_logits.",
     )

@@ -5,7 +5,6 @@ whitening", ECCV: normalize, project, whiten, normalize again.
 """
 
 import itertools
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
 
 PCA_FILE = "pca.npz"
+
+
+def unit_length(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return (N, D) embeddings scaled to length 1; a zero vector stays zero."""
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
+    return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +51,26 @@ class Pca:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `embeddings.json` says of it."""
-        components = len(self.components)
         return {
-            "components": components,
+            "components": len(self.components),
             "whitened": self.whitened,
             "fitted_on": self.fitted_on,
             "explained": round(self.explained, 6),
         }
 
     def save(self, path: Path) -> None:
-        """Write it as a NumPy archive, which has its name only when it is whole."""
-        partial = path.with_name(f".{path.name}")
+        """Write it as a NumPy archive, which has its name only when it is whole.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in self.__slots__}
-        with partial.open("wb") as file:
+        with whole_file(path) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
 
 
 def load_pca(file: Path | IO[bytes], name: str | None = None) -> Pca:
-    """Read what `Pca.save` wrote.
-
-    Args:
-        file: Its path, or the open file.
-        name: What it is called in errors; by default the path.
+    """Read what `Pca.save` wrote, from its path or an open file; `name` is what errors call it, the path if unset.
 
     Raises:
         ConfigurationError: The file is missing or damaged.
@@ -81,12 +82,6 @@ def load_pca(file: Path | IO[bytes], name: str | None = None) -> Pca:
         raise ConfigurationError(f"{name or file}: cannot be read ({error})", "Make the embeddings again.") from error
     scalars: dict[str, Any] = {name: values[name].item() for name in ("whitened", "explained", "fitted_on")}
     return Pca(**(values | scalars))
-
-
-def normalize(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return (N, D) embeddings scaled to length 1; a zero vector stays zero."""
-    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
-    return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
 def fit_pca(batches: Iterable[npt.NDArray[np.float32]], components: int, whiten: bool, limit: int = 0) -> Pca:
@@ -122,16 +117,10 @@ def fit_pca(batches: Iterable[npt.NDArray[np.float32]], components: int, whiten:
             f"{components} components cannot be fitted on {rows} embeddings of {size} dimensions", "Ask for fewer."
         )
     covariance = (products - np.outer(total, total) / rows) / (rows - 1)
-    return _from_covariance(shift + total / rows, covariance, components, whiten, rows)
 
-
-def _from_covariance(
-    mean: npt.NDArray[np.float64], covariance: npt.NDArray[np.float64], components: int, whiten: bool, rows: int
-) -> Pca:
     values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(values, kind="stable")[::-1][:components]
     chosen, axes = values[order], vectors[:, order].T
-    spread = max(values.sum(), 0.0)
     if whiten and chosen[-1] <= values.max() * 1e-10:
         usable = int((values > values.max() * 1e-10).sum())
         raise ConfigurationError(
@@ -139,4 +128,6 @@ def _from_covariance(
         )
     largest = axes[np.arange(components), np.abs(axes).argmax(axis=1)]
     axes *= np.where(largest < 0, -1.0, 1.0)[:, None]
-    return Pca(mean, axes, chosen, whiten, float(chosen.sum() / spread) if spread else 0.0, rows)
+    spread = max(values.sum(), 0.0)
+    explained = float(chosen.sum() / spread) if spread else 0.0
+    return Pca(shift + total / rows, axes, chosen, whiten, explained, rows)

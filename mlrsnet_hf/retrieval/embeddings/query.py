@@ -1,7 +1,8 @@
-"""What a search may find, and its typed results."""
+"""What a search of embeddings may find, its typed results, and what every search of embeddings has in common."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence, Sized
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +43,12 @@ class Listing:
 
     images: list[IndexedImage]
     total: int
-    """How many pass it."""
+    """Number of all images that pass it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which images a search may find."""
+    """Which images a search may find, by the names that the data has; made by `ImageSearch.filter`."""
 
     labels: tuple[str, ...] = ()
     """Names of labels that all must be there."""
@@ -61,115 +62,123 @@ class Filter:
         return " and ".join(parts + ([f"scene {self.scene}"] if self.scene is not None else []))
 
 
-def known_filter(labels: Sequence[str], scene: str | None, info: EmbeddingInfo) -> Filter:
-    """Return a filter by the names that the data has.
+class ImageSearch(ABC):
+    """Embeddings that can be searched and filtered, in memory or in an index."""
 
-    Where these are MLRSNet's, every spelling of the taxonomy is accepted (`habor`, `harbor&port`); other data knows
-    its own names alone.
+    __slots__ = ()
+    info: EmbeddingInfo
+    """How the embeddings were made; queries must be made so too."""
 
-    Raises:
-        UnknownNameError: A name is not known; the message lists near ones.
-    """
-    names = [labels] if isinstance(labels, str) else labels
-    return Filter(
-        labels=tuple(dict.fromkeys(_own_name("label", name, info.label_names, find_label, LABELS) for name in names)),
-        scene=None if scene is None else _own_name("scene", scene, info.scene_names, find_scene, SCENES),
-    )
+    def search(
+        self, queries: npt.ArrayLike, k: int = 12, labels: Sequence[str] = (), scene: str | None = None
+    ) -> list[list[Hit]]:
+        """Return the nearest images of each query by Euclidean distance, nearest first; ties by row.
+
+        Args:
+            queries: (Q, D) or (D,) embeddings, made as these were.
+            k: How many; with a filter, at most so many.
+            labels: Names of labels that every image found must have; with MLRSNet's, in any spelling that `find_label`
+                knows.
+            scene: Name of the scene that every image found must show, likewise.
+
+        Raises:
+            EmbeddingError: The queries have another dimension, or are not finite.
+            ConfigurationError: k is no whole number from 1 to the number of images, or no image has the labels and the
+                scene.
+            UnknownNameError: A label or scene is not known.
+        """
+        return self.nearest(queries, k, self.filter(labels, scene))
+
+    def list_images(self, labels: Sequence[str] = (), scene: str | None = None, k: int = 12) -> Listing:
+        """Return the images that have all labels and show the scene, in the order of the embeddings.
+
+        Args:
+            labels: Names of labels; with MLRSNet's, in any spelling that `find_label` knows.
+            scene: Name of a scene, likewise.
+            k: At most so many; `total` counts them all.
+
+        Raises:
+            ConfigurationError: No image has the labels and the scene, or neither is given.
+            UnknownNameError: A label or scene is not known.
+        """
+        return self.listing(self.filter(labels, scene), k)
+
+    def filter(self, labels: Sequence[str] = (), scene: str | None = None) -> Filter:
+        """Return a filter for `nearest` and `listing`.
+
+        Where the data's names are MLRSNet's, every spelling of the taxonomy is accepted (`habor`, `harbor&port`); other
+        data knows its own names alone.
+
+        Raises:
+            UnknownNameError: A name is not known; the message lists near ones.
+        """
+        given = [labels] if isinstance(labels, str) else labels
+        known = (_own_name("label", name, self.info.label_names, find_label, LABELS) for name in given)
+        return Filter(
+            labels=tuple(dict.fromkeys(known)),
+            scene=None if scene is None else _own_name("scene", scene, self.info.scene_names, find_scene, SCENES),
+        )
+
+    def nearest(self, queries: npt.ArrayLike, k: int, wanted: Filter) -> list[list[Hit]]:
+        """Return what `search` returns, for a filter that is made already."""
+        vectors = _query_matrix(queries, self.info)
+        k = whole_number("k", k)
+        if k > self.info.rows:
+            raise ConfigurationError(
+                f"k={k:,} where {self.info.rows:,} images are searched", f"Ask for 1 to {self.info.rows:,}."
+            )
+        found = self._nearest(vectors, k, wanted)
+        _refuse_none(found[0], wanted)
+        return found
+
+    def listing(self, wanted: Filter, k: int) -> Listing:
+        """Return what `list_images` returns, for a filter that is made already."""
+        if not wanted:
+            raise ConfigurationError(
+                "nothing to search for: neither a query nor a filter",
+                "Give a picture, the id of an image, labels or a scene.",
+            )
+        found = self._listing(wanted, whole_number("k", k))
+        _refuse_none(found.images, wanted)
+        return found
+
+    @abstractmethod
+    def _nearest(self, queries: npt.NDArray[np.float32], k: int, wanted: Filter) -> list[list[Hit]]:
+        """Return up to k images for each query, as `search` orders them; none if none passes the filter."""
+
+    @abstractmethod
+    def _listing(self, wanted: Filter, k: int) -> Listing:
+        """Return the first k images that pass a filter, by row, and the number of all."""
+
+
+def label_names(ids: Sequence[int] | None, info: EmbeddingInfo) -> tuple[str, ...] | None:
+    """Return the names of label ids."""
+    return None if ids is None else tuple(info.label_names[i] for i in ids)
 
 
 def _own_name(
-    kind: str, name: str, known: Sequence[str], find: Callable[[str], Label | Scene], entries: Iterable[Label | Scene]
+    kind: str, name: str, known: Sequence[str], find: Callable[[str], Label | Scene], names: Iterable[Label | Scene]
 ) -> str:
     """Return the name by which the data knows what is called `name`."""
     if name in known:
         return name
     if not isinstance(name, str):
         raise UnknownNameError(f"{kind} {name!r} is no name", f"Give the {kind} by its name, not by its number.")
-    if set(known) <= {spelling for entry in entries for spelling in (entry.name, entry.published)}:
+    if set(known) <= {spelling for one in names for spelling in (one.name, one.published)}:
         with contextlib.suppress(UnknownNameError):
-            entry = find(name)
-            spellings = [spelling for spelling in (entry.name, entry.published) if spelling in known]
-            if spellings:
-                return spellings[0]
+            found = find(name)
+            for spelling in (found.name, found.published):
+                if spelling in known:
+                    return spelling
     remedy = name_alternatives(name, known) if known else f"Leave the {kind}s out."
     raise UnknownNameError(f"{kind} {name!r} is not known to these embeddings", remedy)
-
-
-def refuse_none_found(found: Sized, wanted: Filter) -> None:
-    """Refuse an empty result of a filter.
-
-    Raises:
-        ConfigurationError: Nothing was found.
-    """
-    if not len(found):
-        raise ConfigurationError(f"no image has {wanted}", "Ask for fewer labels, or for another scene.")
-
-
-def names_of(ids: Sequence[int] | None, names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of label ids."""
-    return None if ids is None else tuple(names[i] for i in ids)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SearchArguments:
-    """A question that can be answered."""
-
-    queries: npt.NDArray[np.float32]
-    """(Q, D), finite."""
-    k: int
-    wanted: Filter
-    """By the names that the data has."""
-
-
-def check_search(
-    queries: npt.ArrayLike, k: int, labels: Sequence[str], scene: str | None, info: EmbeddingInfo, what: str
-) -> SearchArguments:
-    """Check what is asked.
-
-    Args:
-        queries: (Q, D) or (D,) embeddings.
-        k: How many results.
-        labels: Names of labels that every image found must have.
-        scene: Name of the scene that every image found must show.
-        info: What is searched.
-        what: Its name in errors, such as "the index".
-
-    Raises:
-        EmbeddingError: The queries have another dimension, or are not finite.
-        ConfigurationError: k is no whole number from 1 to the number of images.
-        UnknownNameError: A label or scene is not known.
-    """
-    vectors = _query_matrix(queries, info)
-    wanted = known_filter(labels, scene, info)
-    number = whole_number("k", k)
-    if number > info.rows:
-        raise ConfigurationError(
-            f"k={number:,} where {what} holds {info.rows:,} images", f"Ask for 1 to {info.rows:,}."
-        )
-    return SearchArguments(vectors, number, wanted)
-
-
-def check_listing(k: int, labels: Sequence[str], scene: str | None, info: EmbeddingInfo) -> tuple[int, Filter]:
-    """Check what a listing asks for: like `check_search`, but without queries; k may exceed the images.
-
-    Raises:
-        ConfigurationError: k is no whole number of at least 1, or there is neither label nor scene.
-        UnknownNameError: A label or scene is not known.
-    """
-    wanted = known_filter(labels, scene, info)
-    if not wanted:
-        raise ConfigurationError(
-            "nothing to search for: neither a query nor a filter",
-            "Give a picture, the id of an image, labels or a scene.",
-        )
-    return whole_number("k", k), wanted
 
 
 def _query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np.float32]:
     array = to_array(queries)
     if array.dtype.kind not in "fiub":
         raise EmbeddingError(f"queries have dtype {array.dtype}", "Pass real numbers.")
-    with np.errstate(over="ignore"):  # told of below
+    with np.errstate(over="ignore"):  # refused below
         vectors = np.atleast_2d(array.astype(np.float32, copy=False))
     if vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != info.dimension:
         raise EmbeddingError(
@@ -178,3 +187,8 @@ def _query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np
         )
     refuse_not_finite([f"query {i}" for i in range(len(vectors))], vectors, "Embed the queries again.")
     return vectors
+
+
+def _refuse_none(found: Sequence[IndexedImage], wanted: Filter) -> None:
+    if not found:
+        raise ConfigurationError(f"no image has {wanted}", "Ask for fewer labels, or for another scene.")

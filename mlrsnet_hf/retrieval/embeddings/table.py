@@ -1,6 +1,5 @@
 """Embeddings in memory, and exact search in them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,16 @@ import numpy.typing as npt
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder, open_embeddings, refuse_not_finite
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
-from mlrsnet_hf.retrieval.embeddings.query import (
-    Filter,
-    Hit,
-    IndexedImage,
-    Listing,
-    check_listing,
-    check_search,
-    names_of,
-    refuse_none_found,
-)
+from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, IndexedImage, Listing, label_names
 from mlrsnet_hf.retrieval.search.exact import Search
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EmbeddingTable:
+class EmbeddingTable(ImageSearch):
     """All embeddings of a split, in its order.
 
     Example:
-        >>> from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+        >>> from mlrsnet_hf.retrieval import EmbeddingTable
         >>> table = EmbeddingTable.load("embeddings")  # doctest: +SKIP
         >>> table.search(table.embeddings[:1], k=3)  # doctest: +SKIP
     """
@@ -67,16 +57,16 @@ class EmbeddingTable:
         scenes = np.empty(info.rows, np.int64) if info.scene_names else None
         labels: list[list[int]] | None = [] if info.label_names else None
         for rows in folder.batches():
-            place = slice(len(ids), len(ids) + len(rows))
-            if place.stop > info.rows:
+            part = slice(len(ids), len(ids) + len(rows))
+            if part.stop > info.rows:
                 raise EmbeddingError(f"{folder.path}: more rows than {info.rows:,}", "Remove files of another run.")
             refuse_not_finite(rows.ids, rows.embeddings, "Make the embeddings again.")
             ids += rows.ids
-            embeddings[place] = rows.embeddings
+            embeddings[part] = rows.embeddings
             if scores is not None and rows.scores is not None:
-                scores[place] = rows.scores
+                scores[part] = rows.scores
             if scenes is not None and rows.scenes is not None:
-                scenes[place] = rows.scenes
+                scenes[part] = rows.scenes
             if labels is not None and rows.labels is not None:
                 labels += rows.labels
         return cls(ids, embeddings, scenes, labels, scores, info)
@@ -97,61 +87,29 @@ class EmbeddingTable:
                 f"no image {image_id!r} among these {len(self):,} embeddings", f"Take an id such as {self.ids[0]!r}."
             ) from None
 
-    def search(
-        self, queries: npt.ArrayLike, k: int = 10, labels: Sequence[str] = (), scene: str | None = None
-    ) -> list[list[Hit]]:
-        """Return the nearest images of each query by Euclidean distance, nearest first; ties by row.
-
-        Args:
-            queries: (Q, D) or (D,) embeddings, made as these were.
-            k: How many; with a filter, at most so many.
-            labels: Names of labels that every image found must have; with MLRSNet's, in any spelling that `find_label`
-                knows.
-            scene: Name of the scene that every image found must show, likewise.
-
-        Raises:
-            EmbeddingError: The queries have another dimension, or are not finite.
-            ConfigurationError: k is above the number of images, or no image has the labels and the scene.
-            UnknownNameError: A label or scene is not known.
-        """
-        asked = check_search(queries, k, labels, scene, self.info, "the database")
-        rows = self._allowed(asked.wanted)
-        refuse_none_found(rows, asked.wanted)
-        database = self.embeddings if not asked.wanted else self.embeddings[rows]
-        found = Search(database).top(asked.queries, min(asked.k, len(rows)))
+    def _nearest(self, queries: npt.NDArray[np.float32], k: int, wanted: Filter) -> list[list[Hit]]:
+        rows = self._passing(wanted)
+        if not len(rows):
+            return [[] for _ in queries]
+        found = Search(self.embeddings[rows] if wanted else self.embeddings).top(queries, min(k, len(rows)))
         return [
-            [
-                Hit(**self._known(int(rows[place])), distance=float(distance))
-                for place, distance in zip(*answer, strict=True)
-            ]
+            [Hit(**self._known(int(rows[item])), distance=float(far)) for item, far in zip(*answer, strict=True)]
             for answer in zip(found.indices, found.distances, strict=True)
         ]
 
-    def list_images(self, labels: Sequence[str] = (), scene: str | None = None, k: int = 12) -> Listing:
-        """Return the images that have all labels and show the scene, in the order of the table.
-
-        Args:
-            labels: Names of labels; with MLRSNet's, in any spelling that `find_label` knows.
-            scene: Name of a scene, likewise.
-            k: At most so many; `total` counts them all.
-
-        Raises:
-            ConfigurationError: No image has the labels and the scene, or neither is given.
-            UnknownNameError: A label or scene is not known.
-        """
-        k, wanted = check_listing(k, labels, scene, self.info)
-        rows = self._allowed(wanted)
-        refuse_none_found(rows, wanted)
+    def _listing(self, wanted: Filter, k: int) -> Listing:
+        rows = self._passing(wanted)
         return Listing(images=[IndexedImage(**self._known(int(row))) for row in rows[:k]], total=len(rows))
 
-    def _allowed(self, wanted: Filter) -> npt.NDArray[np.intp]:
-        allowed = np.ones(len(self), bool)
+    def _passing(self, wanted: Filter) -> npt.NDArray[np.intp]:
+        """Return the rows that pass a filter."""
+        passing = np.ones(len(self), bool)
         if wanted.scene is not None and self.scenes is not None:
-            allowed &= self.scenes == self.info.scene_names.index(wanted.scene)
+            passing &= self.scenes == self.info.scene_names.index(wanted.scene)
         if wanted.labels and self.labels is not None:
             needed = {self.info.label_names.index(name) for name in wanted.labels}
-            allowed &= np.array([needed <= set(ids) for ids in self.labels], bool)
-        return np.flatnonzero(allowed)
+            passing &= np.array([needed <= set(ids) for ids in self.labels], bool)
+        return np.flatnonzero(passing)
 
     def _known(self, row: int) -> dict[str, Any]:
         """Return the fields of `IndexedImage`."""
@@ -159,6 +117,6 @@ class EmbeddingTable:
             "id": self.ids[row],
             "row": row,
             "scene": None if self.scenes is None else self.info.scene_names[self.scenes[row]],
-            "labels": None if self.labels is None else names_of(self.labels[row], self.info.label_names),
+            "labels": None if self.labels is None else label_names(self.labels[row], self.info),
             "scores": None if self.scores is None else tuple(self.scores[row].tolist()),
         }

@@ -1,1 +1,1 @@
-"""An index of embeddings on Milvus that stays."""
+"""An index of embeddings on Milvus that stays: built once, searched by picture, id and filter."""

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.retrieval.embeddings.files import Rows
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
-from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage, Listing, names_of
+from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage, Listing, label_names
 
 FORMAT = 1
+COLLECTION = "mlrsnet_images"
 KINDS = ("hnsw", "flat")
 
 _PROPERTY = "mlrsnet"
@@ -46,42 +47,29 @@ class ImageCollection:
         """Make it, empty; what it holds stands in its description."""
         from pymilvus import DataType
 
-        description = json.dumps(describe(info, kind))
-        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
-        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_MOST_ID_BYTES)
-        schema.add_field("row", DataType.INT64)
-        schema.add_field("scene", DataType.VARCHAR, max_length=_MOST_NAME_BYTES)
-        schema.add_field(
-            "labels",
-            DataType.ARRAY,
-            element_type=DataType.VARCHAR,
-            max_capacity=max(1, len(info.label_names)),
-            max_length=_MOST_NAME_BYTES,
-        )
-        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=info.dimension)
+        names = {"element_type": DataType.VARCHAR, "max_length": _MOST_NAME_BYTES}
+        fields: dict[str, dict[str, Any]] = {
+            "id": {"datatype": DataType.VARCHAR, "is_primary": True, "max_length": _MOST_ID_BYTES},
+            "row": {"datatype": DataType.INT64},
+            "scene": {"datatype": DataType.VARCHAR, "max_length": _MOST_NAME_BYTES},
+            "labels": {"datatype": DataType.ARRAY, "max_capacity": max(1, len(info.label_names)), **names},
+            "embedding": {"datatype": DataType.FLOAT_VECTOR, "dim": info.dimension},
+        }
         if info.scores:
-            schema.add_field("scores", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=len(info.scores))
-        parameters = self.client.prepare_index_params()
+            numbers = {"element_type": DataType.FLOAT, "max_capacity": len(info.scores)}
+            fields["scores"] = {"datatype": DataType.ARRAY, **numbers}
         graph = _GRAPH if kind == "hnsw" else {}
-        parameters.add_index("embedding", index_type=kind.upper(), metric_type="L2", params=graph)
-        # A second place, for Milvus Lite forgets the description.
-        properties = {_PROPERTY: description}
-        self.client.create_collection(
-            self.name,
-            schema=schema,
-            index_params=parameters,
-            properties=properties,
-            consistency_level="Strong",  # or a count right after the last rows may miss them
-        )
+        index = {"index_type": kind.upper(), "metric_type": "L2", "params": graph}
+        description = json.dumps(index_description(info, kind))
+        create_collection(self.client, self.name, fields, {"embedding": index}, description)
 
     def description(self) -> dict[str, Any]:
-        """Return what `describe` gave when it was made on a server.
+        """Return what `index_description` gave when it was made on a server.
 
         Raises:
             ConfigurationError: It was not made by this package, or by one of another format version.
         """
-        described = self.client.describe_collection(self.name)
-        text = described["description"] or described.get("properties", {}).get(_PROPERTY)
+        text = next((text for text in read_descriptions(self.client, self.name) if text), "")
         try:
             content: dict[str, Any] = json.loads(text)
             version = content["format"]
@@ -97,18 +85,22 @@ class ImageCollection:
         self.client.load_collection(self.name)
         return int(self.client.query(self.name, filter=expression, output_fields=["count(*)"])[0]["count(*)"])
 
-    def put(self, rows: Rows, first: int, info: EmbeddingInfo) -> None:
+    def put(self, rows: EmbeddingRows, first: int, info: EmbeddingInfo) -> None:
         """Store rows; an id that is there is replaced, never stored twice."""
-        scenes = [info.scene_names[scene] for scene in rows.scenes] if rows.scenes is not None else [""] * len(rows)
-        entries: list[dict[str, Any]] = [
-            {"id": image_id, "row": first + i, "scene": scenes[i], "embedding": rows.embeddings[i]}
-            | {"labels": list(names_of(rows.labels[i], info.label_names) or ()) if rows.labels is not None else []}
+        entities: list[dict[str, Any]] = [
+            {
+                "id": image_id,
+                "row": first + i,
+                "scene": "" if rows.scenes is None else info.scene_names[rows.scenes[i]],
+                "labels": [] if rows.labels is None else list(label_names(rows.labels[i], info) or ()),
+                "embedding": rows.embeddings[i],
+            }
             for i, image_id in enumerate(rows.ids)
         ]
         if rows.scores is not None:
-            for entry, scores in zip(entries, rows.scores.tolist(), strict=True):
-                entry["scores"] = scores
-        self.client.upsert(self.name, entries)
+            for entity, scores in zip(entities, rows.scores.tolist(), strict=True):
+                entity["scores"] = scores
+        self.client.upsert(self.name, entities)
 
     def complete(self) -> None:
         """Bring everything to the disk, and wait until all of it can be searched fast."""
@@ -191,9 +183,38 @@ class ImageCollection:
         return nearest
 
 
-def describe(info: EmbeddingInfo, kind: str) -> dict[str, Any]:
+def index_description(info: EmbeddingInfo, kind: str) -> dict[str, Any]:
     """Return what an index says of itself, as JSON."""
     return {"format": FORMAT, "kind": kind, "embeddings": info.to_json()}
+
+
+def create_collection(
+    client: Any,  # noqa: ANN401 - imported when needed
+    name: str,
+    fields: Mapping[str, Mapping[str, Any]],
+    indexes: Mapping[str, Mapping[str, Any]],
+    description: str,
+) -> None:
+    """Make a collection whose description is there to be read again."""
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
+    for field, options in fields.items():
+        schema.add_field(field, **options)
+    parameters = client.prepare_index_params()
+    for field, options in indexes.items():
+        parameters.add_index(field, **options)
+    client.create_collection(
+        name,
+        schema=schema,
+        index_params=parameters,
+        properties={_PROPERTY: description},  # a second place, for Milvus Lite forgets the first
+        consistency_level="Strong",  # or a count right after the last rows may miss them
+    )
+
+
+def read_descriptions(client: Any, name: str) -> tuple[str | None, str | None]:  # noqa: ANN401 - imported when needed
+    """Return what stands in the two places of a collection's description."""
+    described = client.describe_collection(name)
+    return described["description"], described.get("properties", {}).get(_PROPERTY)
 
 
 def batch_rows(dimension: int) -> int:

@@ -1,6 +1,7 @@
 """A connection to Milvus: a local folder (Milvus Lite, no server) or a server by its URI, with errors in one sentence.
 
-The two differ in nothing but how they are opened. A full server was not available to test against; see `index`.
+The two differ in nothing but how they are opened. A full server was not available to test against: the tests ask Milvus
+Lite by its own URI, which speaks the same protocol.
 """
 
 import logging
@@ -36,14 +37,11 @@ def milvus_client(location: str | Path) -> Iterator[Any]:
         ConfigurationError: No server answers, another process has the folder open, or Milvus refuses something.
     """
     require_extra("search")
-    from pymilvus import MilvusClient, MilvusException
+    from pymilvus import MilvusException
 
     with _quiet():
         try:
-            if is_server(location):
-                yield from _server(MilvusClient, str(location))
-            else:
-                yield from _local(MilvusClient, Path(location))
+            yield from _server(str(location)) if is_server(location) else _local(Path(location))
         except MilvusException as error:
             message = (str(error.message).splitlines() or ["no reason given"])[0].rstrip(".")
             raise ConfigurationError(
@@ -55,11 +53,11 @@ def milvus_client(location: str | Path) -> Iterator[Any]:
             ) from error
 
 
-def _server(client_class: Any, uri: str) -> Iterator[Any]:  # noqa: ANN401 - imported when it is needed
-    from pymilvus import MilvusException
+def _server(uri: str) -> Iterator[Any]:
+    from pymilvus import MilvusClient, MilvusException
 
     try:
-        client = client_class(uri=uri, token=os.environ.get(TOKEN_VARIABLE, ""), timeout=_CONNECT_SECONDS)
+        client = MilvusClient(uri=uri, token=os.environ.get(TOKEN_VARIABLE, ""), timeout=_CONNECT_SECONDS)
     except (MilvusException, ValueError) as error:  # the latter for what is no address
         raise ConfigurationError(
             f"{uri}: no Milvus server answers within {_CONNECT_SECONDS:.0f} seconds",
@@ -71,11 +69,12 @@ def _server(client_class: Any, uri: str) -> Iterator[Any]:  # noqa: ANN401 - imp
         client.close()
 
 
-def _local(client_class: Any, folder: Path) -> Iterator[Any]:  # noqa: ANN401 - imported when it is needed
-    from milvus_lite.server_manager import server_manager_instance
+def _local(folder: Path) -> Iterator[Any]:
+    from milvus_lite import server_manager_instance
+    from pymilvus import MilvusClient
 
     with _only_user(folder):
-        client = client_class(uri=str(folder))
+        client = MilvusClient(uri=str(folder))
         try:
             yield client
         finally:

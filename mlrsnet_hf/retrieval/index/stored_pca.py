@@ -11,9 +11,9 @@ from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embeddings.pca import Pca, load_pca
+from mlrsnet_hf.retrieval.index.collection import create_collection, read_descriptions
 
 _SUFFIX = "_projection"
-_PROPERTY = "mlrsnet"
 _DESCRIPTION = json.dumps({"format": 1, "holds": "principal components"})
 _PIECE = 60_000
 """Signs of a piece; a text of Milvus has 65,535 at most."""
@@ -34,13 +34,10 @@ def refuse_taken(client: Any, images: str) -> None:  # noqa: ANN401 - imported w
         )
 
 
-def store_projection(client: Any, images: str, content: bytes | None) -> None:  # noqa: ANN401 - imported when needed
+def store_pca(client: Any, images: str, content: bytes | None) -> None:  # noqa: ANN401 - imported when needed
     """Store the principal components of a collection of images, in place of those of an earlier one of that name.
 
-    Args:
-        client: A `pymilvus.MilvusClient`.
-        images: Name of the collection of images.
-        content: The file that `Pca.save` wrote; None leaves none behind.
+    `content` is the file that `Pca.save` wrote; None leaves none behind.
     """
     from pymilvus import DataType
 
@@ -49,28 +46,21 @@ def store_projection(client: Any, images: str, content: bytes | None) -> None:  
         client.drop_collection(name)
     if content is None:
         return
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=_DESCRIPTION)
-    schema.add_field("piece", DataType.INT64, is_primary=True)
-    schema.add_field("content", DataType.VARCHAR, max_length=_PIECE)
-    schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)  # Milvus has no collection without a vector
-    parameters = client.prepare_index_params()
-    parameters.add_index("nothing", index_type="FLAT", metric_type="L2")
-    client.create_collection(
-        name,
-        schema=schema,
-        index_params=parameters,
-        properties={_PROPERTY: _DESCRIPTION},  # a second place, as for the images
-        consistency_level="Strong",
-    )
+    fields: dict[str, dict[str, Any]] = {
+        "piece": {"datatype": DataType.INT64, "is_primary": True},
+        "content": {"datatype": DataType.VARCHAR, "max_length": _PIECE},
+        "nothing": {"datatype": DataType.FLOAT_VECTOR, "dim": 2},  # Milvus has no collection without a vector
+    }
+    create_collection(client, name, fields, {"nothing": {"index_type": "FLAT", "metric_type": "L2"}}, _DESCRIPTION)
     text = base64.b64encode(content).decode()
     pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
-    entries = [{"piece": i, "content": piece, "nothing": [0.0, 0.0]} for i, piece in enumerate(pieces)]
-    for start in range(0, len(entries), _PIECES_AT_ONCE):
-        client.upsert(name, entries[start : start + _PIECES_AT_ONCE])
+    entities = [{"piece": i, "content": piece, "nothing": [0.0, 0.0]} for i, piece in enumerate(pieces)]
+    for start in range(0, len(entities), _PIECES_AT_ONCE):
+        client.upsert(name, entities[start : start + _PIECES_AT_ONCE])
     client.flush(name)
 
 
-def read_projection(client: Any, images: str) -> Pca | None:  # noqa: ANN401 - imported when needed
+def read_pca(client: Any, images: str) -> Pca | None:  # noqa: ANN401 - imported when needed
     """Return the principal components of a collection of images; None if none are stored.
 
     Raises:
@@ -96,7 +86,4 @@ def read_projection(client: Any, images: str) -> Pca | None:  # noqa: ANN401 - i
 
 def _is_ours(client: Any, name: str) -> bool:  # noqa: ANN401 - imported when needed
     """Say whether a collection is there and holds principal components."""
-    if not client.has_collection(name):
-        return False
-    described = client.describe_collection(name)
-    return _DESCRIPTION in (described["description"], described.get("properties", {}).get(_PROPERTY))
+    return client.has_collection(name) and _DESCRIPTION in read_descriptions(client, name)

@@ -77,18 +77,18 @@ class Measured:
     values: dict[str, Mean]
     """Measures by name, in the order of the registry; each holds the value of every query."""
     best_possible: dict[str, float]
-    """Of a measure that not even a perfect ranking brings to 1 on this database: what that would score."""
+    """Score of a perfect ranking by measure, where it is below 1 on this database."""
     left_out: dict[str, str]
-    """Measures that this data does not define -> why."""
+    """Reason by measure, of the measures that this data does not define."""
     queries_without: dict[str, int]
-    """Scenes that have queries and no image in the database -> number of queries, all left out."""
+    """Number of queries by scene that are left out, as the database has no image of their scene."""
     curve: PrecisionRecallCurve
     relevant: npt.NDArray[np.int64]
     """(Q,) number of relevant images of each query, NG(q)."""
     neighbors: Neighbors
     """The first results, `PAPER_DEPTH` of them or the whole database."""
     gains: npt.NDArray[np.float64] | None
-    """(Q, k) labels that each of them has in common with the query, where the data has labels."""
+    """(Q, k) number of labels that each of them has in common with the query, where the data has labels."""
 
     @property
     def scenes(self) -> list[str]:
@@ -186,7 +186,7 @@ class LabelComparison:
     first: float
     second: float
     interval: Interval
-    """Of the difference first - second: percentile bootstrap over queries, each with both of its values."""
+    """Confidence interval of first - second: percentile bootstrap over queries, each with both of its values."""
 
     @property
     def difference(self) -> float:

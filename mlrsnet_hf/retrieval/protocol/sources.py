@@ -44,7 +44,7 @@ class Source:
     """The embeddings of one split seed, by one model."""
 
     model: str
-    """As it was named."""
+    """Its name, as it was given."""
     folders: tuple[EmbeddingFolder, ...]
     """One, or those of queries and database."""
     trained_on: int | None = None
@@ -52,7 +52,7 @@ class Source:
 
 
 def image_set(config: RetrievalConfig, protocol: str, split: str, seed: int) -> ImageSet:
-    """Return the images of a split of the dataset that is measured on."""
+    """Return the images of a split of the dataset that the settings name."""
     return ImageSet(
         dataset=config.dataset,
         data_dir=config.data_dir,
@@ -85,7 +85,7 @@ def find_sources(config: RetrievalConfig, load: Load = load_images, card: Card |
 
 
 def find_compared(config: RetrievalConfig, load: Load = load_images, card: Card | None = None) -> list[Source]:
-    """Return likewise the embeddings of the model beside which the first is seen; none without one.
+    """Return the embeddings of the second model, that of `compare`, for each split seed; none without one.
 
     Raises:
         MLRSNetError: As `find_sources`.

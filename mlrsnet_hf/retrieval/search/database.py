@@ -125,11 +125,7 @@ class Database:
 
 
 def row_hashes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
-    """Return (N,) numbers that are equal for equal rows, and seldom for others.
-
-    Args:
-        rows: (N, D) float32, C-contiguous, without negative zeros.
-    """
+    """Return (N,) numbers, equal for equal rows and seldom for others, of (N, D) C-contiguous rows without -0."""
     weights = np.random.default_rng(0).integers(2**32, size=rows.shape[1], dtype=np.uint32) | np.uint32(1)
     return np.einsum("nd,d->n", rows.view(np.uint32), weights)
 
@@ -137,14 +133,9 @@ def row_hashes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
 def find_copies(
     hashes: npt.NDArray[np.uint32], read: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Find the rows that equal an earlier one.
+    """Return the ascending indices of rows that equal an earlier one, and for each the index of the first such row.
 
-    Args:
-        hashes: (N,) `row_hashes` of all rows.
-        read: Returns the (n, D) rows of given indices.
-
-    Returns:
-        The ascending indices of the copies, and for each the index of the first such row.
+    `hashes` are the (N,) `row_hashes` of all rows; `read` returns the (n, D) rows of given indices.
 
     Examples:
         >>> rows = np.float32([[1, 2], [3, 4], [1, 2], [1, 2]])

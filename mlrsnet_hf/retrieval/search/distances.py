@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.metrics.arguments import to_array
 
 Distance = Literal["euclidean", "cosine", "inner_product"]
 DISTANCES = ("euclidean", "cosine", "inner_product")
@@ -44,11 +43,7 @@ class Distances:
 
     @classmethod
     def around_center(cls, database: np.ndarray, kind: Distance) -> "Distances":
-        """Choose the move for a database from an even sample of its rows.
-
-        Raises:
-            ConfigurationError: All are too short for float32.
-        """
+        """Choose the move for a database from an even sample of its rows; refuse vectors too short for float32."""
         unmoved = cls(kind, np.zeros(database.shape[1], dtype=np.float32), moved=False)
         sample = np.asarray(database[:: -(-len(database) // _SAMPLE)], dtype=np.float64)
         lengths = np.linalg.norm(sample, axis=1)
@@ -74,19 +69,11 @@ class Distances:
     def prepare(
         self, rows: np.ndarray, name: str, first: int = 0, ids: Sequence[Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return vectors of the database as they enter the product, and their squared distances from the center.
+        """Return (n, D) vectors of the database as they enter the product, and their squared distances from the center.
 
-        Args:
-            rows: (n, D) vectors of any floating-point type.
-            name: What the vectors are called in errors.
-            first: Index of the first.
-            ids: Names of all vectors, for errors.
-
-        Returns:
-            (n, D) float32 without negative zeros, and (n,) float64.
-
-        Raises:
-            ConfigurationError: A value is NaN or infinite, a vector is too long for float32, or, for the cosine, zero.
+        These are float32 without negative zeros, and (n,) float64. What cannot be used is refused by its index, counted
+        from `first`, and its id: a value that is NaN or infinite, a vector too long for float32 or, for the cosine, of
+        length zero.
         """
         prepared = np.empty(rows.shape, dtype=np.float32)
         squares = np.empty(len(rows))
@@ -140,25 +127,6 @@ class Distances:
             query, rows = _unit(query), _unit(rows)
         difference = rows - query
         return np.einsum("nd,nd->n", difference, difference)
-
-
-def as_vectors(name: str, values: npt.ArrayLike, dimensions: int | None = None) -> np.ndarray:
-    """Return vectors as a two-dimensional array of a floating-point type; nothing is copied that need not be.
-
-    Raises:
-        ConfigurationError: There is none, or their number of dimensions or type is another.
-    """
-    array = to_array(values)
-    if array.ndim != 2 or not array.size:
-        raise ConfigurationError(f"{name} have shape {array.shape}", "Pass a non-empty array of (vectors, dimensions).")
-    if array.dtype.kind not in "fiub":
-        raise ConfigurationError(f"{name} have dtype {array.dtype}", "Pass real numbers.")
-    if dimensions is not None and array.shape[1] != dimensions:
-        raise ConfigurationError(
-            f"{name} have {array.shape[1]:,} dimensions, the database {dimensions:,}",
-            "Both must come from one model and layer.",
-        )
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def _unit(rows: np.ndarray) -> npt.NDArray[np.float64]:

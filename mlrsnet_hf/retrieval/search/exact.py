@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.metrics import RelevantRanks
-from mlrsnet_hf.metrics.arguments import require_choice, whole_number
+from mlrsnet_hf.metrics.arguments import require_choice, to_array, whole_number
 from mlrsnet_hf.retrieval.search.database import Database, MemoryPlan
-from mlrsnet_hf.retrieval.search.distances import DISTANCES, Distance, Distances, as_vectors
+from mlrsnet_hf.retrieval.search.distances import DISTANCES, Distance, Distances
 from mlrsnet_hf.retrieval.search.numpy_backend import NumpyBackend
 from mlrsnet_hf.retrieval.search.rankings import Backend, Block, BlockRanking, Neighbors, Ranking, Wanted
 from mlrsnet_hf.retrieval.search.relevance import Relevance, relevant_counts
+from mlrsnet_hf.runtime.logs import progress_bar
 
 _MOST_QUERIES = 1024
 """A product of so many queries is as fast as a larger one."""
@@ -63,7 +63,7 @@ class Search:
         ids: Sequence[Any] | None = None,
     ) -> None:
         require_choice("distance", distance, DISTANCES)
-        source = as_vectors("database", database)
+        source = _as_vectors("database", database)
         if ids is not None and len(ids) != len(source):
             raise ConfigurationError(f"{len(ids)} ids for {len(source)} vectors", "Pass one per vector.")
         if device is not None:
@@ -142,7 +142,7 @@ class Search:
 
     def _ranked_blocks(self, queries: npt.ArrayLike, wanted: Wanted, progress: bool) -> list[BlockRanking]:
         """Return what was found for each block of queries, `values` being distances."""
-        vectors = as_vectors("queries", queries, self._database.source.shape[1])
+        vectors = _as_vectors("queries", queries, self._database.source.shape[1])
         if wanted.relevance is not None and wanted.relevance.shape != (len(vectors), len(self)):
             raise ConfigurationError(
                 f"the relevance is of {wanted.relevance.shape} queries and items, not {(len(vectors), len(self))}",
@@ -159,7 +159,7 @@ class Search:
                 yield start, prepared
 
         ranked = []
-        with tqdm(total=len(vectors), unit="query", disable=not progress) as bar:
+        with progress_bar(description="searching", total=len(vectors), unit="query", shown=progress) as bar:
             for number, found in enumerate(backend.rank(blocks(), wanted)):
                 block = slice(number * rows, (number + 1) * rows)
                 ranked.append(_with_distances(found, vectors[block], terms[block], self._database))
@@ -177,6 +177,21 @@ class Search:
         return None if depth is None or whole_number("depth", depth) >= len(self) else whole_number("depth", depth)
 
 
+def _as_vectors(name: str, values: npt.ArrayLike, dimensions: int | None = None) -> np.ndarray:
+    """Return vectors as a two-dimensional array of a floating-point type; nothing is copied that need not be."""
+    array = to_array(values)
+    if array.ndim != 2 or not array.size:
+        raise ConfigurationError(f"{name} have shape {array.shape}", "Pass a non-empty array of (vectors, dimensions).")
+    if array.dtype.kind not in "fiub":
+        raise ConfigurationError(f"{name} have dtype {array.dtype}", "Pass real numbers.")
+    if dimensions is not None and array.shape[1] != dimensions:
+        raise ConfigurationError(
+            f"{name} have {array.shape[1]:,} dimensions, the database {dimensions:,}",
+            "Both must come from one model and layer.",
+        )
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
 def _torch_backend(database: Database, device: Any, *, hold: bool) -> Backend:  # noqa: ANN401
     from mlrsnet_hf.retrieval.search.torch_backend import TorchBackend
 
@@ -186,13 +201,9 @@ def _torch_backend(database: Database, device: Any, *, hold: bool) -> Backend:  
 def _with_distances(
     found: BlockRanking, queries: np.ndarray, terms: npt.NDArray[np.float64], database: Database
 ) -> BlockRanking:
-    """Return a ranking whose `values` are distances, those near zero from differences in float64.
+    """Return the ranking of a block whose `values` are distances, those near zero from differences in float64.
 
-    Args:
-        found: The ranking of a block of B queries.
-        queries: (B, D) as the user gave them.
-        terms: (B,) of `Distances.prepare_queries`.
-        database: The database.
+    `queries` are (B, D) as the user gave them, `terms` (B,) of `Distances.prepare_queries`.
     """
     distances, indices = database.distances, found.indices
     squared = found.values + terms[:, None]

@@ -12,14 +12,10 @@ from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Wanted
 
 
 class NumpyBackend:
-    """Ranks blocks of queries against a database.
+    """Ranks blocks of up to `rows` queries against a database; two blocks are held.
 
     One thread ranks. Each of its steps is too short for several: they would pass Python's lock to and fro for longer
     than they compute. The product, which does not need the lock, has all cores meanwhile but for the share of this one.
-
-    Args:
-        database: The database.
-        rows: How many queries a block has at most; two blocks are held.
     """
 
     def __init__(self, database: Database, rows: int) -> None:
@@ -80,11 +76,7 @@ _FEW = 10
 
 
 class RowMemory:
-    """Memory to work in: to ask the system for it again for every row would take longer.
-
-    Args:
-        items: N.
-    """
+    """Memory to work in: to ask the system for it again for every row would take longer."""
 
     def __init__(self, items: int) -> None:
         self.scaled = np.empty(items, dtype=np.float32)
@@ -111,13 +103,13 @@ def ranks_in_row(
     """Return the ranks of some items in the stable ascending order of all, that is with ties by index.
 
     Args:
-        distances: (N,) finite float32, N below 2^32.
+        distances: (N,) finite, N below 2^32.
         members: (n,) indices of the items in question, each once.
         depth: The last rank of interest, from 1; None for all.
         memory: To work in.
 
     Returns:
-        int64 ranks from 1, ascending; those beyond the depth are left out.
+        Ranks from 1, ascending; those beyond the depth are left out.
 
     Examples:
         >>> ranks_in_row(np.array([3, 1, 2, 1], dtype=np.float32), np.array([0, 3])).tolist()
@@ -140,14 +132,7 @@ def ranks_in_row(
 
 
 def nearest_in_row(distances: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
-    """Return the indices of the k nearest items, nearest first, ties by index.
-
-    Args:
-        distances: (N,) finite float32, N below 2^32.
-        k: At most N.
-
-    Returns:
-        (k,) int64.
+    """Return the (k,) indices of the nearest items, nearest first, ties by index.
 
     Examples:
         >>> nearest_in_row(np.array([3, 1, 2, 1], dtype=np.float32), 3).tolist()

@@ -13,13 +13,7 @@ from mlrsnet_hf.retrieval.search.relevance import Relevance
 
 
 class TorchBackend:
-    """Ranks blocks of queries against a database, on a device of torch.
-
-    Args:
-        database: The database.
-        device: The device.
-        hold: Whether to hold its vectors on the device, 4 N D bytes.
-    """
+    """Ranks blocks of queries against a database, whose vectors a device of torch may hold, 4 N D bytes."""
 
     def __init__(self, database: Database, device: torch.device | str, *, hold: bool) -> None:
         self._database, self._device = database, torch.device(device)

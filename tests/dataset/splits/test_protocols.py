@@ -132,13 +132,13 @@ def test_small_sets_split_without_loss_or_overlap(sizes: list[int], protocol: st
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(UnknownNameError, match=r"protocol 'ratio25' is not known\. Did you mean 'ratio20'"):
         split_ids(PUBLISHED, "ratio25")
-    with pytest.raises(ConfigurationError, match="2 images are too few for protocol 'ratio20': train gets none"):
+    with pytest.raises(ConfigurationError, match=r"2 images .* 'ratio20': train"):
         split_ids({"beach": ["a", "b"]})
-    with pytest.raises(ConfigurationError, match="15 images are too few for protocol 'retrieval05': query gets none"):
+    with pytest.raises(ConfigurationError, match=r"15 images .* 'retrieval05': query"):
         split_ids({"beach": [str(i) for i in range(15)]}, "retrieval05")
-    with pytest.raises(ConfigurationError, match="0 images are too few for protocol 'all'"):
+    with pytest.raises(ConfigurationError, match=r"0 images .* 'all'"):
         split_ids({}, "all")
-    with pytest.raises(ConfigurationError, match=r"seed=0\.0 is not a whole number"):
+    with pytest.raises(ConfigurationError, match=r"seed=0\.0"):
         split_ids(PUBLISHED, seed=0.0)  # type: ignore[arg-type]
 
 

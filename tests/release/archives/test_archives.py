@@ -90,7 +90,7 @@ def test_full_temporary_folder_is_named(tmp_path: Path, temporary: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(outer, "copy_member", full)
-    with pytest.raises(ReleaseError, match=r"beach.zip: cannot be copied to .*No space left.*point TMPDIR"):
+    with pytest.raises(ReleaseError, match=r"beach.zip: .*No space left.* TMPDIR"):
         NestedArchive(outer, "beach.zip").members()
     assert list(temporary.iterdir()) == []
 
@@ -103,7 +103,7 @@ def test_paths_that_lead_out_are_refused(make_rar: MakeRar, tmp_path: Path, path
     rar = tmp_path / "x.rar"
     rar.write_bytes(make_rar({"a.jpg": b"a", path: b"b"}))
     for archive in (rar, write_zip(tmp_path / "x.zip", {"a.jpg": b"a", path: b"b"})):
-        with pytest.raises(ReleaseError, match=r"member '.*' has a path that leads out"):
+        with pytest.raises(ReleaseError, match=r"member '.*' .* path"):
             open_archive(archive).members()
 
 
@@ -118,7 +118,7 @@ def test_links_and_devices_are_refused(
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr(info, "/etc/passwd")
     for path in (rar, tmp_path / "x.zip"):
-        with pytest.raises(ReleaseError, match=r"member 'b.jpg' is a (link|device), not a plain file"):
+        with pytest.raises(ReleaseError, match=r"member 'b.jpg' is a (link|device)"):
             open_archive(path).members()
 
 
@@ -136,13 +136,13 @@ def test_absurd_sizes_are_refused(
     zeros = write_zip(tmp_path / "x.zip", {"b.jpg": bytes(archives.MAX_FILE_BYTES + 1)})
     assert zeros.stat().st_size < 20_000
     for path in (rar, zeros):
-        with pytest.raises(ReleaseError, match=r"'b.jpg' claims 16,777,217 bytes; at most 16,777,216 are read"):
+        with pytest.raises(ReleaseError, match=r"'b.jpg' .*16,777,217 .* 16,777,216"):
             open_archive(path).members()
 
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
     rar.write_bytes(make_rar(FILES))
     for path in (rar, write_zip(tmp_path / "y.zip", FILES)):
-        with pytest.raises(ReleaseError, match=r": more than 2 members"):
+        with pytest.raises(ReleaseError, match=r": .* 2 members"):
             open_archive(path).members()
 
 
@@ -161,7 +161,7 @@ def test_name_that_is_no_text_is_refused(make_rar: MakeRar, tmp_path: Path) -> N
 
 def test_large_dictionary_is_refused(make_rar5: MakeRar, rar_member: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "x.rar").write_bytes(make_rar5({"b.jpg": rar_member(b"b", dictionary=15)}))
-    with pytest.raises(ReleaseError, match=r"would take 4,096 MiB of memory; at most 256"):
+    with pytest.raises(ReleaseError, match=r"4,096 MiB .* 256"):
         open_archive(tmp_path / "x.rar").members()
 
 
@@ -200,7 +200,7 @@ def test_damaged_member_is_named_and_the_others_are_read(
 def test_what_is_no_archive_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ReleaseError, match=rf"x{suffix}: cannot be read as a {suffix[1:].upper()} file"):
+    with pytest.raises(ReleaseError, match=rf"x{suffix}: .* {suffix[1:].upper()} file"):
         open_archive(path).members()
 
 
@@ -209,7 +209,7 @@ def test_without_unrar_the_error_says_what_to_install(
 ) -> None:
     (tmp_path / "x.rar").write_bytes(make_rar5(FILES))
     monkeypatch.setitem(sys.modules, "unrar.cffi", None)
-    with pytest.raises(ReleaseError, match=r"need UnRAR.*pip install unrar2-cffi\. Elsewhere unpack"):
+    with pytest.raises(ReleaseError, match=r"UnRAR.*pip install unrar2-cffi"):
         open_archive(tmp_path / "x.rar").members()
 
 

@@ -1,5 +1,6 @@
 """Rankings against an independent brute force in float64."""
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -242,7 +243,8 @@ def test_one_query_and_one_item() -> None:
     assert found.ranks.ranks.tolist() == [1]
 
 
-def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     search = Search(np.eye(3))
     search.top(np.eye(3), 1)
     assert capsys.readouterr().err == ""
