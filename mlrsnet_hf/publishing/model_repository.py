@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from huggingface_hub import constants
 
+from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.publishing.cards import CARD
@@ -54,8 +55,6 @@ def build_model(
     if dataset_id:
         check_repo_id(dataset_id)
     require_extra("train")
-    from mlrsnet_hf.configuration.yaml_file import read_settings_file  # brings torch
-
     results = TrainingResult.load(path / RESULTS)
     for name, source in files_of(path / MODEL).items():
         link_file(source, folder / name)
