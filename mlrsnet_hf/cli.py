@@ -325,6 +325,8 @@ class Synthesize(Settings):
     def run(self) -> None:
         from mlrsnet_hf.synthetic.release import CONTACT_SHEET, write_synthetic_release
 
+        if self.full_size and self.images_per_scene != 20:
+            raise ConfigurationError("--images-per-scene and --full-size exclude each other", "Give one of them.")
         amount = None if self.full_size else self.images_per_scene
         release = write_synthetic_release(self.output_dir, amount, self.seed, self.processes)
         sheet = self.output_dir / CONTACT_SHEET

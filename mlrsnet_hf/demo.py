@@ -7,12 +7,15 @@ from datasets import load_dataset
 
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import data_from_splits
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET, write_synthetic_release
 from mlrsnet_hf.training import recipes
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.trainer import train
 
 IMAGES_PER_SCENE = 150
+
+logger = get_logger(__name__)
 
 
 def run_demo(
@@ -22,12 +25,12 @@ def run_demo(
     epochs: int | None = None,
     resume: bool = False,
 ) -> TrainingResult:
-    """Run the main job and say where its results lie; scenes that an earlier run drew are taken up.
+    """Run the main job and tell where its results lie; scenes that an earlier run drew are taken up.
 
     Args:
-        output_dir: Holds everything that is written: scenes, cache, run.
-        seed: Of the scenes, the split and the training.
-        images_per_scene: How many are drawn, where none lie there yet; few make a quick, unskilled model.
+        output_dir: Folder of everything that is written: scenes, cache, run.
+        seed: Seed of the scenes, the split and the training.
+        images_per_scene: Images to draw, where none lie there yet; few make a quick, unskilled model.
         epochs: Passes over the training split, by default the recipe's.
         resume: Go on with a run that was stopped, instead of replacing it.
 
@@ -38,7 +41,7 @@ def run_demo(
     scenes = output_dir / f"synthetic_scenes_seed{seed}"
     if not scenes.exists():
         write_synthetic_release(scenes, images_per_scene, seed)
-    print(f"synthetic scenes: {scenes}, at a glance: {scenes / CONTACT_SHEET}")
+    logger.info("synthetic scenes: %s, at a glance: %s", scenes, scenes / CONTACT_SHEET)
     data_config = DataConfig(data_dir=str(scenes), split_seed=seed)
     loaded = load_dataset("mlrsnet", data_dir=str(scenes), seed=seed, cache_dir=str(output_dir / "cache"))
     data = data_from_splits(loaded, data_config)

@@ -5,14 +5,19 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import mlrsnet_hf
-from mlrsnet_hf.cli import COMMANDS, main
-from mlrsnet_hf.errors import EXTRAS
+from mlrsnet_hf.cli import COMMANDS, Train, main
+from mlrsnet_hf.configuration.command_line import parse
+from mlrsnet_hf.errors import EXTRAS, ConfigurationError, UnknownNameError, WeightsError
+from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.runtime.logs import set_verbosity
+from mlrsnet_hf.training import recipes
+from mlrsnet_hf.training.results import TrainingResult
 
 
 def mlrsnet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -68,6 +73,31 @@ def test_wrong_usage_exits_with_2(
     error = capsys.readouterr().err
     assert all(fact in error for fact in facts), error
     assert "Traceback" not in error
+
+
+def test_train_in_python_checks_first_and_then_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, weights and the folder are judged before any image is looked at; nothing is left behind."""
+    monkeypatch.setattr("mlrsnet_hf.training.run.load_data", lambda _: pytest.fail("the data are loaded"))
+    (tmp_path / "file").touch()
+    for changes, error in (
+        ({"model": "resnet5O"}, UnknownNameError),
+        ({"weights": str(tmp_path / "gone.safetensors")}, WeightsError),
+        ({"output_dir": tmp_path / "file" / "run"}, ConfigurationError),
+    ):
+        with pytest.raises(error):
+            mlrsnet_hf.train(recipes.debug_cpu(**{"output_dir": tmp_path / "run"} | changes))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.slow
+def test_train_in_python_gives_the_result(make_release: Callable[..., Path], tmp_path: Path) -> None:
+    config = recipes.debug_cpu(output_dir=tmp_path / "run", epochs=1)
+    result = mlrsnet_hf.train(
+        config, DataConfig(data_dir=make_release({"beach": 11, "forest": 11})), recipe="debug_cpu"
+    )
+    assert result.scores == TrainingResult.load(tmp_path / "run" / "results.json").scores
+    again = parse(Train, None, ["--config", str(tmp_path / "run" / "settings.yaml")])
+    assert (again.training, again.choice.recipe) == (config, "debug_cpu")
 
 
 @pytest.mark.parametrize("flags", [["-q"], ["--quiet"], []])

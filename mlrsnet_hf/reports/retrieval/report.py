@@ -10,6 +10,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from PIL import Image
 
+from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
@@ -26,13 +27,15 @@ from mlrsnet_hf.retrieval.protocol.sources import Load, Source, find_compared, f
 
 RESULTS = "results.json"
 PAGE = "index.html"
+SETTINGS = "settings.yaml"
 
 
 def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     """Measure retrieval, and write what came out as a folder; print the row of Table 9 beside the paper's.
 
-    The folder holds `results.json`, every table as CSV and Markdown, every figure as PNG, and `index.html`, which shows
-    all of it. It appears when it is whole. All processes of an `accelerate launch` call it; the first one measures.
+    The folder holds `results.json`, `settings.yaml`, every table as CSV and Markdown, every figure as PNG, and
+    `index.html`, which shows all of it. It appears when it is whole. All processes of an `accelerate launch` call it;
+    the first one measures.
 
     Returns:
         The result; None on the other processes.
@@ -58,6 +61,7 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         (folder / PAGE).write_text(render_page(result, made, figures, pictures), encoding="utf-8")
         content = json.dumps(result.to_json(), indent=1, allow_nan=False)
         (folder / RESULTS).write_text(content + "\n", encoding="utf-8")
+        write_settings(folder / SETTINGS, config)
     if all(Path(name).expanduser().is_dir() for name in config.embeddings):  # those of the Hub lie in its cache
         _tell_cards(result, sources)
     print(printed(result))

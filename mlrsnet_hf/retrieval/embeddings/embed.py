@@ -99,12 +99,10 @@ def embed(
 
     load = functools.lru_cache(load)
 
-    def prepare() -> None:
-        refuse_existing(target)
-        load(images)
-
-    processes.run_on_main(prepare)  # the others then find the dataset prepared
-    split, network = processes.run_on_all(lambda: (load(images), model or load_embedding_model(config)))
+    processes.run_on_main(lambda: refuse_existing(target))
+    network = processes.run_on_all(lambda: model or load_embedding_model(config))
+    processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
+    split = processes.run_on_all(lambda: load(images))
     for note in split.notes:
         logger.info("data: %s", note)
     # One process reads all weights and image files for their fingerprints.
