@@ -18,7 +18,6 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.task import ImageData
-from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
