@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.configuration.settings import Count, Seed, Settings, setting
+from mlrsnet_hf.configuration.settings import Count, Seed, Settings, Share, setting
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.parallel import default_processes
@@ -257,9 +257,8 @@ class Search(Settings):
         section="Network",
     )
     weights: str | None = setting(None, "Weights for a timm name; those of the index if unset.")
-    image_size: Count | None = setting(
-        None, "Side in pixels of the input, for a timm name; that of the index if unset."
-    )
+    image_size: Count | None = setting(None, "Side in pixels of the input; that of the index if unset.")
+    crop_pct: Share | None = setting(None, "Share of the image that the network sees; that of the index if unset.")
 
     def run(self) -> None:
         require_extra("search")
@@ -269,7 +268,7 @@ class Search(Settings):
         labels = tuple(name.strip() for name in (self.labels or "").split(",") if name.strip())
         if self.labels is not None and not labels:
             raise ConfigurationError(f"--labels {self.labels!r} names nothing", "Give labels, separated by commas.")
-        moved = {name: getattr(self, name) for name in ("model", "weights", "image_size")}
+        moved = {name: getattr(self, name) for name in ("model", "weights", "image_size", "crop_pct")}
         print_search(
             self.index,
             self.query,
@@ -390,6 +389,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
+    if not sys.stderr.isatty():  # a file would hold every state of the bars of these libraries
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         with exit_on_error():
             _run(words[0] if words else "--help", words[1:])
