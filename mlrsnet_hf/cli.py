@@ -24,7 +24,7 @@ from mlrsnet_hf.training.recipes import RecipeChoice, recipe_defaults
 
 _DECODING = "Processes that decode images."
 _LABELS = "Labels: verified repairs the published faults, as-published has them."
-_COLLECTION = "Collection on a server; mlrsnet if unset."
+_COLLECTION = "Collection on a server; mlrsnet_images if unset."
 
 
 @dataclass(frozen=True, kw_only=True)

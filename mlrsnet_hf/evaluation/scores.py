@@ -82,13 +82,15 @@ class SplitScores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TunedScores(SplitScores):
+class TunedScores:
     """The same at thresholds that were chosen on the validation split."""
 
     thresholds: Mapping[str, float]
     """By label."""
     untuned: tuple[str, ...]
     """Labels that keep 0.5, because no image of the validation split has them."""
+    validation: Metrics
+    test: Metrics | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.task import ImageData
-from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
@@ -77,33 +75,20 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
     )
 
 
-def load_split(config: DataConfig, split: str, needs_labels: bool = False) -> Columns:
-    """Load one split in the standard columns.
+def load_rows(config: DataConfig, split: str) -> Dataset:
+    """Load the rows of one split, in the columns that the dataset has.
 
     Args:
-        config: The dataset and its columns.
+        config: Names the dataset.
         split: Name of the split, or several joined as `datasets` takes them, such as `query+database`.
-        needs_labels: Refuse images of which none has a label, instead of leaving the labels out.
 
     Raises:
-        MLRSNetError: The dataset cannot be loaded, or lacks the split or a column, or holds what is no label.
+        MLRSNetError: The dataset cannot be loaded, or has no such split, or no row in it.
     """
     rows = _load(config, split)[split].with_format(None)
     if not len(rows):
         raise ConfigurationError(f"split {split!r} of dataset {config.dataset!r} is empty", "Name another.")
-    if not needs_labels and not holds_labels(rows, config):
-        config = replace(config, labels_column=None)
-    return read_columns({split: rows}, config)
-
-
-def load_splits(
-    name: str, protocol: str | None, data_dir: str | None, *, seed: int, label_version: LabelVersion, split: str
-) -> Mapping[str, Dataset]:
-    """Load a split under its name."""
-    config = DataConfig(
-        dataset=name, protocol=protocol, data_dir=data_dir, split_seed=seed, label_version=label_version
-    )
-    return _load(config, split)
+    return rows
 
 
 def dataset_name(config: DataConfig) -> tuple[str, str | None]:

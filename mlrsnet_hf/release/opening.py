@@ -8,10 +8,10 @@ from pathlib import Path
 from mlrsnet_hf.errors import ReleaseError
 from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
 from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
-from mlrsnet_hf.release.names import image_id, split_suffix
+from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.parquet import open_parquet, parquet_files
-from mlrsnet_hf.release.release import Entry, Release, ScenePart
-from mlrsnet_hf.release.repair import LabelVersion, require_label_version, verified_labels
+from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry
+from mlrsnet_hf.release.repair import LabelVersion, require_label_version
 from mlrsnet_hf.release.tree import DiskFolder, File, ImageStore
 from mlrsnet_hf.taxonomy import Scene
 
@@ -94,7 +94,8 @@ def open_labels(source: str | Path, label_version: LabelVersion = "verified") ->
     entries: list[Entry] = []
     for scene, file in found.parts.items():
         rows = parse_label_file(file.content(), file.place)
-        entries += sorted((_entry(scene, row, row.file_name, label_version) for row in rows), key=lambda e: e.id)
+        named = sorted((image_id(row.file_name), row) for row in rows)
+        entries += [make_entry(scene, row_id, row.file_name, row.labels, label_version) for row_id, row in named]
     return tuple(entries)
 
 
@@ -120,18 +121,14 @@ def _part(scene: Scene, label_file: File, images: ImageStore, label_version: Lab
     pairing = pair(parse_label_file(content, label_file.place), images.names)
     _refuse_left_over(pairing, label_file.place, images.place)
     return ScenePart(
-        entries=tuple(_entry(scene, row, name, label_version) for _, row, name in pairing.pairs),
+        entries=tuple(
+            make_entry(scene, row_id, name, row.labels, label_version) for row_id, row, name in pairing.pairs
+        ),
         image_names=tuple(name for _, _, name in pairing.pairs),
         images=images,
         label_file=label_file,
         label_digest=hashlib.sha256(content).hexdigest(),
     )
-
-
-def _entry(scene: Scene, row: LabelRow, image_name: str, label_version: LabelVersion) -> Entry:
-    name = image_id(row.file_name)
-    chosen = row.labels if label_version == "as-published" else verified_labels(scene, name, row.labels)
-    return Entry(name, name + split_suffix(image_name)[1], scene, chosen, chosen != row.labels)
 
 
 def _refuse_repeated_ids(release: Release) -> None:

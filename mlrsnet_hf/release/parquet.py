@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
 from mlrsnet_hf.release.archives.base import Found, disk_stamp
-from mlrsnet_hf.release.names import image_id, image_scene, is_clutter, split_suffix
-from mlrsnet_hf.release.release import Entry, Release, ScenePart
-from mlrsnet_hf.release.repair import LabelVersion, verified_labels
+from mlrsnet_hf.release.names import image_id, image_scene, is_clutter
+from mlrsnet_hf.release.release import Release, ScenePart, make_entry
+from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, Scene, find_label
 
 _LABEL_COLUMNS = ("labels", "label")
@@ -106,18 +106,14 @@ class ParquetImages:
 def _part(
     source: Path, files: Sequence[Path], scene: Scene, rows: dict[str, _Row], label_version: LabelVersion
 ) -> ScenePart:
-    names = sorted(rows)
+    named = sorted(rows.items())
     return ScenePart(
-        entries=tuple(_entry(scene, name, rows[name], label_version) for name in names),
-        image_names=tuple(rows[name].file_name for name in names),
+        entries=tuple(
+            make_entry(scene, name, row.file_name, row.labels, label_version, row.repaired) for name, row in named
+        ),
+        image_names=tuple(row.file_name for _, row in named),
         images=ParquetImages(source, files, rows.values()),
     )
-
-
-def _entry(scene: Scene, name: str, row: _Row, label_version: LabelVersion) -> Entry:
-    chosen = row.labels if label_version == "as-published" else verified_labels(scene, name, row.labels)
-    suffix = split_suffix(row.file_name)[1]
-    return Entry(name, name + suffix, scene, chosen, row.repaired or chosen != row.labels)
 
 
 def _rows(file: Path) -> Iterator[_Row]:

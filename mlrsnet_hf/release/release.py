@@ -10,6 +10,8 @@ from pathlib import Path
 from mlrsnet_hf.errors import ImageError, ReleaseError
 from mlrsnet_hf.release.archives.base import Found
 from mlrsnet_hf.release.images import image_fault
+from mlrsnet_hf.release.names import split_suffix
+from mlrsnet_hf.release.repair import LabelVersion, verified_labels
 from mlrsnet_hf.release.tree import File, ImageStore
 from mlrsnet_hf.taxonomy import Scene
 
@@ -47,6 +49,14 @@ class Entry:
     """Label ids, ascending."""
     repaired: bool
     """Whether the labels differ from the published ones."""
+
+
+def make_entry(
+    scene: Scene, image_id: str, file_name: str, labels: tuple[int, ...], version: LabelVersion, repaired: bool = False
+) -> Entry:
+    """Return an image's annotation in the label version asked for, given the labels that the source has."""
+    chosen = labels if version == "as-published" else verified_labels(scene, image_id, labels)
+    return Entry(image_id, image_id + split_suffix(file_name)[1], scene, chosen, repaired or chosen != labels)
 
 
 @dataclass(frozen=True, slots=True)

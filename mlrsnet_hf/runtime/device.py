@@ -110,7 +110,7 @@ def use_processor(accelerator: Accelerator, threads: int = 0) -> None:
 
     Args:
         accelerator: Knows device and processes.
-        threads: Of this process; 0 shares all cores.
+        threads: Threads of this process; 0 shares all cores.
     """
     if accelerator.device.type == "cpu":
         keep_freed_memory()

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.release import Record, Release, fill_release, open_release
+from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet, synthetic_records
 from mlrsnet_hf.taxonomy import SCENES, Scene
 
@@ -34,7 +33,8 @@ def write_synthetic_release(
     with whole_folder(root) as folder:
         records = synthetic_records(counts, seed, processes or default_processes())
         shown: list[Record] = []
-        fill_release(_keeping_first(tqdm(records, "drawing synthetic scenes", sum(counts.values())), shown), folder)
+        records = progress_bar(records, "drawing synthetic scenes", total=sum(counts.values()))
+        fill_release(_keeping_first(records, shown), folder)
         contact_sheet(shown).save(folder / CONTACT_SHEET)
     return open_release(root)
 

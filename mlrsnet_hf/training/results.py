@@ -20,7 +20,7 @@ from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, Tuned
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.history import Epoch, nan_for_nulls, nulls_for_nan
+from mlrsnet_hf.training.history import Epoch, nan_for_nulls
 
 if TYPE_CHECKING:  # they bring `datasets` and torch
     from mlrsnet_hf.inputs.task import ImageData, TaskKind
@@ -146,32 +146,15 @@ class TrainingResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None stands for a number that is not defined."""
-        return {
+        data = asdict(self.data)
+        values = {
             "format": FORMAT,
-            "recipe": self.recipe,
+            **asdict(self),
             "config": self.config.to_dict(),
-            "data": {
-                **self.data.source,
-                "label_names": list(self.data.label_names),
-                "scene_names": list(self.data.scene_names),
-                "images": dict(self.data.images),
-            },
-            "model": asdict(self.model),
-            "task": self.task,
-            "history": [epoch.to_dict() for epoch in self.history],
-            "scored_epoch": self.scored_epoch,
-            "scores": _split_scores(self.scores),
-            "tuned": None
-            if self.tuned is None
-            else {
-                "thresholds": dict(self.tuned.thresholds),
-                "untuned": list(self.tuned.untuned),
-                **_split_scores(self.tuned),
-            },
-            "eval_symmetries": self.eval_symmetries,
-            "labels": [_label_row(label) for label in self.labels],
+            "data": data.pop("source") | data,
             "run": asdict(self.run) | {"seconds": round(self.run.seconds, 2)},
         }
+        return {name: _plain(value) for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingResult":
@@ -264,48 +247,38 @@ class TrainingResult:
         return lines
 
 
-def _split_scores(scores: SplitScores) -> dict[str, Any]:
-    return {
-        "validation": nulls_for_nan(scores.validation),
-        "test": None if scores.test is None else nulls_for_nan(scores.test),
-    }
-
-
-def _label_row(label: LabelScore) -> dict[str, Any]:
-    return asdict(label) | nulls_for_nan({"average_precision": label.average_precision, "f1": label.f1})
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds, and NaN
+    """Return a value with lists for tuples and None for NaN, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a `TrainingResult`; `KeyError` or `TypeError` tell of what is missing or unknown."""
-    data = dict(values["data"])
-    own = {"label_names": tuple(data.pop("label_names")), "scene_names": tuple(data.pop("scene_names"))}
-    images = data.pop("images")
-    tuned = values["tuned"]
-    return {
-        "recipe": values["recipe"],
+    data, tuned = dict(values["data"]), values["tuned"]
+    own = {name: data.pop(name) for name in ("label_names", "scene_names", "images")}
+    own |= {name: tuple(own[name]) for name in ("label_names", "scene_names")}
+    read = {
         "config": TrainingConfig(**values["config"]),
-        "data": DataSummary(source=data, images=images, **own),
+        "data": DataSummary(source=data, **own),
         "model": ModelSummary(**values["model"]),
-        "task": values["task"],
         "history": tuple(Epoch.from_dict(epoch) for epoch in values["history"]),
-        "scored_epoch": values["scored_epoch"],
-        "scores": SplitScores(**_metrics_of(values["scores"])),
-        "tuned": None
-        if tuned is None
-        else TunedScores(thresholds=tuned["thresholds"], untuned=tuple(tuned["untuned"]), **_metrics_of(tuned)),
-        "eval_symmetries": values["eval_symmetries"],
-        "labels": tuple(LabelScore(**row | nan_for_nulls(_row_numbers(row))) for row in values["labels"]),
+        "scores": SplitScores(**_scores(values["scores"])),
+        "tuned": None if tuned is None else TunedScores(**_scores(tuned) | {"untuned": tuple(tuned["untuned"])}),
+        "labels": tuple(
+            LabelScore(**row | nan_for_nulls({name: row[name] for name in ("average_precision", "f1")}))
+            for row in values["labels"]
+        ),
         "run": RunSummary(**values["run"]),
     }
+    return {field.name: read.get(field.name, values[field.name]) for field in fields(TrainingResult)}
 
 
-def _metrics_of(scores: Mapping[str, Any]) -> dict[str, Any]:
-    test = scores["test"]
-    return {
-        "validation": nan_for_nulls(scores["validation"]),
-        "test": None if test is None else nan_for_nulls(test),
+def _scores(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of the splits with NaN for None, and what else there is as it is."""
+    return dict(values) | {
+        name: None if values[name] is None else nan_for_nulls(values[name]) for name in ("validation", "test")
     }
-
-
-def _row_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("average_precision", "f1")}

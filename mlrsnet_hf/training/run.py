@@ -1,17 +1,14 @@
 """A whole training run from its settings: what can be told at once first, then the data, then the training."""
 
-from pathlib import Path
-
-from mlrsnet_hf.errors import WeightsError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.task import ImageData
-from mlrsnet_hf.models import PRETRAINED, RANDOM
-from mlrsnet_hf.models.build import require_known_model
+from mlrsnet_hf.models.build import require_known_model, require_weights
 from mlrsnet_hf.runtime.logs import is_main_process
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.monitor import require_trackers
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.run_folder import check_folder
 
@@ -40,17 +37,13 @@ def train(
 
 
 def check_start(config: TrainingConfig) -> None:
-    """Refuse a model, weights or an output folder that cannot be used, before any image is looked at.
+    """Refuse trackers, a model, weights or an output folder that cannot be used, before any image is looked at.
 
     Raises:
         MLRSNetError: One of them.
     """
+    require_trackers(config.trackers)
     require_known_model(config.model)
-    weights = config.weights
-    if weights not in (PRETRAINED, RANDOM) and ":" not in weights and not Path(weights).exists():
-        raise WeightsError(
-            f"weights file {weights} does not exist",
-            f"Give {PRETRAINED!r}, {RANDOM!r}, a file, a run's folder, or hf-hub:USER/NAME.",
-        )
+    require_weights(config.weights)
     if is_main_process():  # another one may look when this one has begun to write
         check_folder(config)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
@@ -28,6 +27,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.parallel import available_cores
 from mlrsnet_hf.release import Release
+from mlrsnet_hf.runtime.logs import progress_bar
 
 GROUPS_VERSION = 1
 """Raise it whenever other groups are found in the same images."""
@@ -183,7 +183,7 @@ def _hash_all(
     """Return ids, thumbnails, hashes and the unplaced patterns' responses (of unit length) of all images."""
     ids: dict[str, None] = {}
     parts = []
-    with tqdm(desc="hashing images", unit="image") as bar:
+    with progress_bar(description="hashing images", unit="image") as bar:
         for batch_ids, *arrays in _in_order(pool, _hash_batch, _batches(images)):
             for image_id in batch_ids:
                 if image_id in ids:
@@ -210,7 +210,7 @@ def _propose(hashes: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
     padded[:count] = _unit(_whitened(hashes))
     starts = range(0, count, _ROWS)
     blocks = _in_order(pool, lambda start: _nearest(padded, range(start, min(start + _ROWS, count)), count), starts)
-    return np.concatenate(list(tqdm(blocks, "comparing hashes", len(starts), unit="block")))
+    return np.concatenate(list(progress_bar(blocks, "comparing hashes", total=len(starts), unit="block")))
 
 
 def _whitened(hashes: np.ndarray) -> np.ndarray:
@@ -256,7 +256,7 @@ def _place(neighbors: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool:
         worth = (neighbors[batch] >= 0) & (agreement.max(1) >= LEAST_AGREEMENT)
         return np.where(worth, agreement.argmax(1), -1).astype(np.int16)
 
-    bar = tqdm(_in_order(pool, placed, batches), "placing pairs", len(batches), unit="batch")
+    bar = progress_bar(_in_order(pool, placed, batches), "placing pairs", total=len(batches), unit="batch")
     return np.concatenate(list(bar))
 
 
@@ -274,7 +274,7 @@ def _group(neighbors: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray,
         ]
 
     def open_pairs() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for column in tqdm(range(neighbors.shape[1]), "aligning pairs", unit="neighbor"):
+        for column in progress_bar(range(neighbors.shape[1]), "aligning pairs", unit="neighbor"):
             worth = np.nonzero(placement[:, column] >= 0)[0]
             for start in range(0, len(worth), _PAIRS):
                 images = worth[start : start + _PAIRS]

@@ -17,7 +17,7 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.columns import holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import decode_rgb
-from mlrsnet_hf.inputs.load import load_splits
+from mlrsnet_hf.inputs.load import load_rows
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
@@ -73,33 +73,23 @@ def load_images(images: ImageSet) -> ImageSplit:
     """
     if images.images:
         return _from_folder(Path(images.images).expanduser())
-    protocol = images.protocol or (_MLRSNET_PROTOCOL if images.dataset == MLRSNET else None)
-    rows = load_splits(
-        images.dataset,
-        protocol,
-        images.data_dir,
-        seed=images.split_seed,
-        label_version=images.label_version,
-        split=images.split,
-    )[images.split]
-    if not len(rows):
-        raise ConfigurationError(f"split {images.split!r} of dataset {images.dataset!r} is empty", "Name another.")
-    if images.dataset != MLRSNET:
-        return _from_dataset(rows.with_format(None), images)
-    label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
-    drawn = {"split": images.split, "seed": images.split_seed, "labels": images.label_version}
-    source = {"name": MLRSNET, "protocol": protocol, **drawn}
-    return ImageSplit(rows.select_columns(["id", "image", "scene", "labels"]), label_names, scene_names, source)
-
-
-def _from_dataset(rows: datasets.Dataset, images: ImageSet) -> ImageSplit:
     config = DataConfig(
         dataset=images.dataset,
+        protocol=images.protocol or (_MLRSNET_PROTOCOL if images.dataset == MLRSNET else None),
+        data_dir=images.data_dir,
         image_column=images.image_column,
         labels_column=images.labels_column or "labels",
         scene_column=images.scene_column,
         id_column=images.id_column,
+        split_seed=images.split_seed,
+        label_version=images.label_version,
     )
+    rows = load_rows(config, images.split)
+    if images.dataset == MLRSNET:  # its columns are known
+        label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
+        drawn = {"split": images.split, "seed": images.split_seed, "labels": images.label_version}
+        source = {"name": MLRSNET, "protocol": config.protocol, **drawn}
+        return ImageSplit(rows.select_columns(["id", "image", "scene", "labels"]), label_names, scene_names, source)
     if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
         config = dataclasses.replace(config, labels_column=None)
     columns = read_columns({images.split: rows}, config)
@@ -107,13 +97,7 @@ def _from_dataset(rows: datasets.Dataset, images: ImageSet) -> ImageSplit:
     source = {"name": path.absolute().name if path.exists() else images.dataset, "split": images.split}
     if images.protocol:
         source["protocol"] = images.protocol
-    return ImageSplit(
-        columns.splits[images.split],
-        columns.labels.names if columns.labels else (),
-        columns.scenes.names if columns.scenes else (),
-        source,
-        columns.notes,
-    )
+    return ImageSplit(columns.splits[images.split], columns.label_names, columns.scene_names, source, columns.notes)
 
 
 def _from_folder(folder: Path) -> ImageSplit:

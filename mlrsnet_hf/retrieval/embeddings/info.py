@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
 
 INFO_FILE = "embeddings.json"
@@ -164,7 +164,7 @@ class LocalSources:
         try:
             images = _respelled(content["images"], {"labels": "label_version"})
             return cls(ModelChoice(**content["model"]), ImageSet(**images))
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, MLRSNetError):
             return None
 
     @classmethod
