@@ -22,7 +22,6 @@ from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RecipeChoice, recipe_defaults
 
-_DECODING = "Processes that decode images."
 _LABELS = "Labels: verified repairs the published faults, as-published has them."
 _COLLECTION = "Collection on a server; mlrsnet_images if unset."
 
@@ -35,14 +34,13 @@ class Audit(Settings):
     Exit code: 0 clean, 1 findings that are repaired or for information, 2 unusable.
 
     Examples:
-        mlrsnet audit path/to/mlrsnet
         mlrsnet audit path/to/mlrsnet --diff
     """
 
     source: Path = setting(text="Copy of the release, or label files alone.", positional=True)
     json: bool = setting(False, "Print everything that was found as JSON.")
     diff: bool = setting(False, "Print the rows that are repaired, one line each; images are not looked at.")
-    processes: Count = setting(default_processes(), _DECODING)
+    processes: Count = setting(default_processes(), "Processes that decode images.")
 
     def run(self) -> None:
         from mlrsnet_hf.reports.audit import print_audit, print_repairs
@@ -58,12 +56,10 @@ class Audit(Settings):
 class Demo(Settings):
     """Run the whole job on synthetic scenes.
 
-    Draws synthetic scenes, fine-tunes a small network on them, evaluates it on the test split and saves it. Needs
-    neither data nor a network; about two minutes on two cores.
+    Draws them, fine-tunes a small network, evaluates it and saves it: about two minutes on two cores, without data.
 
     Examples:
-        mlrsnet demo
-        mlrsnet demo --seed 1 --output-dir another-demo
+        mlrsnet demo --output-dir mlrsnet-demo
     """
 
     output_dir: Path = setting(Path("mlrsnet-demo"), "Folder of all that is written.")
@@ -108,7 +104,6 @@ class Index(Settings):
     result it finds. A build that was cut short is completed by the next.
 
     Examples:
-        mlrsnet index embeddings my-index
         mlrsnet index embeddings http://localhost:19530 --collection scenes
     """
 
@@ -135,7 +130,6 @@ class NearDuplicates(Settings):
     the test split of a protocol has a copy in train.
 
     Examples:
-        mlrsnet near-duplicates path/to/mlrsnet
         mlrsnet near-duplicates path/to/mlrsnet --protocol ratio40 --output groups.csv
     """
 
@@ -165,7 +159,6 @@ class Prepare(Settings):
     was cut short is completed by the next.
 
     Examples:
-        mlrsnet prepare path/to/mlrsnet ./mlrsnet
         mlrsnet prepare path/to/mlrsnet ./mlrsnet --label-version as-published
     """
 
@@ -189,7 +182,6 @@ class Publish(PublishOptions):
 
     Examples:
         mlrsnet publish runs/train USER/NAME --dry-run
-        mlrsnet publish ./mlrsnet USER/mlrsnet --private
     """
 
     path: Path = setting(
@@ -222,7 +214,6 @@ class Retrieval:
 
     def run(self) -> None:
         require_extra("train")
-        require_extra("plots")
         from mlrsnet_hf.reports.retrieval.report import write_retrieval
 
         write_retrieval(self.config)
@@ -237,7 +228,6 @@ class Search(Settings):
 
     Examples:
         mlrsnet search my-index query.jpg -k 12 --labels water,ships --html found.html
-        mlrsnet search my-index --scene beach
     """
 
     index: str = setting(text="Folder that `mlrsnet index` wrote, or the URI of a Milvus server.", positional=True)
@@ -296,7 +286,7 @@ class Stats(Settings):
     source: Path = setting(text="Copy of the release, or label files alone.", positional=True)
     output_dir: Path = setting(Path("mlrsnet-stats"), "Folder to create.")
     label_version: LabelVersion = setting("verified", _LABELS, former="labels")
-    processes: Count = setting(default_processes(), _DECODING)
+    processes: Count = setting(default_processes(), "Processes that decode images.")
 
     def run(self) -> None:
         require_extra("plots")
@@ -328,8 +318,7 @@ class Synthesize(Settings):
             raise ConfigurationError("--images-per-scene and --full-size exclude each other", "Give one of them.")
         amount = None if self.full_size else self.images_per_scene
         release = write_synthetic_release(self.output_dir, amount, self.seed, self.processes)
-        sheet = self.output_dir / CONTACT_SHEET
-        print(f"{len(release.entries):,} synthetic images: {self.output_dir}, at a glance: {sheet}")
+        print(f"{len(release.entries):,} synthetic images: {self.output_dir}, see {self.output_dir / CONTACT_SHEET}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,10 +338,7 @@ class Train:
     training: TrainingConfig
     publish: PublishConfig
 
-    @staticmethod
-    def defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the recipe's settings."""
-        return recipe_defaults(values)
+    defaults = staticmethod(recipe_defaults)
 
     def run(self) -> None:
         require_extra("train")
