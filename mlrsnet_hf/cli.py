@@ -1,7 +1,6 @@
 """The command `mlrsnet`: each command is a dataclass of its options, which the library parses, and calls its stage."""
 
 import io
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -378,12 +377,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not sys.stderr.isatty():  # a file would hold every state of the bars of these libraries
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
-        with exit_on_error():
-            _run(words[0] if words else "--help", words[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with exit_on_error():
+        _run(words[0] if words else "--help", words[1:])
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:

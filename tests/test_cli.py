@@ -37,6 +37,32 @@ def test_help_lists_every_command_with_its_summary() -> None:
             assert re.search(rf"^  {name} +{re.escape(command.__doc__.splitlines()[0])}$", run.stdout, re.MULTILINE)
 
 
+def test_train_in_python_names_the_missing_extra() -> None:
+    code = """
+import sys
+sys.modules |= dict.fromkeys(["accelerate", "timm", "torch"])  # as where they are not installed
+import mlrsnet_hf
+from mlrsnet_hf.errors import MissingExtraError
+from mlrsnet_hf.training import recipes
+try:
+    mlrsnet_hf.train(recipes.debug_cpu())
+except MissingExtraError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "accelerate, timm, torch" in run.stdout and "mlrsnet-hf[train]" in run.stdout
+
+
+def test_a_reader_that_goes_away_ends_an_example_without_a_word() -> None:
+    code = "from mlrsnet_hf.runtime.logs import exit_on_error\nwith exit_on_error():\n    print('line\\n' * 10**6)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None and run.stderr is not None
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 0
+
+
 def test_help_of_a_command_is_light() -> None:
     code = "import sys\nfrom mlrsnet_hf.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass\n"
     code += "print('heavy:', *{'torch', 'timm', 'transformers', 'accelerate', 'datasets'} & set(sys.modules))"

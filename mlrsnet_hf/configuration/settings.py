@@ -118,14 +118,14 @@ def all_leaves(settings: type) -> Mapping[str, tuple[dataclasses.Field, Any]]:
 
 
 def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any setting
-    """Return a value as the type of its setting.
+    """Return a value as the type of its setting; `none` unsets what may be unset, as None does.
 
     Raises:
         ConfigurationError: It is of another type or out of range; the message begins with `name`.
         UnknownNameError: It is none of the known names.
     """
     plain, optional, limits = take_apart(kind)
-    if value is None and optional:
+    if optional and (value is None or value == "none"):
         return None
     if typing.get_origin(plain) is tuple and isinstance(value, list | tuple):
         return tuple(checked(name, typing.get_args(plain)[0], entry) for entry in value)
@@ -149,15 +149,13 @@ def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any sett
 
 
 def from_text(name: str, kind: Any, text: str | list[str]) -> Any:  # noqa: ANN401 - any setting
-    """Return what a command line gives as the type of its setting; `none` unsets what may be unset.
+    """Return what a command line gives as the type of its setting.
 
     Raises:
         ConfigurationError: See `checked`.
         UnknownNameError: See `checked`.
     """
-    plain, optional, _ = take_apart(kind)
-    if optional and text == "none":
-        return None
+    plain, _, _ = take_apart(kind)
     if isinstance(text, list):
         (entry, *_) = typing.get_args(plain)
         return checked(name, kind, [_number(entry, word) for word in text])

@@ -115,12 +115,18 @@ def close_bars() -> None:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code."""
+    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code.
+
+    A reader of standard output that goes away, such as `head`, ends the program without a word.
+    """
     try:
         yield
+        sys.stdout.flush()
     except MLRSNetError as error:
         get_logger(__name__).error("%s: %s", error.heading, error)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _SeldomLines:
