@@ -54,8 +54,8 @@ class ImageData:
     scene_names: tuple[str, ...]
     """In the order of the scene ids; empty where the data names no scenes."""
     source: Mapping[str, Any]
-    """What results and cards say of the data: `dataset`, `protocol`, `split_seed`, `labels` (label version), `repaired`
-    (rows), `fingerprint` (of the splits' content)."""
+    """What results and cards say of the data: `dataset`, `hub_id`, `protocol`, `split_seed`, `held_out` (images),
+    `labels` (label version), `repaired` (rows), `synthetic`, `fingerprint` (of the splits' content)."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

@@ -42,7 +42,7 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BestModel:
-    """The saved model that is the run's so far, of the best epoch or the last; a folder beside the checkpoints."""
+    """The saved model to keep so far, of the best epoch or the last; a folder beside the checkpoints."""
 
     name: str
     """Name of the folder."""
@@ -59,7 +59,7 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     """The epochs that are trained and evaluated."""
     best: BestModel | None = None
-    """The model that is the run's so far; None before the first evaluation."""
+    """The model to keep so far; None before the first evaluation."""
     loss_total: float = 0.0
     """Sum of the losses of the epoch under way, in float64, grown step by step."""
     loss_count: int = 0

@@ -20,7 +20,7 @@ class Loss:
 
     task: Task
     name: str
-    """Loss of the labels, one of `config.LOSSES`."""
+    """Loss of the labels, `bce` or `asymmetric`."""
     smoothing: float
     """Share of the way that targets move from 0 and 1 to one half, and scenes to the uniform distribution."""
     scene_weight: float

@@ -96,9 +96,7 @@ def embed(
     use_processor(accelerator)
     processes = Collectives(accelerator)
     target = config.output_dir.expanduser().absolute()
-
     load = functools.lru_cache(load)
-
     processes.run_on_main(lambda: refuse_existing(target))
     network = processes.run_on_all(lambda: model or load_embedding_model(config))
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared

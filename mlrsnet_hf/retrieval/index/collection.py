@@ -15,7 +15,6 @@ from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage, Listing, label_names
 
 FORMAT = 1
-COLLECTION = "mlrsnet_images"
 KINDS = ("hnsw", "flat")
 
 _PROPERTY = "mlrsnet"
