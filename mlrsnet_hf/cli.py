@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.configuration.settings import Count, Seed, Settings, setting
+from mlrsnet_hf.configuration.settings import Count, Seed, Settings, Share, setting
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.parallel import default_processes
@@ -23,7 +23,6 @@ from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RecipeChoice, recipe_defaults
 
-_DECODING = "Processes that decode images."
 _LABELS = "Labels: verified repairs the published faults, as-published has them."
 
 
@@ -35,14 +34,13 @@ class Audit(Settings):
     Exit code: 0 clean, 1 findings that are repaired or for information, 2 unusable.
 
     Examples:
-        mlrsnet audit path/to/mlrsnet
         mlrsnet audit path/to/mlrsnet --diff
     """
 
     source: Path = setting(text="Copy of the release, or label files alone.", positional=True)
     json: bool = setting(False, "Print everything that was found as JSON.")
     diff: bool = setting(False, "Print the rows that are repaired, one line each; images are not looked at.")
-    processes: Count = setting(default_processes(), _DECODING)
+    processes: Count = setting(default_processes(), "Processes that decode images.")
 
     def run(self) -> None:
         from mlrsnet_hf.reports.audit import print_audit, print_repairs
@@ -57,12 +55,10 @@ class Audit(Settings):
 class Demo(Settings):
     """Run the whole job on synthetic scenes.
 
-    Draws synthetic scenes, fine-tunes a small network on them, evaluates it on the test split and saves it. Needs
-    neither data nor a network; about two minutes on two cores.
+    Draws them, fine-tunes a small network, evaluates it and saves it: about two minutes on two cores, without data.
 
     Examples:
-        mlrsnet demo
-        mlrsnet demo --seed 1 --output-dir another-demo
+        mlrsnet demo --output-dir mlrsnet-demo
     """
 
     output_dir: Path = setting(Path("mlrsnet-demo"), "Folder of all that is written.")
@@ -107,7 +103,6 @@ class Index(Settings):
     result it finds. A build that was cut short is completed by the next.
 
     Examples:
-        mlrsnet index embeddings my-index
         mlrsnet index embeddings http://localhost:19530 --collection scenes
     """
 
@@ -133,7 +128,6 @@ class NearDuplicates(Settings):
     the test split of a protocol has a copy in train.
 
     Examples:
-        mlrsnet near-duplicates path/to/mlrsnet
         mlrsnet near-duplicates path/to/mlrsnet --protocol ratio40 --output groups.csv
     """
 
@@ -156,7 +150,6 @@ class Prepare(Settings):
     was cut short is completed by the next.
 
     Examples:
-        mlrsnet prepare path/to/mlrsnet ./mlrsnet
         mlrsnet prepare path/to/mlrsnet ./mlrsnet --label-version as-published
     """
 
@@ -180,7 +173,6 @@ class Publish(PublishOptions):
 
     Examples:
         mlrsnet publish runs/train USER/NAME --dry-run
-        mlrsnet publish ./mlrsnet USER/mlrsnet --private
     """
 
     path: Path = setting(
@@ -212,7 +204,6 @@ class Retrieval:
 
     def run(self) -> None:
         require_extra("train")
-        require_extra("plots")
         from mlrsnet_hf.reports.retrieval.report import write_retrieval
 
         write_retrieval(self.config)
@@ -227,7 +218,6 @@ class Search(Settings):
 
     Examples:
         mlrsnet search my-index query.jpg -k 12 --labels water,ships --html found.html
-        mlrsnet search my-index --scene beach
     """
 
     index: str = setting(text="Folder that `mlrsnet index` wrote, or the URI of a Milvus server.", positional=True)
@@ -247,9 +237,8 @@ class Search(Settings):
         section="Network",
     )
     weights: str | None = setting(None, "Weights for a timm name; those of the index if unset.")
-    image_size: Count | None = setting(
-        None, "Side in pixels of the input, for a timm name; that of the index if unset."
-    )
+    image_size: Count | None = setting(None, "Side in pixels of the input; that of the index if unset.")
+    crop_pct: Share | None = setting(None, "Share of the image that the network sees; that of the index if unset.")
 
     def run(self) -> None:
         require_extra("search")
@@ -266,7 +255,7 @@ class Search(Settings):
             k=self.top_k,
             labels=labels,
             scene=self.scene,
-            model={"model": self.model, "weights": self.weights, "image_size": self.image_size},
+            model={name: getattr(self, name) for name in ("model", "weights", "image_size", "crop_pct")},
         )
 
 
@@ -285,7 +274,7 @@ class Stats(Settings):
     source: Path = setting(text="Copy of the release, or label files alone.", positional=True)
     output_dir: Path = setting(Path("mlrsnet-stats"), "Folder to create.")
     label_version: LabelVersion = setting("verified", _LABELS, former="labels")
-    processes: Count = setting(default_processes(), _DECODING)
+    processes: Count = setting(default_processes(), "Processes that decode images.")
 
     def run(self) -> None:
         require_extra("plots")
@@ -317,8 +306,7 @@ class Synthesize(Settings):
             raise ConfigurationError("--images-per-scene and --full-size exclude each other", "Give one of them.")
         amount = None if self.full_size else self.images_per_scene
         release = write_synthetic_release(self.output_dir, amount, self.seed, self.processes)
-        sheet = self.output_dir / CONTACT_SHEET
-        print(f"{len(release.entries):,} synthetic images: {self.output_dir}, at a glance: {sheet}")
+        print(f"{len(release.entries):,} synthetic images: {self.output_dir}, see {self.output_dir / CONTACT_SHEET}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,10 +326,7 @@ class Train:
     training: TrainingConfig
     publish: PublishConfig
 
-    @staticmethod
-    def defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the recipe's settings."""
-        return recipe_defaults(values)
+    defaults = staticmethod(recipe_defaults)
 
     def run(self) -> None:
         require_extra("train")
@@ -378,6 +363,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
+    if not sys.stderr.isatty():  # a file would hold every state of the bars of these libraries
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         with exit_on_error():
             _run(words[0] if words else "--help", words[1:])

@@ -1,5 +1,6 @@
 """Outputs that appear under their final name only when they are whole."""
 
+import hashlib
 import math
 import os
 import shutil
@@ -137,3 +138,9 @@ def nulls_for_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds, and
     if isinstance(value, list | tuple):
         return [nulls_for_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,12 +26,8 @@ Command = TypeVar("Command")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
+class _Common:
     config: str | None = setting(None, "YAML file of settings, such as the settings.yaml of a run.", metavar="FILE")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Output:
     verbose: bool = setting(False, "Tell more on the way.", section="Output", short="-v")
     quiet: bool = setting(False, "Tell nothing but the result and what is wrong.", short="-q")
 
@@ -60,7 +56,9 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     import tyro
 
     known = all_leaves(command)
-    options = {**(all_leaves(_File) if parts(command) else {}), **known, **all_leaves(_Output)}
+    common = dict(all_leaves(_Common))
+    file = {"config": common.pop("config")} if parts(command) else {}  # for commands with more than a few options
+    options = {**file, **known, **common}
     switches = {name for name, (_, kind) in known.items() if kind is bool}
     words = [_modern(word, _former(known)) for word in (sys.argv[1:] if arguments is None else arguments)]
     twin: Any

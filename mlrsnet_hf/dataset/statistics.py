@@ -45,6 +45,14 @@ class LabelStatistics:
         return int(self.images_per_label.sum()) / self.images if self.images else math.nan
 
 
+def label_counts(statistics: LabelStatistics) -> list[int]:
+    """Return the images per number of labels, from none to the most that occurs."""
+    counts: list[int] = statistics.images_per_label_count.tolist()
+    while len(counts) > 1 and not counts[-1]:
+        counts.pop()
+    return counts
+
+
 def label_statistics(entries: Iterable[Entry]) -> LabelStatistics:
     """Count scenes and labels."""
     combinations = Counter((entry.scene.id, entry.labels) for entry in entries)

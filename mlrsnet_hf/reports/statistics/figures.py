@@ -14,9 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from mlrsnet_hf.dataset.statistics import CHANNELS, LabelStatistics, PixelStatistics
+from mlrsnet_hf.dataset.statistics import CHANNELS, LabelStatistics, PixelStatistics, label_counts
 from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
-from mlrsnet_hf.reports.statistics.report import label_counts
 from mlrsnet_hf.taxonomy import GROUPS, LABELS, SCENES, Label
 
 # Distinct for color-blind readers too (Okabe and Ito 2008).

@@ -8,6 +8,7 @@ from mlrsnet_hf.dataset.statistics import (
     CHANNELS,
     LabelStatistics,
     PixelStatistics,
+    label_counts,
     label_statistics,
     pixel_statistics_of_records,
 )
@@ -87,14 +88,6 @@ def _label_count_table(statistics: LabelStatistics) -> Iterator[Row]:
     """How many images carry no label, one label, and so on up to the most that occurs."""
     yield "labels", "images"
     yield from enumerate(label_counts(statistics))
-
-
-def label_counts(statistics: LabelStatistics) -> list[int]:
-    """Return the images per number of labels, from none to the most that occurs."""
-    counts: list[int] = statistics.images_per_label_count.tolist()
-    while len(counts) > 1 and not counts[-1]:
-        counts.pop()
-    return counts
 
 
 def _cooccurrence_table(statistics: LabelStatistics) -> Iterator[Row]:
