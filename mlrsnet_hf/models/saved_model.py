@@ -50,7 +50,7 @@ class SavedModel:
     task: Task
     """A model of scenes alone does not know the labels of its data."""
     thresholds: Mapping[str, float] | None = None
-    """By label: the score above which an image is said to have it; None is 0.5 for all."""
+    """Per label the score above which an image is said to have it; None is 0.5 for all."""
 
     @property
     def label_names(self) -> tuple[str, ...]:

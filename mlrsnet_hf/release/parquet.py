@@ -35,7 +35,7 @@ class _Row(NamedTuple):
     group: int
     """Row group."""
     position: int
-    """In the row group."""
+    """Number of the row in its row group."""
 
     def __str__(self) -> str:
         return f"{self.file}, row group {self.group}, row {self.position}"

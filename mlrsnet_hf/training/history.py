@@ -33,7 +33,7 @@ class Epoch:
     """One line of the history."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     step: int
     """Optimizer steps taken since the run began."""
     loss: float

@@ -13,7 +13,7 @@ from mlrsnet_hf.models.build import classifier_names
 from mlrsnet_hf.training.config import TrainingConfig
 
 _MOMENTUM = 0.9
-"""Of SGD."""
+"""Momentum of SGD."""
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

@@ -46,7 +46,7 @@ class DataSummary:
     label_names: tuple[str, ...]
     scene_names: tuple[str, ...]
     images: Mapping[str, int]
-    """By split."""
+    """Number of images by split."""
 
     @classmethod
     def of(cls, data: "ImageData") -> "DataSummary":

@@ -37,9 +37,9 @@ LEVELS = (
 LEAST_OVERLAP = 0.7
 """Share of an image that the other must show."""
 GREATEST_ZOOM = 1.35
-"""Between the sides of the two."""
+"""Ratio of the sides of the two."""
 GREATEST_STRETCH = 1.3
-"""Of one axis against the other."""
+"""Ratio of one axis to the other."""
 _NOISE = 0.7
 """Gray levels of texture that correlate with nothing, so that flat images are not taken for each other."""
 _LOCAL_NOISE = 1.5

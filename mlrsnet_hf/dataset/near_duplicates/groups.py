@@ -36,13 +36,13 @@ GROUPS_VERSION = 1
 NEIGHBORS = 12
 """How many of the nearest hashes are proposed to each image."""
 LEAST_SIMILARITY = 0.4
-"""Of two hashes, as a cosine, to be proposed at all, among more than `FEW_IMAGES`."""
+"""Similarity of two hashes, as a cosine, to be proposed at all, among more than `FEW_IMAGES`."""
 FEW_IMAGES = 1000
 """Up to so many, the nearest hashes are proposed however near: too few to tell what is usual."""
 LEAST_AGREEMENT = 0.8
-"""Of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
+"""Agreement of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
 LEAST_CORRELATION = 0.72
-"""Of aligned textures, to be near-duplicates; among real images, unrelated ones reach 0.6, copies 0.8 to 1."""
+"""Correlation of the aligned textures of near-duplicates; unrelated real images reach 0.6, copies 0.8 to 1."""
 _BATCH = 64
 _PAIRS = 256
 _ROWS = 256

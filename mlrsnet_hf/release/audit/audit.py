@@ -61,7 +61,7 @@ class Audit:
     repaired_rows: int
     """How many rows `label_version="verified"` changes."""
     findings: tuple[Finding, ...]
-    """In the order of `CHECKS`."""
+    """Findings in the order of `CHECKS`."""
 
     @property
     def version(self) -> SourceVersion:

@@ -61,7 +61,7 @@ class SourceListing:
 
 
 def list_source(source: str | Path, with_images: bool = True) -> SourceListing:
-    """List what `open_release` or `open_labels` takes, faults and all; `SourceListing.images` is None where none are wanted.
+    """List what `open_release` or `open_labels` takes, faults and all; without images, `images` is None.
 
     Raises:
         ReleaseError: There are no labels at all, or the source is an archive or a Parquet file that cannot be read.

@@ -257,9 +257,6 @@ def _write_shards(
 
     After each round of one shard for every process, all know whether one has failed, and end together: whoever went on
     alone would compute in vain, or wait for a process that is gone.
-
-    Raises:
-        MLRSNetError: A shard could not be made or written in one of the processes; all raise.
     """
     own = missing[processes.index :: processes.processes]
     # Closed, so that the bar is ended before an error is told.

@@ -43,7 +43,7 @@ class EmbeddingModel:
 
     name: str
     model: nn.Module
-    """In evaluation mode."""
+    """The network, in evaluation mode."""
     preprocessing: Preprocessing
     label_names: tuple[str, ...]
     """What its first outputs stand for; empty for a network that was not trained on our labels."""

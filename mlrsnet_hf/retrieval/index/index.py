@@ -42,7 +42,7 @@ class ImageIndex(ImageSearch):
     _collection: ImageCollection
     _kind: str
     _pca_file: Path | None
-    """Of a local index."""
+    """File of the principal components of a local index; None without."""
 
     def __len__(self) -> int:
         return self.info.rows

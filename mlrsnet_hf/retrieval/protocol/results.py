@@ -88,7 +88,7 @@ class ProtocolResult:
     model: ModelResult
     compared: ModelResult | None
     common_labels: Sequence[Sequence[LabelComparison]]
-    """For each repeat, one for each depth; empty without a second model."""
+    """Comparisons for each repeat, one for each depth; empty without a second model."""
 
 
 @dataclass(frozen=True, slots=True)
