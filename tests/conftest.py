@@ -111,7 +111,7 @@ def python_with_datasets_3(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("datasets-3.6")
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    packages = ["datasets==3.6.*", "jinja2", "pillow"]  # of the base install, what is imported
+    packages = ["datasets==3.6.*", "jinja2", "pillow", "tyro"]  # of the base install, what is imported
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
     made = subprocess.run([str(part) for part in install], capture_output=True, text=True)
     if made.returncode and "CI" not in os.environ:
