@@ -13,16 +13,16 @@ from mlrsnet_hf.configuration.settings import Count, Seed, Settings, Share, sett
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.parallel import default_processes
-from mlrsnet_hf.publishing.config import PublishConfig, PublishOptions
+from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER, PublishConfig, PublishOptions
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RecipeChoice, recipe_defaults
 
 _LABELS = "Labels: verified repairs the published faults, as-published has them."
-_COLLECTION = "Collection on a server; mlrsnet_images if unset."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,8 @@ class Audit(Settings):
 
         if self.json and self.diff:
             raise ConfigurationError("--json and --diff exclude each other", "Give one of them.")
-        if self.diff:
-            sys.exit(print_repairs(self.source))
-        sys.exit(print_audit(self.source, processes=self.processes, as_json=self.json))
+        code = print_repairs(self.source) if self.diff else print_audit(self.source, self.processes, self.json)
+        sys.exit(code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +110,13 @@ class Index(Settings):
     )
     index: str = setting(text="Folder to create, or the URI of a Milvus server.", positional=True)
     kind: Literal["hnsw", "flat"] = setting("hnsw", "A graph, or a look at every image.")
-    collection: str | None = setting(None, _COLLECTION)
+    collection: str = setting(COLLECTION, "Collection on a server.")
 
     def run(self) -> None:
         require_extra("search")
         from mlrsnet_hf.retrieval.index.build import build_index
-        from mlrsnet_hf.retrieval.index.collection import COLLECTION
 
-        print(build_index(self.embeddings, self.index, self.kind, self.collection or COLLECTION).summary())
+        print(build_index(self.embeddings, self.index, self.kind, self.collection).summary())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,16 +136,9 @@ class NearDuplicates(Settings):
     output: Path | None = setting(None, "CSV file of id and group to write; none if unset.", metavar="FILE")
 
     def run(self) -> None:
-        from mlrsnet_hf.dataset.near_duplicates.groups import release_groups, report, write_groups
-        from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
-        from mlrsnet_hf.release import open_release
+        from mlrsnet_hf.dataset.near_duplicates.groups import leak_report
 
-        release = open_release(self.source)
-        split = split_ids(ids_by_scene(release.entries), self.protocol, self.split_seed)
-        groups = release_groups(release)
-        if self.output:
-            write_groups(groups, self.output)
-        print(report(groups, split["train"], split["test"]))
+        print(leak_report(self.source, self.protocol, self.split_seed, self.output))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,13 +179,12 @@ class Publish(PublishOptions):
     )
     repo_id: str = setting(text="Repository; it is made if it is not there.", positional=True, metavar="USER/NAME")
     dry_run: bool = setting(False, "Build the repository, say where it is, push nothing.")
-    output_dir: Path = setting(Path("mlrsnet-dry-run"), "Folder in which a dry run builds, in place of an earlier one.")
+    output_dir: Path = setting(DRY_RUN_FOLDER, "Folder in which a dry run builds, in place of an earlier one.")
 
     def run(self) -> None:
         from mlrsnet_hf.publishing.publish import publish
 
-        options = self.to_dict()
-        print(publish(options.pop("path"), options.pop("repo_id"), **options).summary())
+        print(publish(**self.to_dict()).summary())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +229,7 @@ class Search(Settings):
     )
     scene: str | None = setting(None, "Scene that must be shown; any if unset.", metavar="NAME")
     html: Path | None = setting(None, "Page of pictures to write; none if unset.", metavar="FILE")
-    collection: str | None = setting(None, _COLLECTION)
+    collection: str = setting(COLLECTION, "Collection on a server.")
     model: str | None = setting(
         None,
         "Place where the network is now, as `mlrsnet embed` takes it; the index's own if unset.",
@@ -252,21 +242,19 @@ class Search(Settings):
     def run(self) -> None:
         require_extra("search")
         from mlrsnet_hf.reports.search import print_search
-        from mlrsnet_hf.retrieval.index.collection import COLLECTION
 
         labels = tuple(name.strip() for name in (self.labels or "").split(",") if name.strip())
         if self.labels is not None and not labels:
             raise ConfigurationError(f"--labels {self.labels!r} names nothing", "Give labels, separated by commas.")
-        moved = {name: getattr(self, name) for name in ("model", "weights", "image_size", "crop_pct")}
         print_search(
             self.index,
             self.query,
             page=self.html,
-            collection=self.collection or COLLECTION,
+            collection=self.collection,
             k=self.top_k,
             labels=labels,
             scene=self.scene,
-            model={name: value for name, value in moved.items() if value is not None},
+            model={name: getattr(self, name) for name in ("model", "weights", "image_size", "crop_pct")},
         )
 
 

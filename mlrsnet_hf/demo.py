@@ -13,7 +13,7 @@ from mlrsnet_hf.training import recipes
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.trainer import train
 
-IMAGES_PER_SCENE = 150
+DEMO_IMAGES_PER_SCENE = 150
 
 logger = get_logger(__name__)
 
@@ -21,7 +21,7 @@ logger = get_logger(__name__)
 def run_demo(
     output_dir: Path,
     seed: int = 0,
-    images_per_scene: int = IMAGES_PER_SCENE,
+    images_per_scene: int = DEMO_IMAGES_PER_SCENE,
     epochs: int | None = None,
     resume: bool = False,
 ) -> TrainingResult:

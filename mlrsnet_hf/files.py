@@ -1,10 +1,13 @@
 """Outputs that appear under their final name only when they are whole."""
 
+import hashlib
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -126,3 +129,18 @@ def sync(*paths: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def nulls_for_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds, and NaN
+    """Return a value with None for the numbers that JSON does not know, NaN and infinity, and lists for tuples."""
+    if isinstance(value, Mapping):
+        return {name: nulls_for_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [nulls_for_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

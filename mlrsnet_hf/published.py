@@ -11,6 +11,7 @@ Facts of the release, transcribed:
   "tags") allows though no image carries them. The list lacks three pairs that do occur (airplane with runway,
   baseball_diamond with parking lot, transmission_tower with trail); else it is the keys of `LABELS_PER_SCENE` with
   these.
+* `MOST_LABELS`: labels of one image, by the paper (section 2.2) and in the release.
 """
 
 TOTAL_IMAGES = 109_161
@@ -134,3 +135,4 @@ TABLE1_IMAGES_PER_LABEL = _parse_counts(_TABLE1)
 IMAGES_PER_SCENE = _parse_counts(_IMAGES_PER_SCENE)
 LABELS_PER_SCENE = _parse_scenes(_LABELS_PER_SCENE)
 ALLOWED_WITHOUT_IMAGES = {"airplane": ("parking lot",), "baseball_diamond": ("pavement",)}
+MOST_LABELS = 13

@@ -67,7 +67,7 @@ class LabelScore:
     average_precision: float
     """NaN for a label that does not occur."""
     f1: float
-    """At the threshold; for a scene, of the highest score. NaN for a label that does not occur."""
+    """F1 at the threshold; for a scene, of the highest score. NaN for a label that does not occur."""
     threshold: float | None
     """Scores above it predict the label; None for a scene."""
 
@@ -86,7 +86,7 @@ class TunedScores:
     """The same at thresholds that were chosen on the validation split."""
 
     thresholds: Mapping[str, float]
-    """By label."""
+    """Thresholds by label."""
     untuned: tuple[str, ...]
     """Labels that keep 0.5, because no image of the validation split has them."""
     validation: Metrics

@@ -18,8 +18,8 @@ GRAY = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in gray (ITU-R BT.601), as Pillow and torchvision have them."""
 
 SYMMETRIES = 8
-"""Of the square. The first is the picture itself, the first 2 add the left-right mirror, the first 4 the top-bottom
-mirror, and all 8 the transposes of these four."""
+"""Symmetries of the square. The first is the picture itself, the first 2 add the left-right mirror, the first 4 the
+top-bottom mirror, and all 8 the transposes of these four."""
 
 _STORED_SIDE = 256 / 224
 """Images are kept this much larger than the model sees them, so that crops still hold detail.

@@ -23,7 +23,7 @@ class Columns:
     """What was found in the columns of a dataset's splits."""
 
     splits: Splits
-    """With the columns `id`, `image`, `labels` and, where scenes are known, `scene`."""
+    """Splits with the columns `id`, `image`, `labels` and, where scenes are known, `scene`."""
     labels: IdColumn | None
     scenes: IdColumn | None
     ids_from: str

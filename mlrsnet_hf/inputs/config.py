@@ -9,7 +9,7 @@ from mlrsnet_hf.release.repair import LabelVersion
 
 MLRSNET = "mlrsnet"
 AUTO = "auto"
-"""Of a split: the one of the usual name, if there is one that can be used."""
+"""Value of a split's setting: the split of the usual name, if there is one that can be used."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ Decode = Callable[[int], Pixels]
 """Returns the image of a row; called from several threads."""
 
 _FORMAT = 1
-"""Of the files; whoever changes what the same transform makes of the same image raises it too."""
+"""Format of the files; whoever changes what the same transform makes of the same image raises it too."""
 _PIXELS, _SIZES = "pixels.bin", "sizes.npy"
 _SAMPLE = 16
 """So many images, spread over the split, tell how much all of them will take."""

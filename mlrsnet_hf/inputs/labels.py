@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset, Value
 from mlrsnet_hf.errors import ConfigurationError
 
 Values = Mapping[str, Sequence[Any]]
-"""Of a column: by split, one per row."""
+"""Values of a column by split, one per row."""
 
 _SEPARATORS = ("|", ";", ",", " ")
 """What may stand between two names; the first that occurs is the likely one, for the later ones stand in names too."""
@@ -27,9 +27,9 @@ class IdColumn:
     """A column of labels or scenes as ids."""
 
     names: tuple[str, ...]
-    """In the order of the ids."""
+    """Names in the order of the ids."""
     ids: Mapping[str, list]
-    """By split: per row a list of label ids, or the id of a scene."""
+    """Per split and row a list of label ids, or the id of a scene."""
     form: str
     """What the dataset holds, in words."""
     stored: bool

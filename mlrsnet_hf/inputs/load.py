@@ -119,11 +119,7 @@ def _is_drawn(config: DataConfig) -> bool:
 
 
 def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]:
-    """Return the splits by name; only the one that is asked for, by the name that is asked for.
-
-    Raises:
-        MLRSNetError: The dataset cannot be found, reached or read, or has no such split.
-    """
+    """Return the splits by name; only the one that is asked for, by the name that is asked for."""
     name, path = config.dataset, Path(config.dataset).expanduser()
     protocol, data_dir = _protocol(config), config.data_dir
     try:

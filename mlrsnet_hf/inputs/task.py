@@ -17,9 +17,9 @@ class Task:
 
     kind: TaskKind
     label_names: tuple[str, ...]
-    """In the order of the label ids; known even where the model learns the scenes alone, if its data has labels."""
+    """Labels in the order of their ids; known even where the model learns the scenes alone, if its data has labels."""
     scene_names: tuple[str, ...] = ()
-    """In the order of the scene ids; empty where the data names no scenes."""
+    """Scenes in the order of their ids; empty where the data names no scenes."""
 
     @property
     def label_outputs(self) -> int:
@@ -50,12 +50,12 @@ class ImageData:
     """`train` and `validation`, and `test` if there is one, with the columns `id` (text), `image`, `labels` (list of
     label ids) and, where scenes are known, `scene` (scene id)."""
     label_names: tuple[str, ...]
-    """In the order of the label ids; empty where the data has no labels."""
+    """Labels in the order of their ids; empty where the data has no labels."""
     scene_names: tuple[str, ...]
-    """In the order of the scene ids; empty where the data names no scenes."""
+    """Scenes in the order of their ids; empty where the data names no scenes."""
     source: Mapping[str, Any]
-    """What results and cards say of the data: `dataset`, `protocol`, `split_seed`, `labels` (label version), `repaired`
-    (rows), `fingerprint` (of the splits' content)."""
+    """What results and cards say of the data: `dataset`, `hub_id`, `protocol`, `split_seed`, `held_out` (images),
+    `labels` (label version), `repaired` (rows), `synthetic`, `fingerprint` (of the splits' content)."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

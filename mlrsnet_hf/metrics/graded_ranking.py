@@ -19,9 +19,8 @@ from mlrsnet_hf.metrics.arguments import (
     whole_number,
     whole_numbers,
 )
-from mlrsnet_hf.metrics.means import Mean
+from mlrsnet_hf.metrics.means import Empty, Mean
 
-Empty = Literal["skip", "worst", "error"]
 _CHUNK_BYTES = 2**26
 
 

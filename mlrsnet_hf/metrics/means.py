@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics.arguments import to_array, whole_number
+
+Empty = Literal["skip", "worst", "error"]
+"""What a query without relevant items counts as."""
 
 
 class Mean(float):

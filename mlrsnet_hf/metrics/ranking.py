@@ -21,11 +21,10 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.metrics.arguments import require_choice, to_array, whole_number
-from mlrsnet_hf.metrics.means import Mean, group_members
+from mlrsnet_hf.metrics.means import Empty, Mean, group_members
 from mlrsnet_hf.metrics.relevant_ranks import RelevantRanks
 
 Rankings = RelevantRanks | npt.ArrayLike
-Empty = Literal["skip", "worst", "error"]
 
 PAPER_DEPTH = 100
 """m in the paper's retrieval mAP, section 4.2."""

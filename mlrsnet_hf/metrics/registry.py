@@ -21,7 +21,6 @@ PAPER_PRECISION_DEPTHS = (10, 50, 100, 500)
 """Depths of P@k in Table 9."""
 
 Family = Literal["classification", "retrieval"]
-Inputs = Literal["scores", "ranks", "gains"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ class Metric:
     title: str
     """What tables, cards and figures call it."""
     family: Family
-    inputs: Inputs
+    inputs: Literal["scores", "ranks", "gains"]
     """What the function takes. "scores": (N, L) targets and (N, L) sigmoid scores; "ranks": a `RelevantRanks`; "gains":
     (Q, D) gains in ranked order."""
     function: Callable[..., Any]

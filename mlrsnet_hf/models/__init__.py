@@ -4,3 +4,8 @@ PRETRAINED = "pretrained"
 """Weights that timm has for a network, from the Hub."""
 RANDOM = "random"
 """New weights."""
+
+HUB = "hf-hub:"
+"""How timm writes a model whose config.json is on the Hub."""
+FOLDER = "local-dir:"
+"""How timm writes a model whose config.json is in a folder."""

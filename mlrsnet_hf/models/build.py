@@ -10,15 +10,12 @@ from safetensors import SafetensorError
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
-from mlrsnet_hf.models import PRETRAINED, RANDOM
+from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.timm_config import classifier_names, rebuild, timm_settings
 from mlrsnet_hf.models.weights import first_line, load_weights, require_weights_file
 from mlrsnet_hf.runtime.logs import get_logger
 
-HUB = "hf-hub:"
-FOLDER = "local-dir:"
 _SOURCES = (HUB, FOLDER)
-"""How timm writes models that are described by a config.json, on the Hub or in a folder."""
 
 logger = get_logger(__name__)
 

@@ -34,7 +34,7 @@ PAPER_NETWORKS = {
     "DenseNet169": PaperNetwork("densenet169.tv_in1k"),
     "DenseNet201": PaperNetwork("densenet201.tv_in1k"),
 }
-"""By the name that Tables 4, 6 and 7 give it."""
+"""Networks by the name that Tables 4, 6 and 7 give it."""
 
 
 def find_paper_network(name: str) -> PaperNetwork:

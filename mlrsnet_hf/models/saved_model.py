@@ -24,6 +24,7 @@ from torch import nn
 from mlrsnet_hf.errors import WeightsError
 from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.models import FOLDER
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
 
@@ -49,7 +50,7 @@ class SavedModel:
     task: Task
     """A model of scenes alone does not know the labels of its data."""
     thresholds: Mapping[str, float] | None = None
-    """By label: the score above which an image is said to have it; None is 0.5 for all."""
+    """Per label the score above which an image is said to have it; None is 0.5 for all."""
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -109,7 +110,7 @@ def load_model(folder: Path) -> SavedModel:
         if task.kind == "labels+scene":
             for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
                 state[name] = torch.cat([state[name], rows])
-        model = timm.create_model(f"local-dir:{folder}", num_classes=task.outputs)
+        model = timm.create_model(f"{FOLDER}{folder}", num_classes=task.outputs)
         model.load_state_dict(state)
         preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"])
         return SavedModel(model.eval(), preprocessing, task, config.get("thresholds"))

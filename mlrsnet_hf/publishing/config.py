@@ -1,10 +1,14 @@
 """Where on the Hub something goes, as settings; light to import."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.configuration.settings import Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
+
+DRY_RUN_FOLDER = Path("mlrsnet-dry-run")
+"""Where a dry run builds, unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from mlrsnet_hf.retrieval.embeddings.files import DATA, open_embeddings
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 
 RESULTS_FILE = "retrieval.json"
-"""Beside `embeddings.json`, if retrieval was measured: `{"scores": {measure: value}, "protocol": text}`."""
+"""File beside `embeddings.json`, if retrieval was measured: `{"scores": {measure: value}, "protocol": text}`."""
 PLACEHOLDER = "USER/NAME"
 
 _LAYERS = {
@@ -30,7 +30,7 @@ class EmbeddingsCard:
     scores: Mapping[str, float] | None = None
     """Retrieval measures by name, if they were computed."""
     protocol: str = ""
-    """Of the retrieval, in words."""
+    """Protocol of the retrieval, in words."""
     repository: str = PLACEHOLDER
 
     def render(self) -> str:

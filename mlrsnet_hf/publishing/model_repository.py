@@ -11,6 +11,7 @@ from huggingface_hub import constants
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.models import FOLDER
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.hub import check_repo_id
 from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, metric_arguments
@@ -18,8 +19,6 @@ from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
 from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
-LOCAL_DIR = "local-dir:"
-"""How timm is told that a model lies in a folder."""
 MODEL = "model"
 _SETTINGS = "settings.yaml"
 _BESIDE = ("history.csv", "history.json", "curves.png")
@@ -30,7 +29,7 @@ def is_run(path: Path) -> bool:
     return (path / RESULTS).is_file() and (path / MODEL / "config.json").is_file()
 
 
-def build_model(
+def build_model_repository(
     path: Path,
     folder: Path,
     repo_id: str,
@@ -141,6 +140,6 @@ def _public(value: Any) -> Any:  # noqa: ANN401 - what JSON and YAML hold
         return [_public(part) for part in value]
     if not isinstance(value, str):
         return value
-    path = value.removeprefix(LOCAL_DIR)
+    path = value.removeprefix(FOLDER)
     leads_out = Path(path).is_absolute() or path.startswith("~") or Path(path).parts[:1] == ("..",)
     return value.removesuffix(path) + Path(path).name if len(path) > 1 and leads_out else value

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mlrsnet_hf.models import PRETRAINED, RANDOM
+from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
 
 UNKNOWN_LICENSE = "unknown"
 """What the Hub calls a license that is not known."""
 _OWN_LICENSE = "apache-2.0"
 """Weights that began with nothing are this software's product."""
-_HUB = "hf-hub:"
 
 # https://huggingface.co/docs/hub/repositories-licenses
 _LICENSES = """
@@ -42,8 +41,8 @@ def find_origin(name: str, weights: str) -> Origin:
     if weights == RANDOM:
         return Origin("", _OWN_LICENSE)
     source = name if weights == PRETRAINED else weights
-    if source.startswith(_HUB):
-        repository = source.removeprefix(_HUB).partition("@")[0]
+    if source.startswith(HUB):
+        repository = source.removeprefix(HUB).partition("@")[0]
         return Origin(f"`{repository}`", repository=repository)
     if weights != PRETRAINED:
         return Origin("weights that were given as a file or folder")

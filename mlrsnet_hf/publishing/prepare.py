@@ -185,11 +185,7 @@ def _card(
     planned: Sequence[PlannedFile],
     files: Sequence[WrittenFile],
 ) -> DatasetCard:
-    """Return the card of what was written.
-
-    Raises:
-        ConfigurationError: Every protocol has a split of which no image can be read.
-    """
+    """Return the card of what was written, or raise if every protocol has a split of which no image can be read."""
 
     def stored(letters: str) -> StoredSplit:
         chosen = [file for file, plan in zip(files, planned, strict=True) if plan.letter in letters and file.rows]

@@ -9,8 +9,9 @@ from typing import Any
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.metrics.modules import metric_path
+from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER
 from mlrsnet_hf.publishing.hub import Pushed, check_repo_id, push
-from mlrsnet_hf.publishing.model_repository import build_model, is_run
+from mlrsnet_hf.publishing.model_repository import build_model_repository, is_run
 from mlrsnet_hf.publishing.repository import (
     Repository,
     build_embeddings,
@@ -21,7 +22,6 @@ from mlrsnet_hf.publishing.repository import (
     take_prepared,
 )
 
-DRY_RUN_FOLDER = Path("mlrsnet-dry-run")
 _DRY_RUN_MARK = ".mlrsnet-dry-run"
 """Tells the folder of a dry run, which the next one may replace, from all others; hidden, and so not published."""
 _ACCEPTED = (
@@ -87,7 +87,7 @@ def publish(
 
     def build(folder: Path) -> Repository:
         if is_run(path):
-            return build_model(path, folder, repo_id, dataset_id, license, revision)
+            return build_model_repository(path, folder, repo_id, dataset_id, license, revision)
         if is_metric(path):
             return build_space(path, folder, repo_id)
         if is_embeddings(path):

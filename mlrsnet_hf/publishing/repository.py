@@ -34,7 +34,7 @@ class Repository:
     """A repository that is ready to be pushed."""
 
     kind: str
-    """In words, for messages: "model", "prepared dataset", ..."""
+    """What it is, in words for messages: "model", "prepared dataset", ..."""
     repo_type: RepoType
     folder: Path
     """Where it can be looked at."""

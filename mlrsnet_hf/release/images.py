@@ -143,11 +143,7 @@ def _tiff(data: bytes, order: str) -> tuple[int, int] | str:
 
 
 def _tiff_directory(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
-    """Return the values of the tags that hold the image's size and locate its data.
-
-    Raises:
-        struct.error: The directory or one of its values is not in the file.
-    """
+    """Return the values of the tags of size and place of the image; `struct.error` tells that they are cut off."""
     wanted = {tag for pair in (_TIFF_SIZE, *_TIFF_DATA) for tag in pair}
     (start,) = struct.unpack_from(f"{order}I", data, 4)
     (entries,) = struct.unpack_from(f"{order}H", data, start)

@@ -33,7 +33,7 @@ class ByScene(Generic[Part]):
 
     place: str
     parts: dict[Scene, Part]
-    """In the order of the scenes."""
+    """Parts in the order of the scenes."""
     strangers: list[ReleaseError]
     """Files and folders that belong to no scene, or to one that has others already."""
     faults: dict[Scene, ReleaseError]

@@ -35,7 +35,7 @@ class _Row(NamedTuple):
     group: int
     """Row group."""
     position: int
-    """In the row group."""
+    """Number of the row in its row group."""
 
     def __str__(self) -> str:
         return f"{self.file}, row group {self.group}, row {self.position}"
@@ -163,10 +163,10 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
     raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
 
 
-Decode = Callable[[str, Sequence[Any] | None], tuple[int, ...]]
+_LabelIds = Callable[[str, Sequence[Any] | None], tuple[int, ...]]
 
 
-def _decoder(parquet: Any, file: Path, column: str) -> Decode:  # noqa: ANN401
+def _decoder(parquet: Any, file: Path, column: str) -> _LabelIds:  # noqa: ANN401
     """Return what turns a row's value into label ids; a value that occurs again is not looked at again."""
     by_class = cache(partial(_class_labels, parquet.schema_arrow, file, column))
     known: dict[tuple[Any, ...], tuple[int, ...]] = {}

@@ -64,9 +64,9 @@ class ScenePart:
     """One scene of a release."""
 
     entries: tuple[Entry, ...]
-    """By image id."""
+    """Entries in the order of their ids."""
     image_names: tuple[str, ...]
-    """Of the entries' files, as the store knows them."""
+    """Names of the entries' files, as the store knows them."""
     images: ImageStore
     label_file: File | None = None
     """None where the labels stand beside the images, as in Parquet."""
@@ -81,9 +81,9 @@ class Release:
     root: Path
     """The source that was opened."""
     parts: tuple[ScenePart, ...] = field(repr=False)
-    """By scene id."""
+    """Parts in the order of the scene ids."""
     entries: tuple[Entry, ...] = field(init=False, repr=False)
-    """By scene id, then by image id."""
+    """All entries, in the order of scene ids, then of image ids."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entries", tuple(entry for part in self.parts for entry in part.entries))

@@ -29,7 +29,7 @@ class ImageStore(Protocol):
 
     place: str
     names: Sequence[str]
-    """Of the files, in any order."""
+    """Names of the files, in any order."""
 
     def read(self, names: Sequence[str]) -> Iterator[Found]:
         """Yield the named files, each once, in the order given or in one that is much cheaper."""

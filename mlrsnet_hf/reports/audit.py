@@ -8,7 +8,7 @@ from typing import Any
 
 from mlrsnet_hf.release.audit.audit import Audit, audit_repairs, audit_source
 from mlrsnet_hf.release.audit.findings import CHECKS, Check, Finding, Severity
-from mlrsnet_hf.release.audit.source import ImageFile
+from mlrsnet_hf.release.audit.source import AuditedFile
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.taxonomy import LABELS
@@ -43,8 +43,8 @@ def print_audit(source: str | Path, processes: int = 1, as_json: bool = False) -
     return audit.exit_code
 
 
-def _with_bar(files: Iterator[ImageFile], count: int) -> Iterable[ImageFile]:
-    bar: Iterable[ImageFile] = progress_bar(files, "decoding images", total=count, unit="image", shown=count > 0)
+def _with_bar(files: Iterator[AuditedFile], count: int) -> Iterable[AuditedFile]:
+    bar: Iterable[AuditedFile] = progress_bar(files, "decoding images", total=count, unit="image", shown=count > 0)
     return bar
 
 

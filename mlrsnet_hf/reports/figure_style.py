@@ -17,4 +17,4 @@ STYLE: Any = {
     "ytick.major.width": 0.6,
     "legend.frameon": False,
 }
-"""For `matplotlib.rc_context`."""
+"""Settings for `matplotlib.rc_context`."""

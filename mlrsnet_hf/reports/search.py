@@ -7,12 +7,12 @@ from typing import Any
 
 from PIL import Image
 
-from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.query import Hit, IndexedImage
-from mlrsnet_hf.retrieval.index.collection import COLLECTION
+from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.index import open_index
 
 
@@ -35,8 +35,7 @@ def print_search(
         k: Number of results.
         labels: Names of labels that every result has.
         scene: Name of the scene that every result shows.
-        model: Fields of `ModelChoice` that differ from those the index was made with, such as where the network lies
-            now.
+        model: Fields of `ModelChoice`, such as where the network lies now; None for what is as when the index was made.
         page: The HTML file to write.
         collection: Its name on a server.
 
@@ -50,6 +49,7 @@ def print_search(
     asked: IndexedImage | None = None
     images: Sequence[IndexedImage]
     total: int | None = None
+    moved = {name: value for name, value in (model or {}).items() if value is not None}
     with open_index(location, collection) as index:
         wanted = index.filter(labels, scene)  # before a network is loaded in vain
         if query is None:
@@ -61,7 +61,7 @@ def print_search(
 
                 picture = decode_rgb({"bytes": None, "path": query}, query)
                 made_by = index.local.model if index.local else ModelChoice()
-                vector = index.embed_pictures([picture], dataclasses.replace(made_by, **model) if model else None)
+                vector = index.embed_pictures([picture], dataclasses.replace(made_by, **moved) if moved else None)
             else:
                 asked, vector = index.find(query)
             images = index.nearest(vector, k, wanted)[0]
@@ -93,7 +93,9 @@ def print_search(
             pictures=pictures,
             wanted=wanted.labels,
         )
-        _write(content, page)
+        with whole_file(page) as partial:
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(content, encoding="utf-8")
         print(f"page: {page}")
 
 
@@ -113,12 +115,3 @@ def _table(images: Sequence[IndexedImage]) -> list[str]:
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     sides = (">" if column[0] in ("rank", "distance") else "<" for column in columns)
     return aligned(list(zip(*columns, strict=True)), "".join(sides))
-
-
-def _write(content: str, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})", "Choose another place.") from error
-    with whole_file(path) as partial:
-        partial.write_text(content, encoding="utf-8")

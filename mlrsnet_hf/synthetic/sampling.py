@@ -1,10 +1,8 @@
 """Which labels an image carries."""
 
+from mlrsnet_hf.published import MOST_LABELS
 from mlrsnet_hf.synthetic.dice import Dice
 from mlrsnet_hf.taxonomy import Scene
-
-MOST_LABELS = 13
-"""As in the release; no image there carries more."""
 
 
 def draw_labels(scene: Scene, seed: int, index: int) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ checkpoints/damaged-step-00000150/       a checkpoint that is not as it was writ
 `Checkpoints.save` is where a checkpoint becomes whole.
 """
 
-import hashlib
 import json
 import shutil
 import time
@@ -25,7 +24,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.files import sha256_of, whole_folder
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.history import Epoch
 
@@ -42,7 +41,7 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BestModel:
-    """The saved model that is the run's so far, of the best epoch or the last; a folder beside the checkpoints."""
+    """The saved model to keep so far, of the best epoch or the last; a folder beside the checkpoints."""
 
     name: str
     """Name of the folder."""
@@ -59,7 +58,7 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     """The epochs that are trained and evaluated."""
     best: BestModel | None = None
-    """The model that is the run's so far; None before the first evaluation."""
+    """The model to keep so far; None before the first evaluation."""
     loss_total: float = 0.0
     """Sum of the losses of the epoch under way, in float64, grown step by step."""
     loss_count: int = 0
@@ -304,7 +303,7 @@ def _other_version(folder: Path) -> ConfigurationError:
 
 def _check(folder: Path, digests: Mapping[str, str]) -> None:
     for name, digest in digests.items():
-        if _digest(folder / name) != digest:
+        if sha256_of(folder / name) != digest:
             raise ValueError(f"{folder.name}/{name} is not as it was written")
 
 
@@ -315,12 +314,7 @@ def _best_name(folder: Path) -> Any:  # noqa: ANN401 - a name, or None before th
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {path.name: _digest(path) for path in sorted(folder.iterdir())}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
 class CheckpointClock:

@@ -23,7 +23,7 @@ from mlrsnet_hf.runtime import Precision
 
 _METRICS = tuple(training_metrics())
 _SCENE_METRICS = ("scene_accuracy", "macro_f1")
-"""Of a run that learns the scene alone."""
+"""Metrics of a run that learns the scene alone."""
 
 Views = Literal[1, 2, 4, 8]
 Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow", "comet_ml", "aim", "clearml", "dvclive", "swanlab"]

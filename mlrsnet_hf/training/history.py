@@ -17,7 +17,7 @@ import numpy as np
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.evaluation.scores import is_better, metric_text
-from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.files import nulls_for_nan, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ class Epoch:
     """One line of the history."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     step: int
     """Optimizer steps taken since the run began."""
     loss: float
@@ -64,7 +64,7 @@ def kept_epoch(history: Sequence[Epoch], keep: str, metric: str) -> Epoch:
 
     Args:
         history: One epoch or more.
-        keep: One of `config.KEEPS`.
+        keep: `best` or `last`.
         metric: Name of the metric that chooses.
     """
     defined = [epoch for epoch in history if not math.isnan(epoch.validation[metric])]
@@ -108,11 +108,6 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
         raise ConfigurationError(
             f"{path}: is not the history of a run ({error})", f"Give the {JSON_FILE} of a run folder."
         ) from error
-
-
-def nulls_for_nan(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Return the metrics with None for NaN, which JSON does not know."""
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def nan_for_nulls(metrics: Mapping[str, float | None]) -> dict[str, float]:

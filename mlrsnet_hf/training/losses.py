@@ -20,11 +20,11 @@ class Loss:
 
     task: Task
     name: str
-    """Loss of the labels, one of `config.LOSSES`."""
+    """Loss of the labels, `bce` or `asymmetric`."""
     smoothing: float
     """Share of the way that targets move from 0 and 1 to one half, and scenes to the uniform distribution."""
     scene_weight: float
-    """Of the scene's loss beside that of the labels; a scene learned alone has weight 1."""
+    """Weight of the scene's loss beside that of the labels; a scene learned alone has weight 1."""
 
     def __call__(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the scalar loss.

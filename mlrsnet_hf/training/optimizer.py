@@ -13,7 +13,7 @@ from mlrsnet_hf.models.build import classifier_names
 from mlrsnet_hf.training.config import TrainingConfig
 
 _MOMENTUM = 0.9
-"""Of SGD."""
+"""Momentum of SGD."""
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -93,7 +93,7 @@ def rate_factor(step: int, steps: int, warmup: float, schedule: str = "cosine") 
         step: From 0 to `steps` - 1; later ones stay at the end.
         steps: Of the whole run.
         warmup: Share of the steps in which the rate climbs, from 0 to below 1; it holds for every schedule.
-        schedule: One of `config.SCHEDULES`.
+        schedule: `cosine`, `linear` or `constant`.
 
     Examples:
         >>> [round(rate_factor(step, 10, warmup=0.2), 2) for step in range(11)]

@@ -156,7 +156,7 @@ RECIPES: dict[str, Recipe] = {
     "debug_cpu": debug_cpu,
     "demo": demo,
 }
-"""By the name that `--recipe` and settings.yaml give them."""
+"""Recipes by the name that `--recipe` and settings.yaml give them."""
 
 
 @dataclass(frozen=True, kw_only=True)

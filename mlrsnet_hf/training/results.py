@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, TunedScores, metric_text
-from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.files import nulls_for_nan, whole_file
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.history import Epoch, nan_for_nulls
@@ -46,7 +46,7 @@ class DataSummary:
     label_names: tuple[str, ...]
     scene_names: tuple[str, ...]
     images: Mapping[str, int]
-    """By split."""
+    """Number of images by split."""
 
     @classmethod
     def of(cls, data: "ImageData") -> "DataSummary":
@@ -154,7 +154,7 @@ class TrainingResult:
             "data": data.pop("source") | data,
             "run": asdict(self.run) | {"seconds": round(self.run.seconds, 2)},
         }
-        return {name: _plain(value) for name, value in values.items()}
+        return {name: nulls_for_nan(value) for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingResult":
@@ -245,15 +245,6 @@ class TrainingResult:
             shown = f", {other:.4f} with tuned thresholds" if other != value and other == other else ""
             lines.append(f"  {metric_text(name, value)}{shown}")
         return lines
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds, and NaN
-    """Return a value with lists for tuples and None for NaN, which JSON does not know."""
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fields(values: Mapping[str, Any]) -> dict[str, Any]:

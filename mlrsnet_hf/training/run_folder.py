@@ -121,7 +121,7 @@ class RunFolder:
                 f"output_dir {self.root} cannot be written: {error.strerror}", "Choose a folder that you may write."
             ) from error
 
-    def places(self) -> str:
+    def parts_text(self) -> str:
         """Return the lines that tell a person where the parts of a finished run lie."""
         return "\n".join(
             [

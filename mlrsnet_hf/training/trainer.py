@@ -109,7 +109,7 @@ def train(
         found = collectives.run_on_main(lambda: find_run(folder, run))
         if isinstance(found, TrainingResult):
             logger.info("the run in %s has ended already; these are its results", folder.root)
-            accelerator.print(f"{found.report()}\n{folder.places()}")
+            accelerator.print(f"{found.report()}\n{folder.parts_text()}")
             return found
 
         # ----------------------------------------------------------------------------------- model, data, optimizer
@@ -155,7 +155,7 @@ class Trainer:
         self.network = make_model(config, self.task)
         self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
         train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale)
-        self._place(self.network)
+        self._to_device(self.network)
 
         # ---- data
         self.loaders = make_loaders(
@@ -283,7 +283,7 @@ class Trainer:
         return config.learning_rate * rate_factor(last, self.steps, config.warmup, config.schedule)
 
     def evaluate_epoch(self, number: int) -> None:
-        """Measure an epoch on the validation split, keep its model if it is the run's so far, write a checkpoint."""
+        """Measure an epoch on the validation split, save its model if it is to be kept, write a checkpoint."""
         progress, model = self.progress, self.state.scored
         share_batch_statistics(model, self.accelerator.num_processes)
         validation = evaluate(self.predict("validation", model, self.preprocessing), self.task)
@@ -327,7 +327,7 @@ class Trainer:
         config, history = self.config, self.progress.history
         best = self.checkpoints.folder / self.progress.best.name
         saved = load_model(best)
-        model = self._place(saved.model)
+        model = self._to_device(saved.model)
         predictions = {
             name: self.predict(name, model, saved.preprocessing, config.eval_symmetries)
             for name in self.loaders.evaluation
@@ -362,7 +362,7 @@ class Trainer:
             result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
         self.collectives.run_on_main(write)
-        self.accelerator.print(f"{result.report()}\n{self.folder.places()}")
+        self.accelerator.print(f"{result.report()}\n{self.folder.parts_text()}")
         return result
 
     def _step_ids(self, step: int) -> list[str]:
@@ -370,7 +370,7 @@ class Trainer:
         epoch, step_of_epoch = divmod(step, len(self.batches))
         return [self.loaders.train_ids[row] for row in self.batches.step_rows(epoch + 1, step_of_epoch)]
 
-    def _place(self, model: nn.Module) -> nn.Module:
+    def _to_device(self, model: nn.Module) -> nn.Module:
         """Bring a model to the device, in the memory format of the settings."""
         model = model.to(self.accelerator.device)
         return model.to(memory_format=torch.channels_last) if self.config.channels_last else model

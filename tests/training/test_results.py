@@ -217,7 +217,7 @@ def test_the_versions_are_those_of_this_machine() -> None:
 
 
 def test_the_places_of_a_run() -> None:
-    assert RunFolder(Path("runs/a")).places() == (
+    assert RunFolder(Path("runs/a")).parts_text() == (
         "model:   runs/a/model (for timm and transformers)\n"
         "results: runs/a/results.json\n"
         "history: runs/a/history.json, runs/a/history.csv\n"

@@ -279,7 +279,7 @@ def test_what_cannot_be_read_now_is_kept(
     def fail(path: Path) -> str:
         raise fault
 
-    monkeypatch.setattr("mlrsnet_hf.training.checkpoints._digest", fail)
+    monkeypatch.setattr("mlrsnet_hf.training.checkpoints.sha256_of", fail)
     with pytest.raises(ConfigurationError, match=r"step-00000006 cannot be read.*" + fault.strerror):
         train(config, training_data)
     assert contents(config.output_dir) == before

@@ -37,14 +37,14 @@ LEVELS = (
 LEAST_OVERLAP = 0.7
 """Share of an image that the other must show."""
 GREATEST_ZOOM = 1.35
-"""Between the sides of the two."""
+"""Ratio of the sides of the two."""
 GREATEST_STRETCH = 1.3
-"""Of one axis against the other."""
+"""Ratio of one axis to the other."""
 _NOISE = 0.7
 """Gray levels of texture that correlate with nothing, so that flat images are not taken for each other."""
 _LOCAL_NOISE = 1.5
 """The same, where the contrast is local."""
-_NEIGHBOURHOOD = 3.0
+_NEIGHBORHOOD = 3.0
 """Standard deviation, in pixels of the finest level, of what is local."""
 
 
@@ -113,7 +113,7 @@ def _flattened_correlation(first: np.ndarray, second: np.ndarray, maps: np.ndarr
 def _in_local_contrast(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Return values about their local mean, divided by their local standard deviation with the noise."""
     mask = inside.reshape(values.shape)
-    blur = smoothing(values.shape[1], _NEIGHBOURHOOD)
+    blur = smoothing(values.shape[1], _NEIGHBORHOOD)
     area = blur @ mask @ blur.T + 1e-3
     values = (values - blur @ (values * mask) @ blur.T / area) * mask
     return values / np.sqrt(blur @ (values * values) @ blur.T / area + _LOCAL_NOISE**2)

@@ -23,25 +23,26 @@ import numpy as np
 
 from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
+from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.parallel import available_cores
-from mlrsnet_hf.release import Release
+from mlrsnet_hf.release import Release, open_release
 from mlrsnet_hf.runtime.logs import progress_bar
 
 GROUPS_VERSION = 1
 """Raise it whenever other groups are found in the same images."""
 
-NEIGHBOURS = 12
+NEIGHBORS = 12
 """How many of the nearest hashes are proposed to each image."""
 LEAST_SIMILARITY = 0.4
-"""Of two hashes, as a cosine, to be proposed at all, among more than `FEW_IMAGES`."""
+"""Similarity of two hashes, as a cosine, to be proposed at all, among more than `FEW_IMAGES`."""
 FEW_IMAGES = 1000
 """Up to so many, the nearest hashes are proposed however near: too few to tell what is usual."""
 LEAST_AGREEMENT = 0.8
-"""Of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
+"""Agreement of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
 LEAST_CORRELATION = 0.72
-"""Of aligned textures, to be near-duplicates; among real images, unrelated ones reach 0.6, copies 0.8 to 1."""
+"""Correlation of the aligned textures of near-duplicates; unrelated real images reach 0.6, copies 0.8 to 1."""
 _BATCH = 64
 _PAIRS = 256
 _ROWS = 256
@@ -95,9 +96,23 @@ def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | No
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         ids, thumbnails, hashes, own = _hash_all(images, pool)
         neighbors = _propose(hashes, pool)
-        placement = _place(neighbors, thumbnails, own, pool)
+        placement = _best_placements(neighbors, thumbnails, own, pool)
         numbers = _group(neighbors, placement, thumbnails, pool)
     return dict(zip(ids, numbers, strict=True))
+
+
+def leak_report(source: str | Path, protocol: str, seed: int, output: Path | None = None) -> NearDuplicateReport:
+    """Find the near-duplicates of a release, and count those that a protocol parts; `output` is a CSV of the groups.
+
+    Raises:
+        MLRSNetError: The release, the protocol or the file cannot be used.
+    """
+    release = open_release(source)
+    split = split_ids(ids_by_scene(release.entries), protocol, seed)
+    groups = release_groups(release)
+    if output:
+        write_groups(groups, output)
+    return report(groups, split["train"], split["test"])
 
 
 def release_groups(release: Release, cache_dir: str | Path | None = None, threads: int | None = None) -> dict[str, int]:
@@ -242,12 +257,14 @@ def _nearest(hashes: np.ndarray, numbers: range, count: int) -> np.ndarray:
 
 def _best(values: np.ndarray) -> np.ndarray:
     """Return the positions of the greatest values of each row, in no order."""
-    if values.shape[1] <= NEIGHBOURS:
+    if values.shape[1] <= NEIGHBORS:
         return np.tile(np.arange(values.shape[1]), (len(values), 1))
-    return np.argpartition(values, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
+    return np.argpartition(values, -NEIGHBORS, axis=1)[:, -NEIGHBORS:]
 
 
-def _place(neighbors: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
+def _best_placements(
+    neighbors: np.ndarray, thumbnails: np.ndarray, own: np.ndarray, pool: ThreadPoolExecutor
+) -> np.ndarray:
     """Return the best placement for each image and neighbor, -1 where they are not worth aligning."""
     batches = [np.arange(i, min(i + _BATCH, len(neighbors))) for i in range(0, len(neighbors), _BATCH)]
 

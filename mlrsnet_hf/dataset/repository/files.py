@@ -5,7 +5,6 @@ memory does not grow with the number of images.
 """
 
 import contextlib
-import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from mlrsnet_hf.dataset.repository.parts import PlannedFile
 from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA, to_table
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.files import sync
+from mlrsnet_hf.files import sha256_of, sync
 from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.release import Entry, Record, Release
 from mlrsnet_hf.release.images import image_size
@@ -62,7 +61,7 @@ class WrittenFile:
         try:
             return (
                 path.stat().st_size == self.file_bytes
-                and _sha256(path) == self.sha256
+                and sha256_of(path) == self.sha256
                 and pq.read_metadata(path).num_rows == self.rows
             )
         except (OSError, pa.ArrowException):
@@ -218,7 +217,7 @@ class _OpenFile:
         """Wait until the closed file has reached the disk; in the finishing thread."""
         if self._rows + len(self._unreadable) != self._planned:
             raise OSError(f"{self._name}: {self._rows} of {self._planned - len(self._unreadable)} rows were written")
-        digest = _sha256(self._path) if self._rows else ""
+        digest = sha256_of(self._path) if self._rows else ""
         if self._rows:
             sync(self._path)
         return WrittenFile(
@@ -239,8 +238,3 @@ _WRITING: dict[str, Any] = {
     "write_statistics": ["id", "image.path", "group", "scene", "repaired"],
 }
 """Images are compressed already: they are neither compressed again nor looked at."""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

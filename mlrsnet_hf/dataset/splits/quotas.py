@@ -14,9 +14,9 @@ class Quotas:
 
     validation: list[int]
     train: dict[int, list[int]]
-    """By percent of all images: 20, 30, 40."""
+    """Quotas by percent of all images: 20, 30, 40."""
     queries: dict[int, list[int]]
-    """By percent of the images that 40 percent training leaves over: 5, 10, 15."""
+    """Quotas by percent of the images that 40 percent training leaves over: 5, 10, 15."""
 
 
 def split_quotas(sizes: Sequence[int]) -> Quotas:

@@ -12,13 +12,13 @@ from mlrsnet_hf.errors import ImageError, ReleaseError
 
 ARCHIVE_SUFFIXES = (".rar", ".zip")
 MAX_FILE_BYTES = 16 << 20
-"""Of an image or label file; a published image has some 12 KB, a label file 330 KB, a raw 600x600 TIFF 1.1 MB."""
+"""Size of an image or label file; a published image has some 12 KB, a label file 330 KB, a raw 600x600 TIFF 1.1 MB."""
 MAX_SCENE_BYTES = 2 << 30
-"""Of one scene's images, which are held until their turn comes; as raw 256x256 TIFF they have 0.6 GB."""
+"""Size of one scene's images, which are held until their turn comes; as raw 256x256 TIFF they have 0.6 GB."""
 MAX_NESTED_BYTES = 4 << 30
-"""Of an archive in an archive; all of the release's are 1.3 GB together."""
+"""Size of an archive in an archive; all of the release's are 1.3 GB together."""
 MAX_MEMBERS = 300_000
-"""Of one archive; the whole release has 109,161 images."""
+"""Members of one archive; the whole release has 109,161 images."""
 
 FILE, LINK = "a file", "a link"
 REFETCH = "Fetch the published archive again."

@@ -19,12 +19,12 @@ from mlrsnet_hf.release.audit.rows import (
     repair_findings,
     row_findings,
 )
-from mlrsnet_hf.release.audit.source import ImageFile, Listing, Version, list_source, matching_versions
+from mlrsnet_hf.release.audit.source import AuditedFile, SourceListing, Version, list_source, matching_versions
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
 SourceVersion = Literal["2020", "2021", "either", "mixed", "neither"]
 """`either`: the scenes that are there have the same rows in both; `mixed`: some are of one, some of the other."""
-Progress = Callable[[Iterator[ImageFile], int], Iterable[ImageFile]]
+ShowProgress = Callable[[Iterator[AuditedFile], int], Iterable[AuditedFile]]
 """Wraps the image files, of which there are so many, to show how far the audit is."""
 
 
@@ -61,7 +61,7 @@ class Audit:
     repaired_rows: int
     """How many rows `label_version="verified"` changes."""
     findings: tuple[Finding, ...]
-    """In the order of `CHECKS`."""
+    """Findings in the order of `CHECKS`."""
 
     @property
     def version(self) -> SourceVersion:
@@ -86,7 +86,7 @@ class Audit:
         return {None: 0, Severity.UNUSABLE: 2}.get(self.severity, 1)
 
 
-def audit_source(source: str | Path, processes: int = 1, progress: Progress = lambda files, _: files) -> Audit:
+def audit_source(source: str | Path, processes: int = 1, progress: ShowProgress = lambda files, _: files) -> Audit:
     """Audit a copy of the release, or label files alone.
 
     Args:
@@ -126,7 +126,7 @@ def audit_repairs(source: str | Path) -> Iterator[Repair]:
     return find_repairs(listing.rows)
 
 
-def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[SceneAudit]:
+def _scene_audits(listing: SourceListing, repairs: Iterable[Repair]) -> Iterator[SceneAudit]:
     repairs_by_scene: dict[Scene, list[Repair]] = defaultdict(list)
     for repair in repairs:
         repairs_by_scene[repair.scene].append(repair)
@@ -142,7 +142,7 @@ def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[Scene
             yield SceneAudit(scene, len(rows), images, published, +repaired, matching_versions(scene, rows))
 
 
-def _source_findings(listing: Listing) -> Iterator[Finding]:
+def _source_findings(listing: SourceListing) -> Iterator[Finding]:
     yield from (Finding(checks.LAYOUT, stranger) for stranger in listing.strangers)
     yield from (Finding(checks.LAYOUT, scene.published, str(e)) for scene, e in listing.image_faults.items())
     yield from (Finding(checks.LABEL_FILE, scene.published, str(e)) for scene, e in listing.label_faults.items())

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.parallel import in_processes
-from mlrsnet_hf.published import IMAGE_SIZE
+from mlrsnet_hf.published import IMAGE_SIZE, MOST_LABELS
 from mlrsnet_hf.release.audit import findings as checks
 from mlrsnet_hf.release.audit.findings import Finding
-from mlrsnet_hf.release.audit.source import ImageFile, Listing
+from mlrsnet_hf.release.audit.source import AuditedFile, SourceListing
 from mlrsnet_hf.release.images import decode_image, image_fault
 from mlrsnet_hf.release.label_files import LabelRow
 from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.opening import pair
 from mlrsnet_hf.release.repair import verified_labels
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
-
-MOST_LABELS = 13
-"""Of one image, as the paper says (section 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Sce
                 yield Finding(checks.TOO_MANY_LABELS, _where(scene, row.file_name), f"{len(row.labels)} labels")
 
 
-def match_findings(listing: Listing) -> Iterator[Finding]:
+def match_findings(listing: SourceListing) -> Iterator[Finding]:
     """Yield rows without image, images without row, and names that stand for two images."""
     if listing.images is None:
         return
@@ -91,7 +88,7 @@ def match_findings(listing: Listing) -> Iterator[Finding]:
         yield from (Finding(checks.SURPLUS_IMAGE, _where(scene, name)) for name in pairing.images_without_row)
 
 
-def _repeated_ids(listing: Listing) -> Iterator[Finding]:
+def _repeated_ids(listing: SourceListing) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for scene in listing.images or {}:
         for name in listing.image_names(scene):
@@ -122,7 +119,7 @@ class ImageFacts:
     mode: str = MODE
 
 
-def inspect_image(file: ImageFile) -> ImageFacts:
+def inspect_image(file: AuditedFile) -> ImageFacts:
     """Check an image file's structure and decode it."""
     where, digest = _where(file.scene, file.name), hashlib.sha256(file.data).digest()
     fault = file.fault or image_fault(file.data)
@@ -135,7 +132,7 @@ def inspect_image(file: ImageFile) -> ImageFacts:
     return ImageFacts(where, digest, None, image.size, image.mode)
 
 
-def image_findings(files: Iterable[ImageFile], processes: int = 1) -> Iterator[Finding]:
+def image_findings(files: Iterable[AuditedFile], processes: int = 1) -> Iterator[Finding]:
     """Yield what is wrong or remarkable with image files: unreadable, of another size or mode, byte-identical."""
     places_by_digest: dict[bytes, list[str]] = defaultdict(list)
     for facts in in_processes(inspect_image, files, processes):

@@ -20,7 +20,7 @@ from mlrsnet_hf.taxonomy import Scene, find_scene
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFile:
+class AuditedFile:
     """An image file as it lies in the source."""
 
     scene: Scene
@@ -31,7 +31,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class SourceListing:
     """The rows and the images of a source, by scene in the order of ids, with what is wrong with its layout."""
 
     rows: Mapping[Scene, tuple[LabelRow, ...]]
@@ -54,14 +54,14 @@ class Listing:
         """Number of image files."""
         return sum(len(store.names) for store in (self.images or {}).values())
 
-    def read_images(self) -> Iterator[ImageFile]:
+    def read_images(self) -> Iterator[AuditedFile]:
         """Read the image files one after another."""
         for scene, store in (self.images or {}).items():
             yield from _read(scene, store)
 
 
-def list_source(source: str | Path, with_images: bool = True) -> Listing:
-    """List what `open_release` or `open_labels` takes, faults and all; `Listing.images` is None where none are wanted.
+def list_source(source: str | Path, with_images: bool = True) -> SourceListing:
+    """List what `open_release` or `open_labels` takes, faults and all; without images, `images` is None.
 
     Raises:
         ReleaseError: There are no labels at all, or the source is an archive or a Parquet file that cannot be read.
@@ -82,28 +82,28 @@ def list_source(source: str | Path, with_images: bool = True) -> Listing:
             label_faults[scene] = error
     strangers = [error.found for error in label_files.strangers]
     if not (with_images and has_images):
-        return Listing(rows, label_faults, None, {}, tuple(strangers))
+        return SourceListing(rows, label_faults, None, {}, tuple(strangers))
     images = find_images(folder)
     strangers += [error.found for error in images.strangers]
-    return Listing(rows, label_faults, images.parts, images.faults, tuple(strangers))
+    return SourceListing(rows, label_faults, images.parts, images.faults, tuple(strangers))
 
 
-def _read(scene: Scene, store: ImageStore) -> Iterator[ImageFile]:
+def _read(scene: Scene, store: ImageStore) -> Iterator[AuditedFile]:
     """Read a scene's images; those that do not come are told as such."""
     left, reason = dict.fromkeys(store.names), "no longer there"
     try:
         for name, content in store.read(list(left)):
             left.pop(name, None)
             if isinstance(content, ImageError):
-                yield ImageFile(scene, name, b"", content.found)
+                yield AuditedFile(scene, name, b"", content.found)
             else:
-                yield ImageFile(scene, name, content)
+                yield AuditedFile(scene, name, content)
     except ReleaseError as error:
         reason = error.found
-    yield from (ImageFile(scene, name, b"", reason) for name in left)
+    yield from (AuditedFile(scene, name, b"", reason) for name in left)
 
 
-def _parquet_listing(source: Path, files: list[Path]) -> Listing:
+def _parquet_listing(source: Path, files: list[Path]) -> SourceListing:
     try:
         release = open_parquet(source, files, "as-published")
     except ReleaseError:  # a repository of ours may hold repaired labels only
@@ -115,7 +115,7 @@ def _parquet_listing(source: Path, files: list[Path]) -> Listing:
         )
         for scene, part in parts.items()
     }
-    return Listing(rows, {}, {scene: part.images for scene, part in parts.items()}, {}, ())
+    return SourceListing(rows, {}, {scene: part.images for scene, part in parts.items()}, {}, ())
 
 
 Version = Literal["2020", "2021"]

@@ -25,7 +25,7 @@ _COMMON = "#00694D"
 _WRONG = "#B3261E"
 """Another scene than the query's."""
 _LEVELS = np.linspace(0, 1, 101)
-"""Of recall."""
+"""Levels of recall."""
 _COLUMNS = 5
 _SIDE, _LINE, _HEAD = 1.3, 0.115, 0.2
 """Inches of a picture, of a line of text, and of the line above a picture."""

@@ -53,7 +53,7 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         return None
     result = run_protocols(config, sources, compared, load)
     with whole_folder(config.output_dir) as folder:
-        pictures = _pictures(result.examples, _places(config, result.examples, [*sources, *compared]), load)
+        pictures = _pictures(result.examples, _image_sets(config, result.examples, [*sources, *compared]), load)
         made = tables(result)
         for table in made:
             table.write(folder)
@@ -73,7 +73,7 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     return result
 
 
-def _places(config: RetrievalConfig, examples: Examples, sources: Sequence[Source]) -> list[ImageSet]:
+def _image_sets(config: RetrievalConfig, examples: Examples, sources: Sequence[Source]) -> list[ImageSet]:
     """Return where the examples' images may lie: in the splits that were measured, then where they were embedded."""
     places = []
     if not config.apart:

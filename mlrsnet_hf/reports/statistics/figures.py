@@ -128,7 +128,7 @@ def label_count_figure(statistics: LabelStatistics) -> Figure:
 
 
 def cooccurrence_figure(statistics: LabelStatistics) -> Figure:
-    """Of the images with one label, the share that carries another; white where no image carries both."""
+    """Draw the share of the images with one label that carry another; white where no image carries both."""
     together = statistics.cooccurrence.astype(float)
     images = statistics.images_per_label.astype(float)[:, None]
     share = np.divide(together, images, out=np.zeros_like(together), where=images > 0)

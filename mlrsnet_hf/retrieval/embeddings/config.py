@@ -12,7 +12,7 @@ from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime import Precision
 
 Layer = Literal["pooled", "pre_logits", "logits"]
-"""See `retrieval.embeddings.layers`."""
+"""What each is, `retrieval.embeddings.model` says."""
 
 
 @dataclass(frozen=True, kw_only=True)

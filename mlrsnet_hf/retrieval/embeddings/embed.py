@@ -96,9 +96,7 @@ def embed(
     use_processor(accelerator)
     processes = Collectives(accelerator)
     target = config.output_dir.expanduser().absolute()
-
     load = functools.lru_cache(load)
-
     processes.run_on_main(lambda: refuse_existing(target))
     network = processes.run_on_all(lambda: model or load_embedding_model(config))
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
@@ -259,9 +257,6 @@ def _write_shards(
 
     After each round of one shard for every process, all know whether one has failed, and end together: whoever went on
     alone would compute in vain, or wait for a process that is gone.
-
-    Raises:
-        MLRSNetError: A shard could not be made or written in one of the processes; all raise.
     """
     own = missing[processes.index :: processes.processes]
     # Closed, so that the bar is ended before an error is told.

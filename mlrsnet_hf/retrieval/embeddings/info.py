@@ -18,7 +18,7 @@ LOCAL_FILE = ".local.json"
 """Where model and images lie on this machine; it holds paths, and is not published."""
 FORMAT = 1
 SCHEMA_KEY = b"mlrsnet_embeddings"
-"""Of the schema metadata: the content of `embeddings.json`, less the number of rows."""
+"""Key of the schema metadata that holds the content of `embeddings.json`, less the number of rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

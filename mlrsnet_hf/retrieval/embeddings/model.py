@@ -27,15 +27,14 @@ from torch import nn
 
 from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
+from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing, normalize_pixels
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
-from mlrsnet_hf.models.weights import PRETRAINED, RANDOM, read_weights
+from mlrsnet_hf.models.weights import read_weights
 from mlrsnet_hf.retrieval.embeddings.config import Layer, ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import download_folder
-
-HUB_PREFIX = "hf-hub:"
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,14 @@ class EmbeddingModel:
 
     name: str
     model: nn.Module
-    """In evaluation mode."""
+    """The network, in evaluation mode."""
     preprocessing: Preprocessing
     label_names: tuple[str, ...]
     """What its first outputs stand for; empty for a network that was not trained on our labels."""
 
     @property
     def architecture(self) -> str:
-        """Timm's name of the network."""
+        """The network's name in timm."""
         return str(timm_settings(self.model)["architecture"])
 
     @cached_property
@@ -101,8 +100,8 @@ def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
     if folder.is_dir():
         run = folder / "model"
         return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name)
-    name = choice.model.removeprefix(HUB_PREFIX)
-    if choice.model.startswith(HUB_PREFIX) or "/" in name:
+    name = choice.model.removeprefix(HUB)
+    if choice.model.startswith(HUB) or "/" in name:
         return _from_folder(download_folder(name, "model", [CONFIG_FILE, "*.safetensors"], error=WeightsError), name)
     require_known_model(name)
     with torch.random.fork_rng(devices=()):

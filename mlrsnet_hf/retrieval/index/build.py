@@ -20,7 +20,8 @@ from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, open_embeddin
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE
 from mlrsnet_hf.retrieval.embeddings.query import Filter
-from mlrsnet_hf.retrieval.index.collection import COLLECTION, KINDS, ImageCollection, batch_rows, index_description
+from mlrsnet_hf.retrieval.index import COLLECTION
+from mlrsnet_hf.retrieval.index.collection import KINDS, ImageCollection, batch_rows, index_description
 from mlrsnet_hf.retrieval.index.index import DATABASE, INDEX_FILE
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
 from mlrsnet_hf.retrieval.index.stored_pca import refuse_taken, store_pca

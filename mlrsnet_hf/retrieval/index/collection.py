@@ -15,7 +15,6 @@ from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage, Listing, label_names
 
 FORMAT = 1
-COLLECTION = "mlrsnet_images"
 KINDS = ("hnsw", "flat")
 
 _PROPERTY = "mlrsnet"
@@ -25,11 +24,11 @@ _BATCH_BYTES = 8 * 2**20
 _FEW = 10_000
 """Up to so many images that pass a filter are compared one and all: a filtered walk of the graph would miss most."""
 _MOST_ROWS = 16_384
-"""That a server gives at once."""
+"""Rows that a server gives at once."""
 _MOST_CANDIDATES = 32_768
-"""That a server looks at while it walks the graph."""
+"""Candidates that a server looks at while it walks the graph."""
 _GRAPH = {"M": 16, "efConstruction": 200}
-"""Of HNSW: neighbors of a node, and candidates looked at for each (Malkov and Yashunin, 2018)."""
+"""Parameters of HNSW: neighbors of a node, and candidates looked at for each (Malkov and Yashunin, 2018)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources, info_from_json
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_length
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, Listing
-from mlrsnet_hf.retrieval.index.collection import COLLECTION, ImageCollection, refuse_other_format
+from mlrsnet_hf.retrieval.index import COLLECTION
+from mlrsnet_hf.retrieval.index.collection import ImageCollection, refuse_other_format
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
 from mlrsnet_hf.retrieval.index.stored_pca import read_pca
 
@@ -41,7 +42,7 @@ class ImageIndex(ImageSearch):
     _collection: ImageCollection
     _kind: str
     _pca_file: Path | None
-    """Of a local index."""
+    """File of the principal components of a local index; None without."""
 
     def __len__(self) -> int:
         return self.info.rows

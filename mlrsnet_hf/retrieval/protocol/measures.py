@@ -73,7 +73,7 @@ class Measured:
     """What was measured of Q queries."""
 
     data: QueryDatabase
-    """Without the queries that were left out."""
+    """Queries and database, without the queries that were left out."""
     values: dict[str, Mean]
     """Measures by name, in the order of the registry; each holds the value of every query."""
     best_possible: dict[str, float]

@@ -1,12 +1,12 @@
 """What a retrieval run found, without its embeddings: what tables, figures, the page and `results.json` are made of."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from mlrsnet_hf.files import nulls_for_nan
 from mlrsnet_hf.metrics.means import over_repeats
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.query import Hit
@@ -88,7 +88,7 @@ class ProtocolResult:
     model: ModelResult
     compared: ModelResult | None
     common_labels: Sequence[Sequence[LabelComparison]]
-    """For each repeat, one for each depth; empty without a second model."""
+    """Comparisons for each repeat, one for each depth; empty without a second model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class RetrievalResult:
             "notes": list(self.notes),
             "versions": dict(self.versions),
         }
-        defined: dict[str, Any] = _nulls_for_nan(content)
+        defined: dict[str, Any] = nulls_for_nan(content)
         return defined
 
 
@@ -186,11 +186,3 @@ def _example_json(example: ExampleQuery) -> dict[str, Any]:
 def _hit_json(hit: Hit) -> dict[str, Any]:
     labels = None if hit.labels is None else list(hit.labels)
     return {"id": hit.id, "scene": hit.scene, "labels": labels, "distance": hit.distance}
-
-
-def _nulls_for_nan(value: Any) -> Any:  # noqa: ANN401 - anything that JSON has
-    if isinstance(value, Mapping):
-        return {key: _nulls_for_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nulls_for_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

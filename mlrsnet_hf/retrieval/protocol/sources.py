@@ -168,12 +168,7 @@ def _data_of_run(folder: Path) -> Mapping[str, Any] | None:
 def _embed_once(
     model: str, images: ImageSet, config: RetrievalConfig, load: Load, card: Card | None
 ) -> EmbeddingFolder:
-    """Return the embeddings of images by a model, made now unless an earlier run has made them.
-
-    Raises:
-        MLRSNetError: The model or the images cannot be used.
-        ConfigurationError: What is kept was made of other images.
-    """
+    """Return the embeddings of images by a model, made now unless an earlier run has made them."""
     choice = _choice(model, config)
     network = load_embedding_model(choice)
     target = config.embeddings_dir / _folder_name(model, network.fingerprint, images, config)

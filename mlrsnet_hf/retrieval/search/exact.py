@@ -25,7 +25,7 @@ from mlrsnet_hf.runtime.logs import progress_bar
 _MOST_QUERIES = 1024
 """A product of so many queries is as fast as a larger one."""
 _NEAR = 1e-3
-"""Of the squared distance from the center; the product has an error of some 1e-6 of it."""
+"""Share of the squared distance from the center; the product has an error of some 1e-6 of it."""
 _MENDED_AT_ONCE = 1024
 
 

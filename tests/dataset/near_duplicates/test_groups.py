@@ -134,7 +134,7 @@ def test_nearest_hashes_equal_brute_force() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -1)
-    expected = np.argsort(-similarity, axis=1)[:, : near_duplicates.NEIGHBOURS]
+    expected = np.argsort(-similarity, axis=1)[:, : near_duplicates.NEIGHBORS]
     found = np.concatenate([near_duplicates._nearest(vectors, range(i, i + 64), 640) for i in range(0, 640, 64)])
     np.testing.assert_array_equal(found, expected)
 
