@@ -6,10 +6,15 @@
 `--help` lists every setting.
 """
 
+from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
+
+with exit_on_error():  # in one sentence, before what it brings is imported
+    require_extra("train")
+
 from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.inputs.load import load_data
-from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.run import check_start
 from mlrsnet_hf.training.trainer import train

@@ -1,6 +1,7 @@
 """The command `mlrsnet`: each command is a dataclass of its options, which the library parses, and calls its stage."""
 
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -185,7 +185,9 @@ def _twin_field(name: str, field: dataclasses.Field, kind: Any) -> tuple[str, An
     ]
     if about["positional"]:
         notes.append(tyro.conf.Positional)
-    if kind is not bool:
+    if kind is bool and about["short"]:
+        notes.append(tyro.conf.FlagCreatePairsOff)
+    elif kind is not bool:
         several = typing.get_origin(take_apart(kind)[0]) is tuple
         notes.append(
             tyro.constructors.PrimitiveConstructorSpec(

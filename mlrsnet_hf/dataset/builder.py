@@ -41,7 +41,7 @@ from mlrsnet_hf.dataset.repository.schema import FEATURES, to_example
 from mlrsnet_hf.dataset.source import ReleaseSource, SyntheticSource, cache_key, downloads_folder, expanded, find_data
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, ids_by_scene, split_ids
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
-from mlrsnet_hf.errors import MLRSNetError, ReleaseError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError
 from mlrsnet_hf.release import LabelVersion
 
 VERSION = Version("1.0.0")
@@ -82,7 +82,9 @@ class MLRSNet(GeneratorBasedBuilder):
         **options: Any,
     ) -> None:
         if "labels" in options:  # its name until 0.1
-            options.setdefault("label_version", options.pop("labels"))
+            if "label_version" in options:
+                raise ConfigurationError("labels is an earlier name of label_version, and both are given", "Give one.")
+            options["label_version"] = options.pop("labels")
         config_name = config_name or (CUSTOM if options.get("split_file") else DEFAULT_PROTOCOL)
         refuse_unknown(config_name, options)
         self._downloads = downloads_folder(cache_dir)
