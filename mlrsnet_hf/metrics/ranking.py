@@ -167,6 +167,7 @@ def average_precision_at_k(
     *,
     normalizer: Literal["relevant", "reachable", "found"] = "relevant",
     empty: Empty = "skip",
+    **former: str,
 ) -> Mean:
     """Average precision, of the first k items or of the whole ranking; higher is better.
 
@@ -180,6 +181,7 @@ def average_precision_at_k(
         normalizer: What n is. "relevant": all NG(q) relevant items; "reachable": min(k, NG(q)), so that a perfect top k
             scores 1; "found": the relevant items within the first k, 0 if there are none.
         empty: The policy for queries without any relevant item.
+        **former: `normaliser`, as the argument was spelled before.
 
     Raises:
         ConfigurationError: The rankings are cut too short, k is below 1, or see `RelevantRanks`.
@@ -190,14 +192,17 @@ def average_precision_at_k(
         >>> round(average_precision_at_k([[1, 0, 1, 0]], 4, relevant=[3]), 4)
         0.5556
     """
-    require_choice("normalizer", normalizer, ("relevant", "reachable", "found"))
+    chosen = former.pop("normaliser", normalizer)
+    if former:
+        raise TypeError(f"average_precision_at_k() got an unexpected keyword argument {next(iter(former))!r}")
+    require_choice("normalizer", chosen, ("relevant", "reachable", "found"))
     ranked = _ranks(rankings, relevant, empty)
     if k is None:
         ranked.require_all("average precision")
         k = int(ranked.ranks.max(initial=1))
     k = _required_depth(ranked, k, "AP@k")
     hits = ranked.hits(k)
-    count = {"relevant": ranked.relevant, "reachable": np.minimum(ranked.relevant, k), "found": hits}[normalizer]
+    count = {"relevant": ranked.relevant, "reachable": np.minimum(ranked.relevant, k), "found": hits}[chosen]
     positions = np.arange(1, len(ranked.ranks) + 1) - np.repeat(ranked.starts, ranked.found)
     total = ranked.sums(positions / ranked.ranks, hits)
     return _mean(np.divide(total, count, out=np.zeros(len(ranked)), where=count > 0), ranked, empty)

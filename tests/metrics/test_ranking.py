@@ -296,3 +296,11 @@ def test_the_paper_needs_these_depths(percent: int, depth: int) -> None:
 @pytest.mark.parametrize("rows", list(itertools.product([[1, 0, 0], [0, 0, 1]], repeat=2)))
 def test_torch_and_bool_rows(rows: tuple[list[int], ...]) -> None:
     assert anmrr(torch.tensor(rows)) == anmrr(np.array(rows, dtype=bool)) == anmrr(list(rows))
+
+
+def test_the_earlier_spelling_of_the_normalizer_is_accepted() -> None:
+    # One relevant item of three found, at rank 1: P@1 = 1 over the one that was found.
+    rankings, relevant = [[1, 0]], [3]
+    assert average_precision_at_k(rankings, 2, relevant=relevant, normaliser="found") == 1.0
+    with pytest.raises(TypeError, match="divisor"):
+        average_precision_at_k(rankings, 2, relevant=relevant, divisor="found")
