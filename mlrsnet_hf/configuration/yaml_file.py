@@ -1,6 +1,7 @@
 """Settings as a YAML file: one flat list of names and values, of the run and of its data."""
 
 # ruff: noqa: ANN401 - any dataclass of settings
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from mlrsnet_hf.configuration.settings import Settings, leaves
+from mlrsnet_hf.configuration.settings import Settings
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
 
@@ -84,9 +85,10 @@ def write_settings(path: Path, *settings: Settings | None, **values: Any) -> Non
     for part in settings:
         if part is None:
             continue
-        for name, (field, _) in leaves(type(part)).items():
+        written = part.to_dict()
+        for field in dataclasses.fields(part):  # type: ignore[arg-type] - the base is none, its children are
             lines += [f"\n# {field.metadata['section']}\n"] * bool(field.metadata["section"])
-            lines.append(_dump({name: part.to_dict()[name]}))
+            lines.append(_dump({field.name: written[field.name]}))
     with whole_file(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
 
