@@ -86,7 +86,7 @@ def write_settings(path: Path, *settings: Settings | None, **values: Any) -> Non
         if part is None:
             continue
         written = part.to_dict()
-        for field in dataclasses.fields(part):  # type: ignore[arg-type] - the base is none, its children are
+        for field in dataclasses.fields(part):  # type: ignore[arg-type] # its children are dataclasses
             lines += [f"\n# {field.metadata['section']}\n"] * bool(field.metadata["section"])
             lines.append(_dump({field.name: written[field.name]}))
     with whole_file(path) as partial:
