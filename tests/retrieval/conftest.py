@@ -1,6 +1,6 @@
 """Small pictures, a saved model of random weights, and embeddings made of numbers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -31,15 +31,6 @@ SIDE = 32
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
 SquaredDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Networks this small lose more time waiting for a second thread than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
