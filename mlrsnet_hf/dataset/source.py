@@ -18,14 +18,11 @@ from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE, archive_path
 from mlrsnet_hf.dataset.repository.parts import repository_order
 from mlrsnet_hf.dataset.repository.schema import FEATURES
 from mlrsnet_hf.dataset.splits.protocols import ids_by_scene
-from mlrsnet_hf.errors import ConfigurationError, ReleaseError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
-from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES
-from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter
+from mlrsnet_hf.release.stamps import source_fingerprint
 from mlrsnet_hf.synthetic import draw_labels, synthetic_record
 from mlrsnet_hf.taxonomy import SCENES
-
-_SUFFIXES = (*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,20 +50,12 @@ class ReleaseSource:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A hash of the files that may count: the content of label files; name, size and modification time of others.
-
-        Not `Release.fingerprint`, which opens the copy first: reading labels and listing archives is work that a second
-        call need not do.
+        """A hash of the files that the copy is read from; see `source_fingerprint`.
 
         Raises:
             ReleaseError: There is no such copy, or it cannot be read.
         """
-        try:
-            stamps = [_stamp(self.location)] if self.location.is_file() else _stamps(str(self.location))
-            content = "\n".join(stamps)
-        except OSError as error:
-            raise ReleaseError(f"{error.filename}: cannot be read ({error.strerror})", "Check the path.") from error
-        return hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()
+        return source_fingerprint(self.location)
 
     @property
     def images_fingerprint(self) -> str:
@@ -104,24 +93,6 @@ class SyntheticSource:
     def images_fingerprint(self) -> str:
         """The same, as these images have no other labels."""
         return self.fingerprint
-
-
-def _stamps(folder: str, below: str = "") -> Iterator[str]:
-    """Yield the stamps of a folder's files and of those in the folders below it."""
-    with os.scandir(folder) as entries:
-        kept = sorted((entry for entry in entries if not is_clutter(entry.name)), key=lambda entry: entry.name)
-    for entry in kept:
-        if entry.is_dir():
-            yield from _stamps(entry.path, f"{below}{entry.name}/")
-        elif entry.name.casefold().endswith(_SUFFIXES):
-            yield f"{below}{_stamp(entry)}"
-
-
-def _stamp(file: Path | os.DirEntry[str]) -> str:
-    if file.name.casefold().endswith(".csv"):
-        return f"{file.name} {hashlib.sha256(Path(file).read_bytes()).hexdigest()}"
-    stat = file.stat()
-    return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def cache_key(source: ReleaseSource | SyntheticSource) -> str:

@@ -21,6 +21,7 @@ from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.images import decode_image
+from mlrsnet_hf.release.stamps import source_fingerprint
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet
@@ -94,6 +95,7 @@ def prepare(
     """
     target = Path(target).expanduser().absolute()
     refuse_existing(target)
+    before = source_fingerprint(Path(source))
     release = open_release(source, label_version)
     ids = ids_by_scene(release.entries)
     parts = cut_parts(ids)
@@ -107,9 +109,11 @@ def prepare(
     }
     with resumable_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
-        release.refuse_changed_labels()
-        if release.fingerprint() != origin["source"]:
-            raise ReleaseError(f"{release.root}: images changed while they were read", "Run again, and leave them be.")
+        if source_fingerprint(Path(source)) != before:
+            raise ReleaseError(
+                f"{release.root}: images or labels changed, came or went while they were read",
+                "Run again, and leave them be.",
+            )
         card = _card(release, label_version, parts, planned, files)
         written = tuple(file for file in files if file.rows)
         _write_pictures(folder.path, planned, {file.name for file in written}, card)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.release.archives.stand_ins import stand_in
 
 MAX_PIXELS = 1024**3 // 12
 """Decoders refuse more, or warn of it (Pillow's limit: a quarter of a gigabyte of RGB)."""
@@ -77,7 +78,8 @@ def _size_or_fault(data: bytes) -> tuple[int, int] | str:
     elif data[:4] in _TIFF_ORDER:
         found = _tiff(data, _TIFF_ORDER[data[:4]])
     else:
-        return "not a JPEG, PNG or TIFF file" if data else "empty file"
+        other = stand_in(data)
+        return other[0] if other else "not a JPEG, PNG or TIFF file" if data else "empty file"
     if not isinstance(found, str) and found[0] * found[1] > MAX_PIXELS:
         return f"absurd size ({found[0]}x{found[1]} pixels)"
     return found

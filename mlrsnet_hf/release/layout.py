@@ -1,140 +1,263 @@
-"""Where the release's parts lie in a source: the images of each scene, and the label files.
+"""Where the release's parts lie in a source: the folder or archive of the images, that of the label files.
 
 The layout is `Images/<scene>/*.jpg`, `Images/<scene>.rar` or `Images/<scene>.zip` beside `Labels/<scene>.csv`, on disk
-or in an archive, with or without one folder around both. Names match in any letter case, scenes by canonical or
-published name.
+or in an archive, with up to three folders around both or around one of them; either part may be an archive itself, and
+one table of all scenes stands for the label files. Names match in any letter case, scenes by canonical or published
+name. What lies beside the parts is not looked at.
 
-What is wrong in it is listed, not raised: `open_release` raises the first fault, the audit reports them all.
+The search opens no archive whose name says which part it is, so that `stamps.py` can ask it for what decides a copy.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
+from mlrsnet_hf.release.archives.base import TABLE_SUFFIXES
 from mlrsnet_hf.release.archives.nested import open_archive
-from mlrsnet_hf.release.names import split_suffix
-from mlrsnet_hf.release.tree import ArchiveImages, DiskFolder, File, Folder, ImageStore, archive_folder, is_archive
-from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
+from mlrsnet_hf.release.label_files import is_label_table
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_scene, split_suffix
+from mlrsnet_hf.release.parquet import has_images, parquet_files
+from mlrsnet_hf.release.tree import DiskFolder, File, Folder, archive_folder, is_archive
+from mlrsnet_hf.taxonomy import Scene, find_scene
 
 IMAGES, LABELS = "Images", "Labels"
-Node = TypeVar("Node", bound=File | Folder)
-Part = TypeVar("Part")
 LAYOUT = (
     "Pass the folder that holds Images/<scene>/*.jpg (or Images/<scene>.rar or .zip) and Labels/<scene>.csv, or the "
     "archive with these."
 )
+_WRAPPERS = 3
+"""Folders that may lie around the parts, and around what each part holds."""
+_CROWD = 1000
+"""Folders of one depth that are looked into; a project may have any number."""
+_NEARBY = 50
+"""Folders beside the labels, and in each of these, that are looked into for images."""
+_HEAD_BYTES = 1 << 16
+"""How much of a table shows its header; 60 names have 700 bytes."""
+
+Part = Folder | File
+"""A folder, the archive that stands in its place, or one table of labels."""
 
 
 @dataclass(frozen=True, slots=True)
-class ByScene(Generic[Part]):
-    """The images or the label files of a source, with what is wrong with them."""
+class Copy:
+    """The parts of a copy of the release."""
 
-    place: str
-    parts: dict[Scene, Part]
-    """Parts in the order of the scenes."""
-    strangers: list[ReleaseError]
-    """Files and folders that belong to no scene, or to one that has others already."""
-    faults: dict[Scene, ReleaseError]
-    """Scenes whose images cannot be listed."""
-
-    def refuse_faults(self) -> None:
-        """Raise the first fault."""
-        for error in (*self.strangers, *self.faults.values()):
-            raise error
+    root: Folder
+    """The folder or archive in which both lie."""
+    images: Part | None
+    labels: Part | None
+    """None where there is no such part."""
 
 
-def source_folder(source: Path) -> Folder:
-    """Return a source, a folder or an archive, as a folder."""
-    if source.is_dir():
-        return DiskFolder(source)
+@dataclass(frozen=True, slots=True)
+class ParquetCopy:
+    """Parquet files with images."""
+
+    files: tuple[Path, ...]
+    passed_over: tuple[Path, ...]
+    """Parquet files without images beside them."""
+
+
+def find_copy(source: Path) -> Copy | ParquetCopy:
+    """Return the parts of a copy, or the Parquet files that the source is.
+
+    Of a release and Parquet files with images what lies higher counts, at one depth the release.
+
+    Raises:
+        ReleaseError: There is no such source, it is of another kind, or it holds two copies.
+    """
     if not source.exists():
         raise ReleaseError(f"{source}: no such folder", LAYOUT)
-    if not is_archive(source.name):
-        raise ReleaseError(f"{source}: not a folder", LAYOUT)
-    return archive_folder(open_archive(source))
+    if not source.is_dir():
+        if source.suffix.casefold() == ".parquet":
+            return ParquetCopy((source,), ())
+        if not is_archive(source.name):
+            raise ReleaseError(f"{source}: not a folder", LAYOUT)
+        return _parts(_search(archive_folder(open_archive(source)))[1])
+    folder = DiskFolder(source)
+    folder.files()  # raises if the source itself cannot be read
+    depth, root = _search(folder)
+    found = parquet_files(source, depth)
+    with_images = [file for file in found if has_images(file)]
+    if with_images:
+        return ParquetCopy(tuple(with_images), tuple(file for file in found if file not in with_images))
+    if found and not _holds_part(root):
+        return ParquetCopy(tuple(found), ())
+    return _parts(root if _holds_part(root) else _packed(folder))
 
 
-def find_images(source: Folder) -> ByScene[ImageStore]:
-    """Find the images of each scene: in its folder, else in its archive, which unpacking may have left there."""
-    part = find_part(source, IMAGES)
-    files: Sequence[File] = part.files()
-    strangers = [
-        ReleaseError(f"{file.place}: neither a folder nor an archive", LAYOUT)
-        for file in files
-        if not is_archive(file.name)
-    ]
-    archives = _by_scene(((split_suffix(f.name)[0], f) for f in files if is_archive(f.name)), strangers)
-    folders = _by_scene(((child.name, child) for child in part.folders()), strangers)
-    stores: dict[Scene, ImageStore] = {}
-    faults: dict[Scene, ReleaseError] = {}
-    for scene in (scene for scene in SCENES if scene in archives or scene in folders):
-        try:
-            if scene in folders:
-                stores[scene] = folders[scene].images()
-            else:
-                archive = archives[scene].archive()
-                stores[scene] = ArchiveImages(archive, archive.place, archive.members())
-        except ReleaseError as error:
-            faults[scene] = error
-    return ByScene(part.place, stores, strangers, faults)
+def find_part(copy: Copy, name: str) -> Part:
+    """Return a part of a copy.
+
+    Raises:
+        ReleaseError: There is none; where images lie beside the labels under another name, the message names them.
+    """
+    part = copy.images if name == IMAGES else copy.labels
+    if part is None:
+        if name == IMAGES:
+            refuse_misplaced_images(copy)
+        raise ReleaseError(f"{copy.root.place}: no folder {name}/ in it", LAYOUT)
+    return part
 
 
-def find_label_files(source: Folder, alone: bool = False) -> ByScene[File]:
-    """Find the label file of each scene, in a folder or archive named `Labels`; `alone` they may lie in the source."""
-    part = source if alone and not has_part(source, LABELS) else find_part(source, LABELS)
-    files = [file for file in part.files() if split_suffix(file.name)[1] == ".csv"]
-    if not files:
-        remedy = "Pass a copy of the release, or the folder with its label files." if alone else LAYOUT
-        raise ReleaseError(f"{part.place}: no label file in it", remedy)
-    strangers: list[ReleaseError] = []
-    return ByScene(part.place, _by_scene(((split_suffix(f.name)[0], f) for f in files), strangers), strangers, {})
+def unpacked(part: Part, name: str) -> Folder:
+    """Return the folder that holds a part's scenes or label files: without its archive, and what lies around them."""
+    folder = archive_folder(part.archive()) if isinstance(part, File) else part
+    for _ in range(_WRAPPERS):
+        if _holds_scenes(folder) or (name == LABELS and label_tables(folder)):
+            break
+        inner: Sequence[Part] = folder.folders() or [file for file in folder.files() if is_archive(file.name)]
+        chosen = [child for child in inner if _stem(child).casefold() == name.casefold()] or inner
+        if len(chosen) != 1:
+            break
+        folder = archive_folder(chosen[0].archive()) if isinstance(chosen[0], File) else chosen[0]
+    return folder
 
 
-def has_part(source: Folder, name: str) -> bool:
-    """Return whether a source holds `Images` or `Labels`, directly or in its only folder."""
-    return bool(_named(_descended(source), name))
+def scene_of(node: Part) -> Scene | None:
+    """Return the scene that a folder's or file's name stands for."""
+    try:
+        return find_scene(_stem(node))
+    except UnknownNameError:
+        return None
 
 
-def find_part(source: Folder, name: str) -> Folder:
-    """Return the only folder of a name, or the only archive of that name as a folder."""
-    inner = _descended(source)
-    found = _named(inner, name)
-    if not found:
-        raise ReleaseError(f"{source.place}: no folder {name}/ in it", LAYOUT)
+def tables_in(folder: Folder) -> list[File]:
+    """Return the files with the name of a table in text."""
+    return [file for file in folder.files() if split_suffix(file.name)[1] in TABLE_SUFFIXES]
+
+
+def label_tables(folder: Folder) -> list[File]:
+    """Return the tables in a folder that have the header of a label file."""
+    return [file for file in tables_in(folder) if is_label_table(file.head(_HEAD_BYTES))]
+
+
+def refuse_misplaced_images(copy: Copy) -> None:
+    """Refuse a copy whose labels lie beside images that go by another name than Images.
+
+    Raises:
+        ReleaseError: Such images are there.
+    """
+    if copy.images is None:
+        for place in _misplaced_images(copy):
+            raise ReleaseError(
+                f"{copy.root.place}: no folder {IMAGES}/ in it, though images of MLRSNet's scenes lie in {place}",
+                f"Rename that to {IMAGES}, with a folder for each scene in it; or pass the label files alone.",
+            )
+
+
+def _misplaced_images(copy: Copy) -> Iterator[str]:
+    root, labels = copy.root, copy.labels.place if copy.labels else ""
+    if any(scene_of(child) for child in root.folders()) or any(map(_is_of_scene, root.files())):
+        yield root.place
+    for folder in _readable_folders(root)[:_NEARBY]:
+        inside = [folder, *_readable_folders(folder)[:_NEARBY]]
+        if folder.place != labels and any(_holds_images(one) for one in inside):
+            yield folder.place
+    for file in root.files():
+        if is_archive(file.name) and file.place != labels:
+            with contextlib.suppress(ReleaseError):
+                if _holds_images(unpacked(file, IMAGES)):
+                    yield file.place
+
+
+def _holds_images(folder: Folder) -> bool:
+    """Return whether folders or archives of scenes, or their images, lie in a folder."""
+    try:
+        children = [*folder.folders(), *filter(_is_of_scene, folder.files())]
+    except ReleaseError:
+        return False
+    return any(isinstance(child, File) or scene_of(child) for child in children)
+
+
+def _is_of_scene(file: File) -> bool:
+    if is_archive(file.name):
+        return scene_of(file) is not None
+    return split_suffix(file.name)[1] in IMAGE_SUFFIXES and image_scene(file.name) is not None
+
+
+def _stem(node: Part) -> str:
+    return split_suffix(node.name)[0] if isinstance(node, File) else node.name
+
+
+def _search(folder: Folder) -> tuple[int, Folder]:
+    """Return the highest folder that holds a part, and how deep it lies, or the folder itself; two parts are best."""
+    level, seen = [folder], set()
+    for depth in range(_WRAPPERS + 1):
+        held = [(sum(bool(_named(one, name)) for name in (IMAGES, LABELS)), one) for one in level]
+        most = max((count for count, _ in held), default=0)
+        best = [one for count, one in held if count == most > 0]
+        if len(best) > 1:
+            both = f"{best[0].place} and {best[1].place}"
+            raise ReleaseError(f"{both}: both hold {IMAGES} or {LABELS}", "Pass one of the two.")
+        if best:
+            return depth, best[0]
+        below: list[Folder] = []
+        for child in (child for one in level for child in _readable_folders(one)):
+            identity = os.path.realpath(child.place)  # a link may lead to a folder that is there already
+            if identity not in seen:
+                seen.add(identity)
+                below.append(child)
+        level = below[:_CROWD]
+    return _WRAPPERS, folder
+
+
+def _packed(folder: DiskFolder) -> Folder:
+    """Return what the only archive in a folder holds, if that has a part, else the folder."""
+    archives = [file for file in folder.files() if is_archive(file.name) and not scene_of(file)]
+    if len(archives) == 1:
+        root = _search(archive_folder(archives[0].archive()))[1]
+        if _holds_part(root):
+            return root
+    return folder
+
+
+def _readable_folders(folder: Folder) -> Sequence[Folder]:
+    """Return the folders in a folder; one that cannot be read is no part of a copy."""
+    try:
+        return folder.folders()
+    except ReleaseError:
+        return []
+
+
+def _parts(root: Folder) -> Copy:
+    images, labels = _part(root, IMAGES), _part(root, LABELS)
+    if images and not labels:
+        labels = root if any(map(scene_of, tables_in(root))) else _only_table(root)
+    return Copy(root, images, labels)
+
+
+def _only_table(root: Folder) -> File | None:
+    tables = label_tables(root)
+    if len(tables) > 1:
+        raise ReleaseError(f"{tables[0].place} and {tables[1].place}: both hold labels", "Keep one of the two there.")
+    return tables[0] if tables else None
+
+
+def _part(root: Folder, name: str) -> Part | None:
+    found = _named(root, name)
     if len(found) > 1:
         both = " and ".join(f"{child.name}{'' if is_archive(child.name) else '/'}" for child in found[:2])
-        raise ReleaseError(f"{inner.place}: both {both} in it", "Keep one of the two.")
-    return found[0] if isinstance(found[0], Folder) else archive_folder(found[0].archive())
+        raise ReleaseError(f"{root.place}: both {both} in it", "Keep one of the two.")
+    return found[0] if found else None
 
 
-def _descended(source: Folder) -> Folder:
-    """Return the source, or the only folder in it where neither part lies beside that."""
-    if _named(source, IMAGES) or _named(source, LABELS):
-        return source
-    folders = source.folders()
-    return folders[0] if len(folders) == 1 else source
+def _holds_part(folder: Folder) -> bool:
+    return any(_named(folder, name) for name in (IMAGES, LABELS))
 
 
-def _named(folder: Folder, name: str) -> Sequence[Folder | File]:
+def _holds_scenes(folder: Folder) -> bool:
+    return any(map(scene_of, folder.folders())) or any(map(scene_of, folder.files()))
+
+
+def _named(folder: Folder, name: str) -> Sequence[Part]:
     """Return the folders of a name, else the archives of that name."""
-    folders = [child for child in folder.folders() if child.name.casefold() == name.casefold()]
-    packed = (file for file in folder.files() if is_archive(file.name))
+    try:
+        folders = [child for child in folder.folders() if child.name.casefold() == name.casefold()]
+        packed = [file for file in folder.files() if is_archive(file.name)]
+    except ReleaseError:
+        return []
     return folders or [file for file in packed if split_suffix(file.name)[0].casefold() == name.casefold()]
-
-
-def _by_scene(nodes: Iterable[tuple[str, Node]], strangers: list[ReleaseError]) -> dict[Scene, Node]:
-    """Return files or folders by the scene that their names stand for; add the others to the strangers."""
-    found: dict[Scene, Node] = {}
-    for name, node in nodes:
-        try:
-            scene = find_scene(name)
-        except UnknownNameError as error:
-            strangers.append(ReleaseError(f"{node.place}: {error.found}", error.remedy))
-            continue
-        if scene in found:
-            taken = f"{node.place}: stands for {scene.name}, as {found[scene].name} does"
-            strangers.append(ReleaseError(taken, "Keep one of the two."))
-        found.setdefault(scene, node)
-    return {scene: found[scene] for scene in SCENES if scene in found}

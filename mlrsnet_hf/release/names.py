@@ -6,12 +6,22 @@ from mlrsnet_hf.errors import UnknownNameError
 from mlrsnet_hf.taxonomy import Scene, find_scene
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
-_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
+_CLUTTER = (
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "lost+found",
+    "$recycle.bin",
+    "system volume information",
+    "@eadir",
+)
 
 
 def is_clutter(name: str) -> bool:
-    """Return whether a name is one of those that file managers leave behind."""
-    return name.startswith(".") or name.casefold() in _CLUTTER
+    """Return whether a name is one of those that file managers, file systems and open spreadsheets leave behind."""
+    return name.startswith((".", "~$")) or name.casefold() in _CLUTTER
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -23,6 +33,17 @@ def split_suffix(name: str) -> tuple[str, str]:
     """
     stem, dot, suffix = name.rpartition(".")
     return (stem, f".{suffix.casefold()}") if dot else (name, "")
+
+
+def split_folder(path: str) -> tuple[str, str]:
+    r"""Return the last folder of a path, or nothing, and the file name, with slashes of either kind.
+
+    Examples:
+        >>> split_folder("C:\\data\\Images\\beach\\beach_00001.jpg")
+        ('beach', 'beach_00001.jpg')
+    """
+    before, _, name = path.replace("\\", "/").rpartition("/")
+    return before.rstrip("/").rpartition("/")[2], name
 
 
 def image_id(file_name: str) -> str:

@@ -1,19 +1,27 @@
 """Opening a source: find its parts, read its labels, match rows and images."""
 
-import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ReleaseError
-from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
-from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
+from mlrsnet_hf.release.image_stores import ImageStore
+from mlrsnet_hf.release.label_files import LabelRow
+from mlrsnet_hf.release.layout import IMAGES, ParquetCopy, find_copy, find_part
+from mlrsnet_hf.release.listing import SceneLabels, list_copy
 from mlrsnet_hf.release.names import image_id
-from mlrsnet_hf.release.parquet import open_parquet, parquet_files
+from mlrsnet_hf.release.parquet import open_parquet
 from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version
-from mlrsnet_hf.release.tree import DiskFolder, File, ImageStore
+from mlrsnet_hf.release.scene_files import find_images
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.taxonomy import Scene
+
+_TOLD = 5
+"""Names of what is passed over that are told."""
+
+logger = get_logger(__name__)
 
 
 def open_release(source: str | Path, label_version: LabelVersion = "verified") -> Release:
@@ -45,25 +53,18 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
     """
     require_label_version(label_version)
     source = Path(source)
-    files = find_parquet(source)
-    if files:
-        return open_parquet(source, files, label_version)
-    folder = source_folder(source)
-    images = find_images(folder)
-    images.refuse_faults()
-    if not images.parts:
+    copy = find_copy(source)
+    if isinstance(copy, ParquetCopy):
+        _tell_passed_over(source, [str(file) for file in copy.passed_over])
+        return open_parquet(source, copy.files, label_version)
+    images = find_images(find_part(copy, IMAGES))
+    if not images.parts and not images.faults and not images.strays:
         raise ReleaseError(f"{images.place}: empty folder", "Add Images/<scene>/*.jpg, or an archive of a scene.")
-    label_files = find_label_files(folder)
-    label_files.refuse_faults()
-    for scene, store in images.parts.items():
-        if scene not in label_files.parts:
-            raise ReleaseError(f"{store.place}: no label file for this scene", f"Add Labels/{scene.published}.csv.")
-    for scene, file in label_files.parts.items():
-        if scene not in images.parts:
-            raise ReleaseError(
-                f"{file.place}: no images for this scene", f"Add Images/{scene.published}/ or remove the file."
-            )
-    parts = (_part(scene, file, images.parts[scene], label_version) for scene, file in label_files.parts.items())
+    listing = list_copy(copy, images)
+    for error in listing.faults():
+        raise error
+    _tell_passed_over(source, [stray.place for stray in listing.strays])
+    parts = (_part(scene, labels, images.parts[scene], label_version) for scene, labels in listing.labels.items())
     release = Release(source, tuple(parts))
     _refuse_repeated_ids(release)
     return release
@@ -86,15 +87,15 @@ def open_labels(source: str | Path, label_version: LabelVersion = "verified") ->
     """
     require_label_version(label_version)
     source = Path(source)
-    files = find_parquet(source)
-    if files:
-        return open_parquet(source, files, label_version).entries
-    found = find_label_files(source_folder(source), alone=True)
-    found.refuse_faults()
+    copy = find_copy(source)
+    if isinstance(copy, ParquetCopy):
+        return open_parquet(source, copy.files, label_version).entries
+    listing = list_copy(copy, images=None)
+    for error in listing.faults():
+        raise error
     entries: list[Entry] = []
-    for scene, file in found.parts.items():
-        rows = parse_label_file(file.content(), file.place)
-        named = sorted((image_id(row.file_name), row) for row in rows)
+    for scene, labels in listing.labels.items():
+        named = sorted((image_id(row.file_name), row) for row in labels.rows)
         entries += [make_entry(scene, row_id, row.file_name, row.labels, label_version) for row_id, row in named]
     return tuple(entries)
 
@@ -105,29 +106,28 @@ def holds_images(source: str | Path) -> bool:
     Raises:
         ReleaseError: There is no such source, or it is an archive that is refused.
     """
-    source = Path(source)
-    return bool(find_parquet(source)) or has_part(source_folder(source), IMAGES)
+    copy = find_copy(Path(source))
+    return isinstance(copy, ParquetCopy) or copy.images is not None
 
 
-def find_parquet(source: Path) -> list[Path]:
-    """Return the Parquet files that a source is, unless it is laid out like the release."""
-    if source.is_dir() and any(has_part(DiskFolder(source), name) for name in (IMAGES, LABELS)):
-        return []
-    return parquet_files(source)
+def _tell_passed_over(source: Path, places: Sequence[str]) -> None:
+    if places:
+        names = [place.removeprefix(f"{source}{os.sep}") for place in places]
+        more = f" and {len(names) - _TOLD:,} more" if len(names) > _TOLD else ""
+        logger.warning("%s: passed over, as no part of the release: %s%s", source, ", ".join(names[:_TOLD]), more)
 
 
-def _part(scene: Scene, label_file: File, images: ImageStore, label_version: LabelVersion) -> ScenePart:
-    content = label_file.content()
-    pairing = pair(parse_label_file(content, label_file.place), images.names)
-    _refuse_left_over(pairing, label_file.place, images.place)
+def _part(scene: Scene, labels: SceneLabels, images: ImageStore, label_version: LabelVersion) -> ScenePart:
+    pairing = pair(labels.rows, images.names)
+    _refuse_left_over(pairing, labels.file.place, images.place)
     return ScenePart(
         entries=tuple(
             make_entry(scene, row_id, name, row.labels, label_version) for row_id, row, name in pairing.pairs
         ),
         image_names=tuple(name for _, _, name in pairing.pairs),
         images=images,
-        label_file=label_file,
-        label_digest=hashlib.sha256(content).hexdigest(),
+        label_file=labels.file,
+        label_digest=labels.digest,
     )
 
 

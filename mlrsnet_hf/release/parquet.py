@@ -5,6 +5,7 @@ usable is the path: its stem gives scene and id as in the release. A repository 
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.archives.base import Found, disk_stamp
+from mlrsnet_hf.release.archives.base import Found, disk_stamp, refuse_stand_in
 from mlrsnet_hf.release.names import image_id, image_scene, is_clutter
 from mlrsnet_hf.release.release import Release, ScenePart, make_entry
 from mlrsnet_hf.release.repair import LabelVersion
@@ -41,12 +42,37 @@ class _Row(NamedTuple):
         return f"{self.file}, row group {self.group}, row {self.position}"
 
 
-def parquet_files(source: Path) -> list[Path]:
-    """Return the Parquet files that a source is: a file, or a folder with some in it or up to two folders below."""
-    if source.is_file():
-        return [source] if source.suffix.casefold() == ".parquet" else []
-    found = (path for pattern in ("*", "*/*", "*/*/*") for path in source.glob(f"{pattern}.parquet"))
-    return sorted(path for path in found if not any(map(is_clutter, path.relative_to(source).parts)))
+def parquet_files(folder: Path, depth: int = 3) -> list[Path]:
+    """Return the Parquet files in a folder and below it, `depth` folders deep with its own; none twice by a link."""
+    level, found, seen = [folder], [], {os.path.realpath(folder)}
+    for _ in range(depth):
+        below: list[Path] = []
+        for one in level:
+            for path in _children(one):
+                is_folder = path.is_dir()
+                if is_folder and os.path.realpath(path) not in seen:
+                    seen.add(os.path.realpath(path))
+                    below.append(path)
+                elif not is_folder and path.suffix.casefold() == ".parquet":
+                    found.append(path)
+        level = below
+    return sorted(found)
+
+
+def _children(folder: Path) -> list[Path]:
+    """Return what lies in a folder, but nothing of one that cannot be read."""
+    try:
+        return [path for path in sorted(folder.iterdir()) if not is_clutter(path.name)]
+    except OSError:
+        return []
+
+
+def has_images(file: Path) -> bool:
+    """Return whether a Parquet file has the columns of images as `datasets` writes them, or cannot be read."""
+    try:
+        return _is_image_column(_open(file).schema_arrow)
+    except ReleaseError:
+        return True
 
 
 def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersion) -> Release:
@@ -145,6 +171,7 @@ def _guarded(file: Path, act: Callable[[], Any]) -> Any:  # noqa: ANN401
     try:
         return act()
     except (ArrowException, OSError, UnicodeDecodeError) as error:
+        refuse_stand_in(file, str(file))
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ReleaseError(f"{file}: cannot be read as a Parquet file ({reason})", "Fetch it again.") from error
 
@@ -153,14 +180,20 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
     """Return the name of the column with the labels, the columns being those of a copy."""
     from pyarrow import types
 
-    image = schema.field("image").type if "image" in schema.names else None
-    if image is None or not types.is_struct(image) or not {"bytes", "path"} <= {field.name for field in image}:
+    if not _is_image_column(schema):
         raise ReleaseError(f"{file}: no column 'image' with the bytes and path of image files", _COPY)
     is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     for name in _LABEL_COLUMNS:
         if name in schema.names and any(check(schema.field(name).type) for check in is_list):
             return name
     raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
+
+
+def _is_image_column(schema: Any) -> bool:  # noqa: ANN401
+    from pyarrow import types
+
+    image = schema.field("image").type if "image" in schema.names else None
+    return image is not None and types.is_struct(image) and {"bytes", "path"} <= {field.name for field in image}
 
 
 _LabelIds = Callable[[str, Sequence[Any] | None], tuple[int, ...]]

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
-from mlrsnet_hf.errors import ImageError, ReleaseError
+from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.release.archives.base import Found
+from mlrsnet_hf.release.image_stores import ImageStore
 from mlrsnet_hf.release.images import image_fault
 from mlrsnet_hf.release.names import split_suffix
 from mlrsnet_hf.release.repair import LabelVersion, verified_labels
-from mlrsnet_hf.release.tree import File, ImageStore
+from mlrsnet_hf.release.tree import File
 from mlrsnet_hf.taxonomy import Scene
 
 
@@ -131,13 +132,6 @@ class Release:
             for stamp in part.images.stamps():
                 digest.update(f"{scene}/{stamp}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
-
-    def refuse_changed_labels(self) -> None:
-        """Refuse a release whose label files are no longer what they were when it was opened."""
-        for part in self.parts:
-            file = part.label_file
-            if file and hashlib.sha256(file.content()).hexdigest() != part.label_digest:
-                raise ReleaseError(f"{file.place}: changed while it was in use", "Run again, and leave it be.")
 
 
 def _records(

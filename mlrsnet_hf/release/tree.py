@@ -1,41 +1,19 @@
-"""Folders and files, on disk or in an archive, and the images that a scene's folder or archive holds.
+"""Folders and files, on disk or in an archive.
 
 The search for the release's layout sees both alike. A `place` is the path that errors name, inside an archive after
 that archive's.
 """
 
-import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
-from mlrsnet_hf.errors import ImageError, ReleaseError
-from mlrsnet_hf.release.archives.base import (
-    ARCHIVE_SUFFIXES,
-    MAX_SCENE_BYTES,
-    REFETCH,
-    Found,
-    Member,
-    disk_stamp,
-    stamp,
-)
+from mlrsnet_hf.errors import ReleaseError
+from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES, MAX_TABLE_BYTES, REFETCH, Member, disk_stamp
 from mlrsnet_hf.release.archives.nested import Archive, NestedArchive, open_archive
-from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, split_suffix
-
-
-class ImageStore(Protocol):
-    """One scene's image files, wherever they lie."""
-
-    place: str
-    names: Sequence[str]
-    """Names of the files, in any order."""
-
-    def read(self, names: Sequence[str]) -> Iterator[Found]:
-        """Yield the named files, each once, in the order given or in one that is much cheaper."""
-
-    def stamps(self) -> list[str]:
-        """Return name, size and modification time of the files on disk that hold the images."""
+from mlrsnet_hf.release.image_stores import ArchiveImages, FolderImages
+from mlrsnet_hf.release.names import is_clutter, split_suffix
 
 
 class DiskFile:
@@ -46,16 +24,28 @@ class DiskFile:
         self.name = path.name
         self.place = str(path)
 
-    def content(self) -> bytes:
-        """Return what is in it."""
+    def content(self, limit: int = MAX_TABLE_BYTES) -> bytes:
+        """Return what is in it; refuse more than a label table can hold."""
+        content = self.head(limit + 1)
+        if len(content) > limit:
+            raise ReleaseError(f"{self.place}: has more than {limit:,} bytes, which no label table has", REFETCH)
+        return content
+
+    def head(self, count: int) -> bytes:
+        """Return its first bytes."""
         try:
-            return self.path.read_bytes()
+            with self.path.open("rb") as file:
+                return file.read(count)
         except OSError as error:
             raise ReleaseError(f"{self.place}: cannot be read ({error.strerror})", "Check the file.") from error
 
     def archive(self) -> Archive:
         """Return the archive that it is."""
         return open_archive(self.path)
+
+    def stamp(self) -> str:
+        """Return name, size and modification time."""
+        return disk_stamp(self.path)
 
 
 class ArchiveFile:
@@ -74,13 +64,21 @@ class ArchiveFile:
             return found
         raise found or ReleaseError(f"{self.place}: no longer in the archive", "Do not change the archive meanwhile.")
 
+    def head(self, count: int) -> bytes:
+        """Return its first bytes."""
+        return self.content()[:count]
+
     def archive(self) -> Archive:
         """Return the archive that it is."""
         return NestedArchive(self._archive, self.path)
 
+    def stamp(self) -> str:
+        """Return name, size and modification time of the archive on disk."""
+        return self._archive.stamp()
+
 
 class DiskFolder:
-    """A folder on disk; what file managers leave behind does not show."""
+    """A folder on disk, through links as well; what is neither file nor folder, as a link to nothing, is a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -89,22 +87,32 @@ class DiskFolder:
 
     def folders(self) -> "list[DiskFolder]":
         """Return the folders in it, by name."""
-        return [DiskFolder(self.path / name) for name in self._children(folders=True)]
+        return [DiskFolder(self.path / name) for name, is_folder in self._children if is_folder]
 
     def files(self) -> list[DiskFile]:
         """Return the files in it, by name."""
-        return [DiskFile(self.path / name) for name in self._children(folders=False)]
+        return [DiskFile(self.path / name) for name, is_folder in self._children if not is_folder]
 
-    def images(self) -> "FolderImages":
+    def clutter(self) -> list[str]:
+        """Return the names of what file managers and systems left in it, which shows in neither list."""
+        return [name for name in self._names if is_clutter(name)]
+
+    def images(self) -> FolderImages:
         """Return the folder as one scene's images."""
         return FolderImages(self.path)
 
-    def _children(self, folders: bool) -> list[str]:
+    @cached_property
+    def _names(self) -> dict[str, bool]:
+        """Name, and whether it is a folder."""
         try:
             with os.scandir(self.path) as entries:
-                return sorted(e.name for e in entries if e.is_dir() == folders and not is_clutter(e.name))
+                return dict(sorted((entry.name, _is_folder(entry)) for entry in entries))
         except OSError as error:
             raise ReleaseError(f"{self.place}: cannot be read ({error.strerror})", "Check the folder.") from error
+
+    @property
+    def _children(self) -> list[tuple[str, bool]]:
+        return [child for child in self._names.items() if not is_clutter(child[0])]
 
 
 class ArchiveFolder:
@@ -132,9 +140,18 @@ class ArchiveFolder:
         own = sorted(name for name in names if "/" not in name and not is_clutter(name))
         return [ArchiveFile(self._archive, f"{self._start}{name}") for name in own]
 
-    def images(self) -> "ArchiveImages":
+    def clutter(self) -> list[str]:
+        """Return the names of what file managers and systems left in it, which shows in neither list."""
+        names = {member.path[len(self._start) :].partition("/")[0] for member in self._members}
+        return sorted(filter(is_clutter, names))
+
+    def images(self) -> ArchiveImages:
         """Return the folder as one scene's images."""
         return ArchiveImages(self._archive, self.place, self._members)
+
+    def stamp(self) -> str:
+        """Return name, size and modification time of the archive on disk."""
+        return self._archive.stamp()
 
 
 File = DiskFile | ArchiveFile
@@ -151,73 +168,8 @@ def archive_folder(archive: Archive) -> ArchiveFolder:
     return ArchiveFolder(archive, archive.members())
 
 
-class FolderImages:
-    """The images in a folder on disk; one that holds a single folder, as unpacking may leave it, gives way to that."""
-
-    def __init__(self, path: Path) -> None:
-        names = _visible(path)
-        while len(names) == 1 and (path / names[0]).is_dir():
-            path /= names[0]
-            names = _visible(path)
-        self.path = path
-        self.place = str(path)
-        self.names = _image_names(self.place, names)
-
-    def read(self, names: Sequence[str]) -> Iterator[Found]:
-        """Yield the named files in the order given."""
-        start = f"{self.path}{os.sep}"
-        for name in names:
-            try:
-                with io.FileIO(start + name) as file:
-                    content = file.readall()
-            except OSError as error:
-                yield name, ImageError(f"{start}{name}: cannot be read ({error.strerror})", "Check the file.")
-            else:
-                yield name, content
-
-    def stamps(self) -> list[str]:
-        """Return name, size and modification time of the images."""
-        try:
-            with os.scandir(self.path) as entries:
-                stamps = {entry.name: stamp(entry.name, entry.stat()) for entry in entries}
-        except OSError:
-            stamps = {}
-        return [stamps[name] if name in stamps else disk_stamp(self.path / name) for name in self.names]
-
-
-class ArchiveImages:
-    """The images in an archive, or in one folder of it, at any depth."""
-
-    def __init__(self, archive: Archive, place: str, members: Sequence[Member]) -> None:
-        self._archive = archive
-        self.place = place
-        if sum(member.size for member in members) > MAX_SCENE_BYTES:
-            raise ReleaseError(f"{place}: more than {MAX_SCENE_BYTES:,} bytes of images in one scene", REFETCH)
-        kept = [member.path for member in members if not any(map(is_clutter, member.path.split("/")))]
-        self.names = _image_names(place, [path.rpartition("/")[2] for path in kept])
-        self._paths = dict(zip(self.names, kept, strict=True))
-
-    def read(self, names: Sequence[str]) -> Iterator[Found]:
-        """Yield the named files in the order that the archive's kind reads them in."""
-        wanted = {self._paths[name]: name for name in names}
-        for path, content in self._archive.read(list(wanted)):
-            yield wanted[path], content
-
-    def stamps(self) -> list[str]:
-        """Return name, size and modification time of the archive on disk."""
-        return [self._archive.stamp()]
-
-
-def _visible(folder: Path) -> list[str]:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        return sorted(child.name for child in folder.iterdir() if not is_clutter(child.name))
-    except OSError as error:
-        raise ReleaseError(f"{folder}: cannot be read ({error.strerror})", "Check the folder.") from error
-
-
-def _image_names(place: str, names: Sequence[str]) -> Sequence[str]:
-    """Return the names, all of them of image files."""
-    for name in names:
-        if split_suffix(name)[1] not in IMAGE_SUFFIXES:
-            raise ReleaseError(f"{place}/{name}: not a .jpg, .png or .tif file", "Keep only the scene's images there.")
-    return names
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False

@@ -4,19 +4,27 @@ Nothing is ever written under a name that an archive gives: files pass through m
 inside an archive is copied to a temporary file of our own naming while it is read.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.errors import ImageError, ReleaseError
+from mlrsnet_hf.release.archives.stand_ins import HEAD_BYTES, stand_in
 
 ARCHIVE_SUFFIXES = (".rar", ".zip")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+"""Of tables in text, in the order in which they are preferred."""
 MAX_FILE_BYTES = 16 << 20
-"""Size of an image or label file; a published image has some 12 KB, a label file 330 KB, a raw 600x600 TIFF 1.1 MB."""
+"""Size of an image; a published one has some 12 KB, a raw 600x600 TIFF 1.1 MB."""
+MAX_TABLE_BYTES = 128 << 20
+"""Size of a label table; a published label file has 330 KB, one of all scenes 15 MB, with words in UTF-16 80."""
 MAX_SCENE_BYTES = 2 << 30
 """Size of one scene's images, which are held until their turn comes; as raw 256x256 TIFF they have 0.6 GB."""
 MAX_NESTED_BYTES = 4 << 30
 """Size of an archive in an archive; all of the release's are 1.3 GB together."""
+_LIMITS = ((ARCHIVE_SUFFIXES, MAX_NESTED_BYTES), (TABLE_SUFFIXES, MAX_TABLE_BYTES))
+"""By suffix, where it is not that of an image."""
 MAX_MEMBERS = 300_000
 """Members of one archive; the whole release has 109,161 images."""
 
@@ -35,6 +43,8 @@ class Member:
     """Its parts, joined by `/`."""
     size: int
     """As declared; more is never read."""
+    fault: ReleaseError | None = None
+    """Why it is not read, if so; what nobody asks for may have one."""
 
 
 def member_path(path: str) -> str:
@@ -48,23 +58,32 @@ def member_path(path: str) -> str:
 
 
 def checked_member(place: str, path: str, size: int, kind: str = FILE) -> Member:
-    """Return a member that is safe to read: refuse paths that lead out, what is no regular file, and absurd sizes."""
+    """Return a member, with its fault if it is no regular file or has an absurd size; refuse paths that lead out."""
     shown = f"{place}: member {path[:200]!r}"
     parts = path.replace("\\", "/").split("/")
     if not member_path(path) or "\0" in path or not parts[0] or ".." in parts or ":" in parts[0]:
         raise ReleaseError(f"{shown} has a path that leads out of the archive", REFETCH)
+    fault = None
+    limit = next((limit for suffixes, limit in _LIMITS if path.casefold().endswith(suffixes)), MAX_FILE_BYTES)
     if kind != FILE:
-        raise ReleaseError(f"{shown} is {kind}, not a plain file", REFETCH)
-    limit = MAX_NESTED_BYTES if path.casefold().endswith(ARCHIVE_SUFFIXES) else MAX_FILE_BYTES
-    if size > limit:
-        raise ReleaseError(f"{shown} claims {size:,} bytes; at most {limit:,} are read", REFETCH)
-    return Member(member_path(path), size)
+        fault = ReleaseError(f"{shown} is {kind}, not a plain file", REFETCH)
+    elif size > limit:
+        fault = ReleaseError(f"{shown} claims {size:,} bytes; at most {limit:,} are read", REFETCH)
+    return Member(member_path(path), size, fault)
 
 
 def refuse_crowd(place: str, members: int) -> None:
     """Refuse an archive with more members than any release has."""
     if members > MAX_MEMBERS:
         raise ReleaseError(f"{place}: more than {MAX_MEMBERS:,} members", REFETCH)
+
+
+def refuse_stand_in(path: Path, place: str) -> None:
+    """Refuse a file that is no archive but a pointer to it, or the page of an error."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        other = stand_in(file.read(HEAD_BYTES))
+        if other:
+            raise ReleaseError(f"{place}: {other[0]}", other[1])
 
 
 def disk_stamp(path: Path) -> str:

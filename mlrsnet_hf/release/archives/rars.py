@@ -23,6 +23,7 @@ from mlrsnet_hf.release.archives.base import (
     disk_stamp,
     member_path,
     refuse_crowd,
+    refuse_stand_in,
 )
 
 MAX_DICTIONARY_BYTES = 256 << 20
@@ -59,13 +60,12 @@ class RarArchive:
         self.place = place or str(path)
 
     def members(self) -> list[Member]:
-        """Return the regular files in it; refuse what is not safe to read."""
+        """Return the files in it, those that are not read with their fault; refuse paths that lead out."""
         members: list[Member] = []
         with _opened(self.path, self.place, to_unpack=False) as handle:
             for header in _headers(handle, self.place):
-                kind = _kind(header)
-                if kind != _FOLDER:
-                    members.append(checked_member(self.place, _name(header, self.place), _size(header), kind))
+                if _kind(header) != _FOLDER:
+                    members.append(self._checked(header))
                     refuse_crowd(self.place, len(members))
                 _skip(handle)
         return members
@@ -100,6 +100,9 @@ class RarArchive:
         """Return name, size and modification time of the file."""
         return disk_stamp(self.path)
 
+    def _checked(self, header: Any) -> Member:  # noqa: ANN401
+        return checked_member(self.place, _name(header, self.place), _size(header), _kind(header))
+
     def _contents(self, wanted: Collection[str], write: Callable[[bytes], object] | None = None) -> Iterator[Found]:
         """Yield the wanted members, or hand their content to `write`; stop after the last one."""
         left = len(wanted)
@@ -108,8 +111,12 @@ class RarArchive:
                 path = member_path(_name(header, self.place))
                 content = bytearray()
                 is_wanted = path in wanted
-                fault = _test(handle, header, (write or content.extend) if is_wanted else None)
-                if is_wanted:
+                refused = self._checked(header).fault if is_wanted else None
+                fault = _test(handle, header, (write or content.extend) if is_wanted and not refused else None)
+                if refused:
+                    left -= 1
+                    yield path, ImageError(refused.found, refused.remedy)
+                elif is_wanted:
                     left -= 1
                     error = f"{self.place}/{path}: cannot be read ({fault})"
                     yield path, ImageError(error, REFETCH) if fault else bytes(content)
@@ -138,6 +145,7 @@ def _opened(path: Path, place: str, to_unpack: bool) -> Iterator[Any]:
     archive = unrar.ffi.new("struct RAROpenArchiveDataEx *", {"ArcNameW": name, "OpenMode": mode})
     handle = unrar.RAROpenArchiveEx(archive)
     if archive.OpenResult != _DONE:
+        refuse_stand_in(path, place)
         raise ReleaseError(f"{place}: cannot be read as a RAR file ({_said(archive.OpenResult)})", REFETCH)
     try:
         yield handle

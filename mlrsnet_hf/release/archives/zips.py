@@ -20,6 +20,7 @@ from mlrsnet_hf.release.archives.base import (
     disk_stamp,
     member_path,
     refuse_crowd,
+    refuse_stand_in,
 )
 
 _CHUNK = 1 << 20
@@ -53,10 +54,10 @@ class ZipArchive:
         return {"path": self.path, "place": self.place, "_process": -1}
 
     def members(self) -> list[Member]:
-        """Return the regular files in it; refuse what is not safe to read."""
+        """Return the files in it, those that are not read with their fault; refuse paths that lead out."""
         self._open()
         return [
-            checked_member(self.place, info.filename, info.file_size, _kind(info))
+            self._checked(info)
             for info in self._zip.infolist()
             if not info.filename.endswith("/") or _kind(info) == LINK
         ]
@@ -88,13 +89,20 @@ class ZipArchive:
         try:
             self._zip = zipfile.ZipFile(self.path)
         except _DAMAGE as error:
+            refuse_stand_in(self.path, self.place)
             raise ReleaseError(f"{self.place}: cannot be read as a ZIP file ({_said(error)})", REFETCH) from error
         refuse_crowd(self.place, len(self._zip.infolist()))
         self._infos = {member_path(info.filename): info for info in self._zip.infolist()}
         self._process = os.getpid()
 
+    def _checked(self, info: zipfile.ZipInfo) -> Member:
+        return checked_member(self.place, info.filename, info.file_size, _kind(info))
+
     def _chunks(self, path: str) -> Iterator[bytes]:
         """Yield a member's content, which zipfile ends at the declared size and checks by its CRC."""
+        fault = self._checked(self._infos[path]).fault
+        if fault:
+            raise fault
         try:
             with self._zip.open(self._infos[path]) as file:
                 while chunk := file.read(_CHUNK):

@@ -19,7 +19,8 @@ from mlrsnet_hf.release.audit.rows import (
     repair_findings,
     row_findings,
 )
-from mlrsnet_hf.release.audit.source import AuditedFile, SourceListing, Version, list_source, matching_versions
+from mlrsnet_hf.release.audit.source import AuditedFile, Version, list_source, matching_versions, read_images
+from mlrsnet_hf.release.listing import Listing
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
 SourceVersion = Literal["2020", "2021", "either", "mixed", "neither"]
@@ -100,7 +101,7 @@ def audit_source(source: str | Path, processes: int = 1, progress: ShowProgress 
     listing = list_source(source)
     repairs = list(find_repairs(listing.rows))
     scenes = tuple(_scene_audits(listing, repairs))
-    files = progress(listing.read_images(), listing.image_count)
+    files = progress(read_images(listing), listing.image_count)
     findings = [
         *_source_findings(listing),
         *match_findings(listing),
@@ -126,7 +127,7 @@ def audit_repairs(source: str | Path) -> Iterator[Repair]:
     return find_repairs(listing.rows)
 
 
-def _scene_audits(listing: SourceListing, repairs: Iterable[Repair]) -> Iterator[SceneAudit]:
+def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[SceneAudit]:
     repairs_by_scene: dict[Scene, list[Repair]] = defaultdict(list)
     for repair in repairs:
         repairs_by_scene[repair.scene].append(repair)
@@ -142,10 +143,12 @@ def _scene_audits(listing: SourceListing, repairs: Iterable[Repair]) -> Iterator
             yield SceneAudit(scene, len(rows), images, published, +repaired, matching_versions(scene, rows))
 
 
-def _source_findings(listing: SourceListing) -> Iterator[Finding]:
-    yield from (Finding(checks.LAYOUT, stranger) for stranger in listing.strangers)
+def _source_findings(listing: Listing) -> Iterator[Finding]:
+    yield from (Finding(checks.LAYOUT, conflict.found) for conflict in listing.conflicts)
     yield from (Finding(checks.LAYOUT, scene.published, str(e)) for scene, e in listing.image_faults.items())
     yield from (Finding(checks.LABEL_FILE, scene.published, str(e)) for scene, e in listing.label_faults.items())
+    for stray in listing.strays:
+        yield Finding(checks.PASSED_OVER, stray.place, stray.reason, as_published=stray.is_clutter)
     there = {*listing.rows, *listing.label_faults, *(listing.images or {}), *listing.image_faults}
     yield from (Finding(checks.ABSENT_SCENE, scene.published) for scene in SCENES if scene not in there)
 

@@ -36,7 +36,7 @@ class Finding:
     """A file or a scene."""
     detail: str = ""
     as_published: bool = False
-    """Whether the release was published so, and rightly: nothing to mend."""
+    """Whether the release was published so, and rightly, or the system left it there: nothing to mend."""
 
 
 LAYOUT = Check("layout", Severity.UNUSABLE, "files or folders that cannot be used")
@@ -51,6 +51,7 @@ LOST_LABEL = Check("lost_label", Severity.REPAIRABLE, "rows without the label th
 KNOWN_ERROR = Check("known_error", Severity.REPAIRABLE, "rows with a label known to be wrong")
 TOO_MANY_LABELS = Check("too_many_labels", Severity.REPAIRABLE, "rows with more than 13 labels")
 NO_LABELS = Check("no_labels", Severity.INFORMATIVE, "rows without labels")
+PASSED_OVER = Check("passed_over", Severity.INFORMATIVE, "files and folders that are passed over")
 ABSENT_SCENE = Check("absent_scene", Severity.INFORMATIVE, "scenes that are not there")
 IMAGE_COUNT = Check("image_count", Severity.INFORMATIVE, "scenes with another number of images than published")
 LABEL_COUNT = Check("label_count", Severity.INFORMATIVE, "label counts of whole scenes that differ from the published")

@@ -10,9 +10,10 @@ from mlrsnet_hf.parallel import in_processes
 from mlrsnet_hf.published import IMAGE_SIZE, MOST_LABELS
 from mlrsnet_hf.release.audit import findings as checks
 from mlrsnet_hf.release.audit.findings import Finding
-from mlrsnet_hf.release.audit.source import AuditedFile, SourceListing
+from mlrsnet_hf.release.audit.source import AuditedFile
 from mlrsnet_hf.release.images import decode_image, image_fault
 from mlrsnet_hf.release.label_files import LabelRow
+from mlrsnet_hf.release.listing import Listing
 from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.opening import pair
 from mlrsnet_hf.release.repair import verified_labels
@@ -72,7 +73,7 @@ def row_findings(rows: Mapping[Scene, Sequence[LabelRow]], known: Collection[Sce
                 yield Finding(checks.TOO_MANY_LABELS, _where(scene, row.file_name), f"{len(row.labels)} labels")
 
 
-def match_findings(listing: SourceListing) -> Iterator[Finding]:
+def match_findings(listing: Listing) -> Iterator[Finding]:
     """Yield rows without image, images without row, and names that stand for two images."""
     if listing.images is None:
         return
@@ -88,7 +89,7 @@ def match_findings(listing: SourceListing) -> Iterator[Finding]:
         yield from (Finding(checks.SURPLUS_IMAGE, _where(scene, name)) for name in pairing.images_without_row)
 
 
-def _repeated_ids(listing: SourceListing) -> Iterator[Finding]:
+def _repeated_ids(listing: Listing) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for scene in listing.images or {}:
         for name in listing.image_names(scene):

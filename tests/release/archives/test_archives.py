@@ -1,3 +1,4 @@
+import io
 import os
 import random
 import re
@@ -35,6 +36,18 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+def refused(path: Path) -> str:
+    """Return why the only member of an archive is not read, as the listing and as reading say it."""
+    archive = open_archive(path)
+    (member,) = archive.members()
+    ((_, found),) = archive.read([member.path])
+    assert isinstance(found, ImageError)
+    assert str(found) == str(member.fault)
+    with pytest.raises(ReleaseError):
+        archive.copy_member(member.path, io.BytesIO())
+    return str(found)
 
 
 def contents(archive: Archive) -> dict[str, bytes | ImageError]:
@@ -118,14 +131,12 @@ def test_links_and_devices_are_refused(
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr(info, "/etc/passwd")
     for path in (rar, tmp_path / "x.zip"):
-        with pytest.raises(ReleaseError, match=r"member 'b.jpg' is a (link|device)"):
-            open_archive(path).members()
+        assert re.search(r"member 'b.jpg' is a (link|device)", refused(path))
 
 
 def test_link_record_of_rar5_is_refused(make_rar5: MakeRar, rar_member: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "x.rar").write_bytes(make_rar5({"b.jpg": rar_member(link_to="../../x")}))
-    with pytest.raises(ReleaseError, match=r"member 'b.jpg' is a link"):
-        open_archive(tmp_path / "x.rar").members()
+    assert "member 'b.jpg' is a link" in refused(tmp_path / "x.rar")
 
 
 def test_absurd_sizes_are_refused(
@@ -136,8 +147,7 @@ def test_absurd_sizes_are_refused(
     zeros = write_zip(tmp_path / "x.zip", {"b.jpg": bytes(archives.MAX_FILE_BYTES + 1)})
     assert zeros.stat().st_size < 20_000
     for path in (rar, zeros):
-        with pytest.raises(ReleaseError, match=r"'b.jpg' .*16,777,217 .* 16,777,216"):
-            open_archive(path).members()
+        assert re.search(r"'b.jpg' .*16,777,217 .* 16,777,216", refused(path))
 
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
     rar.write_bytes(make_rar(FILES))
