@@ -64,7 +64,8 @@ class ParquetCopy:
 def find_copy(source: Path) -> Copy | ParquetCopy:
     """Return the parts of a copy, or the Parquet files that the source is.
 
-    Of a release and Parquet files with images what lies higher counts, at one depth the release.
+    Of a release and Parquet files with images what lies higher counts, at one depth the release; below the source one
+    part alone does not make a release there.
 
     Raises:
         ReleaseError: There is no such source, it is of another kind, or it holds two copies.
@@ -80,7 +81,8 @@ def find_copy(source: Path) -> Copy | ParquetCopy:
     folder = DiskFolder(source)
     folder.files()  # raises if the source itself cannot be read
     depth, root = _search(folder)
-    found = parquet_files(source, depth)
+    is_whole = depth == 0 or all(_named(root, name) for name in (IMAGES, LABELS))
+    found = parquet_files(source, depth if is_whole else _WRAPPERS)
     with_images = [file for file in found if has_images(file)]
     if with_images:
         return ParquetCopy(tuple(with_images), tuple(file for file in found if file not in with_images))
