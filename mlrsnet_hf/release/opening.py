@@ -7,16 +7,17 @@ from pathlib import Path
 
 from mlrsnet_hf.errors import ReleaseError
 from mlrsnet_hf.release.label_files import LabelRow, parse_label_file
-from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, has_part, source_folder
+from mlrsnet_hf.release.layout import IMAGES, LABELS, find_images, find_label_files, find_part, has_part, source_folder
 from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.parquet import open_parquet, parquet_files
-from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry
+from mlrsnet_hf.release.recognition import choose_label_version, recognize
+from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry, verified
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version
-from mlrsnet_hf.release.tree import DiskFolder, File, ImageStore
+from mlrsnet_hf.release.tree import DiskFolder, File, Folder, ImageStore
 from mlrsnet_hf.taxonomy import Scene
 
 
-def open_release(source: str | Path, label_version: LabelVersion = "verified") -> Release:
+def open_release(source: str | Path, label_version: LabelVersion | None = None) -> Release:
     """Open MLRSNet in any of its published forms and match its rows with its images.
 
     The source is one of
@@ -35,7 +36,8 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
     Args:
         source: A folder or file.
         label_version: `verified` repairs the published faults (see `verified_labels`), `as-published` takes the labels
-            as they are.
+            as they are. By default `verified` if the copy is MLRSNet or a part of it (see `recognition`), else
+            `as-published`.
 
     Raises:
         UnknownNameError: `label_version` is neither.
@@ -63,13 +65,13 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
             raise ReleaseError(
                 f"{file.place}: no images for this scene", f"Add Images/{scene.published}/ or remove the file."
             )
-    parts = (_part(scene, file, images.parts[scene], label_version) for scene, file in label_files.parts.items())
+    parts = (_part(scene, file, images.parts[scene]) for scene, file in label_files.parts.items())
     release = Release(source, tuple(parts))
     _refuse_repeated_ids(release)
-    return release
+    return release.in_label_version(label_version)
 
 
-def open_labels(source: str | Path, label_version: LabelVersion = "verified") -> tuple[Entry, ...]:
+def open_labels(source: str | Path, label_version: LabelVersion | None = None) -> tuple[Entry, ...]:
     """Read the labels of a source, whose images need not be there.
 
     Args:
@@ -89,14 +91,42 @@ def open_labels(source: str | Path, label_version: LabelVersion = "verified") ->
     files = find_parquet(source)
     if files:
         return open_parquet(source, files, label_version).entries
-    found = find_label_files(source_folder(source), alone=True)
+    entries = _label_file_entries(source_folder(source), alone=True)
+    version = _chosen_version(label_version, entries, source)
+    return tuple(map(verified, entries) if version == "verified" else entries)
+
+
+def find_label_version(source: str | Path, asked: LabelVersion | None = None) -> LabelVersion:
+    """Return the label version that `open_release` opens a source in; only its labels are read.
+
+    Raises:
+        UnknownNameError: `asked` is no label version.
+        ReleaseError: The source is missing or not laid out like the release, or its labels cannot be read.
+    """
+    require_label_version(asked)
+    source = Path(source)
+    files = find_parquet(source)
+    if files:
+        return open_parquet(source, files, asked).label_version
+    folder = source_folder(source)
+    find_part(folder, IMAGES)  # told before the lack of label files, as `open_release` does
+    return _chosen_version(asked, _label_file_entries(folder), source)
+
+
+def _label_file_entries(folder: Folder, alone: bool = False) -> list[Entry]:
+    """Return the rows of all label files, by scene id, then by image id."""
+    found = find_label_files(folder, alone)
     found.refuse_faults()
     entries: list[Entry] = []
     for scene, file in found.parts.items():
         rows = parse_label_file(file.content(), file.place)
         named = sorted((image_id(row.file_name), row) for row in rows)
-        entries += [make_entry(scene, row_id, row.file_name, row.labels, label_version) for row_id, row in named]
-    return tuple(entries)
+        entries += [make_entry(scene, row_id, row.file_name, row.labels) for row_id, row in named]
+    return entries
+
+
+def _chosen_version(asked: LabelVersion | None, entries: Sequence[Entry], source: Path) -> LabelVersion:
+    return choose_label_version(asked, recognize((entry.id, entry.labels) for entry in entries), source)
 
 
 def holds_images(source: str | Path) -> bool:
@@ -116,14 +146,12 @@ def find_parquet(source: Path) -> list[Path]:
     return parquet_files(source)
 
 
-def _part(scene: Scene, label_file: File, images: ImageStore, label_version: LabelVersion) -> ScenePart:
+def _part(scene: Scene, label_file: File, images: ImageStore) -> ScenePart:
     content = label_file.content()
     pairing = pair(parse_label_file(content, label_file.place), images.names)
     _refuse_left_over(pairing, label_file.place, images.place)
     return ScenePart(
-        entries=tuple(
-            make_entry(scene, row_id, name, row.labels, label_version) for row_id, row, name in pairing.pairs
-        ),
+        entries=tuple(make_entry(scene, row_id, name, row.labels) for row_id, row, name in pairing.pairs),
         image_names=tuple(name for _, _, name in pairing.pairs),
         images=images,
         label_file=label_file,
