@@ -18,7 +18,7 @@ import numpy as np
 
 from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.repair import LabelVersion
-from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.runtime.logs import get_logger, is_main_process
 
 LEAST_SHARE = 0.95
 """Share of a copy's rows that are published ones, if the copy is MLRSNet."""
@@ -116,22 +116,20 @@ def choose_label_version(
         if recognition.is_mlrsnet:
             return "verified"
         if holds_repaired:
-            _say_once(
-                "info", f"{place}: not MLRSNet ({recognition}), but its labels were repaired when it was prepared"
-            )
+            _say_once(f"{place}: not MLRSNet ({recognition}), but its labels were repaired when it was prepared")
             return "verified"
-        _say_once("info", f"{place}: not MLRSNet ({recognition}), so the labels are taken as they are (label_version)")
+        _say_once(f"{place}: not MLRSNet ({recognition}), so its labels are taken as they are (label_version)")
         return "as-published"
     if asked == "verified" and not recognition.is_mlrsnet and not holds_repaired:
         _say_once(
-            "warning",
-            f"{place}: not MLRSNet ({recognition}), but label_version='verified' changes labels by the rules for "
-            "MLRSNet; 'as-published' leaves them as they are",
+            f"{place}: not MLRSNet ({recognition}), but label_version='verified' changes its labels by the rules for "
+            "MLRSNet; 'as-published' leaves them as they are"
         )
     return asked
 
 
 @cache
-def _say_once(level: str, message: str) -> None:
-    """Log a message, but not again where one copy is opened several times."""
-    getattr(logger, level)(message)
+def _say_once(message: str) -> None:
+    """Warn, but not again where one copy is opened several times; standard output is left to what was asked for."""
+    if is_main_process():
+        logger.warning(message)
