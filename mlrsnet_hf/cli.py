@@ -23,7 +23,10 @@ from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RecipeChoice, recipe_defaults
 
-_LABELS = "Labels: verified repairs the published faults, as-published has them."
+_LABELS = (
+    "Labels: verified repairs the published faults, as-published has them; if unset verified for a copy whose rows are "
+    "MLRSNet's, else as-published."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +158,7 @@ class Prepare(Settings):
 
     source: Path = setting(text="Copy of the release: folder, archives, or Parquet.", positional=True)
     target: Path = setting(text="Folder to create.", positional=True)
-    label_version: LabelVersion = setting("verified", _LABELS, former="labels")
+    label_version: LabelVersion | None = setting(None, _LABELS, former="labels")
     skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
 
     def run(self) -> None:
@@ -273,7 +276,7 @@ class Stats(Settings):
 
     source: Path = setting(text="Copy of the release, or label files alone.", positional=True)
     output_dir: Path = setting(Path("mlrsnet-stats"), "Folder to create.")
-    label_version: LabelVersion = setting("verified", _LABELS, former="labels")
+    label_version: LabelVersion | None = setting(None, _LABELS, former="labels")
     processes: Count = setting(default_processes(), "Processes that decode images.")
 
     def run(self) -> None:

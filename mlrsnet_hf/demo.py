@@ -42,7 +42,8 @@ def run_demo(
     if not scenes.exists():
         write_synthetic_release(scenes, images_per_scene, seed)
     logger.info("synthetic scenes: %s, at a glance: %s", scenes, scenes / CONTACT_SHEET)
-    data_config = DataConfig(data_dir=str(scenes), split_seed=seed)
-    loaded = load_dataset("mlrsnet", data_dir=str(scenes), seed=seed, cache_dir=str(output_dir / "cache"))
+    data_config = DataConfig(data_dir=str(scenes), split_seed=seed, label_version="as-published")
+    options = {"seed": seed, "label_version": data_config.label_version}
+    loaded = load_dataset("mlrsnet", data_dir=str(scenes), cache_dir=str(output_dir / "cache"), **options)
     data = data_from_splits(loaded, data_config)
     return train(replace(config, epochs=epochs or config.epochs), data, recipe="demo", data_config=data_config)

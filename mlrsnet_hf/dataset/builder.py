@@ -42,14 +42,15 @@ from mlrsnet_hf.dataset.source import ReleaseSource, SyntheticSource, cache_key,
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, ids_by_scene, split_ids
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError
-from mlrsnet_hf.release import LabelVersion
+from mlrsnet_hf.release import LabelVersion, find_label_version
+from mlrsnet_hf.release.repair import require_label_version
 
 VERSION = Version("1.0.0")
 """Raised whenever the rows built from one source change, so that no stale cache is used."""
 
 MIN_SHARDS = 32
 
-_DESCRIPTION = "109,161 aerial and satellite images in 46 scene categories, each with 1 to 13 of 60 labels."
+_DESCRIPTION = "109,161 aerial and satellite images in 46 scene categories, each with up to 13 of 60 labels."
 
 _logger = logging.getLogger(__name__)
 
@@ -89,7 +90,9 @@ class MLRSNet(GeneratorBasedBuilder):
         refuse_unknown(config_name, options)
         self._downloads = downloads_folder(cache_dir)
         self._location = None if config_name == DEMO else find_data(data_dir, self._downloads)
-        self._label_version: LabelVersion = options.get("label_version") or "verified"
+        self._label_version = self._choose_label_version(options.get("label_version"), opened=source is not None)
+        if config_name != DEMO:
+            options["label_version"] = self._label_version
         self._features = options.get("features")
         self._source = source
         self.hash: str | None = None
@@ -100,6 +103,14 @@ class MLRSNet(GeneratorBasedBuilder):
         super().__init__(cache_dir=cache_dir, config_name=config_name, data_dir=data_dir, **options)
         self.name = self.info.builder_name = NAME
         self._as_rows = self.config.drawn_by != WHOLE
+
+    def _choose_label_version(self, asked: LabelVersion | None, opened: bool) -> LabelVersion:
+        """Return the version asked for, else the one that fits the copy: the cache is named after it."""
+        require_label_version(asked)
+        published = self._location is None or self._location == archive_path(self._downloads)
+        if published or opened or asked == "as-published":
+            return asked or "verified"
+        return find_label_version(self._location, asked)
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel between processes without the source, which opens anew where it is needed."""

@@ -29,8 +29,9 @@ class MLRSNetConfig(BuilderConfig):
 
     seed: int = 0
     """Draws other splits; the paper repeats five times, here 0 to 4."""
-    label_version: LabelVersion = "verified"
-    """`verified` repairs the published faults, `as-published` takes the label files as they are."""
+    label_version: LabelVersion | None = None
+    """`verified` repairs the published faults, `as-published` takes the labels as they are; by default `verified` for a
+    copy that is MLRSNet or a part of it, else `as-published`."""
     split_file: str | None = None
     """CSV or Parquet of image ids and splits, for the configuration `custom`."""
     protocol: str | None = None

@@ -65,9 +65,10 @@ class DataConfig(Settings):
         0.1, "Share of the training images that is held out if there is no validation."
     )
     split_seed: int = setting(0, "Seed of the held-out images, and of the splits of mlrsnet.")
-    label_version: LabelVersion = setting(
-        "verified",
-        "Labels of mlrsnet: verified repairs the published faults, as-published has them.",
+    label_version: LabelVersion | None = setting(
+        None,
+        "Labels of mlrsnet: verified repairs the published faults, as-published has them; if unset verified for a copy "
+        "whose rows are MLRSNet's, else as-published.",
         former="labels",
     )
 

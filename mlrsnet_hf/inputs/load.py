@@ -1,10 +1,11 @@
 """Which dataset: any that `datasets` loads, as splits of labeled images in one form."""
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,22 @@ from datasets.exceptions import DatasetsError
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.dataset.registration import BUILDER_MODULE
+from mlrsnet_hf.dataset.source import downloads_folder, find_data
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.release import LabelVersion, find_label_version
+from mlrsnet_hf.release.recognition import recognize
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
+from mlrsnet_hf.taxonomy import LABEL_NAMES
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """Names under which a validation split is found if none is given."""
 TEST_NAME = "test"
+OTHER_IMAGES = "images in the layout of MLRSNet"
+"""What cards call images that `load_dataset("mlrsnet")` loads though they are others."""
 
 _READERS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
 """What `datasets` calls the reader of a file."""
@@ -37,9 +44,23 @@ def load_data(config: DataConfig) -> ImageData:
     Raises:
         MLRSNetError: The dataset cannot be loaded, or lacks a split or column, or holds what is no label.
     """
+    config = with_label_version(config)
     with _without_builder_warnings():
         loaded = _load(config)
     return data_from_splits(loaded, config)
+
+
+def with_label_version(config: DataConfig) -> DataConfig:
+    """Return the settings with the version in which a copy of MLRSNet is read, where they leave it open.
+
+    Raises:
+        MLRSNetError: The copy cannot be found or read.
+    """
+    if config.dataset != MLRSNET or config.label_version is not None:
+        return config
+    copy = None if is_drawn(config) else find_data(config.data_dir, downloads_folder(None))
+    version: LabelVersion = "as-published" if is_drawn(config) else "verified"  # no copy: the published archive
+    return dataclasses.replace(config, label_version=find_label_version(copy) if copy else version)
 
 
 def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> ImageData:
@@ -69,7 +90,8 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
             "held_out": held_out,
             "labels": config.label_version if config.dataset == MLRSNET else None,
             "repaired": repaired,
-            "synthetic": _is_drawn(config),
+            "is_mlrsnet": not is_drawn(config) and holds_mlrsnet(splits, columns.label_names),
+            "synthetic": is_drawn(config),
             "fingerprint": _fingerprint(splits),
         },
     )
@@ -91,6 +113,14 @@ def load_rows(config: DataConfig, split: str) -> Dataset:
     return rows
 
 
+def holds_mlrsnet(splits: Splits, label_names: Sequence[str]) -> bool:
+    """Tell whether images and labels are MLRSNet's, or a part of it, in whichever form they were loaded."""
+    if tuple(label_names) != LABEL_NAMES:
+        return False
+    rows = (row for split in splits.values() for row in zip(split["id"][:], split["labels"][:], strict=True))
+    return recognize(rows).is_mlrsnet
+
+
 def dataset_name(config: DataConfig) -> tuple[str, str | None]:
     """Return what a card calls the dataset, and its repository on the Hub, if it is from there.
 
@@ -110,7 +140,7 @@ def _protocol(config: DataConfig) -> str | None:
     return config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
 
 
-def _is_drawn(config: DataConfig) -> bool:
+def is_drawn(config: DataConfig) -> bool:
     """Tell whether the images are this package's synthetic scenes: those of its demo, or a folder that it drew."""
     if config.dataset != MLRSNET:
         return False

@@ -55,7 +55,8 @@ class ImageData:
     """Scenes in the order of their ids; empty where the data names no scenes."""
     source: Mapping[str, Any]
     """What results and cards say of the data: `dataset`, `hub_id`, `protocol`, `split_seed`, `held_out` (images),
-    `labels` (label version), `repaired` (rows), `synthetic`, `fingerprint` (of the splits' content)."""
+    `labels` (label version), `repaired` (rows), `is_mlrsnet` (whether the rows were published), `synthetic`,
+    `fingerprint` (of the splits' content)."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

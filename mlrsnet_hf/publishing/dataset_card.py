@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,6 +14,15 @@ from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing.cards import front_matter, render
 from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, SCENES
+
+Origin = Literal["mlrsnet", "synthetic", "unknown"]
+"""Whose images they are: MLRSNet's, this package's drawings, or others in the layout of the release."""
+_TITLES: Mapping[Origin, str] = {
+    "mlrsnet": "MLRSNet",
+    "synthetic": "Synthetic scenes in the layout of MLRSNet",
+    "unknown": "Images in the layout of MLRSNet",
+}
+_LICENSES: Mapping[Origin, str] = {"mlrsnet": "cc-by-4.0", "synthetic": "apache-2.0", "unknown": "unknown"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +65,19 @@ class DatasetCard:
     images_per_label: Mapping[str, int]
     split_sizes: Mapping[str, Mapping[str, int]]
     """Protocol -> split -> number of images."""
+    origin: Origin = "mlrsnet"
     copy: Copy | None = field(default=None)
     """None for the release as published."""
+
+    @property
+    def is_mlrsnet(self) -> bool:
+        """Whether the images are MLRSNet's."""
+        return self.origin == "mlrsnet"
+
+    @property
+    def title(self) -> str:
+        """What the card calls the images."""
+        return _TITLES[self.origin]
 
     @property
     def total(self) -> int:
@@ -77,8 +97,8 @@ class DatasetCard:
             split_rows=_split_rows(self),
             few_files=_few_files(copy) if copy else [],
             min_files=MIN_FILES,
-            scene_rows=_count_rows(self.images_per_scene, {scene.name: scene.images for scene in SCENES}),
-            label_rows=_count_rows(self.images_per_label, {label.name: label.images for label in LABELS}),
+            scene_rows=_count_rows(self, self.images_per_scene, {scene.name: scene.images for scene in SCENES}),
+            label_rows=_count_rows(self, self.images_per_label, {label.name: label.images for label in LABELS}),
             unusual_sizes=[f"{key} ({width}x{height})" for key, (width, height) in sorted(copy.unusual_sizes.items())]
             if copy
             else [],
@@ -102,8 +122,8 @@ def published_card() -> DatasetCard:
 
 def _header(card: DatasetCard) -> dict[str, Any]:
     header: dict[str, Any] = {
-        "license": "cc-by-4.0",
-        "pretty_name": "MLRSNet",
+        "license": _LICENSES[card.origin],
+        "pretty_name": card.title,
         "task_categories": ["image-classification", "image-feature-extraction"],
         "task_ids": ["multi-label-image-classification"],
         "tags": ["remote-sensing", "aerial-imagery", "multi-label", "image-retrieval"],
@@ -161,8 +181,10 @@ def _few_files(copy: Copy) -> list[str]:
     ]
 
 
-def _count_rows(counts: Mapping[str, int], published: Mapping[str, int]) -> list[list[object]]:
-    return [[name, f"{count:,}", f"{published[name]:,}"] for name, count in counts.items()]
+def _count_rows(card: DatasetCard, counts: Mapping[str, int], published: Mapping[str, int]) -> list[list[object]]:
+    return [
+        [name, f"{count:,}", *([f"{published[name]:,}"] if card.is_mlrsnet else [])] for name, count in counts.items()
+    ]
 
 
 _BAR, _LINE = (49, 104, 142), (222, 222, 222)

@@ -1,5 +1,6 @@
 """The card of a set of embeddings: how they were made, what retrieval they give, how to search them."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +8,11 @@ from pathlib import Path
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.inputs.config import MLRSNET
+from mlrsnet_hf.inputs.load import OTHER_IMAGES
 from mlrsnet_hf.publishing.cards import CARD, front_matter, number, render
-from mlrsnet_hf.retrieval.embeddings.files import DATA, open_embeddings
+from mlrsnet_hf.release.recognition import recognize
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingFolder, open_embeddings
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 
 RESULTS_FILE = "retrieval.json"
@@ -36,7 +40,7 @@ class EmbeddingsCard:
     def render(self) -> str:
         """Return the card: Markdown under a YAML header."""
         info = self.info
-        is_mlrsnet = info.dataset.get("name") == "mlrsnet"
+        is_mlrsnet = info.dataset.get("name") == MLRSNET
         header = {
             **({"license": "cc-by-4.0"} if is_mlrsnet else {}),
             "pretty_name": f"Embeddings of {info.dataset['name']} by {info.model}",
@@ -86,13 +90,24 @@ def write_embeddings_card(folder: Path, repository: str = PLACEHOLDER) -> None:
     else:
         scores = None
     card = EmbeddingsCard(
-        info=open_embeddings(folder).info,
+        info=_rightly_named(open_embeddings(folder)),
         scores=scores,
         protocol=results.get("protocol", ""),
         repository=repository,
     )
     with whole_file(folder / CARD) as partial:
         partial.write_text(card.render(), encoding="utf-8")
+
+
+def _rightly_named(folder: EmbeddingFolder) -> EmbeddingInfo:
+    """Return what embeddings say of themselves; earlier versions called all images in the layout of MLRSNet so."""
+    info = folder.info
+    if info.dataset.get("name") != MLRSNET or not info.label_names:
+        return info
+    rows = (row for batch in folder.batches() for row in zip(batch.ids, batch.labels or [], strict=True))
+    if recognize(rows).is_mlrsnet:
+        return info
+    return dataclasses.replace(info, dataset={**info.dataset, "name": OTHER_IMAGES})
 
 
 def _treatment(info: EmbeddingInfo) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from mlrsnet_hf.inputs.config import MLRSNET
+from mlrsnet_hf.inputs.load import OTHER_IMAGES
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL
 from mlrsnet_hf.models.paper_networks import paper_name
@@ -69,7 +71,8 @@ class LearnedData:
     @property
     def source(self) -> dict[str, Any]:
         """Where the data came from, with None for what is not known of it."""
-        return dict.fromkeys(("protocol", "split_seed", "labels", "repaired", "held_out")) | dict(self.summary.source)
+        known = ("protocol", "split_seed", "labels", "repaired", "is_mlrsnet", "held_out")
+        return dict.fromkeys(known) | dict(self.summary.source)
 
     @property
     def total(self) -> int:
@@ -82,9 +85,15 @@ class LearnedData:
         return bool(self.summary.source.get("synthetic"))
 
     @property
-    def is_mlrsnet(self) -> bool:
-        """Whether the labels are MLRSNet's."""
+    def in_layout(self) -> bool:
+        """Whether the labels are those of MLRSNet, whatever the images."""
         return self.summary.label_names == LABEL_NAMES and not self.is_synthetic
+
+    @property
+    def is_mlrsnet(self) -> bool:
+        """Whether the images are MLRSNet's; a run before version 0.2 tells only if it had all of them."""
+        told = self.source["is_mlrsnet"]
+        return self.in_layout and bool(self.total == TOTAL_IMAGES if told is None else told)
 
     @property
     def is_whole_release(self) -> bool:
@@ -97,7 +106,9 @@ class LearnedData:
         if self.is_synthetic:
             return "synthetic scenes"
         name = Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name
-        return "MLRSNet" if self.is_mlrsnet else name.removesuffix(".parquet")
+        if self.is_mlrsnet:
+            return "MLRSNet"
+        return OTHER_IMAGES if name == MLRSNET else name.removesuffix(".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +173,7 @@ class ModelCard:
         results, data = self.results, LearnedData(self.results.data)
         multi_label = [] if results.task == "scene" else ["multi-label"]
         mlrsnet = ["mlrsnet"] if data.is_mlrsnet else []
-        remote_sensing = ["remote-sensing"] if data.is_mlrsnet or data.is_synthetic else []
+        remote_sensing = ["remote-sensing"] if data.in_layout or data.is_synthetic else []
         evaluated = model_index(results, self.dataset_id)
         return ModelCardData(
             **license_fields(self.license, self.origin),
@@ -240,7 +251,7 @@ def _sizes(data: LearnedData) -> str:
 def _shares(data: LearnedData) -> dict[str, Any] | None:
     """Return how MLRSNet's images were divided; None for other protocols and data."""
     match = re.fullmatch(r"(ratio|grouped)(\d+)", str(data.source["protocol"]))
-    return {"grouped": match[1] == "grouped", "train": int(match[2])} if data.is_mlrsnet and match else None
+    return {"grouped": match[1] == "grouped", "train": int(match[2])} if data.in_layout and match else None
 
 
 def _flattering(results: TrainingResult) -> list[str]:

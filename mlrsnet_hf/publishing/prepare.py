@@ -18,13 +18,14 @@ from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.publishing.cards import CARD
-from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, label_distribution
+from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, Origin, StoredSplit, label_distribution
 from mlrsnet_hf.release import Entry, LabelVersion, Record, Release, open_release
 from mlrsnet_hf.release.images import decode_image
 from mlrsnet_hf.release.stamps import source_fingerprint
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.synthetic import contact_sheet
+from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
 DATA = "data"
@@ -75,7 +76,7 @@ class Prepared:
 
 
 def prepare(
-    source: str | Path, target: str | Path, label_version: LabelVersion = "verified", skip_unreadable: bool = False
+    source: str | Path, target: str | Path, label_version: LabelVersion | None = None, skip_unreadable: bool = False
 ) -> Prepared:
     """Turn any copy of the release into a dataset repository.
 
@@ -85,7 +86,7 @@ def prepare(
     Args:
         source: What `open_release` opens.
         target: The folder to create.
-        label_version: `verified` or `as-published`; see `open_release`.
+        label_version: As for `open_release`.
         skip_unreadable: Whether an image that cannot be read is left out, and named, rather than an error.
 
     Raises:
@@ -102,7 +103,7 @@ def prepare(
     planned = plan_files(ids, {scene.published: scene.name for scene in SCENES}, parts)
     origin = {
         "format": _FORMAT,
-        "labels": label_version,
+        "labels": release.label_version,
         "source": release.fingerprint(),
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
@@ -114,7 +115,7 @@ def prepare(
                 f"{release.root}: images or labels changed, came or went while they were read",
                 "Run again, and leave them be.",
             )
-        card = _card(release, label_version, parts, planned, files)
+        card = _card(release, parts, planned, files)
         written = tuple(file for file in files if file.rows)
         _write_pictures(folder.path, planned, {file.name for file in written}, card)
         (folder.path / CARD).write_text(card.render(), encoding="utf-8")
@@ -184,7 +185,6 @@ def _readable(release: Release, files: Sequence[WrittenFile]) -> list[Entry]:
 
 def _card(
     release: Release,
-    label_version: LabelVersion,
     parts: Parts,
     planned: Sequence[PlannedFile],
     files: Sequence[WrittenFile],
@@ -216,7 +216,7 @@ def _card(
     scenes = Counter(entry.scene.name for entry in entries)
     copy = Copy(
         splits=splits,
-        label_version=label_version,
+        label_version=release.label_version,
         repaired=sum(entry.repaired for entry in entries),
         without_labels=sum(not entry.labels for entry in entries),
         unusual_sizes={key: size for file in files for key, size in file.unusual_sizes.items()},
@@ -229,15 +229,22 @@ def _card(
         images_per_scene={scene.name: scenes[scene.name] for scene in SCENES if scene.name in scenes},
         images_per_label={label.name: labels[label.id] for label in LABELS},
         split_sizes={name: {split: part.rows for split, part in found.items()} for name, found in splits.items()},
+        origin=_origin(release),
         copy=copy,
     )
+
+
+def _origin(release: Release) -> Origin:
+    if (release.root / CONTACT_SHEET).is_file():
+        return "synthetic"
+    return "mlrsnet" if release.is_mlrsnet else "unknown"
 
 
 def _write_pictures(folder: Path, planned: Sequence[PlannedFile], written: set[str], card: DatasetCard) -> None:
     by_scene = itertools.groupby(planned, key=lambda file: file.name.partition("-")[0])
     first_files = (next((file for file in files if file.name in written), None) for _, files in by_scene)
     samples = [_sample(folder / DATA / file.name) for file in first_files if file]
-    sheet = contact_sheet([record for record in samples if record], title="MLRSNet: one image of each scene")
+    sheet = contact_sheet([record for record in samples if record], title=f"{card.title}: one image of each scene")
     sheet.save(folder / SCENES_PICTURE, quality=85)
     label_distribution(card.images_per_label).save(folder / LABELS_PICTURE)
 

@@ -9,10 +9,11 @@ from mlrsnet_hf.errors import ReleaseError
 from mlrsnet_hf.release.image_stores import ImageStore
 from mlrsnet_hf.release.label_files import LabelRow
 from mlrsnet_hf.release.layout import IMAGES, ParquetCopy, find_copy, find_part
-from mlrsnet_hf.release.listing import SceneLabels, list_copy
+from mlrsnet_hf.release.listing import Listing, SceneLabels, list_copy
 from mlrsnet_hf.release.names import image_id
 from mlrsnet_hf.release.parquet import open_parquet
-from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry
+from mlrsnet_hf.release.recognition import choose_label_version, recognize
+from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry, verified
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version
 from mlrsnet_hf.release.scene_files import find_images
 from mlrsnet_hf.runtime.logs import get_logger
@@ -24,7 +25,7 @@ _TOLD = 5
 logger = get_logger(__name__)
 
 
-def open_release(source: str | Path, label_version: LabelVersion = "verified") -> Release:
+def open_release(source: str | Path, label_version: LabelVersion | None = None) -> Release:
     """Open MLRSNet in any of its published forms and match its rows with its images.
 
     The source is one of
@@ -43,7 +44,8 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
     Args:
         source: A folder or file.
         label_version: `verified` repairs the published faults (see `verified_labels`), `as-published` takes the labels
-            as they are.
+            as they are. By default `verified` if the copy is MLRSNet or a part of it (see `recognition`), else
+            `as-published`.
 
     Raises:
         UnknownNameError: `label_version` is neither.
@@ -64,13 +66,13 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
     for error in listing.faults():
         raise error
     _tell_passed_over(source, [stray.place for stray in listing.strays])
-    parts = (_part(scene, labels, images.parts[scene], label_version) for scene, labels in listing.labels.items())
+    parts = (_part(scene, labels, images.parts[scene]) for scene, labels in listing.labels.items())
     release = Release(source, tuple(parts))
     _refuse_repeated_ids(release)
-    return release
+    return release.in_label_version(label_version)
 
 
-def open_labels(source: str | Path, label_version: LabelVersion = "verified") -> tuple[Entry, ...]:
+def open_labels(source: str | Path, label_version: LabelVersion | None = None) -> tuple[Entry, ...]:
     """Read the labels of a source, whose images need not be there.
 
     Args:
@@ -90,14 +92,40 @@ def open_labels(source: str | Path, label_version: LabelVersion = "verified") ->
     copy = find_copy(source)
     if isinstance(copy, ParquetCopy):
         return open_parquet(source, copy.files, label_version).entries
-    listing = list_copy(copy, images=None)
+    entries = _listed_entries(list_copy(copy, images=None))
+    version = _chosen_version(label_version, entries, source)
+    return tuple(map(verified, entries) if version == "verified" else entries)
+
+
+def find_label_version(source: str | Path, asked: LabelVersion | None = None) -> LabelVersion:
+    """Return the label version that `open_release` opens a source in; only its labels are read.
+
+    Raises:
+        UnknownNameError: `asked` is no label version.
+        ReleaseError: The source is missing or not laid out like the release, or its labels cannot be read.
+    """
+    require_label_version(asked)
+    source = Path(source)
+    copy = find_copy(source)
+    if isinstance(copy, ParquetCopy):
+        return open_parquet(source, copy.files, asked).label_version
+    find_part(copy, IMAGES)  # told before the lack of label files, as `open_release` does
+    return _chosen_version(asked, _listed_entries(list_copy(copy, images=None)), source)
+
+
+def _listed_entries(listing: Listing) -> list[Entry]:
+    """Return the rows of all label files, by scene id, then by image id."""
     for error in listing.faults():
         raise error
     entries: list[Entry] = []
     for scene, labels in listing.labels.items():
         named = sorted((image_id(row.file_name), row) for row in labels.rows)
-        entries += [make_entry(scene, row_id, row.file_name, row.labels, label_version) for row_id, row in named]
-    return tuple(entries)
+        entries += [make_entry(scene, row_id, row.file_name, row.labels) for row_id, row in named]
+    return entries
+
+
+def _chosen_version(asked: LabelVersion | None, entries: Sequence[Entry], source: Path) -> LabelVersion:
+    return choose_label_version(asked, recognize((entry.id, entry.labels) for entry in entries), source)
 
 
 def holds_images(source: str | Path) -> bool:
@@ -117,13 +145,11 @@ def _tell_passed_over(source: Path, places: Sequence[str]) -> None:
         logger.warning("%s: passed over, as no part of the release: %s%s", source, ", ".join(names[:_TOLD]), more)
 
 
-def _part(scene: Scene, labels: SceneLabels, images: ImageStore, label_version: LabelVersion) -> ScenePart:
+def _part(scene: Scene, labels: SceneLabels, images: ImageStore) -> ScenePart:
     pairing = pair(labels.rows, images.names)
     _refuse_left_over(pairing, labels.file.place, images.place)
     return ScenePart(
-        entries=tuple(
-            make_entry(scene, row_id, name, row.labels, label_version) for row_id, row, name in pairing.pairs
-        ),
+        entries=tuple(make_entry(scene, row_id, name, row.labels) for row_id, row, name in pairing.pairs),
         image_names=tuple(name for _, _, name in pairing.pairs),
         images=images,
         label_file=labels.file,

@@ -75,13 +75,18 @@ def has_images(file: Path) -> bool:
         return True
 
 
-def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersion) -> Release:
-    """Open Parquet files as a release; rows may be spread over them in any order.
+def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersion | None) -> Release:
+    """Open Parquet files as a release; see `read_parquet` and, for the label version, `open_release`."""
+    release = read_parquet(source, files, refuse_repaired=label_version == "as-published")
+    return release.in_label_version(label_version)
+
+
+def read_parquet(source: Path, files: Sequence[Path], refuse_repaired: bool = False) -> Release:
+    """Read Parquet files as a release with the labels that they hold; rows may be spread over them in any order.
 
     Raises:
         ReleaseError: A file cannot be read or lacks a column, the name of an image is missing, is not built like the
-            release's or occurs twice, the labels are not the release's, or published labels are asked for and the
-            files hold repaired ones.
+            release's or occurs twice, the labels are not the release's, or they are repaired ones, if that is refused.
     """
     by_scene: dict[Scene, dict[str, _Row]] = defaultdict(dict)
     for file in files:
@@ -90,7 +95,7 @@ def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersio
             first = by_scene[row.scene].setdefault(name, row)
             if first is not row:
                 raise ReleaseError(f"{first} and {row}: both hold {name}", "Pass each image once.")
-            if row.repaired and label_version == "as-published":
+            if row.repaired and refuse_repaired:
                 raise ReleaseError(
                     f"{row}: the labels are repaired ones",
                     "The published labels are not in it; pass the release.",
@@ -98,7 +103,7 @@ def open_parquet(source: Path, files: Sequence[Path], label_version: LabelVersio
     if not by_scene:
         raise ReleaseError(f"{source}: no rows in it", _COPY)
     scenes = sorted(by_scene, key=lambda scene: scene.id)
-    return Release(source, tuple(_part(source, files, scene, by_scene[scene], label_version) for scene in scenes))
+    return Release(source, tuple(_part(source, files, scene, by_scene[scene]) for scene in scenes))
 
 
 class ParquetImages:
@@ -129,14 +134,10 @@ class ParquetImages:
         return [disk_stamp(file) for file in self._files]
 
 
-def _part(
-    source: Path, files: Sequence[Path], scene: Scene, rows: dict[str, _Row], label_version: LabelVersion
-) -> ScenePart:
+def _part(source: Path, files: Sequence[Path], scene: Scene, rows: dict[str, _Row]) -> ScenePart:
     named = sorted(rows.items())
     return ScenePart(
-        entries=tuple(
-            make_entry(scene, name, row.file_name, row.labels, label_version, row.repaired) for name, row in named
-        ),
+        entries=tuple(make_entry(scene, name, row.file_name, row.labels, row.repaired) for name, row in named),
         image_names=tuple(row.file_name for _, row in named),
         images=ParquetImages(source, files, rows.values()),
     )

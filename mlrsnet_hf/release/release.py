@@ -1,5 +1,6 @@
 """A release that is open: entries in their order, and the images behind them."""
 
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from mlrsnet_hf.release.archives.base import Found
 from mlrsnet_hf.release.image_stores import ImageStore
 from mlrsnet_hf.release.images import image_fault
 from mlrsnet_hf.release.names import split_suffix
+from mlrsnet_hf.release.recognition import Recognition, choose_label_version, recognize
 from mlrsnet_hf.release.repair import LabelVersion, verified_labels
 from mlrsnet_hf.release.tree import File
 from mlrsnet_hf.taxonomy import Scene
@@ -52,12 +54,15 @@ class Entry:
     """Whether the labels differ from the published ones."""
 
 
-def make_entry(
-    scene: Scene, image_id: str, file_name: str, labels: tuple[int, ...], version: LabelVersion, repaired: bool = False
-) -> Entry:
-    """Return an image's annotation in the label version asked for, given the labels that the source has."""
-    chosen = labels if version == "as-published" else verified_labels(scene, image_id, labels)
-    return Entry(image_id, image_id + split_suffix(file_name)[1], scene, chosen, repaired or chosen != labels)
+def make_entry(scene: Scene, image_id: str, file_name: str, labels: tuple[int, ...], repaired: bool = False) -> Entry:
+    """Return an image's annotation with the labels that the source has."""
+    return Entry(image_id, image_id + split_suffix(file_name)[1], scene, labels, repaired)
+
+
+def verified(entry: Entry) -> Entry:
+    """Return an image's annotation with its labels repaired."""
+    labels = verified_labels(entry.scene, entry.id, entry.labels)
+    return entry if labels == entry.labels else dataclasses.replace(entry, labels=labels, repaired=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,30 @@ class Release:
     """The source that was opened."""
     parts: tuple[ScenePart, ...] = field(repr=False)
     """Parts in the order of the scene ids."""
+    label_version: LabelVersion = "as-published"
+    """That of the entries."""
+    recognition: Recognition | None = None
+    """Whether it is MLRSNet, by the labels that the source has; None where nobody has looked."""
     entries: tuple[Entry, ...] = field(init=False, repr=False)
     """All entries, in the order of scene ids, then of image ids."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entries", tuple(entry for part in self.parts for entry in part.entries))
+
+    @property
+    def is_mlrsnet(self) -> bool:
+        """Whether it is MLRSNet or a part of it, rather than other images in its layout."""
+        return self.recognition is not None and self.recognition.is_mlrsnet
+
+    def in_label_version(self, asked: LabelVersion | None) -> "Release":
+        """Return the release, whose labels are those that the source has, in a version; see `open_release`."""
+        recognition = recognize((entry.id, entry.labels) for entry in self.entries)
+        holds_repaired = any(entry.repaired for entry in self.entries)
+        version = choose_label_version(asked, recognition, self.root, holds_repaired)
+        parts = self.parts
+        if version == "verified":
+            parts = tuple(dataclasses.replace(part, entries=tuple(map(verified, part.entries))) for part in parts)
+        return Release(self.root, parts, version, recognition)
 
     def records(
         self, entries: Sequence[Entry] | None = None, on_unreadable: OnUnreadable | None = None

@@ -12,7 +12,7 @@ from mlrsnet_hf.errors import UnknownNameError, name_alternatives
 from mlrsnet_hf.taxonomy import Scene, find_label, find_scene
 
 LabelVersion = Literal["verified", "as-published"]
-"""`verified` repairs the published faults; `as-published` takes the label files as they are."""
+"""`verified` repairs MLRSNet's published faults; `as-published` takes the labels of a copy as they are."""
 
 _CARRIED_BY_ALL = {
     find_scene(scene): frozenset({find_label(label).id})
@@ -22,14 +22,14 @@ _SPURIOUS_BY_IMAGE = {"airplane_01550": frozenset({find_label("airport").id})}
 """Spurious although the scene's vocabulary has the label."""
 
 
-def require_label_version(label_version: str) -> None:
-    """Refuse what is no `LabelVersion`.
+def require_label_version(label_version: str | None) -> None:
+    """Refuse what is neither a `LabelVersion` nor None, which leaves the choice to the copy.
 
     Raises:
         UnknownNameError: It is neither of the two.
     """
     known = get_args(LabelVersion)
-    if label_version not in known:
+    if label_version is not None and label_version not in known:
         raise UnknownNameError(
             f"label_version={label_version!r} is not known", name_alternatives(str(label_version), known)
         )

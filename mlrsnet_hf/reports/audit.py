@@ -75,6 +75,8 @@ def audit_as_json(audit: Audit) -> str:
         "result": audit.severity.value if audit.severity else "clean",
         "exit_code": audit.exit_code,
         "label_version": audit.version,
+        "is_mlrsnet": audit.recognition.is_mlrsnet,
+        "published_rows": audit.recognition.known,
         "images_checked": audit.images_checked,
         "rows": sum(scene.rows for scene in audit.scenes),
         "images": _images(audit),
@@ -122,7 +124,7 @@ def audit_as_text(audit: Audit) -> str:
     lines = [
         f"source:         {audit.source}",
         f"holds:          {len(audit.scenes)} of 46 scenes, {held}",
-        f"label version:  {_VERSIONS[audit.version]}",
+        f"label version:  {_label_version(audit)}",
         "",
         *_scene_table(audit),
         "* differs from the published count",
@@ -133,9 +135,16 @@ def audit_as_text(audit: Audit) -> str:
     ]
     if audit.repaired_rows:
         lines.append(
-            f'{audit.repaired_rows:,} rows are repaired by label_version="verified"; mlrsnet audit --diff lists them'
+            f'{audit.repaired_rows:,} rows are repaired by default, label_version="verified"; '
+            "mlrsnet audit --diff lists them"
         )
     return "\n".join(lines)
+
+
+def _label_version(audit: Audit) -> str:
+    if not audit.recognition.is_mlrsnet:
+        return f"not MLRSNet ({audit.recognition}); labels are taken as they are"
+    return _VERSIONS[audit.version]
 
 
 def _scene_table(audit: Audit) -> list[str]:

@@ -36,7 +36,7 @@ def write_synthetic_release(
         records = progress_bar(records, "drawing synthetic scenes", total=sum(counts.values()))
         fill_release(_keeping_first(records, shown), folder)
         contact_sheet(shown).save(folder / CONTACT_SHEET)
-    return open_release(root)
+    return open_release(root, "as-published")
 
 
 def _keeping_first(records: Iterable[Record], kept: list[Record]) -> Iterator[Record]:

@@ -2,7 +2,7 @@
 
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.load import load_data, with_label_version
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import is_main_process
 from mlrsnet_hf.runtime.signals import Interruption
@@ -30,8 +30,8 @@ def train(
 
     if isinstance(data, ImageData):
         return trainer.train(config, data, recipe)
-    source = data or DataConfig()
     with Interruption():  # a cluster may ask to stop before training listens
+        source = with_label_version(data or DataConfig())
         loaded = load_data(source)
     return trainer.train(config, loaded, recipe, source)
 

@@ -86,6 +86,7 @@ def test_configurations_are_listed() -> None:
     assert get_dataset_config_names("mlrsnet") == [*PROTOCOLS, "demo", "custom"]
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 @pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize("protocol", [None, "ratio40", "retrieval15", "all"])
 def test_every_row_of_every_split(make_release: MakeRelease, cache: str, protocol: str | None, seed: int) -> None:
@@ -144,6 +145,20 @@ def test_labels_as_published(make_release: MakeRelease, cache: str) -> None:
         assert any(whole["repaired"]) == (labels == "verified")
         by_old_name = load_dataset("mlrsnet", "all", data_dir=str(root), labels=labels, cache_dir=cache, split="train")
         assert (by_old_name.cache_files, by_old_name._fingerprint) == (whole.cache_files, whole._fingerprint)
+
+
+def test_other_data_keeps_its_labels_and_shares_no_cache(
+    make_release: MakeRelease, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_release({"stadium": 5, "beach": 5}, labels=["buildings", "sea"])
+    options = {"data_dir": str(root), "cache_dir": cache, "split": "train"}
+    default = load_dataset("mlrsnet", "all", **options)
+    assert undecoded(default) == list(expected_rows(root, "as-published").values())
+    again = load_dataset("mlrsnet", "all", label_version="as-published", **options)
+    assert again.cache_files == default.cache_files
+    monkeypatch.setattr("mlrsnet_hf.release.recognition.LEAST_SHARE", 0)
+    recognized = load_dataset("mlrsnet", "all", **options)
+    assert undecoded(recognized) == list(expected_rows(root, "verified").values())
 
 
 def test_images_decode_to_the_published_pixels(make_release: MakeRelease, cache: str) -> None:

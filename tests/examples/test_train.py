@@ -61,6 +61,7 @@ def test_a_run(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert run_script(monkeypatch, *arguments, "--overwrite") == 0
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 def test_repaired_labels_are_reported(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -364,6 +364,7 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
         load_data(DataConfig(dataset=str(tmp_path / "empty")))
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest.CaptureFixture) -> None:
     """The fake release labels forests with ships, which no forest carries; the builder would warn of it too."""
     root = make_release({"beach": 11, "forest": 11, "harbor&port": 11}, labels=("water", "ships"))
@@ -379,6 +380,7 @@ def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest
         "held_out": 0,
         "labels": "verified",
         "repaired": data.source["repaired"],
+        "is_mlrsnet": True,
         "synthetic": False,
         "fingerprint": "",
     }

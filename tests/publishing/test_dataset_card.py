@@ -1,8 +1,9 @@
 from pathlib import Path
 
+import pytest
 import yaml
 
-from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, StoredSplit, published_card
+from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, Origin, StoredSplit, published_card
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -17,6 +18,44 @@ def test_published_counts_are_table_1_but_for_one() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     assert len(rows) == 60
     assert [row for row in rows if row[1] != row[2]] == [["grass", "49,390", "49,391"]]
+
+
+@pytest.mark.parametrize(
+    ("origin", "license_name", "says"),
+    [
+        ("unknown", "unknown", "5 images in the layout of the MLRSNet release, but others than MLRSNet's"),
+        ("synthetic", "apache-2.0", "5 drawn scenes in the layout of the MLRSNet release"),
+    ],
+)
+def test_card_of_other_images_names_no_authors(origin: Origin, license_name: str, says: str) -> None:
+    card = DatasetCard(
+        images_per_scene={"beach": 5},
+        images_per_label={"sea": 4},
+        split_sizes={"all": {"train": 5}},
+        origin=origin,
+        copy=Copy(
+            splits={
+                "all": {"train": StoredSplit(paths="data/*", files=1, rows=5, data_bytes=70, file_bytes=60)},
+            },
+            label_version="as-published",
+            repaired=0,
+            without_labels=1,
+            unusual_sizes={},
+            unreadable={},
+            left_out={},
+            scenes_picture="scenes.jpg",
+            labels_picture="labels.png",
+        ),
+    )
+    text = card.render()
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert (header["license"], header["pretty_name"]) == (license_name, card.title)
+    assert f"# {card.title}\n" in text
+    assert says in text
+    assert "- The labels are those of the copy, unchanged.\n" in text
+    assert "- In this copy 1 of the images carry no label.\n" in text
+    for claim in ("Qi", "CC BY", "bibtex", "Table 1", "10,300", "109,161", "enlarged four scenes", "{", "None"):
+        assert claim not in text.partition("\n---\n")[2], claim
 
 
 def test_card_of_a_copy_says_what_is_particular_to_it() -> None:

@@ -88,7 +88,7 @@ def test_the_paper_stands_beside_the_same_network_and_ratio(render: Render, resu
 @pytest.mark.parametrize("change", ["a part", "another protocol", "no test split"])
 def test_nothing_is_compared_that_does_not_compare(render: Render, results: dict[str, Any], change: str) -> None:
     if change == "a part":
-        results["data"]["images"] = {"train": 20, "validation": 10, "test": 70}
+        results["data"] |= {"images": {"train": 20, "validation": 10, "test": 70}, "is_mlrsnet": True}
     elif change == "another protocol":
         results["data"]["protocol"] = "grouped20"
     else:
@@ -97,7 +97,7 @@ def test_nothing_is_compared_that_does_not_compare(render: Render, results: dict
     card = render()
     assert "Beside the paper" not in card
     says = {
-        "a part": "These are 100 images in the form of the MLRSNet release, which has 109,161",
+        "a part": "These are 100 of MLRSNet's 109,161 images.",
         "another protocol": "near-duplicates that were found never part",
         "no test split": "**There is no test split.** The scores are those of the validation split",
     }
@@ -113,6 +113,27 @@ def test_labels_and_their_version(render: Render, results: dict[str, Any]) -> No
     results["data"] |= {"labels": None, "repaired": None, "dataset": "jane/mlrsnet"}
     assert "Which version of MLRSNet's labels it has, jane/mlrsnet says, not this run." in render()
     assert "verified" not in render()
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"is_mlrsnet": False}, "These 1,214 images have MLRSNet's labels, but are others than MLRSNet's"),
+        ({}, "Whether these 1,214 images are a part of MLRSNet or others with its labels, the run does not tell."),
+    ],
+)
+def test_other_images_in_the_layout_are_nobodys(
+    render: Render, results: dict[str, Any], told: dict[str, bool], says: str
+) -> None:
+    """Runs of version 0.1 do not tell whose images they have seen."""
+    results["data"] |= {"images": {"train": 243, "validation": 121, "test": 850}, "repaired": 244} | told
+    card = render()
+    assert "The data is images in the layout of MLRSNet, protocol `ratio20`" in card
+    assert says in card
+    assert "The rules that repair MLRSNet's labels changed 244 rows." in card
+    assert "20 percent train" in card
+    for claim in ("Qi", "CC BY", "qi2020mlrsnet", "first publication"):
+        assert claim not in card
 
 
 def test_foreign_data_claims_nothing_of_mlrsnet(render: Render, results: dict[str, Any]) -> None:

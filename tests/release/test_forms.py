@@ -127,6 +127,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 def test_every_form_gives_the_same_records(
     make_release: MakeRelease,

@@ -36,6 +36,7 @@ def test_both_versions_give_the_labels_of_2020(shared: Path, tmp_path: Path) -> 
         assert sum(verified[image_id] != labels for image_id, (_, labels) in rows.items()) == repaired
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 def test_records_say_whether_they_were_repaired(make_release: MakeRelease) -> None:
     root = make_release({"beach": 1, "stadium": 1}, labels=["water", "sea"])
     water, sea, stadium = (find_label(name).id for name in ("water", "sea", "stadium"))

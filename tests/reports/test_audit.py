@@ -24,6 +24,7 @@ def release(make_release: MakeRelease) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 def test_the_whole_table(release: Path) -> None:
     for name in ("Images", "Labels/beach.csv"):
         (release / name).rename(release.with_name(name.replace("/", "-")))
@@ -54,10 +55,11 @@ images that cannot be read, images that are not 256x256, images that are not RGB
 byte-identical images
 
 result: usable; wrong labels are repaired by default
-2 rows are repaired by label_version="verified"; mlrsnet audit --diff lists them"""
+2 rows are repaired by default, label_version="verified"; mlrsnet audit --diff lists them"""
     assert audit_as_text(audit_source(release)) == expected
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 def test_json_holds_everything(release: Path) -> None:
     report = json.loads(audit_as_json(audit_source(release)))
     assert (report["result"], report["exit_code"], report["label_version"]) == ("unusable", 2, "neither")
@@ -73,6 +75,16 @@ def test_json_holds_everything(release: Path) -> None:
     assert stadium["labels"]["stadium"] == {"found": 0, "published": 2462, "after_repair": 2}
 
 
+def test_other_data_is_told_from_mlrsnet(release: Path) -> None:
+    audit = audit_source(release / "Labels")
+    assert "label version:  not MLRSNet (0 of 4 rows are published ones); labels are taken as they are" in (
+        audit_as_text(audit).splitlines()
+    )
+    report = json.loads(audit_as_json(audit))
+    assert (report["is_mlrsnet"], report["published_rows"], report["repaired_rows"]) == (False, 0, 0)
+    assert report["checks"]["lost_label"]["count"] == 0
+
+
 def test_json_of_label_files_alone_says_what_was_not_looked_for(release: Path) -> None:
     report = json.loads(audit_as_json(audit_source(release / "Labels")))
     assert (report["images"], report["images_checked"], report["exit_code"]) == (None, False, 1)
@@ -81,6 +93,7 @@ def test_json_of_label_files_alone_says_what_was_not_looked_for(release: Path) -
     }
 
 
+@pytest.mark.usefixtures("known_as_mlrsnet")
 def test_command(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str | Path) -> tuple[object, str]:
         with pytest.raises(SystemExit) as exit_of:
@@ -111,7 +124,7 @@ def test_refusals_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.skipif(os.name != "posix", reason="pipes differ")
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, make_release: MakeRelease) -> None:
     labels = make_release({"stadium": 2000}, labels=["water"]) / "Labels"
-    code = "from mlrsnet_hf.cli import main; main()"
+    code = "from mlrsnet_hf.release import recognition as r; r.LEAST_SHARE = 0; from mlrsnet_hf.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "audit", "--diff", labels],
         stdout=subprocess.PIPE,

@@ -19,8 +19,9 @@ from mlrsnet_hf.release.audit.rows import (
     repair_findings,
     row_findings,
 )
-from mlrsnet_hf.release.audit.source import AuditedFile, Version, list_source, matching_versions, read_images
+from mlrsnet_hf.release.audit.source import AuditedFile, list_source, read_images
 from mlrsnet_hf.release.listing import Listing
+from mlrsnet_hf.release.recognition import PublishedVersion, Recognition, matching_versions, recognize
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
 SourceVersion = Literal["2020", "2021", "either", "mixed", "neither"]
@@ -41,8 +42,8 @@ class SceneAudit:
     """How many rows carry each label, by label id, as published."""
     repaired_labels: Counter[int]
     """The same after repair."""
-    versions: frozenset[Version]
-    """The published versions that hold exactly these rows."""
+    versions: frozenset[PublishedVersion]
+    """The published versions that hold all of these rows."""
 
     @property
     def count(self) -> int:
@@ -59,8 +60,10 @@ class Audit:
     """The scenes that have rows or images, by scene id."""
     images_checked: bool
     """False for label files alone."""
+    recognition: Recognition
+    """Whether it is MLRSNet; labels of other data are not repaired, and no fault by MLRSNet's rules."""
     repaired_rows: int
-    """How many rows `label_version="verified"` changes."""
+    """How many rows are repaired by default."""
     findings: tuple[Finding, ...]
     """Findings in the order of `CHECKS`."""
 
@@ -70,7 +73,7 @@ class Audit:
         held = [scene.versions for scene in self.scenes]
         if not held or not all(held):
             return "neither"
-        common = frozenset[Version].intersection(*held)
+        common = frozenset[PublishedVersion].intersection(*held)
         if len(common) == 2:
             return "either"
         return next(iter(common)) if common else "mixed"
@@ -99,7 +102,8 @@ def audit_source(source: str | Path, processes: int = 1, progress: ShowProgress 
         ReleaseError: There are no labels at all, or the source is an archive that cannot be read.
     """
     listing = list_source(source)
-    repairs = list(find_repairs(listing.rows))
+    recognition = _recognition(listing)
+    repairs = list(find_repairs(listing.rows)) if recognition.is_mlrsnet else []
     scenes = tuple(_scene_audits(listing, repairs))
     files = progress(read_images(listing), listing.image_count)
     findings = [
@@ -110,21 +114,28 @@ def audit_source(source: str | Path, processes: int = 1, progress: ShowProgress 
         *_scene_findings(scenes),
         *image_findings(files, processes),
     ]
+    if not recognition.is_mlrsnet:  # what is wrong in MLRSNet may be right elsewhere
+        findings = [finding for finding in findings if finding.check.severity is not Severity.REPAIRABLE]
     return Audit(
         str(source),
         scenes,
         listing.images is not None,
+        recognition,
         len(repairs),
         tuple(sorted(findings, key=lambda finding: checks.CHECKS.index(finding.check))),
     )
 
 
 def audit_repairs(source: str | Path) -> Iterator[Repair]:
-    """Return the rows of a source that `label_version="verified"` changes; images are not looked at."""
+    """Return the rows of a source that are repaired by default, none if it is not MLRSNet; images are not looked at."""
     listing = list_source(source, with_images=False)
     for error in listing.label_faults.values():
         raise error
-    return find_repairs(listing.rows)
+    return find_repairs(listing.rows) if _recognition(listing).is_mlrsnet else iter(())
+
+
+def _recognition(listing: Listing) -> Recognition:
+    return recognize((row.file_name, row.labels) for rows in listing.rows.values() for row in rows)
 
 
 def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[SceneAudit]:
@@ -140,7 +151,14 @@ def _scene_audits(listing: Listing, repairs: Iterable[Repair]) -> Iterator[Scene
             for repair in repairs_by_scene[scene]:
                 repaired.subtract(repair.spurious)
                 repaired.update(repair.lost)
-            yield SceneAudit(scene, len(rows), images, published, +repaired, matching_versions(scene, rows))
+            yield SceneAudit(
+                scene,
+                len(rows),
+                images,
+                published,
+                +repaired,
+                matching_versions((row.file_name, row.labels) for row in rows),
+            )
 
 
 def _source_findings(listing: Listing) -> Iterator[Finding]:

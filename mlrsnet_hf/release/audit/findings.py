@@ -10,7 +10,7 @@ class Severity(Enum):
     INFORMATIVE = "informative"
     """Worth knowing; images and labels are used as they are."""
     REPAIRABLE = "repairable"
-    """Repaired when the release is opened with `label_version="verified"`, the default."""
+    """Repaired when the release is opened with `label_version="verified"`, for MLRSNet the default."""
     UNUSABLE = "unusable"
     """The source is refused until this is mended."""
 

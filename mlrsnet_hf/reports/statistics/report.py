@@ -21,7 +21,7 @@ Row = Sequence[str | int | float]
 
 
 def write_statistics(
-    source: str | Path, target: Path, label_version: LabelVersion = "verified", processes: int = 1
+    source: str | Path, target: Path, label_version: LabelVersion | None = None, processes: int = 1
 ) -> str:
     """Write the statistics of a copy of the release, or of label files alone, as tables and figures.
 

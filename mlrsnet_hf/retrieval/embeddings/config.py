@@ -33,9 +33,10 @@ class ImageSet(Settings):
     )
     split: str = setting("query+database", "Split, or several as datasets takes them, such as query+database.")
     split_seed: int = setting(0, "Seed of the splits of mlrsnet.")
-    label_version: LabelVersion = setting(
-        "verified",
-        "Labels of mlrsnet: verified repairs the published faults, as-published has them.",
+    label_version: LabelVersion | None = setting(
+        None,
+        "Labels of mlrsnet: verified repairs the published faults, as-published has them; if unset verified for a copy "
+        "whose rows are MLRSNet's, else as-published.",
         former="labels",
     )
     image_column: str = setting("image", "Column of the images, of another dataset.")

@@ -17,7 +17,7 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.columns import holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import decode_rgb
-from mlrsnet_hf.inputs.load import load_rows
+from mlrsnet_hf.inputs.load import OTHER_IMAGES, holds_mlrsnet, is_drawn, load_rows, with_label_version
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
@@ -84,12 +84,17 @@ def load_images(images: ImageSet) -> ImageSplit:
         split_seed=images.split_seed,
         label_version=images.label_version,
     )
+    config = with_label_version(config)
     rows = load_rows(config, images.split)
     if images.dataset == MLRSNET:  # its columns are known
         label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
-        drawn = {"split": images.split, "seed": images.split_seed, "labels": images.label_version}
-        source = {"name": MLRSNET, "protocol": config.protocol, **drawn}
-        return ImageSplit(rows.select_columns(["id", "image", "scene", "labels"]), label_names, scene_names, source)
+        drawn = {"split": images.split, "seed": images.split_seed, "labels": config.label_version}
+        rows = rows.select_columns(["id", "image", "scene", "labels"])
+        name = MLRSNET
+        if is_drawn(config) or not holds_mlrsnet({images.split: rows}, label_names):
+            name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
+        source = {"name": name, "protocol": config.protocol, **drawn}
+        return ImageSplit(rows, label_names, scene_names, source)
     if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
         config = dataclasses.replace(config, labels_column=None)
     columns = read_columns({images.split: rows}, config)

@@ -52,9 +52,10 @@ class RetrievalConfig(Pass):
     data_dir: str | None = setting(
         None, "Folder or archive of MLRSNet; if unset what MLRSNET_DATA_DIR names, else it is downloaded."
     )
-    label_version: LabelVersion = setting(
-        "verified",
-        "Labels of mlrsnet: verified repairs the published faults, as-published has them.",
+    label_version: LabelVersion | None = setting(
+        None,
+        "Labels of mlrsnet: verified repairs the published faults, as-published has them; if unset verified for a copy "
+        "whose rows are MLRSNet's, else as-published.",
         former="labels",
     )
     protocol: tuple[Literal["retrieval05", "retrieval10", "retrieval15"], ...] = setting(

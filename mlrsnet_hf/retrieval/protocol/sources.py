@@ -171,8 +171,9 @@ def _embed_once(
     """Return the embeddings of images by a model, made now unless an earlier run has made them."""
     choice = _choice(model, config)
     network = load_embedding_model(choice)
-    target = config.embeddings_dir / _folder_name(model, network.fingerprint, images, config)
     processes = Collectives(Accelerator(mixed_precision=config.precision))
+    labels = processes.run_on_main(lambda: load(images).source.get("labels"))
+    target = config.embeddings_dir / _folder_name(model, network.fingerprint, images, labels, config)
     kept = processes.run_on_main(lambda: _kept(target, network.fingerprint, images, load) if target.exists() else None)
     if kept is not None:
         return kept
@@ -192,10 +193,11 @@ def _choice(model: str, config: RetrievalConfig) -> ModelChoice:
     return ModelChoice(model=model, weights=config.weights, image_size=config.image_size, crop_pct=config.crop_pct)
 
 
-def _folder_name(model: str, fingerprint: str, images: ImageSet, config: RetrievalConfig) -> str:
+def _folder_name(model: str, fingerprint: str, images: ImageSet, labels: str | None, config: RetrievalConfig) -> str:
     """Return a name that tells apart what must not be taken for each other; where the images lie does not matter."""
     told = dataclasses.asdict(images) | {"data_dir": None}
-    told["labels"] = told.pop("label_version")  # the key in the names of folders that earlier versions made
+    del told["label_version"]
+    told["labels"] = labels or "verified"  # as in the names of folders that earlier versions made, for other data too
     settings = (fingerprint, told, config.layer, config.normalize, config.precision)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^\w.-]+", "-", model.rstrip("/").rpartition("/")[2])
