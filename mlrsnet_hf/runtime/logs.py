@@ -1,7 +1,7 @@
 """What is told on the way: a logger and progress bars, from the main process alone and in whole lines.
 
 A command's result goes through `print_result`; what happens until then through `get_logger(__name__)` (`info`, or
-`debug` for `-v`), and loops that take long through `progress_bar`, never through `tqdm` itself. Here is where names that
+`debug` for `-v`), and loops that take long through `progress_bar`, never through `tqdm` itself. Here names that
 strangers chose become harmless to the terminal.
 """
 
@@ -50,8 +50,9 @@ def is_main_process() -> bool:
 
 
 def print_result(text: object) -> None:
-    """Print what a command came to, in the lines that it has, of which a terminal obeys no character."""
-    print(for_terminal(str(text)))  # noqa: T201 - here alone
+    """Print what a command came to, on the main process, in the lines that it has; a terminal obeys no character."""
+    if is_main_process():
+        print(for_terminal(str(text)))  # noqa: T201 - here alone
 
 
 class _LineHandler(logging.Handler):
