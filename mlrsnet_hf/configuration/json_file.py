@@ -69,8 +69,8 @@ def json_as(values: Any, kind: Any, source: str, remedy: str, error: type[MLRSNe
     Args:
         values: As `json.loads` gives them.
         kind: A dataclass, which gets exactly its fields; a `TypedDict`, of which a dict holds what it names and
-            whatever else there is; `Mapping`, `tuple` and unions with None of such; `Defined`; what `checked` knows,
-            with its limits; or Any.
+            whatever else there is; `Mapping`, `tuple`, `list` and unions with None of such; `Defined`; what `checked`
+            knows, with its limits; or Any.
         source: Where they lie, for errors.
         remedy: What to do about others.
         error: What is raised.
@@ -105,13 +105,13 @@ def _value(name: str, kind: Any, value: Any) -> Any:
         _refuse_other(name, value, dict, "an object", limits)
         of_names, of_values = typing.get_args(plain)
         return {_value(name, of_names, key): _value(f"{name}.{key}", of_values, part) for key, part in value.items()}
-    if origin is tuple:
+    if origin in (tuple, list):
         _refuse_other(name, value, list, "a list", limits)
         inner = typing.get_args(plain)
-        each = (inner[0],) * len(value) if inner[1:] == (...,) else inner
+        each = (inner[0],) * len(value) if inner[1:] == (...,) or origin is list else inner
         if len(each) != len(value):
             raise ConfigurationError(f"{_shown(name)} has {len(value)} entries", f"Give {len(each)}.")
-        return tuple(
+        return origin(
             _value(f"{name}[{i}]", part, entry) for i, (part, entry) in enumerate(zip(each, value, strict=True))
         )
     return checked(_shown(name), kind, value)

@@ -129,7 +129,7 @@ def require_enough(weights: Sequence[Path], folder: Path, build: Callable[[], nn
     for device in ("meta", "cpu"):  # the latter where older versions of timm want to read a number on the way
         try:
             with (
-                _no_more_than(4 * stored + 10_000_000, source),
+                _no_more_than(stored, source),
                 torch.random.fork_rng(devices=()),
                 torch.device(device),
             ):
@@ -162,8 +162,9 @@ def stored_numbers(file: Path) -> int:
 
 
 @contextmanager
-def _no_more_than(most: int, source: Path) -> Iterator[None]:
-    """End the building of a network in the block once this thread has made more parameters than so many."""
+def _no_more_than(stored: int, source: Path) -> Iterator[None]:
+    """End the building of a network in the block once it has made far more numbers than are stored."""
+    most = 4 * stored + 10_000_000  # some networks make layers that they replace by others
     made, thread = 0, threading.get_ident()
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -171,7 +172,7 @@ def _no_more_than(most: int, source: Path) -> Iterator[None]:
         if parameter is not None and threading.get_ident() == thread:  # the hook is one for all threads
             made += parameter.numel()
             if made > most:
-                raise _too_few(source, f"more than {most:,}", most)
+                raise _too_few(source, f"more than {most:,}", stored)
 
     hook = register_module_parameter_registration_hook(count)
     try:
