@@ -7,7 +7,7 @@
 """
 
 from mlrsnet_hf.errors import require_extra
-from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
+from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process, print_result
 
 with exit_on_error():  # in one sentence, before what it brings is imported
     require_extra("train")
@@ -36,7 +36,7 @@ def main() -> None:
         if target is not None:
             from mlrsnet_hf.publishing.publish import publish_run
 
-            print(publish_run(settings.training.output_dir, target, **settings.publish.options()).summary())
+            print_result(publish_run(settings.training.output_dir, target, **settings.publish.options()).summary())
 
 
 if __name__ == "__main__":

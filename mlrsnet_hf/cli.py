@@ -19,7 +19,7 @@ from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
-from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process
+from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process, print_result
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.recipes import RecipeChoice, recipe_defaults
 
@@ -120,7 +120,7 @@ class Index(Settings):
         require_extra("search")
         from mlrsnet_hf.retrieval.index.build import build_index
 
-        print(build_index(self.embeddings, self.index, self.kind, self.collection).summary())
+        print_result(build_index(self.embeddings, self.index, self.kind, self.collection).summary())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class NearDuplicates(Settings):
     def run(self) -> None:
         from mlrsnet_hf.dataset.near_duplicates.groups import leak_report
 
-        print(leak_report(self.source, self.protocol, self.split_seed, self.output))
+        print_result(leak_report(self.source, self.protocol, self.split_seed, self.output))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ class Prepare(Settings):
     def run(self) -> None:
         from mlrsnet_hf.publishing.prepare import prepare
 
-        print(prepare(self.source, self.target, self.label_version, self.skip_unreadable).summary())
+        print_result(prepare(self.source, self.target, self.label_version, self.skip_unreadable).summary())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ class Publish(PublishOptions):
     def run(self) -> None:
         from mlrsnet_hf.publishing.publish import publish
 
-        print(publish(**self.to_dict()).summary())
+        print_result(publish(**self.to_dict()).summary())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,7 +283,7 @@ class Stats(Settings):
         require_extra("plots")
         from mlrsnet_hf.reports.statistics.report import write_statistics
 
-        print(write_statistics(self.source, self.output_dir, self.label_version, processes=self.processes))
+        print_result(write_statistics(self.source, self.output_dir, self.label_version, processes=self.processes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,7 +309,9 @@ class Synthesize(Settings):
             raise ConfigurationError("--images-per-scene and --full-size exclude each other", "Give one of them.")
         amount = None if self.full_size else self.images_per_scene
         release = write_synthetic_release(self.output_dir, amount, self.seed, self.processes)
-        print(f"{len(release.entries):,} synthetic images: {self.output_dir}, see {self.output_dir / CONTACT_SHEET}")
+        print_result(
+            f"{len(release.entries):,} synthetic images: {self.output_dir}, see {self.output_dir / CONTACT_SHEET}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,7 +344,7 @@ class Train:
             check_can_publish(target, self.publish.dataset_id)
         train(self.training, self.data, self.choice.recipe)
         if target is not None:
-            print(publish_run(self.training.output_dir, target, **self.publish.options()).summary())
+            print_result(publish_run(self.training.output_dir, target, **self.publish.options()).summary())
 
 
 COMMANDS: Mapping[str, Any] = {
@@ -376,10 +378,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(name: str, arguments: Sequence[str]) -> None:
     if name in ("-h", "--help"):
         lines = [f"  {name:<16} {command.__doc__.partition(chr(10))[0]}" for name, command in COMMANDS.items()]
-        print("usage: mlrsnet COMMAND [OPTIONS]\n\nMLRSNet, multi-label remote sensing scenes.\n\ncommands:")
-        print("\n".join([*lines, "", "mlrsnet COMMAND --help tells more; mlrsnet --version tells the version."]))
+        print_result("usage: mlrsnet COMMAND [OPTIONS]\n\nMLRSNet, multi-label remote sensing scenes.\n\ncommands:")
+        print_result("\n".join([*lines, "", "mlrsnet COMMAND --help tells more; mlrsnet --version tells the version."]))
     elif name == "--version":
-        print(f"mlrsnet-hf {__version__}")
+        print_result(f"mlrsnet-hf {__version__}")
     elif name not in COMMANDS:
         raise UnknownNameError(f"there is no command {name!r}", name_alternatives(name, COMMANDS))
     else:

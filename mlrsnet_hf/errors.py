@@ -8,6 +8,8 @@ import difflib
 import importlib.util
 from collections.abc import Iterable
 
+from mlrsnet_hf.escaping import shortened
+
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, try again. Launchers and schedulers can tell it from a failure."""
@@ -65,6 +67,10 @@ class InterruptedRunError(MLRSNetError):
     heading = "stopped"
 
 
+_COMPARED = 200
+"""Characters of a name; to look for names near a longer one takes long, and finds none."""
+
+
 def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Return a remedy sentence that lists the known names nearest to `name`, in whatever case it is written.
 
@@ -78,10 +84,10 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
     spelled: dict[str, str] = {}
     for n in known:
         spelled.setdefault(n.casefold(), n)
-    near = difflib.get_close_matches(name.casefold(), spelled, n=limit, cutoff=0.6)
+    near = difflib.get_close_matches(name[:_COMPARED].casefold(), spelled, n=limit, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(repr(spelled[n]) for n in near)}?"
-    return f"Known names: {', '.join(known)}."
+    return f"Known names: {shortened(', '.join(known), 1000)}."
 
 
 EXTRAS = {

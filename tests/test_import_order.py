@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 STAGES = [
+    "escaping",
     "errors",
     "files",
     "resumable_folder",
@@ -55,6 +56,7 @@ LIGHT = [
     "mlrsnet_hf",
     "mlrsnet_hf.cli",
     "mlrsnet_hf.errors",
+    "mlrsnet_hf.escaping",
     "mlrsnet_hf.files",
     "mlrsnet_hf.published",
     "mlrsnet_hf.taxonomy",

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.escaping import quoted
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which numbers a setting takes; infinity and NaN are none of them."""
+    """Which numbers a setting takes, or how many characters of text; infinity and NaN are none of them."""
 
     low: float
     high: float = math.inf
@@ -90,7 +91,7 @@ class Settings:
     def _require(self, name: str, fits: bool, expected: str) -> None:
         """Refuse a value that does not fit the others."""
         if not fits:
-            raise ConfigurationError(f"{name}={getattr(self, name)!r} cannot be used", f"Give {expected}.")
+            raise ConfigurationError(f"{name}={quoted(getattr(self, name))} cannot be used", f"Give {expected}.")
 
 
 def parts(settings: type) -> Mapping[str, type]:
@@ -117,6 +118,10 @@ def all_leaves(settings: type) -> Mapping[str, tuple[dataclasses.Field, Any]]:
     return found
 
 
+_BEYOND = 2**63
+"""No whole number that anything here takes, NumPy and PyTorch above all, is as large."""
+
+
 def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any setting
     """Return a value as the type of its setting; `none` unsets what may be unset, as None does.
 
@@ -131,11 +136,11 @@ def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any sett
         return tuple(checked(name, typing.get_args(plain)[0], entry) for entry in value)
     if typing.get_origin(plain) is Literal:
         known = typing.get_args(plain)
-        if value in known and type(value) is type(known[0]):
+        if type(value) is type(known[0]) and value in known:
             return value
         if isinstance(value, str) and isinstance(known[0], str):
-            raise UnknownNameError(f"{name}={value!r} is not known", name_alternatives(value, known))
-    whole = isinstance(value, int) and not isinstance(value, bool)
+            raise UnknownNameError(f"{name}={quoted(value)} is not known", name_alternatives(value, known))
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND
     if (plain is int and whole) or (plain is float and (whole or isinstance(value, float))):
         if limits is None or value in limits:
             return plain(value)
@@ -143,9 +148,9 @@ def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any sett
         return Path(value)
     elif plain is str and isinstance(value, Path):
         return str(value)
-    elif plain in (bool, str) and isinstance(value, plain):
+    elif plain in (bool, str) and isinstance(value, plain) and (limits is None or len(value) in limits):
         return value
-    raise ConfigurationError(f"{name}={value!r} cannot be used", f"Give {expected(kind)}.")
+    raise ConfigurationError(f"{name}={quoted(value)} cannot be used", f"Give {expected(kind)}.")
 
 
 def from_text(name: str, kind: Any, text: str | list[str]) -> Any:  # noqa: ANN401 - any setting
@@ -171,7 +176,7 @@ def expected(kind: Any) -> str:  # noqa: ANN401 - any annotation
         words = f"one of {', '.join(map(str, typing.get_args(plain)))}"
     else:
         known = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-        words = known[plain] + ("" if limits is None else f" {limits}")
+        words = known[plain] + ("" if limits is None else f" {limits}{' characters' * (plain is str)}")
     return words + (" or none" if optional else "")
 
 

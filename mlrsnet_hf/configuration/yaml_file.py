@@ -1,4 +1,7 @@
-"""Settings as a YAML file: one flat list of names and values, of the run and of its data."""
+"""Settings as a YAML file: one flat list of names and values, of the run and of its data.
+
+A file may come from anybody: what YAML knows beyond that (tags, anchors, deep nesting) is refused before it is built.
+"""
 
 # ruff: noqa: ANN401 - any dataclass of settings
 import dataclasses
@@ -11,6 +14,7 @@ import yaml
 
 from mlrsnet_hf.configuration.settings import Settings
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import quoted, shortened
 from mlrsnet_hf.files import whole_file
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?)$")
@@ -21,6 +25,9 @@ _SCALARS = {
     "float": (_NUMBER, list("-+.0123456789")),
 }
 """Plain values as YAML 1.2 reads them: `no` and `off` are words, and 1e-3 is a number."""
+_MOST = 2**17
+"""Characters of a file of settings."""
+_DEEPEST = 8
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,11 +36,20 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012 - as the base class has it
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", node.start_mark)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _fault("a name is text", key.start_mark)
+            if key.value in seen:
+                raise _fault(f"{quoted(key.value)} stands twice", node.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        try:
+            return int(self.construct_scalar(node))
+        except ValueError:  # more digits than Python reads
+            raise _fault("a number of too many digits", node.start_mark) from None
 
 
 class _Dumper(yaml.SafeDumper):
@@ -42,7 +58,7 @@ class _Dumper(yaml.SafeDumper):
 
 for _tag, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, _SCALARS["float"][1])
 
 
@@ -53,7 +69,10 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         ConfigurationError: The file cannot be read, or is not a list of names and values.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_MOST + 1)
+        _refuse_more_than_settings(text)
+        content = yaml.load(text, _Loader)
     except OSError as error:
         raise ConfigurationError(
             f"settings file {path} cannot be read: {error.strerror}", "Give the path of a YAML file."
@@ -67,6 +86,25 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ConfigurationError(f"settings file {path} holds no names with values", "Write one 'name: value' a line.")
     return content
+
+
+def _refuse_more_than_settings(text: str) -> None:
+    """Go through what a text holds without building it, and refuse what no file of settings has."""
+    if len(text) > _MOST:
+        raise yaml.YAMLError(f"more than {_MOST:,} characters")
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise _fault("lists in lists, too deep for settings", event.start_mark)
+        if getattr(event, "anchor", None):
+            raise _fault("an anchor or alias (& or *), which settings have not", event.start_mark)
+        if getattr(event, "tag", None):
+            raise _fault(f"the tag {quoted(event.tag)}, which settings have not", event.start_mark)
+
+
+def _fault(found: str, place: yaml.Mark) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, found, place)
 
 
 def write_settings(path: Path, *settings: Settings | None, **values: Any) -> None:
@@ -98,4 +136,4 @@ def _dump(values: Mapping[str, Any]) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return shortened(" ".join(str(error).split()), 500)

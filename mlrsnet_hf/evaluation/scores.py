@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mlrsnet_hf.configuration.json_file import Defined, Name
+from mlrsnet_hf.configuration.settings import CountOrZero
 from mlrsnet_hf.metrics import (
     METRICS,
     best_thresholds,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:  # it brings `datasets`
     from mlrsnet_hf.inputs.task import Task
 
 Scores = npt.NDArray[np.float64]
-Metrics = Mapping[str, float]
+Metrics = Mapping[Name, Defined]
 """Values by name, as fractions; NaN where one is not defined."""
 
 SCENE_ACCURACY = "scene_accuracy"
@@ -60,13 +62,13 @@ class Predictions:
 class LabelScore:
     """A row of the per-label table."""
 
-    label: str
+    label: Name
     """Name of the label; of the scene where scenes alone are learned."""
-    images: int
+    images: CountOrZero
     """Images of the split that have the label."""
-    average_precision: float
+    average_precision: Defined
     """NaN for a label that does not occur."""
-    f1: float
+    f1: Defined
     """F1 at the threshold; for a scene, of the highest score. NaN for a label that does not occur."""
     threshold: float | None
     """Scores above it predict the label; None for a scene."""
@@ -85,9 +87,9 @@ class SplitScores:
 class TunedScores:
     """The same at thresholds that were chosen on the validation split."""
 
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[Name, float]
     """Thresholds by label."""
-    untuned: tuple[str, ...]
+    untuned: tuple[Name, ...]
     """Labels that keep 0.5, because no image of the validation split has them."""
     validation: Metrics
     test: Metrics | None

@@ -1,11 +1,14 @@
 """Which images a run uses, and what the columns of their dataset mean."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mlrsnet_hf.configuration.settings import Range, Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.release.repair import LabelVersion
+
+TaskKind = Literal["labels", "labels+scene", "scene"]
+"""What a model learns; see `inputs.task`."""
 
 MLRSNET = "mlrsnet"
 AUTO = "auto"

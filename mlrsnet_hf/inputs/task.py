@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
-
-TaskKind = Literal["labels", "labels+scene", "scene"]
+from mlrsnet_hf.inputs.config import TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

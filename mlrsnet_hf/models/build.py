@@ -1,16 +1,20 @@
 """timm models with a classifier of a task's outputs, and the weights that they start from."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
 from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
+from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, check_saved
 from mlrsnet_hf.models.timm_config import classifier_names, rebuild, timm_settings
 from mlrsnet_hf.models.weights import first_line, load_weights, require_weights_file
 from mlrsnet_hf.runtime.logs import get_logger
@@ -117,6 +121,8 @@ def _saved_source(weights: str) -> str | None:
 
 def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any]) -> nn.Module:
     try:
+        if pretrained and name.startswith(_SOURCES):
+            check_saved(_folder(name))
         return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
     except TypeError as error:
         for option in options:
@@ -134,6 +140,16 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
             f"{first_line(error)}",
             f"Pass a file as --weights, or --weights {RANDOM}.",
         ) from error
+
+
+def _folder(source: str) -> Path:
+    """Return the folder of a saved model's config.json and weights; those of a repository are downloaded."""
+    if source.startswith(FOLDER):
+        return Path(source.removeprefix(FOLDER))
+    repository, _, revision = source.removeprefix(HUB).partition("@")
+    with contextlib.suppress(EntryNotFoundError):  # some repositories have weights in another form alone
+        hf_hub_download(repository, WEIGHTS_FILE, revision=revision or None)
+    return Path(hf_hub_download(repository, CONFIG_FILE, revision=revision or None)).parent
 
 
 def _require_architecture(model: nn.Module, name: str, weights: str) -> None:

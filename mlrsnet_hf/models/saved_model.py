@@ -21,15 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mlrsnet_hf.errors import WeightsError
+from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.models import FOLDER
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
+from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, ModelInfo, read_model_info, require_enough
 from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 SCENE_HEAD_FILE = "scene_head.safetensors"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, SCENE_HEAD_FILE)
 """All that a saved model may consist of; the last is there where scenes are learned beside the labels."""
@@ -103,21 +101,37 @@ def load_model(folder: Path) -> SavedModel:
     Raises:
         WeightsError: The folder holds no whole model.
     """
+    info = read_model_info(folder)
+    for name in ("label_names", "problem_type"):
+        if info.get(name) is None:
+            raise WeightsError(f"{folder / CONFIG_FILE} has no {name}", "Give the model of a run, which has one.")
     try:
-        config = _read_config(folder)
-        task = _stored_task(config)
+        task = _stored_task(info)
+        files = [WEIGHTS_FILE, *([SCENE_HEAD_FILE] if task.kind == "labels+scene" else [])]
+        require_enough([folder / name for name in files], folder, lambda: _network(info, task.outputs))
+        model = _network(info, task.outputs)
         state: Tensors = load_file(folder / WEIGHTS_FILE)
         if task.kind == "labels+scene":
             for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
                 state[name] = torch.cat([state[name], rows])
-        model = timm.create_model(f"{FOLDER}{folder}", num_classes=task.outputs)
         model.load_state_dict(state)
         preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"])
-        return SavedModel(model.eval(), preprocessing, task, config.get("thresholds"))
+        return SavedModel(model.eval(), preprocessing, task, info.get("thresholds"))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        found = error.found if isinstance(error, ConfigurationError) else str(error)
         raise WeightsError(
-            f"{folder} holds no saved model: {error}", f"Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}."
+            f"{folder} holds no saved model: {found}", f"Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}."
         ) from error
+
+
+def _network(info: ModelInfo, outputs: int) -> nn.Module:
+    """Build the network of a checked config.json, with random weights."""
+    names = info["label_names"]
+    settings = dict(info.get("pretrained_cfg") or {}) | {"num_classes": len(names), "label_names": names}
+    arguments = info.get("model_args") or {}
+    return timm.create_model(info["architecture"], pretrained_cfg=settings, num_classes=outputs, **arguments)
 
 
 def _model_config(
@@ -149,11 +163,11 @@ def _model_config(
     return config
 
 
-def _stored_task(config: Mapping[str, Any]) -> Task:
-    names = tuple(config["label_names"])
-    if config["problem_type"] == "single_label_classification":
+def _stored_task(info: ModelInfo) -> Task:
+    names = info["label_names"]
+    if info["problem_type"] == "single_label_classification":
         return Task(kind="scene", label_names=(), scene_names=names)
-    scenes = tuple(config.get("scene_names", ()))
+    scenes = info.get("scene_names", ())
     return Task(kind="labels+scene" if scenes else "labels", label_names=names, scene_names=scenes)
 
 

@@ -43,7 +43,7 @@ class EmbeddingsCard:
         is_mlrsnet = info.dataset.get("name") == MLRSNET
         header = {
             **({"license": "cc-by-4.0"} if is_mlrsnet else {}),
-            "pretty_name": f"Embeddings of {info.dataset['name']} by {info.model}",
+            "pretty_name": f"Embeddings of {info.dataset_name} by {info.model}",
             "task_categories": ["image-feature-extraction"],
             "tags": ["embeddings", "image-retrieval", "remote-sensing"],
             "configs": [
@@ -58,7 +58,7 @@ class EmbeddingsCard:
             header=front_matter(header),
             layer=_LAYERS[info.layer],
             treatment=_treatment(info),
-            images=", ".join([str(info.dataset["name"]), *facts]),
+            images=", ".join([info.dataset_name, *facts]),
             score_rows=[[name, number(value)] for name, value in (self.scores or {}).items()],
             is_mlrsnet=is_mlrsnet,
         )

@@ -16,6 +16,7 @@ from mlrsnet_hf.dataset.repository.parts import Parts, PlannedFile, cut_parts, p
 from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, Origin, StoredSplit, label_distribution
@@ -69,7 +70,7 @@ class Prepared:
         ]
         if self.taken_up:
             lines.append(f"{self.taken_up:,} images were there from an earlier run")
-        lines += [f"left out: {reason}" for reason in copy.unreadable.values()]
+        lines += [f"left out: {on_one_line(reason)}" for reason in copy.unreadable.values()]
         lines += [f"protocol left out: {reason}" for reason in copy.left_out.values()]
         load = f"load_dataset('{self.folder}', '{first}')"
         return "\n".join([*lines, f'next: python -c "from datasets import load_dataset; print({load})"'])

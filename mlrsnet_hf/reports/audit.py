@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.release.audit.audit import Audit, audit_repairs, audit_source
 from mlrsnet_hf.release.audit.findings import CHECKS, Check, Finding, Severity
 from mlrsnet_hf.release.audit.source import AuditedFile
 from mlrsnet_hf.reports.text_table import aligned
-from mlrsnet_hf.runtime.logs import progress_bar
+from mlrsnet_hf.runtime.logs import print_result, progress_bar
 from mlrsnet_hf.taxonomy import LABELS
 
 EXAMPLES = 3
@@ -39,7 +40,7 @@ def print_audit(source: str | Path, processes: int = 1, as_json: bool = False) -
         ReleaseError: There are no labels at all, or the source is an archive that cannot be read.
     """
     audit = audit_source(source, processes, progress=_with_bar)
-    print(audit_as_json(audit) if as_json else audit_as_text(audit))
+    print_result(audit_as_json(audit) if as_json else audit_as_text(audit))
     return audit.exit_code
 
 
@@ -56,7 +57,7 @@ def print_repairs(source: str | Path) -> int:
     """
     count = 0
     for count, repair in enumerate(audit_repairs(source), start=1):  # noqa: B007 - the last count is the result
-        print(repair)
+        print_result(repair)
     return int(count > 0)
 
 
@@ -122,7 +123,7 @@ def audit_as_text(audit: Audit) -> str:
     rows, images = sum(scene.rows for scene in audit.scenes), _images(audit)
     held = f"{rows:,} rows, " + ("label files alone" if images is None else f"{images:,} images")
     lines = [
-        f"source:         {audit.source}",
+        f"source:         {on_one_line(audit.source)}",
         f"holds:          {len(audit.scenes)} of 46 scenes, {held}",
         f"label version:  {_label_version(audit)}",
         "",
@@ -170,7 +171,7 @@ def _finding_table(audit: Audit) -> Iterator[str]:
     for line, findings in zip(aligned(rows, "><<"), found.values(), strict=True):
         yield line
         for finding in findings[:EXAMPLES]:
-            example = f"          {finding.where}" + (f": {finding.detail}" if finding.detail else "")
+            example = on_one_line(f"          {finding.where}" + (f": {finding.detail}" if finding.detail else ""))
             yield example if len(example) <= _WIDTH else f"{example[: _WIDTH - 3]}..."
         if len(findings) > EXAMPLES:
             yield "          ..."

@@ -14,6 +14,7 @@ from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.query import Hit, IndexedImage
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.index import open_index
+from mlrsnet_hf.runtime.logs import print_result
 
 
 def print_search(
@@ -67,11 +68,11 @@ def print_search(
             images = index.nearest(vector, k, wanted)[0]
             title = f"Images like {Path(query).name if asked is None else asked.id}"
 
-    print("\n".join(_table(images)))
+    print_result("\n".join(_table(images)))
     if total is not None:
-        print(f"{len(images):,} of {total:,} images with this filter, in the order of the embeddings")
+        print_result(f"{len(images):,} of {total:,} images with this filter, in the order of the embeddings")
     elif len(images) < k:
-        print(f"{len(images)} of the {k} asked for: no more images were found with this filter")
+        print_result(f"{len(images)} of the {k} asked for: no more images were found with this filter")
 
     if page is not None:
         from mlrsnet_hf.reports.pages import render
@@ -96,7 +97,7 @@ def print_search(
         with whole_file(page) as partial:
             partial.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text(content, encoding="utf-8")
-        print(f"page: {page}")
+        print_result(f"page: {page}")
 
 
 def _is_file(query: str) -> bool:

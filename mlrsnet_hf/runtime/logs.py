@@ -1,7 +1,8 @@
 """What is told on the way: a logger and progress bars, from the main process alone and in whole lines.
 
-A command's result is printed; what happens until then goes through `get_logger(__name__)` (`info`, or `debug` for
-`-v`), and loops that take long through `progress_bar`, never through `tqdm` itself.
+A command's result goes through `print_result`; what happens until then through `get_logger(__name__)` (`info`, or
+`debug` for `-v`), and loops that take long through `progress_bar`, never through `tqdm` itself. Here names that
+strangers chose become harmless to the terminal.
 """
 
 import contextlib
@@ -14,8 +15,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.escaping import MOST, for_terminal, on_one_line
 
 PACKAGE = "mlrsnet_hf"
+_MOST_REMEDY = 600
+"""Characters of what to do about an error; the rest of a message is for what was found."""
 LINE_SECONDS = 30.0
 """The least time between two lines of a bar that is written to a file; later at least a tenth of what has passed."""
 
@@ -45,6 +49,12 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def print_result(text: object) -> None:
+    """Print what a command came to, on the main process, in the lines that it has; a terminal obeys no character."""
+    if is_main_process():
+        print(for_terminal(str(text)))  # noqa: T201 - here alone
+
+
 class _LineHandler(logging.Handler):
     """Writes the bare message above the bars: to standard output, or from WARNING on to standard error."""
 
@@ -57,7 +67,7 @@ class _LineHandler(logging.Handler):
         if grave or is_main_process():
             file = sys.stderr if grave else sys.stdout
             try:
-                tqdm.write(self.format(record), file=file)
+                tqdm.write(for_terminal(self.format(record), MOST), file=file)
                 file.flush()
             except BrokenPipeError:
                 raise  # the command ends quietly when its reader has gone
@@ -123,10 +133,16 @@ def exit_on_error() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except MLRSNetError as error:
-        get_logger(__name__).error("%s: %s", error.heading, error)
+        get_logger(__name__).error("%s: %s", error.heading, _one_sentence(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_sentence(error: MLRSNetError) -> str:
+    """Return an error on one line; where it is too long, finding and remedy are both told in part."""
+    remedy = on_one_line(error.remedy, _MOST_REMEDY)
+    return f"{on_one_line(error.found, MOST - len(f'{error.heading}: . {remedy}'))}. {remedy}"
 
 
 class _SeldomLines:

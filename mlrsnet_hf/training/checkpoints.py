@@ -23,10 +23,12 @@ from safetensors.torch import load_file, save_file
 from timm.utils import ModelEmaV3
 from torch import nn
 
+from mlrsnet_hf.configuration.json_file import MOST_BYTES, Name, json_as, parse_json
+from mlrsnet_hf.configuration.settings import Count, CountOrZero
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import sha256_of, whole_folder
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.training.history import Epoch
+from mlrsnet_hf.training.history import Epoch, history_fault
 
 MODEL_FILE = "model.safetensors"
 AVERAGE_FILE = "average.safetensors"
@@ -43,9 +45,9 @@ logger = get_logger(__name__)
 class BestModel:
     """The saved model to keep so far, of the best epoch or the last; a folder beside the checkpoints."""
 
-    name: str
+    name: Name
     """Name of the folder."""
-    files: Mapping[str, str]
+    files: Mapping[Name, Name]
     """SHA-256 of each file, by name."""
 
 
@@ -53,7 +55,7 @@ class BestModel:
 class Progress:
     """How far a run has come, on every process alike: all that a checkpoint holds beside tensors."""
 
-    step: int = 0
+    step: CountOrZero = 0
     """Optimizer steps taken since the run began."""
     history: list[Epoch] = field(default_factory=list)
     """The epochs that are trained and evaluated."""
@@ -61,7 +63,7 @@ class Progress:
     """The model to keep so far; None before the first evaluation."""
     loss_total: float = 0.0
     """Sum of the losses of the epoch under way, in float64, grown step by step."""
-    loss_count: int = 0
+    loss_count: CountOrZero = 0
     """Number of the losses in that sum."""
     seconds: float = 0.0
     """Seconds trained so far, with the parts before a resumption."""
@@ -87,11 +89,14 @@ class Progress:
         """Return the progress that `to_dict` gave.
 
         Raises:
-            KeyError, TypeError: The values are others.
+            ConfigurationError: The values are others.
         """
-        values = dict(values)
-        best, history = values.pop("kept"), [Epoch.from_dict(epoch) for epoch in values.pop("history")]
-        return cls(**values, history=history, best=None if best is None else BestModel(**best))
+        respelled = {"best" if name == "kept" else name: value for name, value in values.items()}
+        progress: Progress = json_as(respelled, cls, "the progress of a run", "Use it as a run wrote it.")
+        history = progress.history
+        if fault := history_fault(history) or ("no step" if history and history[-1].step > progress.step else ""):
+            raise ConfigurationError(f"the progress of a run: {fault}", "Use it as a run wrote it.")
+        return progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +107,12 @@ class RunRecord:
     """As `TrainingConfig.to_dict` gives them."""
     data: Mapping[str, Any]
     """`ImageData.source`."""
-    processes: int
-    precision: str
+    processes: Count
+    precision: Name
     """As Accelerate calls it: no, bf16 or fp16."""
-    device: str
+    device: Name
     """Kind of the devices: cpu, cuda and so on."""
-    run_id: str
+    run_id: Name
     """The same for all parts of a resumed run."""
 
 
@@ -146,15 +151,25 @@ class TrainingState:
         torch.save(rest, folder / OPTIMIZER_FILE)
 
     def load_tensors(self, folder: Path) -> None:
-        """Take the tensors back from a folder that `save_tensors` filled for the same model and settings."""
-        self.network.load_state_dict(load_file(folder / MODEL_FILE))
-        if self.average is not None:
-            self.average.module.load_state_dict(load_file(folder / AVERAGE_FILE))
-        rest = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
-        self.optimizer.load_state_dict(rest["optimiser"])
-        self.schedule.load_state_dict(rest["schedule"])
-        if self.scaler is not None:
-            self.scaler.load_state_dict(rest["scaler"])
+        """Take the tensors back from a folder that `save_tensors` filled for the same model and settings.
+
+        Raises:
+            ConfigurationError: They are those of another model, or no tensors.
+        """
+        try:
+            self.network.load_state_dict(load_file(folder / MODEL_FILE))
+            if self.average is not None:
+                self.average.module.load_state_dict(load_file(folder / AVERAGE_FILE))
+            rest = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
+            self.optimizer.load_state_dict(rest["optimiser"])
+            self.schedule.load_state_dict(rest["schedule"])
+            if self.scaler is not None:
+                self.scaler.load_state_dict(rest["scaler"])
+        except Exception as error:  # the readers of torch and of safetensors raise many types
+            raise ConfigurationError(
+                f"checkpoint {folder} does not fit this run ({type(error).__name__}: {error})",
+                "Remove it to go on from the one before, or begin anew with --overwrite.",
+            ) from error
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -278,20 +293,32 @@ class Checkpoints:
 
 
 def _read(folder: Path) -> Checkpoint:
-    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    if not isinstance(manifest, dict):
-        raise ValueError(f"{MANIFEST_FILE} is not as it was written")
+    manifest = _manifest(folder)
     if manifest.get("format") != FORMAT:
         raise _other_version(folder)
     try:
-        progress, run = Progress.from_dict(manifest["position"]), RunRecord(**manifest["run"])
-        files: Mapping[str, str] = manifest["files"]
-    except (KeyError, TypeError, AttributeError) as error:
+        progress = Progress.from_dict(manifest["position"])
+        run: RunRecord = json_as(manifest["run"], RunRecord, MANIFEST_FILE, "")
+        files: Mapping[str, str] = json_as(manifest["files"], Mapping[Name, Name], MANIFEST_FILE, "")
+    except (KeyError, AttributeError, ConfigurationError) as error:
         raise _other_version(folder) from error
     _check(folder, files)
     if progress.best is not None:
+        if not progress.best.name.startswith(_BEST) or Path(progress.best.name).name != progress.best.name:
+            raise ValueError(f"{progress.best.name!r} is no model beside it")
         _check(folder.with_name(progress.best.name), progress.best.files)
     return Checkpoint(folder, progress, run)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of itself; ValueError if that is not as it was written."""
+    with (folder / MANIFEST_FILE).open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    try:
+        manifest: dict[str, Any] = parse_json(content, Mapping[str, Any], MANIFEST_FILE, "")
+    except ConfigurationError as error:
+        raise ValueError(error.found) from error
+    return manifest
 
 
 def _other_version(folder: Path) -> ConfigurationError:
@@ -303,13 +330,15 @@ def _other_version(folder: Path) -> ConfigurationError:
 
 def _check(folder: Path, digests: Mapping[str, str]) -> None:
     for name, digest in digests.items():
+        if Path(name).name != name:
+            raise ValueError(f"{name!r} is no file of it")
         if sha256_of(folder / name) != digest:
             raise ValueError(f"{folder.name}/{name} is not as it was written")
 
 
 def _best_name(folder: Path) -> Any:  # noqa: ANN401 - a name, or None before the first evaluation
     """Return which model a checkpoint counts on."""
-    kept = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["position"]["kept"]
+    kept = _manifest(folder)["position"]["kept"]
     return None if kept is None else kept["name"]
 
 

@@ -8,15 +8,17 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlrsnet_hf.configuration.json_file import read_json
+from mlrsnet_hf.configuration.settings import Count, CountOrZero
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.evaluation.scores import is_better, metric_text
+from mlrsnet_hf.evaluation.scores import Metrics, is_better, metric_text
 from mlrsnet_hf.files import nulls_for_nan, whole_file
 
 if TYPE_CHECKING:
@@ -32,29 +34,19 @@ CURVES_FILE = "curves.png"
 class Epoch:
     """One line of the history."""
 
-    epoch: int
+    epoch: Count
     """Number of the epoch, from 1."""
-    step: int
+    step: CountOrZero
     """Optimizer steps taken since the run began."""
     loss: float
     """Mean of the training loss over the epoch."""
     learning_rate: float
     """`TrainingConfig.learning_rate` times the schedule's factor, at the epoch's last step."""
-    validation: Mapping[str, float]
-    """Metrics by name, as fractions; NaN where one is not defined."""
+    validation: Metrics
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None stands for a metric that is not defined."""
         return asdict(self) | {"validation": nulls_for_nan(self.validation)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Epoch":
-        """Return the epoch that `to_dict` gave.
-
-        Raises:
-            KeyError, TypeError: A value is missing or unknown.
-        """
-        return cls(**{**values, "validation": nan_for_nulls(values["validation"])})
 
 
 def kept_epoch(history: Sequence[Epoch], keep: str, metric: str) -> Epoch:
@@ -102,17 +94,22 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
     Raises:
         ConfigurationError: The file cannot be read, or is another.
     """
-    try:
-        return tuple(Epoch.from_dict(values) for values in json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"{path}: is not the history of a run ({error})", f"Give the {JSON_FILE} of a run folder."
-        ) from error
+    remedy = f"Give the {JSON_FILE} of a run folder."
+    history: tuple[Epoch, ...] = read_json(path, tuple[Epoch, ...], remedy)
+    if fault := history_fault(history):
+        raise ConfigurationError(f"{path}: {fault}", remedy)
+    return history
 
 
-def nan_for_nulls(metrics: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the metrics with NaN for None."""
-    return {name: math.nan if value is None else value for name, value in metrics.items()}
+def history_fault(history: Sequence[Epoch]) -> str:
+    """Say why epochs are not those of one run, counted from 1 and measured alike; "" if they are."""
+    if [epoch.epoch for epoch in history] != list(range(1, len(history) + 1)):
+        return "the epochs are not numbered 1, 2, 3, ..."
+    if any(later.step <= epoch.step for epoch, later in itertools.pairwise(history)):
+        return "an epoch ends at no later step than the one before"
+    if any(epoch.validation.keys() != history[0].validation.keys() for epoch in history):
+        return "the epochs have not the same metrics"
+    return ""
 
 
 def _row(epoch: Epoch) -> dict[str, Any]:

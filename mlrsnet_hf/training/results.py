@@ -10,20 +10,24 @@ import json
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
+from mlrsnet_hf.configuration.settings import Count, CountOrZero, PositiveOrZero
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import on_one_line, quoted
 from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, TunedScores, metric_text
 from mlrsnet_hf.files import nulls_for_nan, whole_file
+from mlrsnet_hf.inputs.config import TaskKind
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.history import Epoch, nan_for_nulls
+from mlrsnet_hf.training.history import Epoch, history_fault
 
 if TYPE_CHECKING:  # they bring `datasets` and torch
-    from mlrsnet_hf.inputs.task import ImageData, TaskKind
+    from mlrsnet_hf.inputs.task import ImageData
     from mlrsnet_hf.models.saved_model import SavedModel
 
 RESULTS = "results.json"
@@ -37,22 +41,39 @@ _LISTED = 8
 _LIBRARIES = ("mlrsnet-hf", "torch", "torchvision", "timm", "accelerate", "datasets", "pillow", "numpy")
 
 
+_AS_WRITTEN = "Use them as a run wrote them."
+
+
+class DataSource(TypedDict, total=False):
+    """Where data came from, as in `ImageData`; there may be more."""
+
+    dataset: Name
+    hub_id: Name | None
+    protocol: Name | None
+    split_seed: CountOrZero | None
+    held_out: CountOrZero | None
+    labels: Name | None
+    """Label version."""
+    repaired: CountOrZero | None
+    synthetic: bool
+    fingerprint: Name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSummary:
     """The data that a run learned from and was measured on."""
 
-    source: Mapping[str, Any]
-    """As in `ImageData`: dataset, protocol, split seed, label version, fingerprint."""
-    label_names: tuple[str, ...]
-    scene_names: tuple[str, ...]
-    images: Mapping[str, int]
+    source: DataSource
+    label_names: tuple[Name, ...]
+    scene_names: tuple[Name, ...]
+    images: Mapping[Name, CountOrZero]
     """Number of images by split."""
 
     @classmethod
     def of(cls, data: "ImageData") -> "DataSummary":
         """Return the summary of a run's data."""
         return cls(
-            source=data.source,
+            source=cast(DataSource, data.source),
             label_names=data.label_names,
             scene_names=data.scene_names,
             images={name: len(split) for name, split in data.splits.items()},
@@ -63,14 +84,14 @@ class DataSummary:
 class ModelSummary:
     """The network of a run."""
 
-    name: str
+    name: Name
     """As the settings call it."""
-    architecture: str
+    architecture: Name
     """timm's name."""
-    parameters: int
-    weights: str
+    parameters: CountOrZero
+    weights: Name
     """Where they came from."""
-    image_size: int
+    image_size: Count
     """Side in pixels of the square that evaluation sees."""
 
     @classmethod
@@ -94,36 +115,36 @@ def library_versions() -> dict[str, str]:
 class RunSummary:
     """How the run was carried out."""
 
-    processes: int
-    precision: str
+    processes: Count
+    precision: Name
     """As Accelerate calls it: no, bf16 or fp16."""
-    device: str
-    batch: Mapping[str, int]
+    device: Name
+    batch: Mapping[Name, CountOrZero]
     """Images of an optimizer step: `global`, `per_process`, and the number of parts of the latter, `accumulation`."""
-    seconds: float
+    seconds: PositiveOrZero
     """Seconds from the first step to the last metric; of a resumed run, of all its parts up to their checkpoints."""
     resumed: bool
-    versions: Mapping[str, str] = field(default_factory=library_versions)
+    versions: Mapping[Name, Name] = field(default_factory=library_versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
     """Everything that results.json holds."""
 
-    recipe: str | None
+    recipe: Name | None
     """Name of the recipe that the settings began with."""
     config: TrainingConfig
     data: DataSummary
     model: ModelSummary
-    task: "TaskKind"
+    task: TaskKind
     history: tuple[Epoch, ...]
-    scored_epoch: int
+    scored_epoch: Count
     """The epoch whose model is saved and measured."""
     scores: SplitScores
     """Labels at the threshold 0.5."""
     tuned: TunedScores | None
     """Labels at their own thresholds; None unless thresholds were tuned."""
-    eval_symmetries: int
+    eval_symmetries: Count
     """Views of each image whose logits were averaged in `scores` and `tuned`, not in the history."""
     labels: tuple[LabelScore, ...]
     """The per-label table of `scored_split`, at the tuned thresholds if there are any."""
@@ -164,17 +185,7 @@ class TrainingResult:
             ConfigurationError: The values are others, or a setting cannot be used.
             UnknownNameError: A setting names what this version does not know.
         """
-        missing = [field.name for field in fields(cls) if field.name not in values]
-        if missing:
-            raise ConfigurationError(
-                f"these results are not whole: {', '.join(missing)} missing", "Use them as a run wrote them."
-            )
-        try:
-            return cls(**_fields(values))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(
-                f"these results are not whole ({type(error).__name__}: {error})", "Use them as a run wrote them."
-            ) from error
+        return _result(values, "these results")
 
     def save(self, path: Path) -> None:
         """Write the JSON file, whole or not at all.
@@ -193,21 +204,15 @@ class TrainingResult:
             ConfigurationError: There is none, it is damaged, or it has another format.
         """
         remedy = f"Give the {path.name} of a finished run."
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{path}: cannot be read ({error})", remedy) from error
+        values = read_json(path, Any, remedy)
         if not isinstance(values, dict):
             raise ConfigurationError(f"{path}: holds no results", remedy)
         if values.get("format") != FORMAT:
             raise ConfigurationError(
-                f"{path}: these results have format {values.get('format')!r}, this version reads {FORMAT}",
+                f"{path}: these results have format {quoted(values.get('format'))}, this version reads {FORMAT}",
                 "Train again, or use the version of mlrsnet-hf that wrote them.",
             )
-        try:
-            return cls.from_dict(values)
-        except MLRSNetError as error:
-            raise ConfigurationError(f"{path}: {error.found}", error.remedy) from error
+        return _result(values, str(path))
 
     def report(self) -> str:
         """Return the lines that tell a person the scores."""
@@ -230,7 +235,9 @@ class TrainingResult:
         if self.tuned is not None and self.tuned.untuned:
             untuned = self.tuned.untuned
             more = f" and {len(untuned) - _LISTED} more" if len(untuned) > _LISTED else ""
-            lines.append(f"  no validation image has {', '.join(untuned[:_LISTED])}{more}: threshold 0.5 kept")
+            lines.append(
+                f"  no validation image has {', '.join(map(on_one_line, untuned[:_LISTED]))}{more}: threshold 0.5 kept"
+            )
         return "\n".join(lines)
 
     def _metric_lines(self) -> list[str]:
@@ -247,29 +254,25 @@ class TrainingResult:
         return lines
 
 
-def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a `TrainingResult`; `KeyError` or `TypeError` tell of what is missing or unknown."""
-    data, tuned = dict(values["data"]), values["tuned"]
-    own = {name: data.pop(name) for name in ("label_names", "scene_names", "images")}
-    own |= {name: tuple(own[name]) for name in ("label_names", "scene_names")}
-    read = {
-        "config": TrainingConfig(**values["config"]),
-        "data": DataSummary(source=data, **own),
-        "model": ModelSummary(**values["model"]),
-        "history": tuple(Epoch.from_dict(epoch) for epoch in values["history"]),
-        "scores": SplitScores(**_scores(values["scores"])),
-        "tuned": None if tuned is None else TunedScores(**_scores(tuned) | {"untuned": tuple(tuned["untuned"])}),
-        "labels": tuple(
-            LabelScore(**row | nan_for_nulls({name: row[name] for name in ("average_precision", "f1")}))
-            for row in values["labels"]
-        ),
-        "run": RunSummary(**values["run"]),
-    }
-    return {field.name: read.get(field.name, values[field.name]) for field in fields(TrainingResult)}
+def _result(values: Mapping[str, Any], source: str) -> TrainingResult:
+    """Return what `TrainingResult.to_dict` gave; `source` is where it lies, for errors."""
+    content = {name: value for name, value in values.items() if name != "format"}
+    if isinstance(data := content.get("data"), dict):  # where the source stands among the rest
+        own = {name: data[name] for name in ("label_names", "scene_names", "images") if name in data}
+        content["data"] = own | {"source": {name: value for name, value in data.items() if name not in own}}
+    result: TrainingResult = json_as(content, TrainingResult, source, _AS_WRITTEN)
+    if fault := _fault(result):
+        raise ConfigurationError(f"{source}: {fault}", _AS_WRITTEN)
+    return result
 
 
-def _scores(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of the splits with NaN for None, and what else there is as it is."""
-    return dict(values) | {
-        name: None if values[name] is None else nan_for_nulls(values[name]) for name in ("validation", "test")
-    }
+def _fault(result: TrainingResult) -> str:
+    """Say what does not fit together in results; "" if all does."""
+    chosen = result.config.selection_metric
+    if fault := history_fault(result.history):
+        return fault
+    if result.config.keep == "best" and not all(chosen in epoch.validation for epoch in result.history):
+        return f"the epochs have no {chosen}, which chooses among them"
+    if result.scored_split not in result.data.images:
+        return f"data.images has no {result.scored_split}"
+    return "" if "global" in result.run.batch else "run.batch has no global"

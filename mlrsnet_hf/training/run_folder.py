@@ -292,7 +292,7 @@ def _side_effects(stored: RunRecord, now: RunRecord) -> str:
     """Return what differs between the parts of a run that may go on, and makes it end a little otherwise; often ""."""
     pairs = {
         "processes": (stored.processes, now.processes),
-        "accumulation": (stored.settings["accumulation"], now.settings["accumulation"]),
+        "accumulation": (stored.settings.get("accumulation"), now.settings["accumulation"]),
         "device": (stored.device, now.device),
     }
     told = [f"{name} was {before}, is {after}" for name, (before, after) in pairs.items() if before != after]

@@ -29,7 +29,7 @@ from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
 from mlrsnet_hf.models.timm_config import set_backbone_eval
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import device_text, ended_together, explain_memory, make_accelerator
-from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.runtime.logs import get_logger, print_result
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.checkpoints import (
     BestModel,
@@ -109,7 +109,7 @@ def train(
         found = collectives.run_on_main(lambda: find_run(folder, run))
         if isinstance(found, TrainingResult):
             logger.info("the run in %s has ended already; these are its results", folder.root)
-            accelerator.print(f"{found.report()}\n{folder.parts_text()}")
+            print_result(f"{found.report()}\n{folder.parts_text()}")
             return found
 
         # ----------------------------------------------------------------------------------- model, data, optimizer
@@ -362,7 +362,7 @@ class Trainer:
             result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
         self.collectives.run_on_main(write)
-        self.accelerator.print(f"{result.report()}\n{self.folder.parts_text()}")
+        print_result(f"{result.report()}\n{self.folder.parts_text()}")
         return result
 
     def _step_ids(self, step: int) -> list[str]:

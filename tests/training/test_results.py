@@ -182,7 +182,7 @@ def test_a_setting_that_cannot_be_used_is_named_with_the_file(tmp_path: Path) ->
     values["config"]["loss"] = "hinge"
     path = tmp_path / "results.json"
     path.write_text(json.dumps(values))
-    with pytest.raises(ConfigurationError, match=r"results\.json: loss='hinge'"):
+    with pytest.raises(ConfigurationError, match=r"results\.json: config\.loss='hinge'"):
         TrainingResult.load(path)
 
 

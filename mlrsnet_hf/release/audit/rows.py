@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.parallel import in_processes
 from mlrsnet_hf.published import IMAGE_SIZE, MOST_LABELS
 from mlrsnet_hf.release.audit import findings as checks
@@ -34,7 +35,7 @@ class Repair:
     def __str__(self) -> str:
         """Return one line: the image, then the labels that go and those that come."""
         changes = [f"-{LABELS[i].name}" for i in self.spurious] + [f"+{LABELS[i].name}" for i in self.lost]
-        return f"{self.scene.published}/{self.row.file_name}: {', '.join(changes)}"
+        return f"{self.scene.published}/{on_one_line(self.row.file_name)}: {', '.join(changes)}"
 
 
 def find_repairs(rows: Mapping[Scene, Iterable[LabelRow]]) -> Iterator[Repair]:

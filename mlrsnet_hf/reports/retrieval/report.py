@@ -24,6 +24,7 @@ from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.results import Examples, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
 from mlrsnet_hf.retrieval.protocol.sources import Load, Source, find_compared, find_sources, image_set
+from mlrsnet_hf.runtime.logs import print_result
 
 RESULTS = "results.json"
 PAGE = "index.html"
@@ -64,12 +65,12 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         write_settings(folder / SETTINGS, config)
     if all(Path(name).expanduser().is_dir() for name in config.embeddings):  # those of the Hub lie in its cache
         _tell_cards(result, sources)
-    print(printed(result))
+    print_result(printed(result))
     for line in notes(result):
-        print(f"note: {line}")
+        print_result(f"note: {line}")
     if result.shown.common_labels:
-        print(comparison_sentence(result))
-    print(f"results: {config.output_dir}, to be looked at: {config.output_dir / PAGE}")
+        print_result(comparison_sentence(result))
+    print_result(f"results: {config.output_dir}, to be looked at: {config.output_dir / PAGE}")
     return result
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
@@ -18,6 +19,9 @@ from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo, read_
 DATA = "data"
 ROW_GROUP = 1024
 """Rows of a group: what reading holds at a time."""
+
+
+_ANEW = "Fetch the file again, or make the embeddings again."
 
 
 class EmbeddingError(MLRSNetError, ValueError):
@@ -148,14 +152,31 @@ class EmbeddingFolder:
                     first = max(start - seen, 0)
                     seen += batch.num_rows
                     if first < batch.num_rows:
-                        yield _rows(pa.Table.from_batches([batch.slice(first)]))
-            except (OSError, pa.ArrowException) as error:
-                raise EmbeddingError(
-                    f"{path}: cannot be read ({error})", "Fetch the file again, or make the embeddings again."
-                ) from error
+                        table = pa.Table.from_batches([batch.slice(first)])
+                        self._refuse_other_values(path, table)
+                        yield _rows(table)
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                raise EmbeddingError(f"{path}: cannot be read ({error})", _ANEW) from error
         if seen != self.info.rows:
             raise EmbeddingError(
                 f"{self.path}: {seen:,} rows where {self.info.rows:,} are said to be", "Fetch the missing files again."
+            )
+
+    def refuse_other_size(self) -> None:
+        """Refuse a folder whose files do not hold as many rows as it says, before room is made for them.
+
+        Raises:
+            EmbeddingError: They do not, or a file is damaged.
+        """
+        there = [_count_rows(path) for path in self.files]
+        damaged = [path for path, rows in zip(self.files, there, strict=True) if rows is None]
+        if damaged:
+            raise EmbeddingError(f"{damaged[0]}: cannot be read", _ANEW)
+        found = sum(rows or 0 for rows in there)
+        if found != self.info.rows:
+            raise EmbeddingError(
+                f"{self.path}: {found:,} rows where {self.info.rows:,} are said to be",
+                "Fetch the missing files again, and remove those of another run.",
             )
 
     def _refuse_foreign(self, path: Path, schema: pa.Schema) -> None:
@@ -167,10 +188,32 @@ class EmbeddingFolder:
                 f"{path}: embeddings of {size} dimensions where {self.info.dimension} are said to be",
                 "Make the embeddings again.",
             )
+        for field in self.info.arrow_schema():
+            kind = schema.field(field.name).type if schema.names.count(field.name) == 1 else None
+            if kind != field.type:
+                raise EmbeddingError(f"{path}: column {field.name!r} is {kind} where it should be {field.type}", _ANEW)
         if not self.info.describes(schema):
             raise EmbeddingError(
                 f"{path}: embeddings that were made otherwise than {INFO_FILE} says", "Remove files of another run."
             )
+
+    def _refuse_other_values(self, path: Path, table: pa.Table) -> None:
+        """Refuse rows without a value, and scenes and labels that have no name."""
+        for name, names in (("id", None), ("scene", self.info.scene_names), ("labels", self.info.label_names)):
+            if name not in table.column_names:
+                continue
+            column = table[name].combine_chunks()
+            values = column.flatten() if name == "labels" else column
+            if column.null_count or values.null_count:
+                raise EmbeddingError(f"{path}: a row without a value in column {name!r}", _ANEW)
+            if names is not None and len(values):
+                ends = pc.min_max(values).as_py()
+                if ends["min"] < 0 or ends["max"] >= len(names):
+                    wrong = ends["min"] if ends["min"] < 0 else ends["max"]
+                    raise EmbeddingError(f"{path}: {name} {wrong} where {INFO_FILE} names {len(names)}", _ANEW)
+        for name in ("embedding", "scores"):
+            if name in table.column_names and table[name].null_count:
+                raise EmbeddingError(f"{path}: a row without a value in column {name!r}", _ANEW)
 
 
 def read_rows(path: Path) -> EmbeddingRows:

@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import pyarrow as pa
 
+from mlrsnet_hf.configuration.json_file import Name, Scalar, json_as, parse_json, read_json
+from mlrsnet_hf.configuration.settings import Count, CountOrZero, Range
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
+from mlrsnet_hf.escaping import for_file_name, quoted
+from mlrsnet_hf.retrieval.embeddings.config import ImageSet, Layer, ModelChoice
 
 INFO_FILE = "embeddings.json"
 LOCAL_FILE = ".local.json"
@@ -19,42 +21,61 @@ LOCAL_FILE = ".local.json"
 FORMAT = 1
 SCHEMA_KEY = b"mlrsnet_embeddings"
 """Key of the schema metadata that holds the content of `embeddings.json`, less the number of rows."""
+_REMEDY = "Make it again with `mlrsnet embed`, or fetch it again."
+
+Dimension = Annotated[int, Range(1, 2**16)]
+
+
+class PcaInfo(TypedDict):
+    """What is said of principal components."""
+
+    components: Count
+    whitened: bool
+    fitted_on: CountOrZero
+    """Images."""
+    explained: Annotated[float, Range(0, 1)]
+    """Share of the variance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingInfo:
     """How embeddings were made; what must be the same for two of them to be compared."""
 
-    model: str
+    model: Name
     """As it was named: a timm name, a repository of the Hub, or the name of a run's folder."""
-    architecture: str
+    architecture: Name
     """timm's name of the network."""
-    model_fingerprint: str
+    model_fingerprint: Name
     """Hash of the weights and of the preprocessing."""
-    layer: str
-    """`pooled`, `pre_logits` or `logits`; see `embed_pixels`."""
-    dimension: int
-    dtype: str
-    """`float32` or `float16`, as stored."""
+    layer: Layer
+    """See `embed_pixels`."""
+    dimension: Dimension
+    dtype: Literal["float32", "float16"]
+    """As stored."""
     normalized: bool
     """Whether each embedding has length 1."""
-    pca: Mapping[str, Any] | None = None
-    """`components`, `whitened`, `fitted_on` (images), `explained` (share of the variance); None without."""
-    dataset: Mapping[str, Any] = field(default_factory=dict)
+    pca: PcaInfo | None = None
+    """None without."""
+    dataset: Mapping[Name, Scalar] = field(default_factory=dict)
     """Where the images come from: `name`, and `protocol`, `split`, `seed`, `labels` of the MLRSNet protocols."""
-    dataset_fingerprint: str
+    dataset_fingerprint: Name
     """Hash of ids, labels, scenes and the bytes of the image files, in order."""
-    rows: int
-    label_names: tuple[str, ...] = ()
-    scene_names: tuple[str, ...] = ()
-    scores: tuple[str, ...] = ()
+    rows: CountOrZero
+    label_names: tuple[Name, ...] = ()
+    scene_names: tuple[Name, ...] = ()
+    scores: tuple[Name, ...] = ()
     """Names of the columns of `scores`; empty if there are none."""
     format: int = FORMAT
 
     @property
     def split_name(self) -> str:
         """What `datasets` calls the split: letters, digits and _ alone."""
-        return re.sub(r"\W+", "_", str(self.dataset.get("split", "train"))).strip("_")
+        return for_file_name(str(self.dataset.get("split", "train")))
+
+    @property
+    def dataset_name(self) -> str:
+        """What the images are called together."""
+        return str(self.dataset.get("name", "unnamed images"))
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns, those that the data knows: id, scene, labels, embedding of `dtype`, and scores."""
@@ -79,7 +100,10 @@ class EmbeddingInfo:
     def describes(self, schema: pa.Schema) -> bool:
         """Return whether a file's schema speaks of these embeddings, or does not speak of any."""
         told = (schema.metadata or {}).get(SCHEMA_KEY)
-        return told is None or info_from_json(json.loads(told) | {"rows": self.rows}, "a file's schema") == self
+        if told is None:
+            return True
+        content = parse_json(told, Mapping[str, Any], "a file's schema", _REMEDY)
+        return info_from_json(content | {"rows": self.rows}, "a file's schema") == self
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -112,18 +136,17 @@ def info_from_json(content: Mapping[str, Any], source: str) -> EmbeddingInfo:
     version = content.get("format") if isinstance(content, Mapping) else None
     if version != FORMAT:
         raise ConfigurationError(
-            f"{source}: embeddings of format {version}, this version of mlrsnet-hf reads format {FORMAT}",
+            f"{source}: embeddings of format {quoted(version)}, this version of mlrsnet-hf reads format {FORMAT}",
             "Make them again with `mlrsnet embed`, or install the version that made them.",
         )
     content = _respelled(content, {"normalised": "normalized"})
     known = {field.name for field in dataclasses.fields(EmbeddingInfo)}
-    try:
-        values: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in content.items() if name in known
-        }
-        return EmbeddingInfo(**values)
-    except TypeError as error:
-        raise ConfigurationError(f"{source}: incomplete ({error})", "Make it again with `mlrsnet embed`.") from error
+    values = {name: value for name, value in content.items() if name in known}  # a later version may say more
+    info: EmbeddingInfo = json_as(values, EmbeddingInfo, source, _REMEDY)
+    for names in (info.label_names, info.scene_names):
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"{source}: a name stands twice among labels or scenes", _REMEDY)
+    return info
 
 
 def read_info(folder: Path) -> EmbeddingInfo:
@@ -133,14 +156,8 @@ def read_info(folder: Path) -> EmbeddingInfo:
         ConfigurationError: There is no such folder, or it holds no embeddings of this format.
     """
     path = folder / INFO_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{folder}: not an embeddings folder ({INFO_FILE} cannot be read)",
-            "Give a folder that `mlrsnet embed` wrote, or the id of such a dataset on the Hub.",
-        ) from error
-    return info_from_json(content, str(path))
+    remedy = "Give a folder that `mlrsnet embed` wrote, or the id of such a dataset on the Hub."
+    return info_from_json(read_json(path, Mapping[str, Any], remedy), str(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +181,15 @@ class LocalSources:
         try:
             images = _respelled(content["images"], {"labels": "label_version"})
             return cls(ModelChoice(**content["model"]), ImageSet(**images))
-        except (KeyError, TypeError, MLRSNetError):
+        except (KeyError, TypeError, AttributeError, MLRSNetError):
             return None
 
     @classmethod
     def read(cls, folder: Path) -> "LocalSources | None":
         """Return the sources of an embeddings folder; None if it was made elsewhere."""
         try:
-            return cls.from_json(json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            return cls.from_json(read_json(folder / LOCAL_FILE, Mapping[str, Any], _REMEDY))
+        except MLRSNetError:
             return None
 
 

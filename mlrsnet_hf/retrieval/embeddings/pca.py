@@ -5,7 +5,9 @@ whitening", ECCV: normalize, project, whiten, normalize again.
 """
 
 import itertools
+import math
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.files import whole_file
 
 PCA_FILE = "pca.npz"
+_MOST_BYTES = 2**31
+"""Of principal components; 4,096 of 65,536 dimensions in float64."""
 
 
 def unit_length(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -77,11 +82,50 @@ def load_pca(file: Path | IO[bytes], name: str | None = None) -> Pca:
     """
     try:
         with np.load(file, allow_pickle=False) as stored:
+            _refuse_huge(stored.zip)
             values = {name: stored[name] for name in Pca.__slots__}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigurationError(f"{name or file}: cannot be read ({error})", "Make the embeddings again.") from error
-    scalars: dict[str, Any] = {name: values[name].item() for name in ("whitened", "explained", "fitted_on")}
-    return Pca(**(values | scalars))
+        scalars: dict[str, Any] = {
+            name: kind(values[name].item())
+            for name, kind in (("whitened", bool), ("explained", float), ("fitted_on", int))
+        }
+        pca = Pca(**(values | scalars))
+        count, size = pca.components.shape
+        fits = (pca.mean.shape, pca.variances.shape) == ((size,), (count,))
+        if not fits or not all(np.isfinite(values[name]).all() for name in ("mean", "components", "variances")):
+            raise ValueError("arrays that do not fit each other, or are not finite")
+    # The reader of the archive raises many types, as do arrays that hold something else.
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        NotImplementedError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,
+        SyntaxError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ConfigurationError(
+            f"{name or file}: cannot be read ({shortened(str(error), 200)})", "Make the embeddings again."
+        ) from error
+    return pca
+
+
+def _refuse_huge(archive: zipfile.ZipFile) -> None:
+    """Refuse arrays of a size that no embeddings have, of however small an archive."""
+    if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+        raise ValueError(f"more than {_MOST_BYTES:,} bytes")
+    for entry in archive.infolist():
+        with archive.open(entry) as array:
+            version = np.lib.format.read_magic(array)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, kind = read(array)
+            if math.prod(shape) * kind.itemsize > entry.file_size:
+                raise ValueError("an array that is larger than its file")
 
 
 def fit_pca(batches: Iterable[npt.NDArray[np.float32]], components: int, whiten: bool, limit: int = 0) -> Pca:

@@ -50,6 +50,7 @@ class EmbeddingTable(ImageSearch):
             EmbeddingError: A file is damaged or missing, or embeddings are not finite; ids are named.
         """
         folder = source if isinstance(source, EmbeddingFolder) else open_embeddings(source, revision)
+        folder.refuse_other_size()
         info = folder.info
         ids: list[str] = []
         embeddings = np.empty((info.rows, info.dimension), np.float32)

@@ -1,0 +1,159 @@
+"""JSON files from anybody: bounded, and checked against the annotated type of what is built of them, before it is.
+
+What a file may hold stands once, as the annotations of the dataclass or `TypedDict` that it becomes; single values go
+through `settings.checked`, as those of YAML and of the command line do.
+"""
+
+# ruff: noqa: ANN401 - whatever JSON holds
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from mlrsnet_hf.configuration.settings import Range, checked, take_apart
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.escaping import quoted, shortened
+
+MOST_BYTES = 32 * 2**20
+"""The largest file that is read; ours have a few KB, those of very many labels or images a few MB."""
+
+NULL_IS_NAN = "null is NaN"
+Defined = Annotated[float, NULL_IS_NAN]
+"""A number, or null where it is not defined, which is NaN here."""
+Name = Annotated[str, Range(0, 1000)]
+"""Text that is printed as a name."""
+Scalar = str | int | float | bool | None
+
+
+def read_json(path: Path, kind: Any, remedy: str, error: type[MLRSNetError] = ConfigurationError) -> Any:
+    """Return what a JSON file holds, as a value of a type; `json_as` says which types there are.
+
+    Raises:
+        MLRSNetError: Of the type `error`: the file cannot be read, is too large, is no JSON or holds something else.
+            The message names the file and the place in it, and ends with `remedy`.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as fault:
+        raise error(f"{path}: cannot be read ({fault.strerror or fault})", remedy) from fault
+    return parse_json(content, kind, str(path), remedy, error)
+
+
+def parse_json(
+    content: bytes | str, kind: Any, source: str, remedy: str, error: type[MLRSNetError] = ConfigurationError
+) -> Any:
+    """Return what JSON holds, as a value of a type; `source` is where it lies, for errors, which are as in `read_json`.
+
+    Raises:
+        MLRSNetError: See `read_json`.
+    """
+    if len(content) > MOST_BYTES:
+        raise error(f"{source}: cannot be read (more than {MOST_BYTES:,} bytes)", remedy)
+    try:
+        values = json.loads(content)
+    # What is no text, no JSON, or has more digits than Python reads; lists in lists in lists.
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{source}: cannot be read ({shortened(str(fault), 200)})", remedy) from fault
+    return json_as(values, kind, source, remedy, error)
+
+
+def json_as(values: Any, kind: Any, source: str, remedy: str, error: type[MLRSNetError] = ConfigurationError) -> Any:
+    """Return values of JSON as a type.
+
+    Args:
+        values: As `json.loads` gives them.
+        kind: A dataclass, which gets exactly its fields; a `TypedDict`, of which a dict holds what it names and
+            whatever else there is; `Mapping`, `tuple`, `list` and unions with None of such; `Defined`; what `checked`
+            knows, with its limits; or Any.
+        source: Where they lie, for errors.
+        remedy: What to do about others.
+        error: What is raised.
+
+    Raises:
+        MLRSNetError: See `read_json`.
+    """
+    try:
+        return _value("", kind, values)
+    except MLRSNetError as fault:
+        wanted = fault.remedy[:1].lower() + fault.remedy[1:].rstrip(".")
+        raise error(f"{source}: {fault.found} ({wanted})", remedy) from fault
+
+
+def _value(name: str, kind: Any, value: Any) -> Any:
+    if kind is Any:
+        return value
+    if value is None and NULL_IS_NAN in getattr(kind, "__metadata__", ()):
+        return math.nan
+    choices = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else ()
+    if len(choices) > 2:  # such as Scalar
+        if isinstance(value, choices):
+            return value
+        raise ConfigurationError(f"{_shown(name)}={quoted(value)} cannot be used", "Give text, a number or null.")
+    plain, optional, limits = take_apart(kind)
+    if optional and value is None:
+        return None
+    origin = typing.get_origin(plain)
+    if dataclasses.is_dataclass(plain) or typing.is_typeddict(plain):
+        return _object(name, plain, value)
+    if origin is Mapping or origin is dict:
+        _refuse_other(name, value, dict, "an object", limits)
+        of_names, of_values = typing.get_args(plain)
+        return {_value(name, of_names, key): _value(f"{name}.{key}", of_values, part) for key, part in value.items()}
+    if origin in (tuple, list):
+        _refuse_other(name, value, list, "a list", limits)
+        inner = typing.get_args(plain)
+        each = (inner[0],) * len(value) if inner[1:] == (...,) or origin is list else inner
+        if len(each) != len(value):
+            raise ConfigurationError(f"{_shown(name)} has {len(value)} entries", f"Give {len(each)}.")
+        return origin(
+            _value(f"{name}[{i}]", part, entry) for i, (part, entry) in enumerate(zip(each, value, strict=True))
+        )
+    return checked(_shown(name), kind, value)
+
+
+def _object(name: str, kind: Any, value: Any) -> Any:
+    """Return a dataclass made of an object, or a dict as a `TypedDict` has it."""
+    _refuse_other(name, value, dict, "an object", None)
+    known, needed = _fields(kind)
+    if missing := [field for field in needed if field not in value]:
+        raise ConfigurationError(f"not whole: {', '.join(_join(name, one) for one in missing)} missing", "Give all.")
+    made = {field: _value(_join(name, field), known[field], value[field]) for field in known if field in value}
+    if typing.is_typeddict(kind):
+        return value | made
+    if unknown := sorted(value.keys() - known.keys()):
+        raise ConfigurationError(f"{_join(name, unknown[0])} is not known", "Leave it out.")
+    return kind(**made)
+
+
+@cache
+def _fields(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the type of each field, and the fields that must be there."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    if typing.is_typeddict(kind):
+        return hints, tuple(sorted(kind.__required_keys__))
+    fields = dataclasses.fields(kind)
+    missing = dataclasses.MISSING
+    needed = tuple(one.name for one in fields if one.default is missing and one.default_factory is missing)
+    return {one.name: hints[one.name] for one in fields}, needed
+
+
+def _refuse_other(name: str, value: Any, kind: type, words: str, limits: Range | None) -> None:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{_shown(name)}={quoted(value)} cannot be used", f"Give {words}.")
+    if limits is not None and len(value) not in limits:  # type: ignore[arg-type] # a list or a dict
+        raise ConfigurationError(f"{_shown(name)} has {len(value):,} entries", f"Give a number {limits}.")  # type: ignore[arg-type]
+
+
+def _join(name: str, field: str) -> str:
+    return f"{name}.{field}".lstrip(".")
+
+
+def _shown(name: str) -> str:
+    """Return the place of a value in a file as an error names it."""
+    return shortened(name.lstrip("."), 200) or "the content"
