@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from datasets import Dataset
@@ -51,7 +51,7 @@ class ImageFolders:
         text = written.strip()
         for folder in self.folders:
             for spelled in dict.fromkeys((text, text.replace("\\", "/"))):
-                if (folder / spelled).is_file():
+                if os.path.isfile(folder / spelled):  # unlike Path's, it takes any text
                     return folder / spelled
         parts = PurePosixPath(re.sub(r"^[A-Za-z]:", "", text.replace("\\", "/"))).parts
         parts = tuple(part for part in parts if part not in ("/", "."))
@@ -104,7 +104,7 @@ class _Listing:
 
     def find(self, name: str) -> Path | None:
         for names in (self.names, {} if has_image_suffix(name) else self.stems):
-            found = [n for n in names.get(name.casefold(), []) if (self.folder / n).is_file()]
+            found = [n for n in names.get(name.casefold(), []) if os.path.isfile(self.folder / n)]
             exact = [n for n in found if n == name or Path(n).stem == name]
             _refuse_several(name, [self.folder / n for n in exact or found])
             if found:
@@ -183,13 +183,17 @@ def find_images(written: Sequence[str | None], folders: ImageFolders, table: str
     return found
 
 
-def open_first_images(splits: Mapping[str, Dataset]) -> None:
+def open_first_images(splits: Iterable[Dataset]) -> None:
     """Decode the first images of each split, so that what is wrong with all is told before anything else is made.
+
+    Args:
+        splits: With the columns `image` and `id`.
 
     Raises:
         ImageError: One of them cannot be read.
     """
-    for name, split in splits.items():
-        files = ImageFiles(split.select(range(min(_OPENED, len(split)))))
-        for row in range(len(files)):
-            decode_pixels(files[row], split["id"][row] if "id" in split.column_names else f"{name} split, row {row}")
+    for split in splits:
+        first = split.select(range(min(_OPENED, len(split))))
+        files = ImageFiles(first)
+        for row, name in enumerate(first["id"]):
+            decode_pixels(files[row], name)

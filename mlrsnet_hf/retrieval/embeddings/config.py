@@ -6,7 +6,8 @@ from typing import Literal
 
 from mlrsnet_hf.configuration.settings import Count, CountOrZero, Settings, Share, setting
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.config import MLRSNET
+from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, LabelForm
+from mlrsnet_hf.inputs.label_values import Missing, Uncertain
 from mlrsnet_hf.models import PRETRAINED
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime import Precision
