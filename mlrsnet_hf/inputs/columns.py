@@ -82,6 +82,8 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
         labels = read_labels(
             splits, config.labels_column, config.label_separator, config.label_form, config.value_rules()
         )
+    if labels is not None and labels.unknown is not None:
+        _refuse_unknown(labels, labels.unknown)
     notes += [
         f"labels {first!r} and {second!r} are taken for two; write them alike if they are one"
         for first, second in near_equal_names(labels.names if labels else ())
@@ -115,7 +117,9 @@ def holds_labels(split: Dataset, config: DataConfig) -> bool:
     """
     if config.label_columns:
         known = [column for column in config.label_columns if column in split.column_names]
-        return any(value not in (None, -1, "", "-1") and value == value for column in known for value in split[column][:])
+        return any(
+            value not in (None, -1, "", "-1") and value == value for column in known for value in split[column][:]
+        )
     column = config.labels_column or config.scene_column or "scene"
     if column not in split.column_names:
         return False
@@ -177,6 +181,15 @@ def _select_labeled(split: Dataset, name: str, config: DataConfig, notes: list[s
         "are left out; an empty list says that an image has no label, and --missing negative reads all of these so"
     )
     return split.select(known)
+
+
+def _refuse_unknown(labels: IdColumn, unknown: Mapping[str, list]) -> None:
+    for name, rows in unknown.items():
+        if sum(map(len, rows)) == len(rows) * len(labels.names):
+            raise ConfigurationError(
+                f"nothing is known of the labels of the {name} split",
+                f"Name another as {name}_split, or say what uncertain and missing labels count as.",
+            )
 
 
 def _with_images(split: Dataset, name: str, config: DataConfig) -> Dataset:

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from mlrsnet_hf.configuration.settings import Range, Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.label_values import Missing, Uncertain, ValueRules
 from mlrsnet_hf.release.repair import LabelVersion
 
 MLRSNET = "mlrsnet"
@@ -14,6 +13,20 @@ AUTO = "auto"
 
 LabelForm = Literal["ids", "vector"]
 """What a list of whole numbers is: the ids of an image's labels, or one 0 or 1 for each label."""
+Uncertain = Literal["negative", "positive", "ignore"]
+Missing = Literal["negative", "ignore"]
+"""What a label counts as whose value is -1, or is not there; `ignore` leaves it out of loss and scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRules:
+    """What values count as that say neither yes nor no; None refuses them."""
+
+    uncertain: Uncertain | None = None
+    missing: Missing | None = None
+
+
+REFUSE = ValueRules()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +40,8 @@ class DataConfig(Settings):
 
     dataset: str = setting(
         MLRSNET,
-        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, Arrow, CSV, TSV or "
-        "JSON file, or several by a pattern in quotes ('tables/*.csv'); see docs/data.md.",
+        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, Arrow, CSV, TSV "
+        "or JSON file, or several by a pattern in quotes ('tables/*.csv'); see docs/data.md.",
         section="Data",
     )
     protocol: str | None = setting(
@@ -41,8 +54,8 @@ class DataConfig(Settings):
     )
     image_column: str = setting(
         "image",
-        "Column of the images: files, their bytes, or their paths or names, with or without suffix; if there is none of "
-        "the default's name, that of a usual name ('filename', 'path').",
+        "Column of the images: files, their bytes, or their paths or names, with or without suffix; if there is none "
+        "of the default's name, that of a usual name ('filename', 'path').",
     )
     image_dir: str | None = setting(
         None, "Folder of the images that a table names; if unset the table's own, then the working folder."
@@ -61,8 +74,8 @@ class DataConfig(Settings):
     )
     label_form: LabelForm | None = setting(
         None,
-        "What lists of whole numbers are: ids of an image's labels, or a vector of one 0 or 1 per label; if unset, what "
-        "they must be, or an error.",
+        "What lists of whole numbers are: ids of an image's labels, or a vector of one 0 or 1 per label; if unset, "
+        "what they must be, or an error.",
     )
     uncertain: Uncertain | None = setting(
         None, "What a label of -1 counts as; ignore leaves it out of loss and scores; if unset it is refused."

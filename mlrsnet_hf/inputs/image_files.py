@@ -37,7 +37,7 @@ class ImageFolders:
     """
 
     def __init__(self, folders: Sequence[Path], given: bool) -> None:
-        self.folders = [folder.absolute() for folder in folders]
+        self.folders = list(dict.fromkeys(folder.absolute() for folder in folders))
         self.given = given
         self._listings: dict[Path, _Listing] = {}
         self._below: dict[Path, Mapping[str, list[Path]]] = {}
@@ -51,7 +51,7 @@ class ImageFolders:
         text = written.strip()
         for folder in self.folders:
             for spelled in dict.fromkeys((text, text.replace("\\", "/"))):
-                if os.path.isfile(folder / spelled):  # unlike Path's, it takes any text
+                if _is_file(folder / spelled):
                     return folder / spelled
         parts = PurePosixPath(re.sub(r"^[A-Za-z]:", "", text.replace("\\", "/"))).parts
         parts = tuple(part for part in parts if part not in ("/", "."))
@@ -104,12 +104,17 @@ class _Listing:
 
     def find(self, name: str) -> Path | None:
         for names in (self.names, {} if has_image_suffix(name) else self.stems):
-            found = [n for n in names.get(name.casefold(), []) if os.path.isfile(self.folder / n)]
+            found = [n for n in names.get(name.casefold(), []) if _is_file(self.folder / n)]
             exact = [n for n in found if n == name or Path(n).stem == name]
             _refuse_several(name, [self.folder / n for n in exact or found])
             if found:
                 return self.folder / (exact or found)[0]
         return None
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file is there; a text that is no path, such as one too long, is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -171,8 +176,8 @@ def find_images(written: Sequence[str | None], folders: ImageFolders, table: str
         places = ", ".join(map(str, folders.folders))
         count = "no image" if len(missing) == len(written) else f"{len(written) - len(missing):,}"
         raise ConfigurationError(
-            f"{table}: {count} of {len(written):,} images found; row {row} says {name[:200]!r}; looked in {places}, with "
-            "and without a suffix",
+            f"{table}: {count} of {len(written):,} images found; row {row} says {name[:200]!r}; looked in {places}, "
+            "with and without a suffix",
             "Name the folder of the images with --image-dir."
             if len(missing) == len(written)
             else "Remove the rows without an image, or name the folder of all with --image-dir.",

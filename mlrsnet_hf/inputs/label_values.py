@@ -2,32 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
-
-Uncertain = Literal["negative", "positive", "ignore"]
-Missing = Literal["negative", "ignore"]
+from mlrsnet_hf.inputs.config import ValueRules
 
 _WORDS = {
-    **{word: 1.0 for word in ("1", "1.0", "true", "yes", "y")},
-    **{word: 0.0 for word in ("0", "0.0", "false", "no", "n")},
-    **{word: -1.0 for word in ("-1", "-1.0")},
-    **{word: np.nan for word in ("", "nan", "na", "n/a", "null", "none")},
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y"), 1.0),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n"), 0.0),
+    **dict.fromkeys(("-1", "-1.0"), -1.0),
+    **dict.fromkeys(("", "nan", "na", "n/a", "null", "none"), np.nan),
 }
 """What text says of a label, in whatever case."""
-
-
-@dataclass(frozen=True, slots=True)
-class ValueRules:
-    """What values count as that say neither yes nor no; None refuses them."""
-
-    uncertain: Uncertain | None = None
-    missing: Missing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +65,7 @@ def _numbers(cells: Sequence[Any], split: str, column: str) -> npt.NDArray[np.fl
     return numbers
 
 
-def apply_rules(
-    values: Mapping[str, npt.NDArray[np.float64]], rules: ValueRules, names: Sequence[str]
-) -> LabelIds:
+def apply_rules(values: Mapping[str, npt.NDArray[np.float64]], rules: ValueRules, names: Sequence[str]) -> LabelIds:
     """Return the labels that values tell.
 
     Args:

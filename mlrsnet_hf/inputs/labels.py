@@ -16,12 +16,13 @@ from datasets import ClassLabel, Dataset, Value
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.column_choice import binary_columns
-from mlrsnet_hf.inputs.config import LabelForm
-from mlrsnet_hf.inputs.label_values import ValueRules, apply_rules, read_label_columns
+from mlrsnet_hf.inputs.config import REFUSE, LabelForm, ValueRules
+from mlrsnet_hf.inputs.label_values import apply_rules, read_label_columns
 from mlrsnet_hf.inputs.written_labels import read_texts, single_class
 
 Values = Mapping[str, Sequence[Any]]
 """Values of a column by split, one per row."""
+
 
 @dataclass(frozen=True, slots=True)
 class IdColumn:
@@ -44,7 +45,7 @@ def read_labels(
     column: str,
     separator: str | None = None,
     form: LabelForm | None = None,
-    rules: ValueRules = ValueRules(),
+    rules: ValueRules = REFUSE,
 ) -> IdColumn:
     """Return the label ids of each row.
 
@@ -92,9 +93,7 @@ def read_labels(
             f"column {column!r} holds lists of {kind}", "Labels are classes, names, whole numbers, or one 0 or 1 each."
         )
     vocabulary = _vocabulary(entry for rows in values.values() for row in rows for entry in row)
-    ids = {
-        name: [[vocabulary[entry] for entry in dict.fromkeys(row)] for row in rows] for name, rows in values.items()
-    }
+    ids = {name: [[vocabulary[entry] for entry in dict.fromkeys(row)] for row in rows] for name, rows in values.items()}
     words = "lists of names" if _is_text(kind) else "lists of numbers"
     words = words if separator is None else f"names with {separator!r} between them"
     return IdColumn(tuple(map(str, vocabulary)), ids, words, stored=False)

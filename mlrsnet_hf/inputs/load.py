@@ -1,6 +1,7 @@
 """Which dataset: any that `datasets` loads, as splits of labeled images in one form."""
 
 import contextlib
+import glob
 import hashlib
 import logging
 import os
@@ -103,6 +104,8 @@ def dataset_name(config: DataConfig) -> tuple[str, str | None]:
         return MLRSNET, None
     if path.exists():
         return path.absolute().name, None
+    if glob.has_magic(config.dataset):
+        return "/".join(path.parts[-2:]).removeprefix("//"), None
     if "/" not in config.dataset and config.data_dir is not None:
         return Path(config.data_dir).expanduser().absolute().name, None
     return config.dataset, config.dataset

@@ -3,16 +3,16 @@
 import glob
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datasets import Dataset, Image, Value, concatenate_datasets, load_dataset
+from datasets import Dataset, Value, concatenate_datasets, load_dataset
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.coco import read_coco
-from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.column_choice import find_image_column, is_image_name
-from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, ImageFolders, find_images, has_image_suffix
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, ImageFolders, find_images
 from mlrsnet_hf.inputs.text_tables import read_text_table, typed
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -59,14 +59,15 @@ def find_files(dataset: str) -> dict[str, list[Path]] | None:
         return _tables_of(path)
     if not glob.has_magic(dataset):
         return None
-    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if os.path.isfile(name))
+    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - an absolute pattern too
+    found = [file for file in found if file.is_file()]
     if not found:
         raise ConfigurationError(f"no file matches {dataset!r}", "Check the pattern; in a shell, put it in quotes.")
     return _by_split(found)
 
 
 def _tables_of(folder: Path) -> dict[str, list[Path]] | None:
-    """Return the CSV and TSV files of a folder that holds no other data, which `datasets` would read by its own ways."""
+    """Return the CSV and TSV files of a folder that holds no other data; None if it is for `datasets` to read."""
     files = [Path(place, name) for place, _, names in os.walk(folder) for name in names if not name.startswith(".")]
     data = [file for file in files if file.suffix.lower() not in ("", ".md")]
     tables = [file for file in data if file.suffix.lower() in (".csv", ".tsv")]
@@ -168,7 +169,9 @@ def _read_coco_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Data
             rows = read_coco(file)
             if rows is None:
                 if read:
-                    raise ConfigurationError(f"{file}: not of COCO's form, as the others are", "Give files of one kind.")
+                    raise ConfigurationError(
+                        f"{file}: not of COCO's form, as the others are", "Give files of one kind."
+                    )
                 return {}
             read.setdefault(split, []).append(rows)
     return read
@@ -178,7 +181,9 @@ def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: Da
     # In a pattern of `datasets`, a bracket in a name would stand for a class of signs.
     data_files = {split: [glob.escape(str(file.absolute())) for file in part] for split, part in files.items()}
     loaded = load_dataset(kind, data_files=data_files)
-    return {split: with_found_images(rows, files[split][0], config, files[split][0].name) for split, rows in loaded.items()}
+    return {
+        split: with_found_images(rows, files[split][0], config, files[split][0].name) for split, rows in loaded.items()
+    }
 
 
 def with_found_images(rows: Dataset, table: Path, config: DataConfig, name: str) -> Dataset:
@@ -220,5 +225,3 @@ def image_folders(config: DataConfig, table: Path) -> ImageFolders:
             raise ConfigurationError(f"image_dir={config.image_dir}: no such folder", "Check the path.")
         return ImageFolders([folder], given=True)
     return ImageFolders([table if table.is_dir() else table.parent, Path()], given=False)
-
-

@@ -171,7 +171,7 @@ def typed(tables: Mapping[str, Sequence[TextTable]], as_text: Collection[str]) -
             if set(table.columns) != set(part[0].columns):
                 odd = sorted(set(table.columns) ^ set(part[0].columns))
                 raise ConfigurationError(
-                    f"{table.path} and {part[0].path} differ in the column{'s' * (len(odd) > 1)} {', '.join(odd)[:200]}",
+                    f"{table.path} and {part[0].path} differ in columns: {', '.join(odd)[:200]}",
                     "Give the tables of a split the same columns.",
                 )
     kinds = {

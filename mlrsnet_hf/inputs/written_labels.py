@@ -14,9 +14,7 @@ _SEPARATORS = ("|", ";", ",", " ")
 """What may stand between two names; the first that occurs is the likely one, for the later ones stand in names too."""
 _ENTRY = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|True|False|None"""
 _ENTRIES = re.compile(_ENTRY, re.DOTALL)
-_LIST = re.compile(
-    rf"\[\s*(?:(?:{_ENTRY})(?:(?:\s*,\s*(?:{_ENTRY}))*\s*,?|(?:\s+(?:{_ENTRY}))*)\s*)?\]", re.DOTALL
-)
+_LIST = re.compile(rf"\[\s*(?:(?:{_ENTRY})(?:(?:\s*,\s*(?:{_ENTRY}))*\s*,?|(?:\s+(?:{_ENTRY}))*)\s*)?\]", re.DOTALL)
 """With commas between all entries, or, as NumPy writes arrays, with spaces between all. Python itself takes the strings
 of such a list for one."""
 
