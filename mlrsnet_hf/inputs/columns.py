@@ -23,7 +23,7 @@ from mlrsnet_hf.inputs.labels import (
     read_labels,
     read_scenes,
 )
-from mlrsnet_hf.inputs.tables import with_found_images
+from mlrsnet_hf.inputs.tables import tables_in, with_found_images
 
 Splits = Mapping[str, Dataset]
 
@@ -136,11 +136,11 @@ def _require_columns(splits: Splits, config: DataConfig) -> None:
                 raise ConfigurationError(
                     f"the {name} split has no column {column!r} ({setting}), only {', '.join(shown)}"
                     + (f" and {more} more" if more else ""),
-                    _column_remedy(split, setting, column),
+                    _column_remedy(split, setting, column, config),
                 )
 
 
-def _column_remedy(split: Dataset, setting: str, column: str) -> str:
+def _column_remedy(split: Dataset, setting: str, column: str, config: DataConfig) -> str:
     """Return the way out: the only columns of a fitting type, or those with near names."""
     fits = {
         "image_column": lambda feature: isinstance(feature, Image),
@@ -156,6 +156,9 @@ def _column_remedy(split: Dataset, setting: str, column: str) -> str:
         return f"Give one that does with {option}; Dataset.cast_column(NAME, Image()) makes it of paths or of bytes."
     near = name_alternatives(column, fitting or split.column_names)
     if setting == "labels_column" and not fitting:
+        folder = Path(config.dataset).expanduser()
+        if tables := tables_in(folder) if folder.is_dir() else []:
+            return f"To read a table that lies there, pass --dataset {tables[0]}."
         return (
             f"Name it with {option}, or columns of one label each with --label-columns; if each image has one class, "
             "pass --labels-column none --scene-column NAME --single-label."
@@ -207,7 +210,7 @@ def _with_images(split: Dataset, name: str, config: DataConfig) -> Dataset:
     if is_struct or (isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")):
         return split.cast_column(column, Image())
     raise ConfigurationError(
-        f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column)
+        f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column, config)
     )
 
 

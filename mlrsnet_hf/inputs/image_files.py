@@ -165,7 +165,7 @@ def find_images(written: Sequence[str | None], folders: ImageFolders, table: str
             place = None if file is None else str(file)
             if place is None:
                 missing.append((row, name))
-            elif not place.endswith(os.path.normpath(name)) and elsewhere.setdefault(place, name) != name:
+            elif not _is_as_written(place, name) and elsewhere.setdefault(place, name) != name:
                 raise ConfigurationError(
                     f"{table}: {elsewhere[place]!r} and {name!r} both lead to {place}",
                     "Name a folder with --image-dir below which each path of the table leads to a file of its own.",
@@ -186,6 +186,10 @@ def find_images(written: Sequence[str | None], folders: ImageFolders, table: str
         place, name = next(iter(elsewhere.items()))
         logger.info("data: %s: %s images found by name, such as %r: %s", table, f"{len(elsewhere):,}", name, place)
     return found
+
+
+def _is_as_written(place: str, name: str) -> bool:
+    return os.path.normpath(place).endswith(re.sub(r"^(\.\./)+", "", os.path.normpath(name)))
 
 
 def open_first_images(splits: Iterable[Dataset]) -> None:

@@ -131,11 +131,11 @@ def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]
         if name == MLRSNET:
             drawn = {"seed": config.split_seed, "label_version": config.label_version}
             found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, **drawn)
-        elif (files := find_files(name)) is not None:
-            splits = read_files(files, config)
-            found = splits if split is None else _part(splits, split, name)
         elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             found = _load_saved(path, split)
+        elif (files := find_files(config)) is not None:
+            splits = read_files(files, config)
+            found = splits if split is None else _part(splits, split, name)
         else:
             found = load_dataset(str(path) if path.exists() else name, protocol, data_dir=data_dir, split=split)
     except MLRSNetError:

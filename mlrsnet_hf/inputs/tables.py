@@ -4,7 +4,7 @@ import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from datasets import Dataset, Value, concatenate_datasets, load_dataset
 
@@ -31,6 +31,9 @@ _KINDS = {
     ".ndjson": "json",
 }
 """What reads a file; but for text, what `datasets` calls its reader."""
+_SAID = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON"}
+METADATA = "metadata.csv"
+"""What `datasets` calls the table of a folder of images."""
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".rar", ".7z", ".gz", ".xz", ".bz2", ".zst")
 _SPLIT_WORDS = {
@@ -43,20 +46,24 @@ _SPLIT_WORDS = {
 logger = get_logger(__name__)
 
 
-def find_files(dataset: str) -> dict[str, list[Path]] | None:
-    """Return the files that a dataset's name stands for, by split; None if it is no file, pattern or folder of tables.
+def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
+    """Return the files that a dataset's name stands for, by split; None if it is for `datasets` to find them.
 
-    One file is the split `train`. Several are shared among train, validation and test by their names, or else those of
-    their folders (`train.csv`, `test/labels.csv`), if these say it of each.
+    That is: a file, several by a pattern, a folder of CSV and TSV files and nothing else, or a folder of images with
+    `metadata.csv`. One file is the split `train`. Several are shared among train, validation and test by their names, or
+    else those of their folders (`train.csv`, `test/labels.csv`), if these say it of each.
 
     Raises:
         ConfigurationError: No file matches, or some names say a split and others do not.
     """
+    dataset = config.dataset
+    if dataset == "imagefolder" and config.data_dir is not None:
+        return _tables_in(Path(config.data_dir).expanduser())
     path = Path(dataset).expanduser()
     if path.is_file():
         return None if path.suffix == ".py" else {"train": [path]}
     if path.is_dir():
-        return _tables_of(path)
+        return None if config.data_dir is not None or config.protocol is not None else _tables_in(path)
     if not glob.has_magic(dataset):
         return None
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - an absolute pattern too
@@ -66,19 +73,26 @@ def find_files(dataset: str) -> dict[str, list[Path]] | None:
     return _by_split(found)
 
 
-def _tables_of(folder: Path) -> dict[str, list[Path]] | None:
-    """Return the CSV and TSV files of a folder that holds no other data; None if it is for `datasets` to read."""
+def _tables_in(folder: Path) -> dict[str, list[Path]] | None:
+    """Return the tables of a folder, if it is one of tables, or one of images with `metadata.csv`."""
     files = [Path(place, name) for place, _, names in os.walk(folder) for name in names if not name.startswith(".")]
+    if any(file.name == "README.md" and file.read_bytes()[:3] == b"---" for file in files):
+        return None  # a card, which may say what the files are
     data = [file for file in files if file.suffix.lower() not in ("", ".md")]
-    tables = [file for file in data if file.suffix.lower() in (".csv", ".tsv")]
-    is_card = any(file.name == "README.md" for file in files)  # which may say what the files are
-    return _by_split(sorted(tables)) if tables and tables == data and not is_card else None
+    tables = sorted(file for file in data if file.suffix.lower() in (".csv", ".tsv"))
+    metadata = [file for file in tables if file.name == METADATA]
+    if metadata and not any(
+        (file.stem == "metadata" and file.name != METADATA) or file.suffix == ".zip" for file in data
+    ):
+        return _by_split(metadata)
+    return _by_split(tables) if tables and len(tables) == len(data) else None
 
 
 def _by_split(files: Sequence[Path]) -> dict[str, list[Path]]:
-    named = {file: _split_of(file) for file in files}
+    common = Path(os.path.commonpath([file.parent for file in files]))
+    named = {file: _split_of(file.relative_to(common)) for file in files}
     said = {split for split in named.values() if split is not None}
-    if len(said) < 2 and (len(said) == 0 or None not in named.values()):
+    if not said or (len(said) == 1 and None not in named.values()):
         return {"train": list(files)}
     odd = next((file for file, split in named.items() if split is None), None)
     if odd is not None:
@@ -91,19 +105,24 @@ def _by_split(files: Sequence[Path]) -> dict[str, list[Path]]:
     return {name: part for name, part in splits.items() if part}
 
 
-def _split_of(file: Path) -> str | None:
-    """Return the split that the name of a file, or else of its folder, says.
+def _split_of(file: PurePath) -> str | None:
+    """Return the split that the name of a file, or else of the nearest of its folders, says.
 
     Examples:
-        >>> _split_of(Path("a/train_2.csv")), _split_of(Path("val/labels.csv")), _split_of(Path("a/trainval.csv"))
+        >>> _split_of(Path("a/train_2.csv")), _split_of(Path("val/x/labels.csv")), _split_of(Path("a/trainval.csv"))
         ('train', 'validation', None)
     """
-    for name in (file.name.partition(".")[0] or file.stem, file.parent.name):
+    for name in (file.name.partition(".")[0], *reversed(file.parent.parts)):
         words = re.split(r"[^a-z]+", name.lower())
         said = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
         if len(said) == 1:
             return said.pop()
     return None
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """Return the tables that lie in a folder itself."""
+    return sorted(file for file in folder.glob("*") if _KINDS.get(file.suffix.lower()) == TEXT and file.is_file())
 
 
 def read_files(files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, Dataset]:
@@ -113,13 +132,18 @@ def read_files(files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[
         ConfigurationError: A file cannot be read, or an image is not there.
     """
     every = [file for part in files.values() for file in part]
+    empty = next((file for file in every if not file.stat().st_size), None)
+    if empty is not None and _kind_of(empty):
+        raise ConfigurationError(f"{empty}: the file is empty", "Give a table with a header and rows.")
     kinds = {_kind_of(file): file for file in every}
     if len(kinds) > 1:
         (_, first), (_, second), *_ = kinds.items()
         raise ConfigurationError(f"{first} and {second} are of two kinds", "Give tables of one kind.")
     if len(every) > 1:
         for split, part in files.items():
-            names = ", ".join(file.name for file in part[:3]) + (f" and {len(part) - 3} more" if len(part) > 3 else "")
+            names = ", ".join("/".join(file.parts[-2:]) for file in part[:3]) + (
+                f" and {len(part) - 3} more" if len(part) > 3 else ""
+            )
             logger.info("data: %s from %s", split, names)
     (kind,) = kinds
     if kind == TEXT:
@@ -129,12 +153,33 @@ def read_files(files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[
         read = _read_coco_files(files) if kind == "json" else {}
         if not read:
             return _read_by_datasets(kind, files, config)
-    return {
+    found = {
         split: concatenate_datasets(
             [with_found_images(rows, file, config, file.name) for rows, file in zip(read[split], part, strict=True)]
         )
         for split, part in files.items()
     }
+    if every[0].name == METADATA and len(every) == 1:
+        return _shared_by_folder(
+            found["train"], read["train"][0][find_image_column(found["train"].features, config)][:]
+        )
+    return found
+
+
+def _shared_by_folder(rows: Dataset, written: Sequence[str | None]) -> dict[str, Dataset]:
+    """Return the rows of one table of a folder of images by the split that the images' folders say."""
+    named = [_split_of(PurePosixPath(name or "").parent / "image") for name in written]
+    if not any(named):
+        return {"train": rows}
+    if None in named:
+        row = named.index(None)
+        raise ConfigurationError(
+            f"{METADATA}: the folders of some images say which split they are, that of row {row}, {written[row]!r}, "
+            "does not",
+            "Put the images into folders train, validation and test, or none of them.",
+        )
+    members = {name: [row for row, split in enumerate(named) if split == name] for name in dict.fromkeys(named)}
+    return {str(name): rows.select(part) for name, part in members.items()}
 
 
 def _kind_of(file: Path) -> str:
@@ -180,7 +225,15 @@ def _read_coco_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Data
 def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, Dataset]:
     # In a pattern of `datasets`, a bracket in a name would stand for a class of signs.
     data_files = {split: [glob.escape(str(file.absolute())) for file in part] for split, part in files.items()}
-    loaded = load_dataset(kind, data_files=data_files)
+    try:
+        loaded = load_dataset(kind, data_files=data_files)
+    except Exception as error:  # whatever a damaged file makes of its reader
+        names = ", ".join(str(file) for part in files.values() for file in part)
+        cause = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+        raise ConfigurationError(
+            f"{names[:300]}: cannot be read as {_SAID[kind]} ({cause[:300] or 'it holds nothing'})",
+            "Write it anew, or give it the suffix of what it is.",
+        ) from error
     return {
         split: with_found_images(rows, files[split][0], config, files[split][0].name) for split, rows in loaded.items()
     }
