@@ -50,8 +50,8 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
     """Return the files that a dataset's name stands for, by split; None if it is for `datasets` to find them.
 
     That is: a file, several by a pattern, a folder of CSV and TSV files and nothing else, or a folder of images with
-    `metadata.csv`. One file is the split `train`. Several are shared among train, validation and test by their names, or
-    else those of their folders (`train.csv`, `test/labels.csv`), if these say it of each.
+    `metadata.csv`. One file is the split `train`. Several are shared among train, validation and test by their names,
+    or else those of their folders (`train.csv`, `test/labels.csv`), if these say it of each.
 
     Raises:
         ConfigurationError: No file matches, or some names say a split and others do not.

@@ -26,8 +26,8 @@ class ImageSet(Settings):
     )
     dataset: str = setting(
         MLRSNET,
-        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets loads, a table, or several by a pattern in "
-        "quotes; see docs/data.md.",
+        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets loads, a table, or several by a pattern "
+        "in quotes; see docs/data.md.",
     )
     data_dir: str | None = setting(
         None, "Folder or archive of MLRSNet; if unset what MLRSNET_DATA_DIR names, else it is downloaded."
