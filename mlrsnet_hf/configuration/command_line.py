@@ -61,6 +61,7 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     options = {**file, **known, **common}
     switches = {name for name, (_, kind) in known.items() if kind is bool}
     words = [_modern(word, _former(known)) for word in (sys.argv[1:] if arguments is None else arguments)]
+    words = _gathered(words, {_option(name) for name, (_, kind) in known.items() if _takes_several(kind)})
     twin: Any
     twin, unknown = tyro.cli(
         _twin(options),
@@ -135,6 +136,37 @@ def _modern(word: str, former: Mapping[str, str]) -> str:
     return f"{_option(negation + former.get(name, name))}{equals}{value}"
 
 
+def _gathered(words: Sequence[str], several: set[str]) -> list[str]:
+    """Return the words with all values of an option that is repeated behind its first.
+
+    Examples:
+        >>> _gathered(["--of", "a", "--epochs", "3", "--of=b", "c"], {"--of"})
+        ['--of', 'a', 'b', 'c', '--epochs', '3']
+    """
+    parts: list[list[str]] = [[]]
+    places: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in several:
+            part = places.get(name)
+            if part is None:
+                part = places[name] = [name]
+                parts.append(part)
+            if equals:
+                part.append(value)
+            parts.append(part)
+        elif word.startswith("--"):
+            parts.append([word])
+        else:
+            parts[-1].append(word)
+    seen = {id(part): part for part in parts}  # each once, where it stands first
+    return [word for part in seen.values() for word in part]
+
+
+def _takes_several(kind: Any) -> bool:  # noqa: ANN401 - any annotation
+    return typing.get_origin(take_apart(kind)[0]) is tuple
+
+
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
@@ -188,7 +220,7 @@ def _twin_field(name: str, field: dataclasses.Field, kind: Any) -> tuple[str, An
     if kind is bool and about["short"]:
         notes.append(tyro.conf.FlagCreatePairsOff)
     elif kind is not bool:
-        several = typing.get_origin(take_apart(kind)[0]) is tuple
+        several = _takes_several(kind)
         notes.append(
             tyro.constructors.PrimitiveConstructorSpec(
                 nargs="*" if several else 1,

@@ -36,7 +36,7 @@ class Predictions:
     """The model's answer to a split, one row per image in the split's order."""
 
     targets: npt.NDArray[np.float32]
-    """(N, L), 0 or 1; L is 0 where no labels are learned."""
+    """(N, L), 0 or 1, NaN where it is not known; L is 0 where no labels are learned."""
     logits: npt.NDArray[np.float32]
     """(N, L)."""
     scenes: npt.NDArray[np.int64] | None = None
@@ -49,6 +49,23 @@ class Predictions:
         """(N, L) sigmoid of the logits."""
         with np.errstate(over="ignore"):  # exp gives infinity far out, and the sigmoid 0 as it should
             return 1.0 / (1.0 + np.exp(-self.logits.astype(np.float64)))
+
+    @property
+    def counted(self) -> tuple[npt.NDArray[np.float32], Scores]:
+        """Targets and scores of labels as metrics take them, in which those that are not known count nothing.
+
+        They are negatives that score lower than all that is known of their label, and below every threshold: no
+        precision, recall, ranking or threshold sees them. Images of which nothing is known are left out.
+        """
+        unknown = np.isnan(self.targets)
+        if not unknown.any():
+            return self.targets, self.scores
+        some = ~unknown.all(axis=1)
+        if not some.any():  # a mean over no image is not defined; metrics want one
+            return np.zeros_like(self.targets[:1]), np.full_like(self.scores[:1], -1.0)
+        targets, scores, unknown = self.targets[some], self.scores[some], unknown[some]
+        lowest = np.where(unknown, 1.0, scores).min(axis=0)
+        return np.where(unknown, 0, targets), np.where(unknown, lowest - 1.0, scores)
 
     @property
     def scene_scores(self) -> Scores:
@@ -121,7 +138,7 @@ def evaluate(predictions: Predictions, task: "Task", thresholds: Scores | None =
     values: dict[str, float] = {}
     if task.label_outputs:
         threshold = PAPER_THRESHOLD if thresholds is None else thresholds
-        values |= training_values(predictions.targets, predictions.scores, threshold)
+        values |= training_values(*predictions.counted, threshold)
     if task.scene_outputs:
         report = classification_report(*_scene_decisions(predictions))
         values[SCENE_ACCURACY] = float(report.subset_accuracy)
@@ -142,7 +159,7 @@ def tune_thresholds(validation: Predictions) -> Scores:
     Returns:
         (L,) float64 in [0, 1]; scores above it predict the label.
     """
-    thresholds = best_thresholds(validation.targets, validation.scores, default=PAPER_THRESHOLD)
+    thresholds = best_thresholds(*validation.counted, default=PAPER_THRESHOLD)
     # One below 0 would say no more than 0: every image has the label.
     return np.maximum(thresholds, 0.0)
 
@@ -166,7 +183,7 @@ def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: 
 
     tuned = None
     if thresholds is not None:
-        images = validation.targets.sum(axis=0).tolist()
+        images = validation.counted[0].sum(axis=0).tolist()
         tuned = TunedScores(
             **evaluate_both(thresholds),
             thresholds=dict(zip(task.label_names, thresholds.tolist(), strict=True)),
@@ -182,10 +199,11 @@ def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: 
 def label_scores(predictions: Predictions, task: "Task", thresholds: Scores | None = None) -> tuple[LabelScore, ...]:
     """Return the per-label table, arguments as in `evaluate`; where scenes alone are learned, that of the scenes."""
     if task.label_outputs:
-        names, scores = task.label_names, predictions.scores
+        names = task.label_names
         used = np.full(len(names), PAPER_THRESHOLD) if thresholds is None else thresholds
         shown: list[float | None] = used.tolist()
-        targets: npt.NDArray[Any] = predictions.targets
+        targets: npt.NDArray[Any]
+        targets, scores = predictions.counted
         report = classification_report(targets, scores, threshold=used)
     else:
         names, scores = task.scene_names, predictions.scene_scores

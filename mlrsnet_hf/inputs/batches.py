@@ -104,7 +104,7 @@ class Batch:
     pixels: torch.Tensor
     """(N, S, S, 3) uint8."""
     targets: torch.Tensor
-    """(N, L) float32, 0 or 1; L is 0 where labels are not learned."""
+    """(N, L) float32, 0 or 1, NaN where it is not known; L is 0 where labels are not learned."""
     scenes: torch.Tensor | None = None
     """(N,) int64 scene ids, where scenes are learned."""
     color: torch.Tensor | None = None

@@ -13,9 +13,25 @@ from datasets import Sequence as ListFeature
 
 from mlrsnet_hf.errors import ConfigurationError, name_alternatives
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.labels import IdColumn, holds_scenes, list_entry, read_labels, read_scenes
+from mlrsnet_hf.inputs.image_files import open_first_images
+from mlrsnet_hf.inputs.labels import (
+    IdColumn,
+    holds_scenes,
+    list_entry,
+    near_equal_names,
+    read_binary_labels,
+    read_labels,
+    read_scenes,
+)
+from mlrsnet_hf.inputs.tables import tables_in, with_found_images
 
 Splits = Mapping[str, Dataset]
+
+UNKNOWN = "unknown_labels"
+"""Column of the ids of labels of which nothing is known; only where there are such."""
+
+
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +39,8 @@ class Columns:
     """What was found in the columns of a dataset's splits."""
 
     splits: Splits
-    """Splits with the columns `id`, `image`, `labels` and, where scenes are known, `scene`."""
+    """Splits with the columns `id`, `image`, `labels`, where scenes are known `scene`, and where something is not known
+    of the labels, `UNKNOWN`."""
     labels: IdColumn | None
     scenes: IdColumn | None
     ids_from: str
@@ -47,19 +64,30 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
 
     Args:
         splits: In the order train, validation, test, as far as they are there.
-        config: Names the columns.
+        config: Names the columns, as `settle_columns` returns it.
 
     Raises:
         ConfigurationError: A column is missing or does not hold what it should; two rows of a split have one id in the
-            column that is asked for.
+            column that is asked for; an image file is not there.
+        ImageError: One of the first images of a split cannot be read.
     """
     _require_columns(splits, config)
     notes: list[str] = []
     splits = {name: _select_labeled(split, name, config, notes) for name, split in splits.items()}
-    images = {name: _with_images(split, config) for name, split in splits.items()}
+    images = {name: _with_images(split, name, config) for name, split in splits.items()}
     labels = None
-    if config.labels_column is not None:
-        labels = read_labels(splits, config.labels_column, config.label_separator)
+    if config.label_columns:
+        labels = read_binary_labels(splits, config.label_columns, config.value_rules())
+    elif config.labels_column is not None:
+        labels = read_labels(
+            splits, config.labels_column, config.label_separator, config.label_form, config.value_rules()
+        )
+    if labels is not None and labels.unknown is not None:
+        _refuse_unknown(labels, labels.unknown)
+    notes += [
+        f"labels {first!r} and {second!r} are taken for two; write them alike if they are one"
+        for first, second in near_equal_names(labels.names if labels else ())
+    ]
     scene_column, scenes = _find_scenes(splits, config, notes)
     ids, ids_from = _find_ids(images, config, notes)
     standard = {}
@@ -75,14 +103,23 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
         if "id" not in kept:
             split = split.add_column("id", ids[name], feature=Value("string"))
         standard[name] = _with_ids(_with_ids(split, "labels", labels, name), "scene", scenes, name)
+        if labels is not None and labels.unknown is not None:
+            feature = ListFeature(Value("int64"))
+            standard[name] = standard[name].add_column(UNKNOWN, labels.unknown[name], feature=feature)
+    open_first_images(standard.values())
     return Columns(standard, labels, scenes, ids_from, tuple(notes))
 
 
 def holds_labels(split: Dataset, config: DataConfig) -> bool:
     """Return whether any row of a split names a label (or, without labels, a scene); in test splits often none does.
 
-    A class of -1 stands for a label that is not given.
+    A class of -1 stands for a label that is not given. Of columns of one label each, any that says 0 or 1 will do.
     """
+    if config.label_columns:
+        known = [column for column in config.label_columns if column in split.column_names]
+        return any(
+            value not in (None, -1, "", "-1") and value == value for column in known for value in split[column][:]
+        )
     column = config.labels_column or config.scene_column or "scene"
     if column not in split.column_names:
         return False
@@ -94,13 +131,16 @@ def _require_columns(splits: Splits, config: DataConfig) -> None:
     for setting, column in config.columns().items():
         for name, split in splits.items():
             if column is not None and column not in split.column_names:
+                shown = split.column_names[:_SHOWN]
+                more = len(split.column_names) - len(shown)
                 raise ConfigurationError(
-                    f"the {name} split has no column {column!r} ({setting}), only {', '.join(split.column_names)}",
-                    _column_remedy(split, setting, column),
+                    f"the {name} split has no column {column!r} ({setting}), only {', '.join(shown)}"
+                    + (f" and {more} more" if more else ""),
+                    _column_remedy(split, setting, column, config),
                 )
 
 
-def _column_remedy(split: Dataset, setting: str, column: str) -> str:
+def _column_remedy(split: Dataset, setting: str, column: str, config: DataConfig) -> str:
     """Return the way out: the only columns of a fitting type, or those with near names."""
     fits = {
         "image_column": lambda feature: isinstance(feature, Image),
@@ -115,6 +155,14 @@ def _column_remedy(split: Dataset, setting: str, column: str) -> str:
     if not fitting and column in split.column_names:
         return f"Give one that does with {option}; Dataset.cast_column(NAME, Image()) makes it of paths or of bytes."
     near = name_alternatives(column, fitting or split.column_names)
+    if setting == "labels_column" and not fitting:
+        folder = Path(config.dataset).expanduser()
+        if tables := tables_in(folder) if folder.is_dir() else []:
+            return f"To read a table that lies there, pass --dataset {tables[0]}."
+        return (
+            f"Name it with {option}, or columns of one label each with --label-columns; if each image has one class, "
+            "pass --labels-column none --scene-column NAME --single-label."
+        )
     # All columns stand in what was found already.
     return f"Name it with {option}." + (f" {near}" if fitting or near.startswith("Did you mean") else "")
 
@@ -124,7 +172,7 @@ def _select_labeled(split: Dataset, name: str, config: DataConfig, notes: list[s
     if config.labels_column is None:
         return split
     known = [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
-    if len(known) == len(split):
+    if len(known) == len(split) or config.missing == "negative":
         return split
     if not known:
         raise ConfigurationError(
@@ -133,33 +181,37 @@ def _select_labeled(split: Dataset, name: str, config: DataConfig, notes: list[s
         )
     notes.append(
         f"{len(split) - len(known):,} rows of the {name} split have no value in column {config.labels_column!r} and "
-        "are left out; an empty list says that an image has no label"
+        "are left out; an empty list says that an image has no label, and --missing negative reads all of these so"
     )
     return split.select(known)
 
 
-def _with_images(split: Dataset, config: DataConfig) -> Dataset:
+def _refuse_unknown(labels: IdColumn, unknown: Mapping[str, list]) -> None:
+    for name, rows in unknown.items():
+        if sum(map(len, rows)) == len(rows) * len(labels.names):
+            raise ConfigurationError(
+                f"nothing is known of the labels of the {name} split",
+                f"Name another as {name}_split, or say what uncertain and missing labels count as.",
+            )
+
+
+def _with_images(split: Dataset, name: str, config: DataConfig) -> Dataset:
     """Return the split with a column of images, made of paths or of the bytes of files."""
     column = config.image_column
     feature = split.features[column]
     if isinstance(feature, Image):
         return split
-    if isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
-        paths = _found_paths(split[column][:], Path(config.dataset).expanduser())
-        paths_alone = split.remove_columns(column).add_column(column, paths, feature=Value("string"))
-        return paths_alone.cast_column(column, Image())
+    if isinstance(feature, Value) and feature.dtype in ("string", "large_string", "int64"):
+        place = Path(config.dataset).expanduser()
+        if not place.exists() and config.data_dir is not None:  # of a reader's name, as in `csv`
+            place = Path(config.data_dir).expanduser()
+        return with_found_images(split, place, config, f"{name} split").cast_column(column, Image())
     is_struct = isinstance(feature, dict) and set(feature) in ({"bytes", "path"}, {"bytes"}, {"path"})
     if is_struct or (isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")):
         return split.cast_column(column, Image())
     raise ConfigurationError(
-        f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column)
+        f"column {column!r} holds no images but {feature}", _column_remedy(split, "image_column", column, config)
     )
-
-
-def _found_paths(paths: Sequence[str | None], dataset: Path) -> list[str | None]:
-    """Return the paths of image files; those that lead there from the dataset's folder, and not from here, in full."""
-    folder = (dataset if dataset.is_dir() else dataset.parent).absolute()
-    return [str(folder / path) if path and "://" not in path and (folder / path).exists() else path for path in paths]
 
 
 def _find_scenes(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[str | None, IdColumn | None]:

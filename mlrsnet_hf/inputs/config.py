@@ -14,6 +14,23 @@ MLRSNET = "mlrsnet"
 AUTO = "auto"
 """Value of a split's setting: the split of the usual name, if there is one that can be used."""
 
+LabelForm = Literal["ids", "vector"]
+"""What a list of whole numbers is: the ids of an image's labels, or one 0 or 1 for each label."""
+Uncertain = Literal["negative", "positive", "ignore"]
+Missing = Literal["negative", "ignore"]
+"""What a label counts as whose value is -1, or is not there; `ignore` leaves it out of loss and scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRules:
+    """What values count as that say neither yes nor no; None refuses them."""
+
+    uncertain: Uncertain | None = None
+    missing: Missing | None = None
+
+
+REFUSE = ValueRules()
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
@@ -26,7 +43,8 @@ class DataConfig(Settings):
 
     dataset: str = setting(
         MLRSNET,
-        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, CSV or JSON file.",
+        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, Arrow, CSV, TSV "
+        "or JSON file, or several by a pattern in quotes ('tables/*.csv'); see docs/data.md.",
         section="Data",
     )
     protocol: str | None = setting(
@@ -38,14 +56,37 @@ class DataConfig(Settings):
         "published archive.",
     )
     image_column: str = setting(
-        "image", "Column of the images: files, their bytes, or their paths, from here or from the dataset's folder."
+        "image",
+        "Column of the images: files, their bytes, or their paths or names, with or without suffix; if there is none "
+        "of the default's name, that of a usual name ('filename', 'path').",
+    )
+    image_dir: str | None = setting(
+        None, "Folder of the images that a table names; if unset the table's own, then the working folder."
     )
     labels_column: str | None = setting(
         "labels", "Column of each image's labels: a list of classes, names, numbers, or of one 0 or 1 per label."
     )
+    label_columns: tuple[str, ...] = setting(
+        (),
+        "Columns of one label each, 0 or 1, with commas between them or the option repeated; if unset, and there is no "
+        "labels_column, all columns that hold nothing but 0, 1, -1 and empty cells.",
+    )
     label_separator: str | None = setting(
         None,
         "Text between the names of labels where their column holds text, such as ',' in 'sea, sand'; unset for lists.",
+    )
+    label_form: LabelForm | None = setting(
+        None,
+        "What lists of whole numbers are: ids of an image's labels, or a vector of one 0 or 1 per label; if unset, "
+        "what they must be, or an error.",
+    )
+    uncertain: Uncertain | None = setting(
+        None, "What a label of -1 counts as; ignore leaves it out of loss and scores; if unset it is refused."
+    )
+    missing: Missing | None = setting(
+        None,
+        "What an empty cell counts as: negative is no label; ignore leaves it out of loss and scores; if unset it is "
+        "refused in columns of one label each, and elsewhere its row is left out.",
     )
     scene_column: str | None = setting(
         None, "Column of each image's only class; if unset 'scene', where there is one in order."
@@ -79,6 +120,9 @@ class DataConfig(Settings):
         """Refuse what cannot be used."""
         super().__post_init__()
         self._require("label_separator", self.label_separator != "", "what stands between two labels")
+        if self.label_columns and (self.label_separator is not None or self.labels_column not in ("labels", None)):
+            other = "label_separator" if self.label_separator is not None else "labels_column"
+            raise ConfigurationError(f"label_columns and {other} exclude each other", "Give one of them.")
         columns = [name for name in self.columns().values() if name is not None]
         for column in columns:
             if columns.count(column) > 1:
@@ -88,3 +132,7 @@ class DataConfig(Settings):
     def columns(self) -> dict[str, str | None]:
         """Return the names of the columns by setting."""
         return {name: getattr(self, name) for name in ("image_column", "labels_column", "scene_column", "id_column")}
+
+    def value_rules(self) -> ValueRules:
+        """Return what labels count as that are neither there nor not there."""
+        return ValueRules(uncertain=self.uncertain, missing=self.missing)

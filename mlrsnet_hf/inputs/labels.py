@@ -1,25 +1,27 @@
 """The ways in which datasets write labels and scenes, all brought to ids with names.
 
 Labels are lists: of classes (`datasets.ClassLabel`), of names, of numbers, or of one 0 or 1 per label (multi-hot); text
-that writes a list or has a separator counts as one. Scenes are single classes, names or numbers. Names and numbers make
-a vocabulary of all that occur in any split, in order.
+that writes a list or has a separator counts as one. Or each label has a column of 0 and 1. Scenes are single classes,
+names or numbers. Names and numbers make a vocabulary of all that occur in any split, in order.
 """
 
-import ast
-import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from datasets import ClassLabel, Dataset, Value
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.column_choice import binary_columns
+from mlrsnet_hf.inputs.config import REFUSE, LabelForm, ValueRules
+from mlrsnet_hf.inputs.label_values import apply_rules, read_label_columns
+from mlrsnet_hf.inputs.written_labels import read_texts, single_class
 
 Values = Mapping[str, Sequence[Any]]
 """Values of a column by split, one per row."""
-
-_SEPARATORS = ("|", ";", ",", " ")
-"""What may stand between two names; the first that occurs is the likely one, for the later ones stand in names too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,35 @@ class IdColumn:
     """What the dataset holds, in words."""
     stored: bool
     """Whether the column holds these ids as it stands."""
+    unknown: Mapping[str, list] | None = None
+    """Per split and row the ids of labels of which nothing is known; None if all are known of all."""
 
 
-def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | None = None) -> IdColumn:
-    """Return the label ids of each row; the separator stands between two names, if the column holds text.
+def read_labels(
+    splits: Mapping[str, Dataset],
+    column: str,
+    separator: str | None = None,
+    form: LabelForm | None = None,
+    rules: ValueRules = REFUSE,
+) -> IdColumn:
+    """Return the label ids of each row.
+
+    Args:
+        splits: Rows by split.
+        column: Holds the labels.
+        separator: Stands between two names, if the column holds text.
+        form: What lists of whole numbers are; None finds it out.
+        rules: What counts as negative that says nothing: an empty row, and in lists of 0 and 1 the values beside them.
 
     Raises:
-        ConfigurationError: The column holds no lists of labels, or a row holds what is none of them.
+        ConfigurationError: The column holds no lists of labels, a row holds what is none of them, or lists of whole
+            numbers may be read in two ways.
     """
     feature = _common_feature(splits, column)
     kind = list_entry(feature)
     values: dict[str, list] = {name: split[column][:] for name, split in splits.items()}
     if _is_text(feature):
-        kind, values = _read_texts(values, column, separator)
+        kind, values = read_texts(values, column, separator)
     elif separator is not None:
         raise ConfigurationError(
             f"column {column!r} holds no text for label_separator={separator!r} to split", "Leave label_separator out."
@@ -54,15 +72,19 @@ def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | Non
     if kind is None:
         raise ConfigurationError(
             f"column {column!r} holds no lists of labels but {_in_words(feature)}",
-            f"Name another as labels_column, or, {_single_class(column)}",
+            _column_per_label(splits) or f"Name another as labels_column, or, {single_class(column)}",
         )
+    if rules.missing == "negative":
+        values = {name: [[] if row is None else row for row in rows] for name, rows in values.items()}
+    is_vector = kind == Value("bool") or _is_float(kind)
+    if is_vector or (_is_integer(kind) and (form or _integer_form(values, column)) == "vector"):
+        return _read_vectors(values, column, rules)
     _refuse_missing(values, column, "an empty list says that an image has no label")
     if isinstance(kind, ClassLabel):
         _refuse(values, column, lambda row: any(not 0 <= i < kind.num_classes for i in row), _range(kind))
-        return IdColumn(tuple(kind.names), values, "lists of classes", stored=True)
-    if kind == Value("bool") or _is_float(kind) or (_is_integer(kind) and _is_multi_hot(values)):
-        return _read_multi_hot(values, column)
+        return IdColumn(tuple(kind.names), values, "lists of classes", stored=rules.missing != "negative")
     if _is_text(kind):
+        values = {name: [[entry.strip() for entry in row] for row in rows] for name, rows in values.items()}
         _refuse(values, column, lambda row: "" in row, "an empty name")
     elif _is_integer(kind):
         _refuse(values, column, lambda row: any(i < 0 for i in row), "a negative number")
@@ -71,10 +93,41 @@ def read_labels(splits: Mapping[str, Dataset], column: str, separator: str | Non
             f"column {column!r} holds lists of {kind}", "Labels are classes, names, whole numbers, or one 0 or 1 each."
         )
     vocabulary = _vocabulary(entry for rows in values.values() for row in rows for entry in row)
-    ids = {name: [[vocabulary[entry] for entry in row] for row in rows] for name, rows in values.items()}
-    form = "lists of names" if _is_text(kind) else "lists of numbers"
-    form = form if separator is None else f"names with {separator!r} between them"
-    return IdColumn(tuple(map(str, vocabulary)), ids, form, stored=False)
+    ids = {name: [[vocabulary[entry] for entry in dict.fromkeys(row)] for row in rows] for name, rows in values.items()}
+    words = "lists of names" if _is_text(kind) else "lists of numbers"
+    words = words if separator is None else f"names with {separator!r} between them"
+    return IdColumn(tuple(map(str, vocabulary)), ids, words, stored=False)
+
+
+def read_binary_labels(splits: Mapping[str, Dataset], columns: Sequence[str], rules: ValueRules) -> IdColumn:
+    """Return the label ids of each row, where each label has a column of its own, whose name is its name.
+
+    Raises:
+        ConfigurationError: See `read_label_columns`; or two columns are one label but for spaces.
+    """
+    names = tuple(name.strip() for name in columns)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or "" in names:
+        raise ConfigurationError(f"two columns are the label {twice!r}", "Name each label once.")
+    found = read_label_columns(splits, columns, rules)
+    return IdColumn(names, found.present, "a column of 0 and 1 each", stored=False, unknown=found.unknown)
+
+
+def near_equal_names(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs of names that differ in case, spaces, hyphens, underscores or the form of letters alone.
+
+    Examples:
+        >>> near_equal_names(["Water", "bare soil", "water", "bare-soil", "sand"])
+        [('Water', 'water'), ('bare soil', 'bare-soil')]
+    """
+    spelled: dict[str, str] = {}
+    pairs = []
+    for name in names:
+        plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
+        first = spelled.setdefault(plain, name)
+        if first != name:
+            pairs.append((first, name))
+    return pairs
 
 
 def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:
@@ -127,90 +180,58 @@ def _common_feature(splits: Mapping[str, Dataset], column: str) -> Any:  # noqa:
     return features[first]
 
 
-def _read_texts(values: Values, column: str, separator: str | None) -> tuple[Any, dict[str, list]]:
-    """Return what the lists are of that a column of text holds, and the lists."""
-    if separator is not None:
-        return Value("string"), {
-            name: [None if text is None else _split_text(text, separator) for text in texts]
-            for name, texts in values.items()
-        }
-    known = [text.strip() for texts in values.values() for text in texts if text is not None]
-    # The brackets of lists, as pandas writes them into a CSV file.
-    if known and all(text.startswith("[") and text.endswith("]") for text in known):
-        return _read_written_lists(values, column)
-    likely = next((mark for mark in _SEPARATORS if any(mark in text for text in known)), None)
-    if likely is None:
-        remedy = f"Name another as labels_column, or, {_single_class(column)}"
-    else:
-        remedy = f"Pass --label-separator {likely!r} if that stands between two labels; {_single_class(column)}"
-    example = max((text for texts in values.values() for text in texts if text), key=len, default="")
-    raise ConfigurationError(f"column {column!r} holds no lists of labels but text, such as {example[:60]!r}", remedy)
+def _column_per_label(splits: Mapping[str, Dataset]) -> str | None:
+    """Return the way out where columns of 0 and 1 are labels."""
+    columns = binary_columns(next(iter(splits.values())))
+    return f"If each label has a column, pass --label-columns {','.join(columns[:20])}." if columns else None
 
 
-def _split_text(text: str, separator: str) -> list[str]:
-    """Return the names in a text.
-
-    Examples:
-        >>> _split_text("sea; bare soil;", ";"), _split_text(" ", ";")
-        (['sea', 'bare soil'], [])
-    """
-    return [name for name in map(str.strip, text.split(separator)) if name]
-
-
-def _read_written_lists(values: Values, column: str) -> tuple[Value, dict[str, list]]:
-    """Return the lists that texts write: all of names, or all of whole numbers."""
-    lists: dict[str, list] = {name: [] for name in values}
-    kinds: set[type] = set()
-    for name, row, text in _each(values):
-        written = None if text is None else _read_list(text)
-        kinds |= {type(entry) for entry in written or ()}
-        if text is not None and (written is None or not (kinds <= {str} or kinds <= {int})):
-            raise ConfigurationError(
-                f"split {name}, row {row}: column {column!r} holds {text[:60]!r}, "
-                "no list of names or of numbers, as other rows do",
-                "Mend the row.",
-            )
-        lists[name].append(written)
-    return Value("int64" if kinds == {int} else "string"), lists
-
-
-def _read_list(text: str) -> list | None:
-    """Return the list that a text writes in JSON's or in Python's way; None if it writes none.
-
-    Examples:
-        >>> _read_list('["sea"]'), _read_list("['sea', 'sand']"), _read_list("[]"), _read_list("[f()]")
-        (['sea'], ['sea', 'sand'], [], None)
-    """
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return found if isinstance(found, list) else None
-    return None
-
-
-def _read_multi_hot(values: Values, column: str) -> IdColumn:
-    lengths = {len(row) for rows in values.values() for row in rows}
+def _read_vectors(values: Values, column: str, rules: ValueRules) -> IdColumn:
+    """Return the labels of lists that hold one 0 or 1, and perhaps -1 or nothing, for each."""
+    lengths = {len(row) for rows in values.values() for row in rows or () if row}
     (length,) = lengths if len(lengths) == 1 else (-1,)
+    if rules.missing == "negative":
+        values = {name: [row or [0] * length for row in rows] for name, rows in values.items()}
     _refuse(
-        values, column, lambda row: length < 0 or any(entry not in (0, 1) for entry in row), "no 0 or 1 for each label"
+        values,
+        column,
+        lambda row: row is None or len(row) != length or any(entry not in (0, 1, -1, None) for entry in row),
+        "no 0 or 1 for each label",
     )
-    ids = {name: [[i for i, entry in enumerate(row) if entry] for row in rows] for name, rows in values.items()}
-    return IdColumn(tuple(map(str, range(length))), ids, "a 0 or 1 per label", stored=False)
+    names = tuple(map(str, range(length)))
+    arrays = {name: np.array(rows, np.float64).reshape(len(rows), length) for name, rows in values.items()}
+    found = apply_rules(arrays, rules, [f"label {name}" for name in names])
+    return IdColumn(names, found.present, "a 0 or 1 per label", stored=False, unknown=found.unknown)
 
 
-def _is_multi_hot(values: Values) -> bool:
-    """Return whether all lists are equally long and hold nothing but 0 and 1, one of them twice in some row.
+def _integer_form(values: Values, column: str) -> LabelForm:
+    """Return what lists of whole numbers are; lists of ids name none of them twice.
 
-    Lists of ids name none of them twice.
+    Raises:
+        ConfigurationError: They may be both, or are neither.
     """
-    lists = [row for rows in values.values() for row in rows]
-    return (
-        len({len(row) for row in lists}) == 1
-        and all(set(row) <= {0, 1} for row in lists)
-        and any(len(set(row)) < len(row) for row in lists)
-    )
+    rows = [(name, number, row) for name, number, row in _each(values) if row]
+    entries = {entry for _, _, row in rows for entry in row}
+    if not entries or not entries <= {0, 1, -1, None}:
+        return "ids"
+    lengths = {len(row) for rows in values.values() for row in rows if row is not None}
+    repeating = [(name, number, row) for name, number, row in rows if len(set(row)) < len(row)]
+    if len(lengths) > 1 and repeating:
+        split, number, row = repeating[0]
+        short = next(where for where in _each(values) if where[2] is not None and len(where[2]) != len(row))
+        raise ConfigurationError(
+            f"column {column!r} holds lists of 0 and 1 of unequal length: {str(row)[:60]} in row {number} of split "
+            f"{split}, {str(short[2])[:60]} in row {short[1]} of split {short[0]}",
+            "Give each image one 0 or 1 for each label, or the ids of its labels, none twice.",
+        )
+    if len(lengths) > 1 or entries == {-1}:
+        return "ids"
+    if not repeating and len(rows[0][2]) < 3:
+        raise ConfigurationError(
+            f"column {column!r} holds {rows[0][2]} and the like, which may be ids of labels or a 0 or 1 per label",
+            "Say which: --label-form vector, or --label-form ids.",
+        )
+    return "vector"
 
 
 def _vocabulary(entries: Iterator[Any]) -> dict[Any, int]:
@@ -240,10 +261,6 @@ def _each(values: Values) -> Iterator[tuple[str, int, Any]]:
 
 def _in_words(feature: Any) -> str:  # noqa: ANN401 - any feature of datasets
     return f"one of {feature.num_classes} classes each" if isinstance(feature, ClassLabel) else str(feature)
-
-
-def _single_class(column: str) -> str:
-    return f"if each image has one class, pass --labels-column none --scene-column {column} --single-label."
 
 
 def _range(kind: ClassLabel) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import hashlib
 import logging
 import os
@@ -17,8 +18,10 @@ from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.dataset.registration import BUILDER_MODULE
 from mlrsnet_hf.dataset.source import downloads_folder, find_data
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
-from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
+from mlrsnet_hf.inputs.column_choice import settle_columns
+from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
+from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.release import LabelVersion, find_label_version
 from mlrsnet_hf.release.recognition import recognize
@@ -31,9 +34,6 @@ VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 TEST_NAME = "test"
 OTHER_IMAGES = "images in the layout of MLRSNet"
 """What cards call images that `load_dataset("mlrsnet")` loads though they are others."""
-
-_READERS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
-"""What `datasets` calls the reader of a file."""
 
 logger = get_logger(__name__)
 
@@ -66,7 +66,9 @@ def with_label_version(config: DataConfig) -> DataConfig:
 def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> ImageData:
     """Return the splits of a loaded dataset in one form; see `load_data`."""
     # Plain values, whatever format (torch, numpy, a transform) the splits were given.
-    chosen = _choose_splits({name: split.with_format(None) for name, split in loaded.items()}, config)
+    plain = {name: split.with_format(None) for name, split in loaded.items()}
+    config = settle_columns({name: plain[name] for name in sorted(plain, key=config.train_split.__ne__)}, config)
+    chosen = _choose_splits(plain, config)
     columns = read_columns(chosen, config)
     splits = dict(columns.splits)
     held_out = 0
@@ -93,6 +95,7 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
             "is_mlrsnet": not is_drawn(config) and holds_mlrsnet(splits, columns.label_names),
             "synthetic": is_drawn(config),
             "fingerprint": _fingerprint(splits),
+            **_unknown_counts(splits),
         },
     )
 
@@ -131,6 +134,8 @@ def dataset_name(config: DataConfig) -> tuple[str, str | None]:
         return MLRSNET, None
     if path.exists():
         return path.absolute().name, None
+    if glob.has_magic(config.dataset):
+        return "/".join(path.parts[-2:]).removeprefix("//"), None
     if "/" not in config.dataset and config.data_dir is not None:
         return Path(config.data_dir).expanduser().absolute().name, None
     return config.dataset, config.dataset
@@ -156,10 +161,11 @@ def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]
         if name == MLRSNET:
             drawn = {"seed": config.split_seed, "label_version": config.label_version}
             found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, **drawn)
-        elif path.is_file() and path.suffix in _READERS:
-            found = load_dataset(_READERS[path.suffix], data_files={"train": str(path)}, split=split)
         elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             found = _load_saved(path, split)
+        elif (files := find_files(config)) is not None:
+            splits = read_files(files, config)
+            found = splits if split is None else _part(splits, split, name)
         else:
             found = load_dataset(str(path) if path.exists() else name, protocol, data_dir=data_dir, split=split)
     except MLRSNetError:
@@ -179,12 +185,15 @@ def _load_saved(path: Path, split: str | None) -> Dataset | Mapping[str, Dataset
     """Return what `save_to_disk` wrote."""
     saved = load_from_disk(str(path))
     splits = saved if isinstance(saved, DatasetDict) else {"train": saved}
-    if split is None:
-        return splits
+    return splits if split is None else _part(splits, split, str(path))
+
+
+def _part(splits: Mapping[str, Dataset], split: str, dataset: str) -> Dataset:
+    """Return a split, or several joined by `+`."""
     names = split.split("+")
     for name in names:
         if name not in splits:
-            raise UnknownNameError(f"{path} has no split {name!r}", name_alternatives(name, splits))
+            raise UnknownNameError(f"{dataset} has no split {name!r}", name_alternatives(name, splits))
     return concatenate_datasets([splits[name] for name in names])
 
 
@@ -263,12 +272,15 @@ def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | Non
     """Log what was found."""
     parts = [f"{len(split):,} {name}" for name, split in splits.items()]
     if columns.labels:
-        parts.append(f"{len(columns.label_names)} labels (column {config.labels_column!r}: {columns.labels.form})")
+        where = f"column {config.labels_column!r}: " if config.labels_column is not None else ""
+        parts.append(f"{len(columns.label_names)} labels ({where}{columns.labels.form})")
     if columns.scenes:
         parts.append(f"{len(columns.scene_names)} scenes")
     logger.info("data: %s; ids from %s", ", ".join(parts), columns.ids_from)
     for note in columns.notes:
         logger.info("data: %s", note)
+    for name, count in _unknown_counts(splits).get("unknown_labels", {}).items():
+        logger.info("data: %s: %s labels are not known, and left out of loss and scores", name, f"{count:,}")
     if held_out:
         logger.info(
             "data: no validation split, so %s training images are held out, drawn by split_seed", f"{held_out:,}"
@@ -294,12 +306,20 @@ def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | Non
         )
 
 
+def _unknown_counts(splits: Splits) -> dict[str, dict[str, int]]:
+    """Return how many labels are not known by split, for results; nothing where all are."""
+    if not any(UNKNOWN in split.column_names for split in splits.values()):
+        return {}
+    return {UNKNOWN: {name: sum(map(len, split[UNKNOWN][:])) for name, split in splits.items()}}
+
+
 def _fingerprint(splits: Splits) -> str:
     """Return a hash of the ids, labels and scenes of every split, the same wherever the dataset lies."""
     digest = hashlib.sha256()
     for name, split in splits.items():
         digest.update(f"{name}\n".encode())
-        columns = [split[column][:] for column in ("id", "labels", "scene") if column in split.column_names]
+        known = [column for column in ("id", "labels", "scene", UNKNOWN) if column in split.column_names]
+        columns = [split[column][:] for column in known]
         for row in zip(*columns, strict=True):
             digest.update(f"{row!r}\n".encode())
     return digest.hexdigest()[:32]

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
+from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
 from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels, decode_pixels, decoder_version
 from mlrsnet_hf.inputs.task import Task
@@ -36,8 +37,8 @@ class SplitImages(TorchDataset):
     The random part of a sample comes from (seed, epoch, row), never from the state of a process.
 
     Args:
-        split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, and a `scene` if the task
-            has scenes.
+        split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, a `scene` if the task
+            has scenes, and perhaps a list `unknown_labels`.
         task: What is learned.
         transform: The part that is the same in every epoch; its `repr` names it in the fingerprint of a cache.
         augment: The random part; None for evaluation.
@@ -45,7 +46,7 @@ class SplitImages(TorchDataset):
 
     Attributes:
         ids: The rows' ids.
-        targets: (N, L) float32, 0 or 1; L is the number of label outputs.
+        targets: (N, L) float32, 0 or 1, NaN where it is not known; L is the number of label outputs.
         scenes: (N,) int64, or None where the task has no scenes.
     """
 
@@ -61,6 +62,8 @@ class SplitImages(TorchDataset):
         rows = range(len(split))
         self.ids: list[str] = list(split["id"]) if "id" in split.column_names else [f"row {row}" for row in rows]
         self.targets = multi_hot(split["labels"][:] if task.label_outputs else [[]] * len(split), task.label_outputs)
+        if UNKNOWN in split.column_names and task.label_outputs:
+            self.targets[multi_hot(split[UNKNOWN][:], task.label_outputs) == 1] = torch.nan
         self.scenes = torch.tensor(split["scene"][:], dtype=torch.int64) if task.scene_outputs else None
         self.transform = transform
         self.augment = augment
@@ -69,6 +72,12 @@ class SplitImages(TorchDataset):
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def known_share(self) -> float:
+        """Share of the targets that are known, 1 where all are."""
+        unknown = int(self.targets.isnan().sum())
+        return 1 - unknown / self.targets.numel() if unknown else 1.0
 
     def __getitem__(self, draw: Draw) -> Sample:
         """Return one image, or raise `ImageError`."""

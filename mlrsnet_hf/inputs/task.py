@@ -47,7 +47,8 @@ class ImageData:
 
     splits: Mapping[str, Dataset]
     """`train` and `validation`, and `test` if there is one, with the columns `id` (text), `image`, `labels` (list of
-    label ids) and, where scenes are known, `scene` (scene id)."""
+    label ids), where scenes are known `scene` (scene id), and where not all is known of the labels `unknown_labels`
+    (list of label ids)."""
     label_names: tuple[str, ...]
     """Labels in the order of their ids; empty where the data has no labels."""
     scene_names: tuple[str, ...]
@@ -55,7 +56,7 @@ class ImageData:
     source: Mapping[str, Any]
     """What results and cards say of the data: `dataset`, `hub_id`, `protocol`, `split_seed`, `held_out` (images),
     `labels` (label version), `repaired` (rows), `is_mlrsnet` (whether the rows were published), `synthetic`,
-    `fingerprint` (of the splits' content)."""
+    `fingerprint` (of the splits' content), and `unknown_labels` (number by split) where there are such."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

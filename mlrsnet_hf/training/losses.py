@@ -1,7 +1,8 @@
 """What training lowers: a loss of the labels, of the scene, or of both.
 
 Every loss is a mean over the images it is given, in float32 whatever autocast gives, so that equal parts of a batch,
-accumulated or on several processes, average to the loss of the whole batch.
+accumulated or on several processes, average to the loss of the whole batch. Labels that are not known count nothing;
+the others are divided by their share of the whole split, not of the batch, so that this stays true.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Loss:
     """Share of the way that targets move from 0 and 1 to one half, and scenes to the uniform distribution."""
     scene_weight: float
     """Weight of the scene's loss beside that of the labels; a scene learned alone has weight 1."""
+    known_share: float = 1.0
+    """Share of the targets of the training split that are known."""
 
     def __call__(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the scalar loss.
@@ -40,17 +43,28 @@ class Loss:
         return loss if self.task.kind == "labels" else loss + self.scene_weight * self._of_scenes(scenes, batch)
 
     def _of_labels(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        loss_of = binary_cross_entropy_with_logits if self.name == "bce" else asymmetric_loss
+        weight = None
+        if self.known_share < 1:
+            weight = (~targets.isnan()).float() / self.known_share
+            targets = targets.nan_to_num(0.0)
         smooth = smoothed(targets, self.smoothing) if self.smoothing else targets
-        return (binary_cross_entropy_with_logits if self.name == "bce" else asymmetric_loss)(logits, smooth)
+        return loss_of(logits, smooth, weight)
 
     def _of_scenes(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         assert batch.scenes is not None, "a task with scenes has their ids in every batch"
         return cross_entropy(logits, batch.scenes, label_smoothing=self.smoothing)
 
 
-def make_loss(config: TrainingConfig, task: Task) -> Loss:
-    """Return the loss that the settings ask for."""
-    return Loss(task=task, name=config.loss, smoothing=config.label_smoothing, scene_weight=config.scene_weight)
+def make_loss(config: TrainingConfig, task: Task, known_share: float = 1.0) -> Loss:
+    """Return the loss that the settings ask for, for a training split of which a share of the targets is known."""
+    return Loss(
+        task=task,
+        name=config.loss,
+        smoothing=config.label_smoothing,
+        scene_weight=config.scene_weight,
+        known_share=known_share,
+    )
 
 
 def smoothed(targets: torch.Tensor, smoothing: float) -> torch.Tensor:
@@ -66,6 +80,7 @@ def smoothed(targets: torch.Tensor, smoothing: float) -> torch.Tensor:
 def asymmetric_loss(
     logits: torch.Tensor,
     targets: torch.Tensor,
+    weight: torch.Tensor | None = None,
     *,
     gamma_neg: float = 4.0,
     gamma_pos: float = 0.0,
@@ -84,6 +99,7 @@ def asymmetric_loss(
     Args:
         logits: (N, L) float32.
         targets: (N, L) float32 in [0, 1]; those between, of label smoothing, weigh both terms.
+        weight: (N, L) float32 by which each label of an image counts; None for 1.
         gamma_neg: Focusing exponent of the negatives: the higher, the less the easy ones count.
         gamma_pos: Focusing exponent of the positives; 0 is cross-entropy.
         clip: Margin below which a negative counts nothing.
@@ -106,4 +122,5 @@ def asymmetric_loss(
     # The margin keeps 1 - p_m at clip or more; without one only the logit tells how near to 0 it is.
     absent = torch.log1p(-shifted) if clip > 0 else logsigmoid(-logits)
     negative = shifted.pow(gamma_neg) * absent
-    return -(targets * positive + (1.0 - targets) * negative).mean()
+    losses = targets * positive + (1.0 - targets) * negative
+    return -(losses if weight is None else weight * losses).mean()

@@ -173,7 +173,7 @@ class Trainer:
         self.model, self.optimizer = accelerator.prepare(self.network, optimizer)
         if config.compile:
             self.network.compile()
-        self.loss = make_loss(config, self.task)
+        self.loss = make_loss(config, self.task, self.loaders.train.images.known_share)
         self.trained_parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
         # ---- state: what checkpoints hold

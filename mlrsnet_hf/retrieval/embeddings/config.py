@@ -6,7 +6,7 @@ from typing import Literal
 
 from mlrsnet_hf.configuration.settings import Count, CountOrZero, Settings, Share, setting
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.config import MLRSNET
+from mlrsnet_hf.inputs.config import MLRSNET, LabelForm, Missing, Uncertain
 from mlrsnet_hf.models import PRETRAINED
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime import Precision
@@ -24,7 +24,11 @@ class ImageSet(Settings):
         "Folder of images, those in folders below it too; if unset, the dataset's are taken.",
         section="Images",
     )
-    dataset: str = setting(MLRSNET, "'mlrsnet', a dataset on the Hub (USER/NAME), or a folder that datasets loads.")
+    dataset: str = setting(
+        MLRSNET,
+        "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets loads, a table, or several by a pattern "
+        "in quotes; see docs/data.md.",
+    )
     data_dir: str | None = setting(
         None, "Folder or archive of MLRSNet; if unset what MLRSNET_DATA_DIR names, else it is downloaded."
     )
@@ -39,9 +43,34 @@ class ImageSet(Settings):
         "whose rows are MLRSNet's, else as-published.",
         former="labels",
     )
-    image_column: str = setting("image", "Column of the images, of another dataset.")
+    image_column: str = setting(
+        "image",
+        "Column of the images, of another dataset; if there is none of the default's name, that of a usual name.",
+    )
+    image_dir: str | None = setting(
+        None, "Folder of the images that a table names; if unset the table's own, then the working folder."
+    )
     labels_column: str | None = setting(
         None, "Column of the labels, of another dataset; if unset 'labels', where there is one."
+    )
+    label_columns: tuple[str, ...] = setting(
+        (),
+        "Columns of one label each, 0 or 1, with commas between them or the option repeated; if unset, and there is no "
+        "labels_column, all columns that hold nothing but 0, 1, -1 and empty cells.",
+    )
+    label_separator: str | None = setting(
+        None, "Text between the names of labels where their column holds text; unset for lists."
+    )
+    label_form: LabelForm | None = setting(
+        None, "What lists of whole numbers are: ids of labels, or a vector of one 0 or 1 per label; found out if unset."
+    )
+    uncertain: Uncertain | None = setting(
+        None, "What a label of -1 counts as; with ignore the image does not have it here; if unset it is refused."
+    )
+    missing: Missing | None = setting(
+        None,
+        "What an empty cell counts as; with negative and ignore the image does not have the label here; if unset it is "
+        "refused in columns of one label each, and elsewhere its row is left out.",
     )
     scene_column: str | None = setting(
         None, "Column of the scene, of another dataset; if unset 'scene', where there is one."

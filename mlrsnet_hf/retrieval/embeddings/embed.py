@@ -98,9 +98,9 @@ def embed(
     target = config.output_dir.expanduser().absolute()
     load = functools.lru_cache(load)
     processes.run_on_main(lambda: refuse_existing(target))
-    network = processes.run_on_all(lambda: model or load_embedding_model(config))
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
     split = processes.run_on_all(lambda: load(images))
+    network = processes.run_on_all(lambda: model or load_embedding_model(config))
     for note in split.notes:
         logger.info("data: %s", note)
     # One process reads all weights and image files for their fingerprints.

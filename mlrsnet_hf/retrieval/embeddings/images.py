@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,18 @@ import pyarrow as pa
 from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.inputs.columns import holds_labels, read_columns
+from mlrsnet_hf.inputs.column_choice import settle_columns
+from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import decode_rgb
-from mlrsnet_hf.inputs.load import OTHER_IMAGES, holds_mlrsnet, is_drawn, load_rows, with_label_version
+from mlrsnet_hf.inputs.load import (
+    OTHER_IMAGES,
+    dataset_name,
+    holds_mlrsnet,
+    is_drawn,
+    load_rows,
+    with_label_version,
+)
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
@@ -78,7 +87,13 @@ def load_images(images: ImageSet) -> ImageSplit:
         protocol=images.protocol or (_MLRSNET_PROTOCOL if images.dataset == MLRSNET else None),
         data_dir=images.data_dir,
         image_column=images.image_column,
+        image_dir=images.image_dir,
         labels_column=images.labels_column or "labels",
+        label_columns=images.label_columns,
+        label_separator=images.label_separator,
+        label_form=images.label_form,
+        uncertain=images.uncertain,
+        missing=images.missing,
         scene_column=images.scene_column,
         id_column=images.id_column,
         split_seed=images.split_seed,
@@ -95,14 +110,20 @@ def load_images(images: ImageSet) -> ImageSplit:
             name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
         source = {"name": name, "protocol": config.protocol, **drawn}
         return ImageSplit(rows, label_names, scene_names, source)
+    config = settle_columns({images.split: rows}, config)
     if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
-        config = dataclasses.replace(config, labels_column=None)
+        config = dataclasses.replace(config, labels_column=None, label_columns=())
     columns = read_columns({images.split: rows}, config)
     path = Path(images.dataset).expanduser()
-    source = {"name": path.absolute().name if path.exists() else images.dataset, "split": images.split}
+    is_here = path.exists() or glob.has_magic(images.dataset)
+    source = {"name": dataset_name(config)[0] if is_here else images.dataset, "split": images.split}
     if images.protocol:
         source["protocol"] = images.protocol
-    return ImageSplit(columns.splits[images.split], columns.label_names, columns.scene_names, source, columns.notes)
+    found, notes = columns.splits[images.split], columns.notes
+    if UNKNOWN in found.column_names:
+        found = found.remove_columns(UNKNOWN)
+        notes = (*notes, "labels that are not known are stored as not there")
+    return ImageSplit(found, columns.label_names, columns.scene_names, source, notes)
 
 
 def _from_folder(folder: Path) -> ImageSplit:

@@ -1,6 +1,7 @@
 """What an embeddings folder says of itself: `embeddings.json`, repeated in its files' schema, and `.local.json`."""
 
 import dataclasses
+import glob
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ class LocalSources:
         model = {field.name: getattr(self.model, field.name) for field in dataclasses.fields(ModelChoice)}
         return {
             "model": _absolute(model, "model", "weights"),
-            "images": _absolute(dataclasses.asdict(self.images), "images", "dataset", "data_dir"),
+            "images": _absolute(dataclasses.asdict(self.images), "images", "dataset", "data_dir", "image_dir"),
         }
 
     @classmethod
@@ -201,7 +202,10 @@ def _absolute(values: dict[str, Any], *names: str) -> dict[str, Any]:
     """Return the values, with those that name something on this disk as absolute paths."""
     for name in names:
         value = values[name]
-        if value is not None and value not in _NO_PATHS and (path := Path(value).expanduser()).exists():
+        if value is None or value in _NO_PATHS:
+            continue
+        path = Path(value).expanduser()
+        if path.exists() or (name == "dataset" and glob.has_magic(value)):
             values[name] = str(path.absolute())
     return values
 

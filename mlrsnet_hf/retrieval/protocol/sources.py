@@ -35,6 +35,8 @@ Card = Callable[[EmbeddingInfo], str]
 Load = Callable[[ImageSet], ImageSplit]
 """Loads images. A run passes one that remembers, so that each set of images is loaded once."""
 
+_LATER = ("image_dir", "label_columns", "label_separator", "label_form", "uncertain", "missing")
+"""Settings of images that the names of folders of embeddings did not tell at first."""
 _POOL = "retrieval10"
 """Queries and database together are the same images in all three protocols, so that any serves to embed them."""
 
@@ -196,6 +198,9 @@ def _choice(model: str, config: RetrievalConfig) -> ModelChoice:
 def _folder_name(model: str, fingerprint: str, images: ImageSet, labels: str | None, config: RetrievalConfig) -> str:
     """Return a name that tells apart what must not be taken for each other; where the images lie does not matter."""
     told = dataclasses.asdict(images) | {"data_dir": None}
+    for field in dataclasses.fields(images):  # those that earlier versions did not have, and are not used
+        if field.name in _LATER and told[field.name] == field.default:
+            del told[field.name]
     del told["label_version"]
     told["labels"] = labels or "verified"  # as in the names of folders that earlier versions made, for other data too
     settings = (fingerprint, told, config.layer, config.normalize, config.precision)
