@@ -17,7 +17,7 @@ from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER, PublishConfig, PublishOptions
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
-from mlrsnet_hf.retrieval.index import COLLECTION
+from mlrsnet_hf.retrieval.index import COLLECTION, Effort
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process, print_result
 from mlrsnet_hf.training.config import TrainingConfig
@@ -103,10 +103,11 @@ class Index(Settings):
     """Build an index of embeddings that stays.
 
     Builds it on Milvus, in a local folder (Milvus Lite, no server) or on a server, and measures how much of the exact
-    result it finds. A build that was cut short is completed by the next.
+    result it finds. A build, or an append, that was cut short is completed by the next.
 
     Examples:
         mlrsnet index embeddings http://localhost:19530 --collection scenes
+        mlrsnet index new-embeddings my-index --append --recall 0.99
     """
 
     embeddings: str = setting(
@@ -115,12 +116,21 @@ class Index(Settings):
     index: str = setting(text="Folder to create, or the URI of a Milvus server.", positional=True)
     kind: Literal["hnsw", "flat"] = setting("hnsw", "A graph, or a look at every image.")
     collection: str = setting(COLLECTION, "Collection on a server.")
+    append: bool = setting(False, "Add the images to the index that is there; those of a known id take its place.")
+    recall: Share | None = setting(
+        None, "Share of the exact result to find; the search effort that reaches it is measured and stored."
+    )
 
     def run(self) -> None:
         require_extra("search")
+        if self.append:
+            from mlrsnet_hf.retrieval.index.append import append_to_index
+
+            print_result(append_to_index(self.embeddings, self.index, self.collection, self.recall).summary())
+            return
         from mlrsnet_hf.retrieval.index.build import build_index
 
-        print_result(build_index(self.embeddings, self.index, self.kind, self.collection).summary())
+        print_result(build_index(self.embeddings, self.index, self.kind, self.collection, self.recall).summary())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,24 +226,31 @@ class Retrieval:
 class Search(Settings):
     """Find images like one.
 
-    Finds the images of an index that are nearest to a picture, or to an image of the index by its id; without either,
-    lists those that have the labels and the scene.
+    Finds the images of an index that are nearest to a picture, or to an image of the index by its id, or to each of
+    several, or of a folder; without any, lists those that have the labels and the scene.
 
     Examples:
         mlrsnet search my-index query.jpg -k 12 --labels water,ships --html found.html
+        mlrsnet search my-index pictures --labels "Beaches, dunes, sands" --labels water
     """
 
     index: str = setting(text="Folder that `mlrsnet index` wrote, or the URI of a Milvus server.", positional=True)
-    query: str | None = setting(
-        None, "Path of a picture, or id of an image of the index; if unset the filter alone counts.", positional=True
+    query: tuple[str, ...] = setting(
+        (), "Pictures, folders of pictures, or ids of images of the index; if unset the filter counts.", positional=True
     )
     top_k: Count = setting(12, "Images to find.", short="-k")
-    labels: str | None = setting(
-        None, "Labels that all must be there, separated by commas; any if unset.", metavar="NAME,NAME"
+    labels: tuple[str, ...] = setting(
+        (),
+        "Labels that all must be there, with commas between or the option repeated; names may hold commas.",
+        metavar="NAME,NAME",
+        repeated=True,
     )
     scene: str | None = setting(None, "Scene that must be shown; any if unset.", metavar="NAME")
     html: Path | None = setting(None, "Page of pictures to write; none if unset.", metavar="FILE")
     collection: str = setting(COLLECTION, "Collection on a server.")
+    ef: Effort | None = setting(
+        None, "Candidates to look at in a graph, more find more and take longer; what the index knows if unset."
+    )
     model: str | None = setting(
         None,
         "Place where the network is now, as `mlrsnet embed` takes it; the index's own if unset.",
@@ -247,17 +264,15 @@ class Search(Settings):
         require_extra("search")
         from mlrsnet_hf.reports.search import print_search
 
-        labels = tuple(name.strip() for name in (self.labels or "").split(",") if name.strip())
-        if self.labels is not None and not labels:
-            raise ConfigurationError(f"--labels {self.labels!r} names nothing", "Give labels, separated by commas.")
         print_search(
             self.index,
             self.query,
             page=self.html,
             collection=self.collection,
             k=self.top_k,
-            labels=labels,
+            labels=self.labels,
             scene=self.scene,
+            ef=self.ef,
             model={name: getattr(self, name) for name in ("model", "weights", "image_size", "crop_pct")},
         )
 

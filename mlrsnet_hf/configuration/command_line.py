@@ -79,6 +79,7 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     if parsed["verbose"] or parsed["quiet"]:
         logging.getLogger("mlrsnet_hf").setLevel(logging.DEBUG if parsed["verbose"] else logging.WARNING)
     given: dict[str, Any] = {name: value.text for name, value in parsed.items() if isinstance(value, _Given)}
+    given |= {name: [one.text for one in value] for name, value in parsed.items() if isinstance(value, list) and value}
     from_file = read_values(Path(given.pop("config")), command) if "config" in given else {}
     for word in words:  # tyro does not tell whether a switch was given
         given |= {name: parsed[name] for name in switches if word in (_option(name), _option(f"no-{name}"))}
@@ -223,13 +224,17 @@ def _twin_field(name: str, field: dataclasses.Field, kind: Any) -> tuple[str, An
         several = _takes_several(kind)
         notes.append(
             tyro.constructors.PrimitiveConstructorSpec(
-                nargs="*" if several else 1,
+                nargs="*" if several and not about["repeated"] else 1,
                 metavar=about["metavar"] or (name.upper() if about["positional"] else _metavar(kind)),
-                instance_from_str=lambda words: _Given(words if several else words[0]),
+                instance_from_str=lambda words: _Given(words if several and not about["repeated"] else words[0]),
                 is_instance=lambda _: True,
                 str_from_instance=lambda value: [str(value)],
             )
         )
+    if about["repeated"]:
+        each: Any = Annotated.__class_getitem__((Any, notes.pop()))  # type: ignore[attr-defined]
+        entries: Any = Annotated.__class_getitem__((list[each], *notes, tyro.conf.UseAppendAction))  # type: ignore[attr-defined]
+        return name, entries, dataclasses.field(default_factory=list)
     default = tyro.MISSING if required else field.default
     return name, Annotated[(bool if kind is bool else Any, *notes)], dataclasses.field(default=default)
 

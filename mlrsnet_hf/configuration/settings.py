@@ -55,6 +55,7 @@ def setting(
     short: str = "",
     metavar: str = "",
     positional: bool = False,
+    repeated: bool = False,
 ) -> Any:  # noqa: ANN401
     """Return a field whose help text serves both the reader and `--help`.
 
@@ -66,9 +67,10 @@ def setting(
         short: An option of one letter, such as "-k".
         metavar: What `--help` calls the value, instead of the usual word for its type.
         positional: Whether the command line gives it by its place.
+        repeated: Whether the command line gives a list by the option again and again, with one value each time.
     """
     about = {"section": section, "former": former, "short": short, "metavar": metavar, "positional": positional}
-    return dataclasses.field(default=default, metadata={"help": text} | about)
+    return dataclasses.field(default=default, metadata={"help": text, "repeated": repeated} | about)
 
 
 class Settings:

@@ -1,29 +1,50 @@
 """`mlrsnet search`: ask an index, print what it finds, write the page."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
-from mlrsnet_hf.retrieval.embeddings.query import Hit, IndexedImage
+from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.index import open_index
 from mlrsnet_hf.runtime.logs import print_result
+from mlrsnet_hf.retrieval.index.index import ImageIndex, open_index
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was found for one query, or by the filter alone."""
+
+    name: str
+    """Of the query, as it was given; empty without one."""
+    title: str
+    images: Sequence[IndexedImage]
+    total: int | None = None
+    """Number of images that pass the filter, where it is all that counts."""
+    asked: IndexedImage | None = None
+    """The image of the index that was asked for."""
+    picture: Path | None = None
+    """The file that was asked for."""
 
 
 def print_search(
     location: str,
-    query: str | None = None,
+    queries: Sequence[str] = (),
     *,
     k: int = 12,
     labels: Sequence[str] = (),
     scene: str | None = None,
+    ef: int | None = None,
     model: Mapping[str, Any] | None = None,
     page: Path | None = None,
     collection: str = COLLECTION,
@@ -32,79 +53,93 @@ def print_search(
 
     Args:
         location: Folder of a local index, or URI of a Milvus server.
-        query: Path of a picture, or else id of an image of the index; without one, what passes the filter is listed.
-        k: Number of results.
-        labels: Names of labels that every result has.
+        queries: Paths of pictures or of folders of pictures, or else ids of images of the index; without any, what
+            passes the filter is listed.
+        k: Number of results of each.
+        labels: Names of labels that every result has, each text one or several; see `ImageSearch.labels_in`.
         scene: Name of the scene that every result shows.
+        ef: Search effort, see `open_index`.
         model: Fields of `ModelChoice`, such as where the network lies now; None for what is as when the index was made.
         page: The HTML file to write.
         collection: Its name on a server.
 
     Raises:
-        MLRSNetError: The index, the picture, the model, a label or the page cannot be used.
+        MLRSNetError: The index, a picture, the model, a label or the page cannot be used.
     """
-    is_picture = query is not None and _is_file(query)
-    if page is not None or is_picture:
+    asked = [found for query in queries for found in _pictures(query)]
+    if page is not None or any(isinstance(query, Path) for query in asked):
         require_extra("train")  # decodes pictures as training does
-    picture: Image.Image | None = None
-    asked: IndexedImage | None = None
-    images: Sequence[IndexedImage]
-    total: int | None = None
-    moved = {name: value for name, value in (model or {}).items() if value is not None}
-    with open_index(location, collection) as index:
-        wanted = index.filter(labels, scene)  # before a network is loaded in vain
-        if query is None:
-            listing = index.listing(wanted, k)
-            images, total, title = listing.images, listing.total, f"Images with {wanted}"
+    with open_index(location, collection, ef) as index:
+        wanted = index.filter(index.labels_in(labels), scene)  # before a network is loaded in vain
+        if asked:
+            answers = _nearest(index, asked, k, wanted, model or {})
         else:
-            if is_picture:
-                from mlrsnet_hf.inputs.decoding import decode_rgb
-
-                picture = decode_rgb({"bytes": None, "path": query}, query)
-                made_by = index.local.model if index.local else ModelChoice()
-                vector = index.embed_pictures([picture], dataclasses.replace(made_by, **moved) if moved else None)
-            else:
-                asked, vector = index.find(query)
-            images = index.nearest(vector, k, wanted)[0]
-            title = f"Images like {Path(query).name if asked is None else asked.id}"
-
-    print_result("\n".join(_table(images)))
-    if total is not None:
-        print_result(f"{len(images):,} of {total:,} images with this filter, in the order of the embeddings")
-    elif len(images) < k:
-        print_result(f"{len(images)} of the {k} asked for: no more images were found with this filter")
-
+            listing = index.listing(wanted, k)
+            answers = [_Answer("", f"Images with {wanted}", listing.images, listing.total)]
+    for answer in answers:
+        print_result("\n".join(_lines(answer, k, named=len(answers) > 1)))
     if page is not None:
-        from mlrsnet_hf.reports.pages import render
-        from mlrsnet_hf.retrieval.embeddings.images import find_pictures
-
-        about = [f"{index.location}: {len(index):,} images, {index.info.described()}"]
-        if total is not None:
-            about.append(f"{len(images):,} of {total:,} such images")
-        elif wanted:
-            about.append(f"only images with {wanted}")
-        pictures = find_pictures([*images, asked] if asked else images, index.local)
-        shown = pictures.get(asked.id) if asked else picture
-        content = render(
-            "search.html",
-            title=title,
-            about=about,
-            query=shown,
-            images=images,
-            pictures=pictures,
-            wanted=wanted.labels,
-        )
-        with whole_file(page) as partial:
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(content, encoding="utf-8")
+        _write_page(page, index, answers, wanted)
         print_result(f"page: {page}")
 
 
-def _is_file(query: str) -> bool:
+def _pictures(query: str) -> list[str | Path]:
+    """Return the picture, or the pictures of the folder, that a query is; otherwise the query itself, an id.
+
+    Raises:
+        ConfigurationError: The folder holds no picture.
+    """
+    path = Path(query)
     try:
-        return Path(query).is_file()
+        if not path.is_dir():
+            return [path if path.is_file() else query]
     except (OSError, ValueError):  # an id may be no path at all, or too long for one
-        return False
+        return [query]
+    from mlrsnet_hf.retrieval.embeddings.config import ImageSet
+    from mlrsnet_hf.retrieval.embeddings.images import load_images
+
+    require_extra("train")
+    return [path / name for name in load_images(ImageSet(images=query)).rows["id"]]
+
+
+def _nearest(
+    index: ImageIndex, asked: Sequence[str | Path], k: int, wanted: Filter, model: Mapping[str, Any]
+) -> list[_Answer]:
+    """Return the answer to each query; ids are looked up before a network is loaded."""
+    known = {query: index.find(query) for query in asked if isinstance(query, str)}
+    vectors: dict[str | Path, npt.NDArray[np.float32]] = {query: vector for query, (_, vector) in known.items()}
+    pictures = [query for query in asked if isinstance(query, Path)]
+    if pictures:
+        moved = {name: value for name, value in model.items() if value is not None}
+        made_by = index.local.model if index.local else ModelChoice()
+        choice = dataclasses.replace(made_by, **moved) if moved else None
+        vectors |= zip(pictures, index.embed_pictures(_decoded(pictures), choice), strict=True)
+    found = index.nearest(np.stack([vectors[query] for query in asked]), k, wanted)
+    return [
+        _Answer(str(query), f"Images like {query.name}", images, picture=query)
+        if isinstance(query, Path)
+        else _Answer(query, f"Images like {query}", images, asked=known[query][0])
+        for query, images in zip(asked, found, strict=True)
+    ]
+
+
+def _decoded(pictures: Sequence[Path]) -> Iterator[Image.Image]:
+    from mlrsnet_hf.inputs.decoding import decode_rgb
+
+    for path in pictures:
+        yield decode_rgb({"bytes": None, "path": str(path)}, str(path))
+
+
+def _lines(answer: _Answer, k: int, named: bool) -> list[str]:
+    """Return an answer as it is printed, under the name of its query if there are several."""
+    lines = [f"query: {answer.name}"] if named else []
+    lines += _table(answer.images)
+    count = len(answer.images)
+    if answer.total is not None:
+        lines.append(f"{count:,} of {answer.total:,} images with this filter, in the order of the embeddings")
+    elif count < k:
+        lines.append(f"{count} of the {k} asked for: no more images were found with this filter")
+    return lines
 
 
 def _table(images: Sequence[IndexedImage]) -> list[str]:
@@ -116,3 +151,36 @@ def _table(images: Sequence[IndexedImage]) -> list[str]:
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     sides = (">" if column[0] in ("rank", "distance") else "<" for column in columns)
     return aligned(list(zip(*columns, strict=True)), "".join(sides))
+
+
+def _write_page(page: Path, index: ImageIndex, answers: Sequence[_Answer], wanted: Filter) -> None:
+    from mlrsnet_hf.reports.pages import render
+    from mlrsnet_hf.retrieval.embeddings.images import find_pictures
+
+    about = [f"{index.location}: {len(index):,} images, {index.info.described()}"]
+    total = answers[0].total
+    if total is not None:
+        about.append(f"{len(answers[0].images):,} of {total:,} such images")
+    elif wanted:
+        about.append(f"only images with {wanted}")
+    shown = {image.id: image for answer in answers for image in (*answer.images, answer.asked) if image is not None}
+    pictures = find_pictures(list(shown.values()), index.local, index.appended)
+    content = render(
+        "search.html",
+        title=answers[0].title if len(answers) == 1 else f"Images like {len(answers):,} queries",
+        about=about,
+        answers=((answer, _shown(answer, pictures)) for answer in answers),
+        several=len(answers) > 1,
+        pictures=pictures,
+        wanted=wanted.labels,
+    )
+    with whole_file(page) as partial:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(content, encoding="utf-8")
+
+
+def _shown(answer: _Answer, pictures: Mapping[str, Image.Image]) -> Image.Image | None:
+    """Return the picture of a query; None if there is none."""
+    if answer.picture is not None:
+        return next(_decoded([answer.picture]))
+    return None if answer.asked is None else pictures.get(answer.asked.id)

@@ -143,14 +143,25 @@ def _from_folder(folder: Path) -> ImageSplit:
     return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
 
 
-def find_pictures(images: Sequence[IndexedImage], local: LocalSources | None) -> Mapping[str, Image.Image]:
-    """Return the pictures of images by id, those that still lie where they were embedded; see `pictures_of`."""
-    if local is None:
-        return {}
-    try:
-        return pictures_of(images, load_images(local.images).rows)
-    except MLRSNetError:  # moved or removed since: a page without pictures still tells the ids
-        return {}
+def find_pictures(
+    images: Sequence[IndexedImage], local: LocalSources | None, appended: Sequence[LocalSources] = ()
+) -> Mapping[str, Image.Image]:
+    """Return the pictures of images by id, those that still lie where they were embedded; see `pictures_of`.
+
+    `appended` is where those lie that were added later: the last of them counts, and their rows are their own.
+    """
+    found: dict[str, Image.Image] = {}
+    for sources in (*reversed(appended), local):
+        missing = [image for image in images if image.id not in found]
+        if sources is None or not missing:
+            continue
+        with contextlib.suppress(MLRSNetError):  # moved or removed since: a page without pictures still tells the ids
+            rows = load_images(sources.images).rows
+            if sources is not local:
+                places = {name: row for row, name in enumerate(rows["id"])}
+                missing = [dataclasses.replace(one, row=places[one.id]) for one in missing if one.id in places]
+            found |= pictures_of(missing, rows)
+    return found
 
 
 def pictures_of(images: Sequence[IndexedImage], rows: datasets.Dataset) -> Mapping[str, Image.Image]:

@@ -1,6 +1,8 @@
 """What a search of embeddings may find, its typed results, and what every search of embeddings has in common."""
 
 import contextlib
+import functools
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -119,6 +121,18 @@ class ImageSearch(ABC):
             scene=None if scene is None else _own_name("scene", scene, self.info.scene_names, find_scene, SCENES),
         )
 
+    def labels_in(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels that texts of a command line name: each text one, or several with commas between them.
+
+        Names may hold commas: of the ways to cut a text into known names the one of the longest first names is taken,
+        and a text that is a name is that. Double quotes around a name are taken off if it is not known with them.
+
+        Raises:
+            UnknownNameError: A name is not known; the message lists near ones.
+            ConfigurationError: A text names nothing.
+        """
+        return tuple(itertools.chain.from_iterable(_cut_at_commas(text, self.info.label_names) for text in texts))
+
     def nearest(self, queries: npt.ArrayLike, k: int, wanted: Filter) -> list[list[Hit]]:
         """Return what `search` returns, for a filter that is made already."""
         vectors = _query_matrix(queries, self.info)
@@ -160,18 +174,61 @@ def _own_name(
     kind: str, name: str, known: Sequence[str], find: Callable[[str], Label | Scene], names: Iterable[Label | Scene]
 ) -> str:
     """Return the name by which the data knows what is called `name`."""
-    if name in known:
-        return name
     if not isinstance(name, str):
         raise UnknownNameError(f"{kind} {name!r} is no name", f"Give the {kind} by its name, not by its number.")
+    own = _known_name(name, known, find, names)
+    if own is None:
+        raise _unknown(kind, name, known)
+    return own
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> UnknownNameError:
+    remedy = name_alternatives(name, known) if known else f"Leave the {kind}s out."
+    return UnknownNameError(f"{kind} {name!r} is not known to these embeddings", remedy)
+
+
+def _known_name(
+    name: str, known: Sequence[str], find: Callable[[str], Label | Scene], names: Iterable[Label | Scene]
+) -> str | None:
+    """Return the name by which the data knows what is called `name`; None if it does not."""
+    if name in known:
+        return name
     if set(known) <= {spelling for one in names for spelling in (one.name, one.published)}:
         with contextlib.suppress(UnknownNameError):
             found = find(name)
             for spelling in (found.name, found.published):
                 if spelling in known:
                     return spelling
-    remedy = name_alternatives(name, known) if known else f"Leave the {kind}s out."
-    raise UnknownNameError(f"{kind} {name!r} is not known to these embeddings", remedy)
+    return None
+
+
+def _cut_at_commas(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a text holds; see `ImageSearch.labels_in`."""
+    pieces = text.split(",")
+    farthest = 0
+
+    @functools.cache
+    def names_from(start: int) -> tuple[str, ...] | None:
+        nonlocal farthest
+        farthest = max(farthest, start)
+        if start == len(pieces):
+            return ()
+        for end in range(len(pieces), start, -1):
+            part = ",".join(pieces[start:end])
+            for spelling in (part, part.strip(), part.strip().removeprefix('"').removesuffix('"')):
+                own = _known_name(spelling, known, find_label, LABELS)
+                if own is not None and (rest := names_from(end)) is not None:
+                    return (own, *rest)
+        return None if pieces[start].strip() else names_from(start + 1)
+
+    found = names_from(0)
+    if found is None:
+        parts = [",".join(pieces[farthest:end]).strip() for end in range(len(pieces), farthest, -1)]
+        near = (part for part in parts if name_alternatives(part, known).startswith("Did you mean"))
+        raise _unknown("label", next(near, parts[-1]), known)
+    if not found:
+        raise ConfigurationError(f"labels {text!r} name nothing", "Give labels, with commas between them.")
+    return found
 
 
 def _query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np.float32]:

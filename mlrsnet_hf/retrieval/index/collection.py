@@ -13,20 +13,22 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage, Listing, label_names
-
-FORMAT = 1
-KINDS = ("hnsw", "flat")
+from mlrsnet_hf.retrieval.index import MOST_EFFORT
+from mlrsnet_hf.retrieval.index.description import IndexDescription, read_description
 
 _PROPERTY = "mlrsnet"
-_MOST_ID_BYTES = 1024
-_MOST_NAME_BYTES = 128
+_MOST_BYTES = 4096
+"""Of an id, and of the name of a label or scene."""
+_MOST_LABELS = 4096
+"""Of an image; what is appended later may know more labels."""
 _BATCH_BYTES = 8 * 2**20
 _FEW = 10_000
 """Up to so many images that pass a filter are compared one and all: a filtered walk of the graph would miss most."""
 _MOST_ROWS = 16_384
 """Rows that a server gives at once."""
-_MOST_CANDIDATES = 32_768
-"""Candidates that a server looks at while it walks the graph."""
+_LEAST_EFFORT = 128
+"""Candidates kept while the graph is walked, or twice the images asked for: with fewer the last ones are chance."""
+_QUERIES_AT_ONCE = 100
 _GRAPH = {"M": 16, "efConstruction": 200}
 """Parameters of HNSW: neighbors of a node, and candidates looked at for each (Malkov and Yashunin, 2018)."""
 
@@ -42,16 +44,17 @@ class ImageCollection:
         """Say whether it is there."""
         return bool(self.client.has_collection(self.name))
 
-    def create(self, info: EmbeddingInfo, kind: str) -> None:
+    def create(self, description: IndexDescription) -> None:
         """Make it, empty; what it holds stands in its description."""
         from pymilvus import DataType
 
-        names = {"element_type": DataType.VARCHAR, "max_length": _MOST_NAME_BYTES}
+        info, kind = description.info, description.kind
+        names = {"element_type": DataType.VARCHAR, "max_length": _MOST_BYTES}
         fields: dict[str, dict[str, Any]] = {
-            "id": {"datatype": DataType.VARCHAR, "is_primary": True, "max_length": _MOST_ID_BYTES},
+            "id": {"datatype": DataType.VARCHAR, "is_primary": True, "max_length": _MOST_BYTES},
             "row": {"datatype": DataType.INT64},
-            "scene": {"datatype": DataType.VARCHAR, "max_length": _MOST_NAME_BYTES},
-            "labels": {"datatype": DataType.ARRAY, "max_capacity": max(1, len(info.label_names)), **names},
+            "scene": {"datatype": DataType.VARCHAR, "max_length": _MOST_BYTES},
+            "labels": {"datatype": DataType.ARRAY, "max_capacity": _MOST_LABELS, **names},
             "embedding": {"datatype": DataType.FLOAT_VECTOR, "dim": info.dimension},
         }
         if info.scores:
@@ -59,25 +62,24 @@ class ImageCollection:
             fields["scores"] = {"datatype": DataType.ARRAY, **numbers}
         graph = _GRAPH if kind == "hnsw" else {}
         index = {"index_type": kind.upper(), "metric_type": "L2", "params": graph}
-        description = json.dumps(index_description(info, kind))
-        create_collection(self.client, self.name, fields, {"embedding": index}, description)
+        create_collection(self.client, self.name, fields, {"embedding": index}, json.dumps(description.to_json()))
 
-    def description(self) -> dict[str, Any]:
-        """Return what `index_description` gave when it was made on a server.
+    def description(self) -> IndexDescription:
+        """Return what it says of itself on a server.
 
         Raises:
             ConfigurationError: It was not made by this package, or by one of another format version.
         """
         text = next((text for text in read_descriptions(self.client, self.name) if text), "")
         try:
-            content: dict[str, Any] = json.loads(text)
-            version = content["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"collection {self.name!r} was not made by `mlrsnet index`", "Give another collection."
-            ) from error
-        refuse_other_format(version, f"collection {self.name!r}")
-        return content
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            content = None
+        return read_description(content, f"collection {self.name!r}")
+
+    def describe(self, description: IndexDescription) -> None:
+        """Have it say something else of itself on a server."""
+        self.client.alter_collection_properties(self.name, {_PROPERTY: json.dumps(description.to_json())})
 
     def count(self, expression: str = "") -> int:
         """Return the number of images, or of those that pass a filter."""
@@ -85,11 +87,25 @@ class ImageCollection:
         return int(self.client.query(self.name, filter=expression, output_fields=["count(*)"])[0]["count(*)"])
 
     def put(self, rows: EmbeddingRows, first: int, info: EmbeddingInfo) -> None:
-        """Store rows; an id that is there is replaced, never stored twice."""
+        """Store rows, numbered from `first` on; an id that is there is replaced, never stored twice."""
+        self.put_at(rows, range(first, first + len(rows)), info)
+
+    def put_at(self, rows: EmbeddingRows, numbers: Sequence[int], info: EmbeddingInfo) -> None:
+        """Store rows under these numbers; `info` names their labels and scenes.
+
+        Raises:
+            ConfigurationError: An id or name is too long.
+        """
+        for text in (*rows.ids, *info.label_names, *info.scene_names):
+            if len(text.encode()) > _MOST_BYTES:
+                raise ConfigurationError(
+                    f"{text[:40]!r}... is {len(text.encode()):,} bytes long, an index holds {_MOST_BYTES:,}",
+                    "Give it a shorter name.",
+                )
         entities: list[dict[str, Any]] = [
             {
                 "id": image_id,
-                "row": first + i,
+                "row": numbers[i],
                 "scene": "" if rows.scenes is None else info.scene_names[rows.scenes[i]],
                 "labels": [] if rows.labels is None else list(label_names(rows.labels[i], info) or ()),
                 "embedding": rows.embeddings[i],
@@ -116,14 +132,36 @@ class ImageCollection:
             return None
         return _hit(found[0]["id"], 0.0, found[0], info), np.asarray(found[0]["embedding"], np.float32)
 
+    def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the rows of those ids that are there."""
+        names = ", ".join(map(_quoted, ids))
+        found = self.client.query(self.name, filter=f"id in [{names}]", output_fields=["id", "row"])
+        return {entity["id"]: entity["row"] for entity in found}
+
+    def vectors(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Return the (R, D) embeddings of ascending rows, of those that are there."""
+        found = self.client.query(self.name, filter=f"row in {list(rows)}", output_fields=["row", "embedding"])
+        return np.array([one["embedding"] for one in sorted(found, key=lambda one: one["row"])], np.float32)
+
     def search(
-        self, queries: npt.NDArray[np.float32], k: int, wanted: Filter, info: EmbeddingInfo, kind: str
+        self,
+        queries: npt.NDArray[np.float32],
+        k: int,
+        wanted: Filter,
+        info: EmbeddingInfo,
+        kind: str,
+        effort: int | None = None,
     ) -> list[list[Hit]]:
-        """Return up to k images for each query, nearest first; ties by row. With a filter, k unless fewer pass it."""
+        """Return up to k images for each query, nearest first; ties by row. With a filter, k unless fewer pass it.
+
+        `effort` is the number of candidates that a walk of the graph keeps, of those that pass the filter; None takes
+        what `least_effort` says.
+        """
         expression = _expression(wanted)
         passing = self.count(expression) if wanted else info.rows
         if not wanted or kind == "flat" or passing > _FEW:
-            found = self._walk(queries, k, expression, info, kind, info.rows / max(1, passing))
+            candidates = (effort or least_effort(k)) * info.rows / max(1, passing)
+            found = self._walk(queries, k, expression, info, kind, candidates)
             if all(len(hits) == min(k, passing) for hits in found):
                 return found
         return self._compare(queries, k, list(self._rows(expression, info)), info)
@@ -141,16 +179,18 @@ class ImageCollection:
         return Listing(images=images, total=self.count(expression))
 
     def _walk(
-        self, queries: npt.NDArray[np.float32], k: int, expression: str, info: EmbeddingInfo, kind: str, share: float
+        self, queries: npt.NDArray[np.float32], k: int, expression: str, info: EmbeddingInfo, kind: str, ef: float
     ) -> list[list[Hit]]:
-        """Search as the index does; one of `share` images passes the filter."""
-        # Candidates kept while the graph is walked: more than k, or the last ones found are chance.
-        candidates = int(max(k, min(max(128, 2 * k) * share, _MOST_CANDIDATES)))
-        parameters = {"ef": candidates} if kind == "hnsw" else {}
+        """Search as the index does."""
+        parameters = {"ef": int(max(k, min(ef, MOST_EFFORT)))} if kind == "hnsw" else {}
         asked: dict[str, Any] = {"limit": k, "filter": expression, "output_fields": _fields(info)}
         asked["search_params"] = {"metric_type": "L2", "params": parameters}
-        # One at a time: Milvus Lite may hold queries x images x dimensions.
-        answers = [self.client.search(self.name, data=[query], **asked)[0] for query in queries]
+        # Where all images are compared Milvus Lite holds queries x images x dimensions.
+        size = _QUERIES_AT_ONCE if kind == "hnsw" and not expression else 1
+        answers = itertools.chain.from_iterable(
+            self.client.search(self.name, data=list(queries[start : start + size]), **asked)
+            for start in range(0, len(queries), size)
+        )
         return [
             sorted((_hit(found["id"], found["distance"], found["entity"], info) for found in answer), key=_by_distance)
             for answer in answers
@@ -182,9 +222,9 @@ class ImageCollection:
         return nearest
 
 
-def index_description(info: EmbeddingInfo, kind: str) -> dict[str, Any]:
-    """Return what an index says of itself, as JSON."""
-    return {"format": FORMAT, "kind": kind, "embeddings": info.to_json()}
+def least_effort(k: int) -> int:
+    """Return the candidates that a walk of the graph keeps for k images if nothing else is said."""
+    return max(_LEAST_EFFORT, 2 * k)
 
 
 def create_collection(
@@ -211,27 +251,14 @@ def create_collection(
 
 
 def read_descriptions(client: Any, name: str) -> tuple[str | None, str | None]:  # noqa: ANN401 - imported when needed
-    """Return what stands in the two places of a collection's description."""
+    """Return what stands in the two places of a collection's description, first the one that can be changed."""
     described = client.describe_collection(name)
-    return described["description"], described.get("properties", {}).get(_PROPERTY)
+    return described.get("properties", {}).get(_PROPERTY), described["description"]
 
 
 def batch_rows(dimension: int) -> int:
     """Return how many rows travel to Milvus at once."""
     return int(max(1, min(1000, _BATCH_BYTES // (4 * dimension))))
-
-
-def refuse_other_format(version: object, location: str) -> None:
-    """Refuse an index that another version of this package made.
-
-    Raises:
-        ConfigurationError: It is one.
-    """
-    if version != FORMAT:
-        raise ConfigurationError(
-            f"{location}: an index of format {version}, this version of mlrsnet-hf reads format {FORMAT}",
-            "Build it again with `mlrsnet index`, or install the version that made it.",
-        )
 
 
 def _expression(wanted: Filter) -> str:
@@ -242,8 +269,11 @@ def _expression(wanted: Filter) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Milvus knows no \u escapes.
-    return json.dumps(text, ensure_ascii=False)
+    """Return text as Milvus reads it: Milvus Lite knows few escapes, and all other signs stand for themselves."""
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
 def _fields(info: EmbeddingInfo) -> list[str]:
@@ -255,7 +285,7 @@ def _known(image_id: str, entity: Mapping[str, Any], info: EmbeddingInfo) -> dic
     return {
         "id": image_id,
         "row": entity["row"],
-        "scene": entity["scene"] or None,
+        "scene": entity["scene"] if entity["scene"] or "" in info.scene_names else None,
         "labels": tuple(entity["labels"]) if info.label_names else None,
         "scores": tuple(entity["scores"]) if info.scores else None,
     }

@@ -1,12 +1,13 @@
-"""An index of embeddings on Milvus, as it is opened and asked; `build.py` makes it.
+"""An index of embeddings on Milvus, as it is opened and asked; `build.py` makes it, `append.py` has it grow.
 
 A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, and the principal components if there are
 any. On a server it is a collection, beside which a second one holds the principal components; one machine then no
 longer bounds it.
 """
 
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +18,24 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
-from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError
-from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources, info_from_json
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, write_json
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_length
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, Listing
 from mlrsnet_hf.retrieval.index import COLLECTION
-from mlrsnet_hf.retrieval.index.collection import ImageCollection, refuse_other_format
+from mlrsnet_hf.retrieval.index.collection import ImageCollection, least_effort
+from mlrsnet_hf.retrieval.index.description import IndexDescription, read_description
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
 from mlrsnet_hf.retrieval.index.stored_pca import read_pca
+from mlrsnet_hf.runtime.logs import get_logger
+
+logger = get_logger(__name__)
 
 INDEX_FILE = "index.json"
 DATABASE = "milvus.db"
+_PICTURES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,12 @@ class ImageIndex(ImageSearch):
     info: EmbeddingInfo
     local: LocalSources | None
     """Where model and images lie, if it was built where they are."""
+    appended: tuple[LocalSources, ...]
+    """The same of what was appended, as far as it is known, in that order."""
     _collection: ImageCollection
-    _kind: str
+    _description: IndexDescription
+    _ef: int | None
+    """Search effort that was asked for; None for what the index knows."""
     _pca_file: Path | None
     """File of the principal components of a local index; None without."""
 
@@ -56,18 +67,18 @@ class ImageIndex(ImageSearch):
         found = self._collection.find(image_id, self.info)
         if found is None:
             raise ConfigurationError(
-                f"{self.location}: no image {image_id!r} in this index",
-                "Give the id of an image of the index, or the path of a picture.",
+                f"{image_id!r}: no such file, and no image {image_id!r} in the index {self.location}",
+                "Give the path of a picture or of a folder of pictures, or the id of an image of the index.",
             )
         return found
 
     def embed_pictures(
-        self, pictures: Sequence[Image.Image], model: ModelChoice | None = None
+        self, pictures: Iterable[Image.Image], model: ModelChoice | None = None
     ) -> npt.NDArray[np.float32]:
         """Return the (Q, D) embeddings of pictures, made as those in the index.
 
         Args:
-            pictures: Upright RGB images, as `inputs.decoding.decode_rgb` returns them.
+            pictures: Upright RGB images, as `inputs.decoding.decode_rgb` returns them; a few at a time are held.
             model: The network; by default the one that the index was built with, from where it lay then.
 
         Raises:
@@ -90,7 +101,9 @@ class ImageIndex(ImageSearch):
                 f"{choice.model} is not the model that made the index, {self.info.described()}",
                 "Name that model with --model, --weights, --image-size and --crop-pct, or build the index anew.",
             )
-        vectors = network.embed_images(pictures, self.info.layer)
+        rest = iter(pictures)
+        batches = iter(lambda: list(itertools.islice(rest, _PICTURES_AT_ONCE)), [])
+        vectors = np.concatenate([network.embed_images(batch, self.info.layer) for batch in batches])
         vectors = unit_length(vectors) if self.info.normalized else vectors
         if pca is None:
             return vectors
@@ -126,23 +139,69 @@ class ImageIndex(ImageSearch):
         return pca
 
     def _nearest(self, queries: npt.NDArray[np.float32], k: int, wanted: Filter) -> list[list[Hit]]:
-        return self._collection.search(queries, k, wanted, self.info, self._kind)
+        stored = self._description.ef
+        effort = self._ef or (None if stored is None else max(stored, least_effort(k)))
+        return self._collection.search(queries, k, wanted, self.info, self._description.kind, effort)
 
     def _listing(self, wanted: Filter, k: int) -> Listing:
         return self._collection.list_images(k, wanted, self.info)
 
 
 @contextmanager
-def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[ImageIndex]:
+def open_index(location: str | Path, collection: str = COLLECTION, ef: int | None = None) -> Iterator[ImageIndex]:
     """Open an index; a local one for this process alone.
 
     Args:
         location: The folder of a local index, or the URI of a Milvus server.
         collection: Its name on a server.
+        ef: Candidates that a search keeps while it walks the graph, at least as many as images are asked for; None for
+            what `mlrsnet index --recall` has stored, or else 128 or twice the images that are asked for.
 
     Raises:
         ConfigurationError: There is no index, it is of another format version, another process has it open, or the
-            server cannot be reached.
+            server cannot be reached; or a search effort is given to an index that compares with every image.
+    """
+    with opened_collection(location, collection) as (images, description, content):
+        if ef is not None and description.kind == "flat":
+            raise ConfigurationError(
+                f"{location}: the index is flat and compares with every image", "Leave --ef out: it finds all."
+            )
+        info, growth = description.info, description.growth
+        found = images.count()
+        if not (growth.before if growth else info.rows) <= found <= info.rows:
+            # Milvus Lite may pass over a damaged file in silence.
+            raise ConfigurationError(
+                f"{location}: {found:,} images where {info.rows:,} are said to be", "Build the index again."
+            )
+        if growth:
+            logger.info(
+                "%s: an append was cut short, %s of its %s images are in; give its command again to go on",
+                location,
+                f"{growth.done:,}",
+                f"{growth.embeddings['rows']:,}",
+            )
+        pca = None if is_server(location) else Path(location).expanduser().absolute() / PCA_FILE
+        appended = (LocalSources.from_json(part.get("sources", {})) for part in description.appended)
+        yield ImageIndex(
+            location=str(location),
+            info=info,
+            local=LocalSources.from_json(content),
+            appended=tuple(sources for sources in appended if sources),
+            _collection=images,
+            _description=description,
+            _ef=ef,
+            _pca_file=pca if pca and pca.exists() else None,
+        )
+
+
+@contextmanager
+def opened_collection(
+    location: str | Path, collection: str
+) -> Iterator[tuple[ImageCollection, IndexDescription, dict[str, Any]]]:
+    """Open the collection of an index, with what the index says of itself, and all that stands in a local one's file.
+
+    Raises:
+        ConfigurationError: See `open_index`.
     """
     server = is_server(location)
     folder = Path(location).expanduser().absolute()
@@ -153,29 +212,34 @@ def open_index(location: str | Path, collection: str = COLLECTION) -> Iterator[I
             raise ConfigurationError(
                 f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
             )
-        description = images.description() if server else content
-        info, kind = info_from_json(description["embeddings"], str(location)), description["kind"]
-        found = images.count()
-        if found != info.rows:  # Milvus Lite may pass over a damaged file in silence
-            raise ConfigurationError(
-                f"{location}: {found:,} images where {info.rows:,} are said to be", "Build the index again."
-            )
-        pca = folder / PCA_FILE if not server and (folder / PCA_FILE).exists() else None
-        yield ImageIndex(str(location), info, LocalSources.from_json(content), images, kind, pca)
+        yield images, images.description() if server else read_description(content, str(folder / INDEX_FILE)), content
+
+
+def store_description(location: str | Path, images: ImageCollection, description: IndexDescription) -> None:
+    """Have an index that is open say something else of itself.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
+    if is_server(location):
+        images.describe(description)
+        return
+    folder = Path(location).expanduser().absolute()
+    content = _read_index_file(folder)
+    sources = {name: content[name] for name in ("model", "images") if name in content}
+    with whole_file(folder / INDEX_FILE, "Make room, and give the same command again to go on.") as partial:
+        write_json(partial, description.to_json() | sources)
 
 
 def _read_index_file(folder: Path) -> dict[str, Any]:
     """Return what stands beside the database of a local index."""
     try:
         content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-        version = content["format"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"{folder}: not an index ({INDEX_FILE} cannot be read)", "Give a folder that `mlrsnet index` wrote."
         ) from error
-    refuse_other_format(version, str(folder))
-    if not {"kind", "embeddings"} <= content.keys():
-        raise ConfigurationError(f"{folder}: {INDEX_FILE} is incomplete", "Build the index again with `mlrsnet index`.")
+    read_description(content, str(folder / INDEX_FILE))
     if not (folder / DATABASE).exists():  # Milvus Lite would make an empty one
         raise ConfigurationError(f"{folder}: not an index (no {DATABASE} in it)", "Build it with `mlrsnet index`.")
     return content

@@ -1,22 +1,33 @@
 """A connection to Milvus: a local folder (Milvus Lite, no server) or a server by its URI, with errors in one sentence.
 
-The two differ in nothing but how they are opened. A full server was not available to test against: the tests ask Milvus
-Lite by its own URI, which speaks the same protocol.
+The two differ in nothing but how they are opened. The tests ask both, and a standalone server of the version that
+docs/retrieval.md names.
 """
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.runtime.logs import get_logger
+
+logger = get_logger(__name__)
 
 TOKEN_VARIABLE = "MILVUS_TOKEN"
 _CONNECT_SECONDS = 10.0
+_PASSING = ("resource temporarily unavailable", "interrupted system call")
+"""What Milvus says, whatever the case, when the same call may succeed a little later."""
+_WAITS = (0.25, 0.5, 1.0, 2.0)
+"""Seconds before a call is tried again."""
+_NOT_TWICE = ("create_collection", "drop_collection", "rename_collection")
+"""Calls that would find their own work done if they had failed after it."""
 
 
 def is_server(location: str | Path) -> bool:
@@ -37,6 +48,7 @@ def milvus_client(location: str | Path) -> Iterator[Any]:
         ConfigurationError: No server answers, another process has the folder open, or Milvus refuses something.
     """
     require_extra("search")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log is raised anyway; read when it is imported
     from pymilvus import MilvusException
 
     with _quiet():
@@ -64,9 +76,35 @@ def _server(uri: str) -> Iterator[Any]:
             f"Check the address, that the server runs, and {TOKEN_VARIABLE} if it asks for a token.",
         ) from error
     try:
-        yield client
+        yield _PatientClient(client)
     finally:
         client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _PatientClient:
+    """A `MilvusClient` that calls again a few times where the cause passes, such as a disk that has no time."""
+
+    client: Any
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of the client
+        method = getattr(self.client, name)
+        return method if name in _NOT_TWICE or not callable(method) else lambda *a, **k: _patiently(method, *a, **k)
+
+
+def _patiently(call: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a method of the client
+    from pymilvus import MilvusException
+
+    for wait in _WAITS:
+        try:
+            return call(*arguments, **options)
+        except MilvusException as error:
+            message = str(error.message)
+            if not any(cause in message.casefold() for cause in _PASSING):
+                raise
+            logger.debug("Milvus is asked again in %s seconds: %s", wait, message)
+            time.sleep(wait)
+    return call(*arguments, **options)
 
 
 def _local(folder: Path) -> Iterator[Any]:
@@ -76,7 +114,7 @@ def _local(folder: Path) -> Iterator[Any]:
     with _only_user(folder):
         client = MilvusClient(uri=str(folder))
         try:
-            yield client
+            yield _PatientClient(client)
         finally:
             client.close()
             # The client leaves the database open; only this lets go of it, so that the folder may be renamed.
@@ -107,7 +145,7 @@ def _only_user(folder: Path) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Milvus from logging, with tracebacks, what is raised anyway."""
-    loggers = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite")]
+    loggers = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite", "grpc")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)

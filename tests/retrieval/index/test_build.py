@@ -102,7 +102,9 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
         found = index.search(table.embeddings[5], 9, labels=["trees"])
     assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
     with pytest.raises(ConfigurationError, match="'mlrsnet_images' exists"):
-        build_index(folder, server)
+        build_index(folder, server, "flat")
+    again = build_index(folder, server)
+    assert (again.rows, again.resumed, again.recall) == (60, 60, built.recall), "there is nothing left to do"
 
 
 SMALL_DISK = """
