@@ -14,7 +14,7 @@ from mlrsnet_hf.metrics import METRICS, RelevantRanks, common_labels, metrics_of
 from mlrsnet_hf.retrieval import CommonLabels, SameClass, Search, table9_depth
 from mlrsnet_hf.retrieval.search.database import Database
 from mlrsnet_hf.retrieval.search.distances import Distances
-from mlrsnet_hf.retrieval.search.rankings import Wanted
+from mlrsnet_hf.retrieval.search.rankings import Block, Wanted
 from mlrsnet_hf.retrieval.search.torch_backend import TorchBackend
 
 TOLERANCE = 1e-5
@@ -104,7 +104,8 @@ def test_a_block_does_not_outlive_its_first_results() -> None:
     items = draw.normal(size=(500, 8)).astype(np.float32)
     database = Database(items, Distances.around_center(items, "euclidean"), hold=True, part_rows=500)
     backend = TorchBackend(database, "cpu", hold=True)
-    [ranked] = backend.rank([(0, items[:4])], Wanted(None, 500, 3))
+    block = Block(0, items[:4], *database.distances.prepare_queries(items[:4]))
+    [ranked] = backend.rank([block], Wanted(None, 500, 3))
     assert ranked.indices.base is None and ranked.values.base is None
 
 
