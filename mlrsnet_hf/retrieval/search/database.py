@@ -25,6 +25,8 @@ _DEVICE_BYTES = 40
 
 _ROWS_PER_TASK = 256
 _COMPARED_AT_ONCE = 1024
+_EXACT_BYTES = 2**22
+"""Distances in float64 are taken of so many vectors at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,8 @@ class Database:
 
     def exact(self, query: np.ndarray, items: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Return `Distances.exact` of one query, as it was given, and items by their indices."""
-        parts = (items[start : start + _COMPARED_AT_ONCE] for start in range(0, len(items), _COMPARED_AT_ONCE))
+        rows = max(1, _EXACT_BYTES // (8 * self.source.shape[1]))
+        parts = (items[start : start + rows] for start in range(0, len(items), rows))
         return np.concatenate([self.distances.exact(query, self.source[part]) for part in parts])
 
 

@@ -198,13 +198,14 @@ def _torch_backend(database: Database, device: Any, *, hold: bool) -> Backend:  
 def _with_distances(found: BlockRanking, queries: np.ndarray, database: Database) -> BlockRanking:
     """Return the ranking of a block whose `values` are distances; `queries` are (B, D) as the user gave them."""
     distances, values, squares = database.distances, found.values, database.squares[found.indices]
+    terms = np.zeros((len(queries), 1))
     # Those near zero anew: the error of the product would show.
     if distances.kind == "inner_product":
         exact = queries.astype(np.float64)
         terms = (exact @ distances.shift)[:, None]
         near = np.abs(values + terms) <= _NEAR * np.sqrt(squares * np.einsum("qd,qd->q", exact, exact)[:, None])
     else:
-        terms, near = 0.0, values <= _NEAR * squares
+        near = values <= _NEAR * squares
     for row in np.flatnonzero(near.any(axis=1)):
         values[row, near[row]] = database.exact(queries[row], found.indices[row, near[row]])
     values += terms
