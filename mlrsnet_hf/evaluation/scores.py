@@ -157,11 +157,11 @@ def tune_thresholds(validation: Predictions) -> Scores:
         validation: Predictions of the split, with labels.
 
     Returns:
-        (L,) float64 in [0, 1]; scores above it predict the label.
+        (L,) float64; scores above it predict the label. In [0, 1], but below 0 where a score of 0 is to predict it.
     """
     thresholds = best_thresholds(*validation.counted, default=PAPER_THRESHOLD)
-    # One below 0 would say no more than 0: every image has the label.
-    return np.maximum(thresholds, 0.0)
+    # One below 0 says no more than 0, every image has the label, unless a score is 0.
+    return np.where(validation.scores.min(axis=0) > 0, np.maximum(thresholds, 0.0), thresholds)
 
 
 def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: bool = False) -> Evaluation:

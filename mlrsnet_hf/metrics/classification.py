@@ -200,7 +200,8 @@ def classification_report(
 def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: float = 0.5) -> npt.NDArray[np.float64]:
     """Per label, the threshold that gives the highest F1; to be chosen on a validation set.
 
-    Candidates lie half-way between neighboring distinct scores, so that `scores > threshold` separates them; among
+    Candidates lie half-way between neighboring distinct scores, or on the lower one where no number lies between them,
+    so that `scores > threshold` separates them, also once the threshold is rounded to the type of the scores; among
     equals the highest threshold wins, which predicts the fewest labels. The highest F1 of a label is that of the best
     cut through its ranking, so no other threshold does better.
 
@@ -214,6 +215,7 @@ def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: f
 
     Raises:
         ConfigurationError: Shapes differ or a value is not allowed; the message names the argument and the position.
+            Or no number lies below the lowest score.
 
     Examples:
         >>> best_thresholds([[1], [1], [0]], [[0.8], [0.2], [0.1]]).round(3).tolist()
@@ -229,8 +231,8 @@ def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: f
         (1.0, 0.3333)
     """
     true, values = targets_and_scores(targets, scores)
-    columns = zip(true.T, values.T.astype(np.float64), strict=True)
-    return np.array([_best_threshold(t, s) if t.any() else default for t, s in columns])
+    columns = enumerate(zip(true.T, values.T, strict=True))
+    return np.array([_best_threshold(t, s, label) if t.any() else default for label, (t, s) in columns], dtype=float)
 
 
 def calibration_error(
@@ -321,21 +323,35 @@ def _harmonic_mean(precision: float, recall: float) -> float:
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
-def _best_threshold(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float:
+def _best_threshold(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating], label: int) -> float:
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     # A cut is possible behind the last of equal scores.
     cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     hits = np.cumsum(true[order])[cuts]
     best = int(np.argmax(2 * hits / (cuts + 1 + hits[-1])))
-    below = ranked[cuts[best] + 1] if best + 1 < len(cuts) else ranked[-1] - 1.0
-    return float(_between(below, ranked[cuts[best]]))
+    high = ranked[cuts[best]]
+    if best + 1 < len(cuts):
+        return _between(float(ranked[cuts[best] + 1]), high)
+    # All images are predicted: below the lowest score by 1, or by as little as there is at its size.
+    with np.errstate(over="ignore"):
+        next_below = float(np.nextafter(high, high.dtype.type(-np.inf)))
+        if not np.isfinite(next_below):
+            next_below = float(np.nextafter(float(high), -np.inf))
+    if not np.isfinite(next_below):
+        raise ConfigurationError(
+            f"scores[:, {label}] go down to {high}, below which there is no number for a threshold",
+            "Scale the scores down.",
+        )
+    return _between(min(float(high) - 1.0, next_below), high)
 
 
-def _between(low: float, high: float) -> float:
-    """Return a number in [low, high), half-way if floating point has one there."""
-    middle = low + (high - low) / 2
-    return middle if middle < high else low
+def _between(low: float, high: np.floating) -> float:
+    """Return a number in [low, high), half-way if floating point of the type of `high` has one there."""
+    middle = low + (float(high) - low) / 2
+    if not np.isfinite(middle):
+        middle = low / 2 + float(high) / 2
+    return middle if middle < high and high.dtype.type(middle) < high else low
 
 
 def _calibration_error(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating], bins: int) -> float:

@@ -16,9 +16,8 @@ from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage
 from mlrsnet_hf.retrieval.index import COLLECTION
-from mlrsnet_hf.retrieval.index.index import open_index
-from mlrsnet_hf.runtime.logs import print_result
 from mlrsnet_hf.retrieval.index.index import ImageIndex, open_index
+from mlrsnet_hf.runtime.logs import print_result
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,14 @@ def test_thresholds_by_hand() -> None:
     assert tuned.thresholds == dict(zip("abc", thresholds, strict=True))
 
 
+def test_a_label_whose_score_vanishes_is_predicted_at_its_threshold() -> None:
+    # The sigmoid of -10,000 is 0 in any floating point; all images have the label.
+    predictions = Predictions(targets=np.ones((2, 1), np.float32), logits=np.float32([[-10_000], [3]]))
+    assert predictions.scores[0, 0] == 0
+    [threshold] = tune_thresholds(predictions)
+    assert (predictions.scores > threshold).all()
+
+
 def test_no_other_threshold_has_a_higher_f1() -> None:
     draw = np.random.default_rng(0)
     targets = (draw.random((40, 3)) < 0.3).astype(np.float32)

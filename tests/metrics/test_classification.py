@@ -171,6 +171,49 @@ def test_threshold_separates_neighboring_floats() -> None:
     assert (np.array([high, low]) > threshold).tolist() == [True, False]
 
 
+def all_floats(width: int) -> st.SearchStrategy[float]:
+    largest = float(np.nextafter(np.finfo(np.float64 if width == 64 else np.float32).max, 0, dtype=f"f{width // 8}"))
+    edges = (
+        [0.0, 5e-324, 1e15, 9.1e15, 2.0**53, 2.0**53 + 2, 1e16, 1e17, 3e38] if width == 64 else [0.0, 2.0**-149, 1e8]
+    )
+    return st.one_of(
+        st.floats(-largest, largest, width=width), st.sampled_from([*edges, *(-x for x in edges), largest])
+    )
+
+
+@pytest.mark.parametrize("width", [32, 64])
+@given(data=st.data())
+def test_thresholds_separate_whatever_the_size_of_the_scores(data: st.DataObject, width: int) -> None:
+    images = data.draw(st.integers(1, 6))
+    scores = np.array(data.draw(st.lists(all_floats(width), min_size=images, max_size=images)), dtype=f"f{width // 8}")
+    true = np.array([True, *data.draw(st.lists(st.booleans(), min_size=images - 1, max_size=images - 1))])
+    [threshold] = best_thresholds(true[:, None], scores[:, None])
+
+    def f1(predicted: np.ndarray) -> float:
+        return 2 * (true & predicted).sum() / (true.sum() + predicted.sum())
+
+    best = max(f1(scores >= cut) for cut in scores)
+    assert f1(scores.astype(float) > threshold) == best
+    assert f1(scores > scores.dtype.type(threshold)) == best  # as a user has it in the scores' own type
+    assert sample_f1(true[:, None], scores[:, None], threshold=[threshold]) == sample_f1(
+        true[:, None], scores[:, None] > threshold
+    )
+
+
+@pytest.mark.parametrize("score", [1e15, 9.1e15, 1e16, -1e16, 1e17, -3e38, 1.7e308, 0.0, -5e-324])
+def test_where_all_images_have_a_label_all_are_predicted(score: float) -> None:
+    targets, scores = np.ones((3, 1), int), np.full((3, 1), score)
+    assert sample_f1(targets, scores, threshold=best_thresholds(targets, scores)) == 1.0
+
+
+def test_no_threshold_lies_below_the_lowest_number() -> None:
+    lowest = np.finfo(np.float64).min
+    with pytest.raises(ConfigurationError, match=r"scores\[:, 1\] go down to -1.79.*no number"):
+        best_thresholds([[1, 1], [0, 1]], [[0.5, 0.0], [0.1, lowest]])
+    # Not needed where it is left out.
+    assert lowest <= best_thresholds([[1], [0]], [[0.5], [lowest]])[0] < 0.5
+
+
 @given(targets_and_scores(), st.integers(1, 20))
 def test_calibration_error_equals_a_loop_over_bins(data: tuple[np.ndarray, np.ndarray], bins: int) -> None:
     targets, scores = data

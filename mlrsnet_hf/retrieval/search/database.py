@@ -25,6 +25,8 @@ _DEVICE_BYTES = 40
 
 _ROWS_PER_TASK = 256
 _COMPARED_AT_ONCE = 1024
+_EXACT_BYTES = 2**22
+"""Distances in float64 are taken of so many vectors at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,15 @@ class Database:
         ids: (N,) their names, for errors.
 
     Attributes:
-        offsets: (N,) float32, what the products are subtracted from.
+        squares: (N,) squared distances from the center, in float64.
+        level: The median square, rounded so that whole numbers stay whole.
+        offsets: (N,) float32, what the products are subtracted from: the squares less the level, or 0 for the inner
+            product.
         copies: Indices of the vectors that equal an earlier one.
         firsts: The index of the first such vector, for each of the copies.
+        first_of: (N,) the index of the first equal vector, of each.
+        shortest, longest: The distances from the center of the vectors nearest to it and farthest from it.
+        whole: Whether all values are whole numbers, as the product sees them too.
 
     Raises:
         ConfigurationError: A vector cannot be used; the message names it.
@@ -88,19 +96,30 @@ class Database:
         self._part_rows, self._ids = part_rows, ids
         uncopied = hold and distances.are_prepared(source)
         self._held = source if uncopied else np.empty(source.shape, dtype=np.float32) if hold else None
-        squares, hashes = np.empty(len(source)), np.empty(len(source), dtype=np.uint32)
+        self.squares, hashes = np.empty(len(source)), np.empty(len(source), dtype=np.uint32)
+        fractions = [] if distances.kind != "cosine" and is_whole(distances.shift) else [slice(None)]
 
         def prepare(rows: slice) -> None:
-            prepared, squares[rows] = self._prepare(rows)
+            prepared, self.squares[rows] = self._prepare(rows)
             hashes[rows] = row_hashes(prepared)
+            if not fractions and not is_whole(source[rows]):
+                fractions.append(rows)
             if self._held is not None and not uncopied:
                 self._held[rows] = prepared
 
         with ThreadPoolExecutor(available_cores()) as pool:
             for _ in pool.map(prepare, self._slices(min(part_rows, _ROWS_PER_TASK))):
                 pass
-        self.offsets = distances.offsets(squares)
-        self.copies, self.firsts = find_copies(hashes, self._read)
+        self.whole = not fractions
+        # Offsets that have nothing in common lose fewer digits in float32.
+        self.level = float(np.rint(np.median(self.squares)))
+        offsets = np.zeros(len(source)) if distances.kind == "inner_product" else self.squares - self.level
+        self.offsets = offsets.astype(np.float32)
+        # Vectors that are equal only as float32 prepares them are no copies.
+        self.copies, self.firsts = find_copies(hashes, self.source.__getitem__)
+        self.first_of = np.arange(len(source))
+        self.first_of[self.copies] = self.firsts
+        self.shortest, self.longest = (float(np.sqrt(bound)) for bound in (self.squares.min(), self.squares.max()))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -120,8 +139,17 @@ class Database:
     def _prepare(self, rows: slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         return self.distances.prepare(self.source[rows], "database", rows.start, self._ids)
 
-    def _read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return self._held[rows] if self._held is not None else self.distances.prepare(self.source[rows], "database")[0]
+    def exact(self, query: np.ndarray, items: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Return `Distances.exact` of one query, as it was given, and items by their indices."""
+        rows = max(1, _EXACT_BYTES // (8 * self.source.shape[1]))
+        parts = (items[start : start + rows] for start in range(0, len(items), rows))
+        return np.concatenate([self.distances.exact(query, self.source[part]) for part in parts])
+
+
+def is_whole(values: np.ndarray) -> bool:
+    """Return whether all values are whole numbers."""
+    # Most values are not: the first row tells.
+    return bool((values[0] == np.rint(values[0])).all() and (values == np.rint(values)).all())
 
 
 def row_hashes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
@@ -131,11 +159,11 @@ def row_hashes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
 
 
 def find_copies(
-    hashes: npt.NDArray[np.uint32], read: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+    hashes: npt.NDArray[np.uint32], read: Callable[[npt.NDArray[np.int64]], np.ndarray]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the ascending indices of rows that equal an earlier one, and for each the index of the first such row.
 
-    `hashes` are the (N,) `row_hashes` of all rows; `read` returns the (n, D) rows of given indices.
+    `hashes` are (N,) and equal for equal rows, as `row_hashes` are; `read` returns the (n, D) rows of given indices.
 
     Examples:
         >>> rows = np.float32([[1, 2], [3, 4], [1, 2], [1, 2]])

@@ -1,4 +1,4 @@
-"""Distances by a matrix product in float32, as exact as it can be: vectors are checked and seen from their center.
+"""Distances by a matrix product in float32: vectors are checked and seen from their center, in float64.
 
 A squared distance is |q|^2 + |x|^2 - 2 q.x, a small difference of large numbers where all vectors lie far from the
 origin, as the pooled features of a network do. Moving them all by one vector s leaves their distances as they are. To
@@ -6,7 +6,8 @@ move the queries alone does most of it, and needs no copy of the database:
 
     |q - x|^2 = |x + s|^2 - 2 (q + s).x + |q + s|^2 - 2 (q + s).s
 
-where the first two terms rank the items.
+where the first two terms rank the items. What float32 cannot tell apart all the same, `doubt.py` decides by
+`Distances.exact`.
 """
 
 import dataclasses
@@ -23,6 +24,8 @@ Distance = Literal["euclidean", "cosine", "inner_product"]
 DISTANCES = ("euclidean", "cosine", "inner_product")
 
 _SAMPLE = 1024
+_OUTLIER = 16
+"""Vectors so many times as long as the median say nothing about the center."""
 _FAR = 4
 """If the center is so many times as far as the vectors lie about it, they are moved too."""
 _SHORTEST, _LONGEST = 2.0**-50, 2.0**60
@@ -36,7 +39,7 @@ class Distances:
     """How vectors enter the product, and how the product becomes distances."""
 
     kind: Distance
-    shift: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float64]
     """(D,) minus the center; 0 where a move would not help."""
     moved: bool
     """Whether the database's vectors are moved as well as the queries."""
@@ -44,22 +47,19 @@ class Distances:
     @classmethod
     def around_center(cls, database: np.ndarray, kind: Distance) -> "Distances":
         """Choose the move for a database from an even sample of its rows; refuse vectors too short for float32."""
-        unmoved = cls(kind, np.zeros(database.shape[1], dtype=np.float32), moved=False)
+        unmoved = cls(kind, np.zeros(database.shape[1]), moved=False)
         sample = np.asarray(database[:: -(-len(database) // _SAMPLE)], dtype=np.float64)
-        lengths = np.linalg.norm(sample, axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # `prepare` names what is not finite
+            lengths = np.linalg.norm(sample, axis=1)
         if 0 < lengths.max() < _SHORTEST and kind != "cosine":
             raise ConfigurationError("the database's vectors are too short for float32", "Scale the embeddings up.")
-        if not (np.isfinite(lengths).all() and lengths.min() > 0):
+        if not np.isfinite(lengths).all() or (kind == "cosine" and not lengths.all()):
             return unmoved
-        sample = _unit(sample) if kind == "cosine" else sample
-        center = sample.mean(axis=0)
+        sample = _unit(sample) if kind == "cosine" else sample[lengths <= _OUTLIER * np.median(lengths)]
+        center = _rounded_center(sample)
         distance, spread = np.linalg.norm(center), np.median(np.linalg.norm(sample - center, axis=1))
         far = bool(distance > _FAR * spread)
-        # A vector much shorter than the center would lose its digits by the move.
-        shortest = 1.0 if kind == "cosine" else _shortest(database)
-        if distance > 2 * shortest or (kind == "inner_product" and not far):
-            return unmoved
-        return cls(kind, unmoved.shift - _coarse(center).astype(np.float32), moved=far)
+        return unmoved if kind == "inner_product" and not far else cls(kind, -center, moved=far)
 
     def are_prepared(self, vectors: np.ndarray) -> bool:
         """Return whether vectors of a database can enter the product as they are, without a copy."""
@@ -102,27 +102,22 @@ class Distances:
         An item's offset minus its product with a query ranks like the distance. With the query's term added it is the
         squared distance as the product sees the vectors, or the negative inner product.
         """
-        shift = self.shift.astype(np.float64)
         if self.kind == "inner_product":
             prepared, _ = Distances(self.kind, np.zeros_like(self.shift), moved=True).prepare(queries, "queries", first)
-            return prepared, prepared.astype(np.float64) @ shift
+            return prepared, prepared.astype(np.float64) @ self.shift
         prepared, squares = dataclasses.replace(self, moved=True).prepare(queries, "queries", first)
-        terms = squares if self.moved else squares - 2 * (prepared.astype(np.float64) @ shift)
+        terms = squares if self.moved else squares - 2 * (prepared.astype(np.float64) @ self.shift)
         prepared *= 2
         return prepared, terms
 
-    def offsets(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Return (N,) what the products are subtracted from, given the items' squared distances from the center."""
-        return (np.zeros_like(squares) if self.kind == "inner_product" else squares).astype(np.float32)
+    def exact(self, query: np.ndarray, rows: np.ndarray) -> npt.NDArray[np.float64]:
+        """Return (n,) squared distances of one vector and n others as they were given, in float64 and by differences.
 
-    def from_squares(self, squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return distances for squared distances as the product sees the vectors."""
-        # Of unit vectors, |u - v|^2 = 2 - 2 cos.
-        return squares / 2 if self.kind == "cosine" else np.sqrt(squares)
-
-    def squared(self, query: np.ndarray, rows: np.ndarray) -> npt.NDArray[np.float64]:
-        """Return (n,) squared distances of one vector to n others, in float64 and without cancellation."""
+        Of the inner product, its negative as seen from the center: without the query's term.
+        """
         query, rows = query.astype(np.float64)[None], rows.astype(np.float64)
+        if self.kind == "inner_product":
+            return -np.einsum("nd,d->n", rows + self.shift, query[0])
         if self.kind == "cosine":
             query, rows = _unit(query), _unit(rows)
         difference = rows - query
@@ -135,21 +130,16 @@ def _unit(rows: np.ndarray) -> npt.NDArray[np.float64]:
     return exact / np.sqrt(np.einsum("nd,nd->n", exact, exact))[:, None]
 
 
-def _shortest(rows: np.ndarray) -> float:
-    """Return the least length; of all rows, as a few short ones among many would be missed in a sample."""
-    step = max(1, _BYTES_AT_ONCE // (8 * rows.shape[1]))
-    parts = (rows[start : start + step].astype(np.float32, copy=False) for start in range(0, len(rows), step))
-    with np.errstate(over="ignore", invalid="ignore"):  # `prepare` names what is not finite
-        return float(np.sqrt(min(np.einsum("nd,nd->n", part, part).min() for part in parts)))
-
-
-def _coarse(center: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Round to four binary digits of the largest value, so that small whole numbers stay exact when moved."""
-    largest = np.abs(center).max()
-    if largest == 0:
-        return center
-    grid = 2.0 ** (np.floor(np.log2(largest)) - 3)
-    return np.rint(center / grid) * grid
+def _rounded_center(sample: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean; to four binary digits of the largest deviation, so that whole numbers stay exact when moved."""
+    center = sample.mean(axis=0)
+    if (sample == np.rint(sample)).all():
+        center = np.rint(center)
+    elif (widest := sample.std(axis=0).max()) > 0:
+        grid = 2.0 ** (np.floor(np.log2(widest)) - 3)
+        center = np.rint(center / grid) * grid
+    # A dimension that is the same everywhere changes no distance: none of it is to be left.
+    return np.where((sample == sample[0]).all(axis=0), sample[0], center)
 
 
 def _unusable(row: np.ndarray, name: str, index: int, ids: Sequence[Any] | None) -> ConfigurationError:

@@ -1,8 +1,8 @@
 """Exact search: rankings of a database for many queries, at any depth, in blocks.
 
-The products are float32, seen from the database's center (`distances.py`). The ranking is that of a stable sort in
-float64 wherever two squared distances differ by more than 1e-5 (|q|^2 + |x|^2); equal distances, and always those of
-equal vectors, rank by database index.
+The order is that of the distances in float64, from differences of the vectors as they are given; equal distances, and
+always those of equal vectors, rank by database index. Most of it is found by products in float32, seen from the
+database's center (`distances.py`); what these leave open is looked at again (`doubt.py`).
 """
 
 import dataclasses
@@ -24,9 +24,8 @@ from mlrsnet_hf.runtime.logs import progress_bar
 
 _MOST_QUERIES = 1024
 """A product of so many queries is as fast as a larger one."""
-_NEAR = 1e-3
-"""Share of the squared distance from the center; the product has an error of some 1e-6 of it."""
-_MENDED_AT_ONCE = 1024
+_NEAR = 1e-2
+"""Share of what is added up, of which the product has an error of some 1e-7."""
 
 
 class Search:
@@ -150,20 +149,18 @@ class Search:
             )
         rows = min(len(vectors), self._plan.queries, _MOST_QUERIES)
         backend: Backend = self._on_device or NumpyBackend(self._database, rows)
-        terms = np.empty(len(vectors))
 
         def blocks() -> Iterator[Block]:
             for start in range(0, len(vectors), rows):
-                block = slice(start, start + rows)
-                prepared, terms[block] = self._database.distances.prepare_queries(vectors[block], start)
-                yield start, prepared
+                some = vectors[start : start + rows]
+                yield Block(start, some, *self._database.distances.prepare_queries(some, start))
 
         ranked = []
         with progress_bar(description="searching", total=len(vectors), unit="query", shown=progress) as bar:
             for number, found in enumerate(backend.rank(blocks(), wanted)):
-                block = slice(number * rows, (number + 1) * rows)
-                ranked.append(_with_distances(found, vectors[block], terms[block], self._database))
-                bar.update(len(vectors[block]))
+                some = vectors[number * rows : (number + 1) * rows]
+                ranked.append(_with_distances(found, some, self._database))
+                bar.update(len(some))
         return ranked
 
     def _checked_k(self, k: int) -> int:
@@ -198,25 +195,25 @@ def _torch_backend(database: Database, device: Any, *, hold: bool) -> Backend:  
     return TorchBackend(database, device, hold=hold)
 
 
-def _with_distances(
-    found: BlockRanking, queries: np.ndarray, terms: npt.NDArray[np.float64], database: Database
-) -> BlockRanking:
-    """Return the ranking of a block whose `values` are distances, those near zero from differences in float64.
-
-    `queries` are (B, D) as the user gave them, `terms` (B,) of `Distances.prepare_queries`.
-    """
-    distances, indices = database.distances, found.indices
-    squared = found.values + terms[:, None]
+def _with_distances(found: BlockRanking, queries: np.ndarray, database: Database) -> BlockRanking:
+    """Return the ranking of a block whose `values` are distances; `queries` are (B, D) as the user gave them."""
+    distances, values, squares = database.distances, found.values, database.squares[found.indices]
+    terms = np.zeros((len(queries), 1))
+    # Those near zero anew: the error of the product would show.
     if distances.kind == "inner_product":
-        return dataclasses.replace(found, values=squared.astype(np.float32))
-    near = squared <= _NEAR * database.offsets[indices]
+        exact = queries.astype(np.float64)
+        terms = (exact @ distances.shift)[:, None]
+        near = np.abs(values + terms) <= _NEAR * np.sqrt(squares * np.einsum("qd,qd->q", exact, exact)[:, None])
+    else:
+        near = values <= _NEAR * squares
     for row in np.flatnonzero(near.any(axis=1)):
-        columns = np.flatnonzero(near[row])
-        for some in np.split(columns, range(_MENDED_AT_ONCE, len(columns), _MENDED_AT_ONCE)):
-            squared[row, some] = distances.squared(queries[row], database.source[indices[row, some]])
-        order = np.lexsort((indices[row], squared[row]))
-        indices[row], squared[row] = indices[row, order], squared[row, order]
-    return dataclasses.replace(found, values=distances.from_squares(squared).astype(np.float32))
+        values[row, near[row]] = database.exact(queries[row], found.indices[row, near[row]])
+    values += terms
+    if distances.kind == "cosine":
+        values /= 2  # of unit vectors, |u - v|^2 = 2 - 2 cos
+    elif distances.kind == "euclidean":
+        np.sqrt(values, out=values)
+    return dataclasses.replace(found, values=values)
 
 
 def _relevant_ranks(blocks: Sequence[BlockRanking], wanted: Wanted) -> RelevantRanks:
@@ -227,6 +224,5 @@ def _relevant_ranks(blocks: Sequence[BlockRanking], wanted: Wanted) -> RelevantR
 
 
 def _neighbors(blocks: Sequence[BlockRanking]) -> Neighbors:
-    return Neighbors(
-        np.concatenate([block.indices for block in blocks]), np.concatenate([block.values for block in blocks])
-    )
+    distances = np.concatenate([block.values for block in blocks])
+    return Neighbors(np.concatenate([block.indices for block in blocks]), distances.astype(np.float32))

@@ -44,8 +44,22 @@ class Wanted:
     """The number of nearest items; 0 for none."""
 
 
-Block = tuple[int, npt.NDArray[np.float32]]
-"""The index of a block's first query, and its queries, (B, D) as `Distances.prepare_queries` returns them."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """B queries that are ranked together."""
+
+    first: int
+    """The index of the first."""
+    source: np.ndarray
+    """(B, D) as they were given."""
+    prepared: npt.NDArray[np.float32]
+    """(B, D) and"""
+    terms: npt.NDArray[np.float64]
+    """(B,) as `Distances.prepare_queries` returns them."""
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+        return len(self.source)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +70,8 @@ class BlockRanking:
     """B times the ascending ranks of the relevant items; empty if no ranks are wanted."""
     indices: npt.NDArray[np.int64]
     """(B, k) nearest items."""
-    values: npt.NDArray[np.float32]
-    """(B, k) their offsets minus products."""
+    values: npt.NDArray[np.float64]
+    """(B, k) their squared distances; of the inner product, its negative without the query's term."""
 
 
 class Backend(Protocol):

@@ -1,4 +1,7 @@
-"""Ranking of blocks of queries by torch, for a GPU: one matrix product and one stable sort of all rows of a block."""
+"""Ranking of blocks of queries by torch, for a GPU: one matrix product and one stable sort of all rows of a block.
+
+What float32 leaves open is decided on the processor, where the vectors lie as they were given.
+"""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -8,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from mlrsnet_hf.retrieval.search.database import Database
+from mlrsnet_hf.retrieval.search.doubt import Doubt, Query
 from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Wanted
 from mlrsnet_hf.retrieval.search.relevance import Relevance
 
@@ -27,25 +31,57 @@ class TorchBackend:
 
     def rank(self, blocks: Iterable[Block], wanted: Wanted) -> Iterator[BlockRanking]:
         """Yield the ranking of each block, in order."""
-        for first, queries in blocks:
-            yield self._rank(first, queries, wanted)
+        doubt = Doubt(self._database)
+        for block in blocks:
+            yield self._rank(block, wanted, doubt)
 
     @torch.inference_mode()
-    def _rank(self, first: int, queries: npt.NDArray[np.float32], wanted: Wanted) -> BlockRanking:
-        values, order = torch.sort(self._distances(queries), dim=1, stable=True)
-        ranks = [] if wanted.relevance is None else self._ranks(order[:, : wanted.depth], first, wanted.relevance)
+    def _rank(self, block: Block, wanted: Wanted, doubt: Doubt) -> BlockRanking:
+        distances = self._distances(block.prepared)
+        queries = doubt.queries(block)
+        for row in doubt.measured_rows(block):
+            doubt.measure(queries[row], distances[row].cpu().numpy())
+        values, order = torch.sort(distances, dim=1, stable=True)
+        relevant = None if wanted.relevance is None else self._relevant(block, wanted.relevance)
         # Copies: on a CPU these would be views, and the first k would keep all of the block.
-        nearest, distances = (found[:, : wanted.k].cpu().numpy().copy() for found in (order, values))
-        return BlockRanking(ranks, nearest, distances)
+        nearest = order[:, : wanted.k].cpu().numpy().copy()
+        terms = np.array([query.term for query in queries])
+        squares = values[:, : wanted.k].cpu().numpy() + terms[:, None]
+        for row, query in enumerate(queries):
+            if not query.certain:
+                places, items, exact = self._settled(query, values[row], order[row], wanted, relevant, row)
+                first = np.searchsorted(places, wanted.k)
+                nearest[row, places[:first]], squares[row, places[:first]] = items[:first], exact[:first]
+                order[row, torch.from_numpy(places).to(self._device)] = torch.from_numpy(items).to(self._device)
+        ranks = [] if relevant is None else _ranks(relevant, order[:, : wanted.depth])
+        return BlockRanking(ranks, nearest, squares)
 
-    def _ranks(self, order: torch.Tensor, first: int, relevance: Relevance) -> list[npt.NDArray[np.int64]]:
-        """Return the ranks of the relevant items in (B, depth) orders."""
-        flags = np.zeros((len(order), len(self._database)), dtype=bool)
-        for row in range(len(order)):
-            flags[row, relevance(first + row)] = True
-        found = torch.from_numpy(flags).to(self._device).gather(1, order)
-        ranks, numbers = found.nonzero()[:, 1].add_(1).cpu().numpy(), found.sum(1).cpu().numpy()
-        return np.split(ranks, np.cumsum(numbers)[:-1])
+    def _settled(
+        self,
+        query: Query,
+        values: torch.Tensor,
+        order: torch.Tensor,
+        wanted: Wanted,
+        relevant: torch.Tensor | None,
+        row: int,
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+        """Return what `Query.settled` does, of one row."""
+        last = max(wanted.k, (wanted.depth or len(order)) if relevant is not None else 0) - 1
+        margin = query.margin(float(values[0]), float(values[last]))
+        within = int(torch.count_nonzero(values <= values[last] + margin))
+        values, order = values[:within], order[:within]
+        decisive = np.arange(1, within) <= wanted.k
+        if relevant is not None:
+            found = relevant[row].gather(0, order).cpu().numpy()
+            decisive |= found[1:] != found[:-1]
+        return query.settled(order.cpu().numpy(), values.cpu().numpy(), margin, decisive)
+
+    def _relevant(self, block: Block, relevance: Relevance) -> torch.Tensor:
+        """Return (B, N) whether an item is relevant."""
+        flags = np.zeros((len(block), len(self._database)), dtype=bool)
+        for row in range(len(block)):
+            flags[row, relevance(block.first + row)] = True
+        return torch.from_numpy(flags).to(self._device)
 
     def _distances(self, queries: npt.NDArray[np.float32]) -> torch.Tensor:
         placed = torch.from_numpy(queries).to(self._device)
@@ -64,6 +100,13 @@ class TorchBackend:
             return
         for rows, part in self._database.parts():
             yield rows, torch.from_numpy(part).to(self._device)
+
+
+def _ranks(relevant: torch.Tensor, order: torch.Tensor) -> list[npt.NDArray[np.int64]]:
+    """Return the ranks of the relevant items, (B, N) flags, in (B, depth) orders."""
+    found = relevant.gather(1, order)
+    ranks, numbers = found.nonzero()[:, 1].add_(1).cpu().numpy(), found.sum(1).cpu().numpy()
+    return np.split(ranks, np.cumsum(numbers)[:-1])
 
 
 @contextlib.contextmanager
