@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
@@ -31,6 +32,8 @@ from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 logger = get_logger(__name__)
 
 _BUILDING = "_building"
+_STORED = (f"{DATABASE}/**/wal_data_*.arrow", f"{DATABASE}/**/data_*.parquet")
+"""Where Milvus Lite has rows."""
 _RECALL_QUERIES = 100
 _RECALL_DEPTH = 10
 _TIE = 1e-5
@@ -99,7 +102,7 @@ def build_index(
 
 def _build_locally(embeddings: EmbeddingFolder, target: Path, kind: str) -> BuiltIndex:
     origin = index_description(embeddings.info, kind)
-    with resumable_folder(target, origin, _origin_of_whole) as folder:
+    with resumable_folder(target, origin, _origin_of_whole, parts=_STORED) as folder:
         folder.keep([])
         _clear_damaged(folder)
         with milvus_client(folder.path / DATABASE) as client:
@@ -149,7 +152,9 @@ def _build_on_server(embeddings: EmbeddingFolder, uri: str, kind: str, collectio
         images = ImageCollection(client, collection + _BUILDING)
         if images.exists() and images.description() != index_description(embeddings.info, kind):
             client.drop_collection(images.name)
-        resumed, recall = _fill(images, embeddings, kind)
+        stored = f"What is stored is kept in collection {images.name}; give the same command again to go on."
+        with kept_if_stopped(lambda: stored if images.exists() else None):
+            resumed, recall = _fill(images, embeddings, kind)
         store_pca(client, collection, pca.read_bytes() if pca.exists() else None)
         client.rename_collection(images.name, collection)
     return BuiltIndex(f"{uri}, collection {collection}", embeddings.info.rows, resumed, recall)
