@@ -8,16 +8,16 @@
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.runtime.logs import exit_on_error
 
-with exit_on_error():  # in one sentence, before what it brings is imported
+with exit_on_error():  # in one sentence, also while what it brings is imported
     require_extra("train")
 
-from accelerate import PartialState
+    from accelerate import PartialState
 
-from mlrsnet_hf.cli import Embed
-from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.publishing.embeddings_card import embeddings_card
-from mlrsnet_hf.retrieval.embeddings.embed import embed
-from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+    from mlrsnet_hf.cli import Embed
+    from mlrsnet_hf.configuration.command_line import parse
+    from mlrsnet_hf.publishing.embeddings_card import embeddings_card
+    from mlrsnet_hf.retrieval.embeddings.embed import embed
+    from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 
 def main() -> None:

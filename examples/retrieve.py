@@ -8,12 +8,12 @@
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.runtime.logs import exit_on_error
 
-with exit_on_error():  # in one sentence, before what it brings is imported
+with exit_on_error():  # in one sentence, also while what it brings is imported
     require_extra("train")
 
-from mlrsnet_hf.cli import Retrieval
-from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.reports.retrieval.report import write_retrieval
+    from mlrsnet_hf.cli import Retrieval
+    from mlrsnet_hf.configuration.command_line import parse
+    from mlrsnet_hf.reports.retrieval.report import write_retrieval
 
 
 def main() -> None:

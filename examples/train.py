@@ -9,20 +9,20 @@
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process, print_result
 
-with exit_on_error():  # in one sentence, before what it brings is imported
+with exit_on_error("train"):  # in one sentence, also while what it brings is imported
     require_extra("train")
 
-from mlrsnet_hf.cli import Train
-from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.inputs.load import load_data
-from mlrsnet_hf.runtime.signals import Interruption
-from mlrsnet_hf.training.run import check_start
-from mlrsnet_hf.training.trainer import train
+    from mlrsnet_hf.cli import Train
+    from mlrsnet_hf.configuration.command_line import parse
+    from mlrsnet_hf.inputs.load import load_data
+    from mlrsnet_hf.runtime.signals import Interruption
+    from mlrsnet_hf.training.run import check_start
+    from mlrsnet_hf.training.trainer import train
 
 
 def main() -> None:
     """Parse, check, load, train, publish."""
-    with exit_on_error():
+    with exit_on_error("train"):
         settings = parse(Train)
         target = settings.publish.push_to_hub if is_main_process() else None
         if target is not None:

@@ -386,7 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not sys.stderr.isatty():  # a file would hold every state of the bars of these libraries
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    with exit_on_error():
+    with exit_on_error(words[0] if words else None):
         _run(words[0] if words else "--help", words[1:])
 
 

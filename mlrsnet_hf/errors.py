@@ -61,7 +61,7 @@ class OutOfMemoryError(MLRSNetError, MemoryError):
 
 
 class InterruptedRunError(MLRSNetError):
-    """A run was asked to stop (SIGTERM, SIGINT), and has kept all that it needs to go on."""
+    """A run was asked to stop (SIGTERM, SIGINT, SIGUSR1), and has kept all that it needs to go on."""
 
     exit_code = EXIT_INTERRUPTED
     heading = "stopped"

@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,27 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlrsnet_hf.errors import ConfigurationError
+
+Tell = Callable[[], str | None]
+"""Returns a sentence, or None where there is nothing to tell."""
+
+_under_way: list[Tell] = []
+
+
+@contextmanager
+def kept_if_stopped(tell: Tell) -> Iterator[None]:
+    """While the block runs, have `tell` say what a command that is stopped in it leaves for the next one."""
+    _under_way.append(tell)
+    try:
+        yield
+    finally:
+        _under_way.remove(tell)
+
+
+def kept_now() -> Tell:
+    """Return what says what the blocks under way leave, the innermost that leaves something first; None for nothing."""
+    tellers = _under_way[::-1]
+    return lambda: next(filter(None, (tell() for tell in tellers)), None)
 
 
 @contextmanager
@@ -100,15 +121,21 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
             children that die a little later.
 
     Raises:
-        ConfigurationError: Another process holds the lock.
+        ConfigurationError: Another process holds the lock, or it cannot be written.
     """
     lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=patience)
     try:
+        # filelock waits where no file can be made as if another process held it.
+        os.close(os.open(lock.lock_file, os.O_RDWR | os.O_CREAT, 0o666))
         lock.acquire()
     except Timeout:
         raise ConfigurationError(
             f"{target}: another process is writing it", "Wait until it has ended, or choose another folder."
         ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: cannot be written ({error.strerror or error})", "Choose another folder or disk."
+        ) from error
     try:
         yield
     finally:

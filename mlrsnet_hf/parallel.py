@@ -3,10 +3,13 @@
 import itertools
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +17,9 @@ from mlrsnet_hf.errors import MLRSNetError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+"""What asks a command to stop; SIGUSR1 as Slurm sends it on request, some time before it ends a job."""
 
 _BATCH = 16
 _BATCHES_PER_PROCESS = 2
@@ -56,11 +62,15 @@ def in_processes(
     source = iter(items)
     batches = iter(lambda: list(itertools.islice(source, batch)), [])
     # Fresh processes rather than forks: the caller may hold threads, which a fork would not survive.
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    with deaf_children():
+        pool = ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), initializer=leave_signals_to_the_parent
+        )
     try:
         window: deque[Future[list[Result]]] = deque()
         for some in batches:
-            window.append(pool.submit(_apply, function, some))
+            with deaf_children():  # which are begun one by one, as work comes
+                window.append(pool.submit(_apply, function, some))
             if len(window) > _BATCHES_PER_PROCESS * processes:
                 yield from window.popleft().result()
         for future in window:
@@ -73,6 +83,42 @@ def in_processes(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Hold back `STOP_SIGNALS` in the block, and for good in the processes that it begins, which inherit that."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def leave_signals_to_the_parent(worker: int = 0) -> None:
+    """Make a process that shares the work deaf to `STOP_SIGNALS`, which schedulers and terminals send to it too.
+
+    The parent still needs its results up to where it stops. SIGTERM that the parent itself sends ends the process all
+    the same, because Python waits for it after that.
+
+    Args:
+        worker: Its number, which `DataLoader` tells.
+    """
+    for number in STOP_SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # elsewhere SIGTERM ends the process, whoever sends it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_the_parent(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import only_writer, refuse_existing, sync
+from mlrsnet_hf.files import kept_if_stopped, only_writer, refuse_existing, sync
 
 Recover = Callable[[Path], list[dict[str, Any]]]
 
@@ -22,8 +22,9 @@ _JOURNAL = "journal.jsonl"
 class ResumableFolder:
     """The folder until it is whole; made by `resumable_folder`."""
 
-    def __init__(self, path: Path, origin: dict[str, Any], recover: Recover) -> None:
+    def __init__(self, path: Path, origin: dict[str, Any], recover: Recover, parts: tuple[str, ...]) -> None:
         self.path = path
+        self._parts = parts
         self.origin = origin
         self.noted: list[dict[str, Any]] = []
         """What earlier runs noted, if the origin is the same."""
@@ -53,6 +54,12 @@ class ResumableFolder:
         self._journal.write(f"{json.dumps(note)}\n")
         self._journal.flush()
 
+    def kept(self) -> str | None:
+        """Say where the parts are that are done; None if there are none."""
+        done = _lines(self.path / _JOURNAL)[1:] if (self.path / _JOURNAL).exists() else []
+        found = (path for pattern in self._parts for path in self.path.glob(pattern) if path.name[0] != ".")
+        return f"What is finished is kept in {self.path}" if done or any(found) else None
+
     def close(self) -> None:
         """Close the journal."""
         if self._journal:
@@ -70,7 +77,7 @@ class ResumableFolder:
 
 @contextmanager
 def resumable_folder(
-    target: Path, origin: dict[str, Any], recover: Recover, patience: float = 0
+    target: Path, origin: dict[str, Any], recover: Recover, patience: float = 0, parts: tuple[str, ...] = ()
 ) -> Iterator[ResumableFolder]:
     """Yield a folder beside `target` that takes its name when the block ends without an error.
 
@@ -82,18 +89,28 @@ def resumable_folder(
         recover: Returns origin and notes of a folder that was whole, so that its journal is gone, but did not get its
             name; nothing for any other folder.
         patience: Of `only_writer`.
+        parts: Patterns of the files that are parts which are done, where no note tells of them.
 
     Raises:
         ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
     """
     refuse_existing(target)
     partial = target.with_name(f".{target.name}.partial")
+    folder: ResumableFolder | None = None
+
+    def kept() -> str | None:
+        return None if folder is None else folder.kept()
+
+    def go_on() -> str | None:
+        told = kept()
+        return told and f"{told}; give the same command again to go on."
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with only_writer(target, patience):
+        with only_writer(target, patience), kept_if_stopped(go_on):
             refuse_existing(target)  # another process may have given it its name just before
             partial.mkdir(exist_ok=True)
-            folder = ResumableFolder(partial, origin, recover)
+            folder = ResumableFolder(partial, origin, recover, parts)
             try:
                 yield folder
                 folder.finish(target)
@@ -102,7 +119,7 @@ def resumable_folder(
     except OSError as error:
         raise ConfigurationError(
             f"{target}: cannot be written ({error.strerror or error})",
-            f"What is finished is kept in {partial}; make room or mend what is wrong, and run again to go on.",
+            f"{kept() or 'Nothing was kept'}; make room or mend what is wrong, and run again to go on.",
         ) from error
 
 

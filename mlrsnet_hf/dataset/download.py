@@ -22,7 +22,7 @@ from datasets import config
 from datasets.utils import tqdm
 
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.files import only_writer
+from mlrsnet_hf.files import kept_if_stopped, only_writer
 from mlrsnet_hf.release import open_release
 from mlrsnet_hf.taxonomy import SCENES
 
@@ -74,9 +74,14 @@ def download_archive(downloads: Path, force: bool = False) -> Path:
         )
     partial, validator = (archive.with_name(f"{ARCHIVE_NAME}.partial{end}") for end in ("", ".validator"))
     unchecked = archive.with_name(f"unchecked-{ARCHIVE_NAME}")
+
+    def kept() -> str | None:
+        some = next((path for path in (unchecked, partial) if _size(path)), None)
+        return some and f"What has come of the archive is kept in {some}; give the same command again to go on."
+
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with only_writer(archive, patience=-1):
+        with only_writer(archive, patience=-1), kept_if_stopped(kept):
             if force:
                 unchecked.unlink(missing_ok=True)
             if force or not archive.exists():

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader
 from mlrsnet_hf.errors import ImageError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.inputs.batches import Batch, Draw, ShuffledBatches, ordered_batches
 from mlrsnet_hf.inputs.split_images import Sample, SplitImages
-from mlrsnet_hf.parallel import available_cores, local_processes
-from mlrsnet_hf.runtime.signals import leave_signals_to_the_parent
+from mlrsnet_hf.parallel import available_cores, deaf_children, leave_signals_to_the_parent, local_processes
 
 Draws = ShuffledBatches | Sequence[list[Draw]]
 """Which images make which batch; iterated anew for each epoch."""
@@ -143,7 +142,8 @@ class WorkerLoader(Loader):
 
     def __iter__(self) -> Iterator[Batch]:
         assert self._loader is not None, "the loader is closed"
-        self._reader = iter(self._loader)
+        with deaf_children():
+            self._reader = iter(self._loader)
         while self._reader is not None and (batch := next(self._reader, None)) is not None:
             if isinstance(batch, ImageError):
                 raise batch

@@ -158,7 +158,8 @@ def _write_data(
         try:
             write_files(release, missing, data, note, bar.update, skip_unreadable)
         except ImageError as error:
-            remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable. Finished files are kept."
+            kept = " Finished files are kept." if done else ""
+            remedy = f"{error.remedy} Or leave out what cannot be read: --skip-unreadable.{kept}"
             raise ImageError(error.found, remedy) from error
     files = [done[file.name] for file in planned]
     rows, expected = sum(file.rows for file in files), len(_readable(release, files))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
-from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.files import kept_if_stopped, whole_folder
 from mlrsnet_hf.metrics.modules import metric_path
 from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER
 from mlrsnet_hf.publishing.hub import Pushed, check_repo_id, push
@@ -96,7 +96,9 @@ def publish(
         raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
 
     def send(repository: Repository) -> Pushed:
-        return push(repository, repo_id, private=private, revision=revision, collection=collection)
+        kept = f"What the Hub has is not sent again; run `mlrsnet publish {path} {repo_id}` with the same options."
+        with kept_if_stopped(lambda: kept):
+            return push(repository, repo_id, private=private, revision=revision, collection=collection)
 
     if is_prepared(path):
         repository = take_prepared(path)

@@ -8,14 +8,16 @@ strangers chose become harmless to the terminal.
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
-from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.errors import EXIT_INTERRUPTED, MLRSNetError
 from mlrsnet_hf.escaping import MOST, for_terminal, on_one_line
+from mlrsnet_hf.runtime.signals import StopAtOnce
 
 PACKAGE = "mlrsnet_hf"
 _MOST_REMEDY = 600
@@ -124,19 +126,54 @@ def close_bars() -> None:
 
 
 @contextlib.contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code.
+def exit_on_error(command: str | None = None) -> Iterator[None]:
+    """Turn a `MLRSNetError` into one sentence on standard error and the error's exit code, and a signal into another.
 
-    A reader of standard output that goes away, such as `head`, ends the program without a word.
+    A signal that asks to stop (Ctrl-C, SIGTERM, SIGUSR1) gives 128 plus its number, as a shell tells it. A reader of
+    standard output that goes away, such as `head`, ends the program without a word.
+
+    Args:
+        command: Name of the command that runs; of one that trains a signal gives 75, and --resume is the way on.
     """
-    try:
-        yield
-        sys.stdout.flush()
-    except MLRSNetError as error:
-        get_logger(__name__).error("%s: %s", error.heading, _one_sentence(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    training = command in _TRAINING
+
+    def end(stop: StopAtOnce) -> NoReturn:
+        code = _tell_stop(stop, training)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+
+    with StopAtOnce(end) as stop:
+        try:
+            yield
+            sys.stdout.flush()
+            return
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
+        except MLRSNetError as error:
+            if stop.signal is None:
+                get_logger(__name__).error("%s: %s", error.heading, _one_sentence(error))
+                sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            pass
+        except Exception:
+            if stop.signal is None:  # else it is what a library made of the signal
+                raise
+        sys.exit(_tell_stop(stop, training))
+
+
+def _tell_stop(stop: StopAtOnce, training: bool) -> int:
+    """Say that a command was stopped, and what is kept; return its exit code."""
+    number = stop.signal or signal.SIGINT
+    again = "Nothing is lost: give the same command with --resume." if training else _BEGIN_ANEW
+    if is_main_process():
+        get_logger(__name__).error("stopped: %s came. %s", number.name, stop.kept() or again)
+    return EXIT_INTERRUPTED if training else 128 + number
+
+
+_TRAINING = ("demo", "train")
+_BEGIN_ANEW = "Nothing was kept: give the same command again to begin anew."
 
 
 def _one_sentence(error: MLRSNetError) -> str:

@@ -23,7 +23,7 @@ def train(
     Raises:
         MissingExtraError: The base install has no torch; the extra "train" is to be installed.
         MLRSNetError: A setting, the weights, the data or the output folder cannot be used.
-        InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
+        InterruptedRunError: SIGTERM, SIGINT or SIGUSR1 came; `exit_on_error` ends the program with code 75.
     """
     check_start(config)
     from mlrsnet_hf.training import trainer

@@ -19,6 +19,7 @@ from torch import nn
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
 from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
+from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.loader import LockstepLoader, next_or_error
@@ -83,7 +84,7 @@ def train(
 
     Raises:
         MLRSNetError: A setting, the weights, an image or the output folder cannot be used.
-        InterruptedRunError: SIGTERM or SIGINT came; `exit_on_error` ends the program with code 75.
+        InterruptedRunError: SIGTERM, SIGINT or SIGUSR1 came; `exit_on_error` ends the program with code 75.
     """
     require_trackers(config.trackers)
     folder = RunFolder(config.output_dir)
@@ -115,6 +116,7 @@ def train(
         # ----------------------------------------------------------------------------------- model, data, optimizer
         trainer = Trainer(config, data, run, accelerator, collectives, interruption)
         stack.callback(trainer.loaders.close)
+        stack.enter_context(kept_if_stopped(trainer.checkpoints.kept))
         interruption.defer()  # from here on there is something to save
         trainer.begin(found, data_config, recipe)
         stack.callback(trainer.monitor.bar.close)

@@ -12,14 +12,14 @@ from PIL import Image
 
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
+from mlrsnet_hf.files import kept_if_stopped, refuse_existing, whole_file, whole_folder
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
 from mlrsnet_hf.reports.retrieval.figures import write_figures
 from mlrsnet_hf.reports.retrieval.page import comparison_sentence, notes, render_page
 from mlrsnet_hf.reports.retrieval.tables import printed, tables
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.images import load_images, pictures_of
-from mlrsnet_hf.retrieval.embeddings.info import LocalSources
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LocalSources
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.results import Examples, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
@@ -48,11 +48,12 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     accelerator = Accelerator(mixed_precision=config.precision)  # a bare PartialState knows no processes on the CPU
     accelerator.wait_for_everyone()  # one that looked later might find what another has written by then
     load = cache(load_images)
-    sources = find_sources(config, load, embeddings_card)
-    compared = find_compared(config, load, embeddings_card)
-    if not accelerator.is_main_process:
-        return None
-    result = run_protocols(config, sources, compared, load)
+    with kept_if_stopped(lambda: _kept(config)):
+        sources = find_sources(config, load, embeddings_card)
+        compared = find_compared(config, load, embeddings_card)
+        if not accelerator.is_main_process:
+            return None
+        result = run_protocols(config, sources, compared, load)
     with whole_folder(config.output_dir) as folder:
         pictures = _pictures(result.examples, _image_sets(config, result.examples, [*sources, *compared]), load)
         made = tables(result)
@@ -72,6 +73,13 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         print_result(comparison_sentence(result))
     print_result(f"results: {config.output_dir}, to be looked at: {config.output_dir / PAGE}")
     return result
+
+
+def _kept(config: RetrievalConfig) -> str | None:
+    """Say where a later run finds embeddings that are whole, if there are any."""
+    folder = config.embeddings_dir
+    there = (config.model or config.compare) and any(folder.expanduser().glob(f"[!.]*/{INFO_FILE}"))
+    return f"Finished embeddings are kept in {folder}; give the same command again to go on." if there else None
 
 
 def _image_sets(config: RetrievalConfig, examples: Examples, sources: Sequence[Source]) -> list[ImageSet]:

@@ -55,6 +55,7 @@ MakeRows = Callable[[Sequence[Shard]], Generator[EmbeddingRows, None, None]]
 
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
+_PARTS = (f"{DATA}/*.parquet", f"{_RAW}/*.parquet")
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed notice it within five, and may hold its lock until then."""
 
@@ -113,7 +114,7 @@ def embed(
     with ExitStack() as stack:
 
         def begin() -> tuple[Path, list[Shard]]:
-            folder = stack.enter_context(resumable_folder(target, origin, _origin_of_whole, _PATIENCE))
+            folder = stack.enter_context(resumable_folder(target, origin, _origin_of_whole, _PATIENCE, _PARTS))
             folder.keep([])
             return folder.path, missing_shards(folder.path / DATA, shards)
 

@@ -98,7 +98,8 @@ def write_rows(rows: EmbeddingRows, info: EmbeddingInfo, path: Path) -> None:
     columns = {"id": rows.ids, "scene": rows.scenes, "labels": rows.labels, "embedding": stored, "scores": rows.scores}
     schema = info.arrow_schema()
     table = pa.Table.from_arrays([_column(columns[field.name], field.type) for field in schema], schema=schema)
-    with whole_file(path, "What is finished is kept; make room or mend what is wrong, and run again to go on.") as part:
+    kept = "What is finished is kept" if any(path.parent.glob("[!.]*")) else "Nothing was kept"
+    with whole_file(path, f"{kept}; make room or mend what is wrong, and run again to go on.") as part:
         # Random bits: neither compression nor a dictionary would make embeddings smaller, both cost time.
         pq.write_table(table, part, compression="none", use_dictionary=["scene"], row_group_size=ROW_GROUP)
 

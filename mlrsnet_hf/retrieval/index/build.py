@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
@@ -31,6 +32,8 @@ from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 logger = get_logger(__name__)
 
 _BUILDING = "_building"
+_STORED = (f"{DATABASE}/**/wal_data_*.arrow", f"{DATABASE}/**/data_*.parquet")
+"""Where Milvus Lite has rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _build_locally(embeddings: EmbeddingFolder, target: Path, description: Index
     if (target / INDEX_FILE).is_file() and (there := _read_whole(target)) and _same(there, description):
         return _found(str(target), there)
     origin = _origin(description)
-    with resumable_folder(target, origin, _origin_of_whole) as folder:
+    with resumable_folder(target, origin, _origin_of_whole, parts=_STORED) as folder:
         folder.keep([])
         _clear_damaged(folder)
         with milvus_client(folder.path / DATABASE) as client:
@@ -189,7 +192,9 @@ def _build_on_server(
         images = ImageCollection(client, collection + _BUILDING)
         if images.exists() and _origin(images.description()) != _origin(description):
             client.drop_collection(images.name)
-        resumed, made = _fill(images, embeddings, description)
+        stored = f"What is stored is kept in collection {images.name}; give the same command again to go on."
+        with kept_if_stopped(lambda: stored if images.exists() else None):
+            resumed, made = _fill(images, embeddings, description)
         images.describe(made)
         store_pca(client, collection, pca.read_bytes() if pca.exists() else None)
         client.rename_collection(images.name, collection)
