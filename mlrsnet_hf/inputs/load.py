@@ -18,6 +18,7 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.columns import Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.inputs.value_range import settle_reading
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
@@ -56,6 +57,7 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
     if all("repaired" in split.column_names for split in chosen.values()):
         repaired = sum(sum(split["repaired"][:]) for split in chosen.values())
     _report(splits, columns, held_out, repaired, config)
+    reading = settle_reading(splits, config)
     name, hub_id = dataset_name(config)
     return ImageData(
         splits=splits,
@@ -71,7 +73,9 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
             "repaired": repaired,
             "synthetic": _is_drawn(config),
             "fingerprint": _fingerprint(splits),
+            **reading.to_json(),
         },
+        reading=reading,
     )
 
 

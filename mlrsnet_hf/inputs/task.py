@@ -7,6 +7,7 @@ from typing import Any, Literal
 from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.reading import RGB, Reading
 
 TaskKind = Literal["labels", "labels+scene", "scene"]
 
@@ -55,7 +56,10 @@ class ImageData:
     """Scenes in the order of their ids; empty where the data names no scenes."""
     source: Mapping[str, Any]
     """What results and cards say of the data: `dataset`, `hub_id`, `protocol`, `split_seed`, `held_out` (images),
-    `labels` (label version), `repaired` (rows), `synthetic`, `fingerprint` (of the splits' content)."""
+    `labels` (label version), `repaired` (rows), `synthetic`, `fingerprint` (of the splits' content); and what
+    `Reading.to_json` gives, where that is not RGB."""
+    reading: Reading = RGB
+    """How the image files are read."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

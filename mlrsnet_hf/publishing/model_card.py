@@ -8,6 +8,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.reading import Reading, reading_from_json
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL
 from mlrsnet_hf.models.paper_networks import paper_name
@@ -77,6 +79,20 @@ class LearnedData:
         return sum(self.summary.images.values())
 
     @property
+    def reading(self) -> Reading:
+        """How the image files were read.
+
+        Raises:
+            ConfigurationError: The results say what is no such thing.
+        """
+        try:
+            return reading_from_json(self.summary.source)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"these results are not whole ({error})", "Use them as a run wrote them."
+            ) from error
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether the images were drawn by this package."""
         return bool(self.summary.source.get("synthetic"))
@@ -138,6 +154,7 @@ class ModelCard:
             results=results,
             data=data,
             origin=self.origin,
+            reading=data.reading,
             header=self._header().to_yaml(),
             sizes=_sizes(data),
             release_total=TOTAL_IMAGES,

@@ -59,9 +59,9 @@ def print_search(
             if is_picture:
                 from mlrsnet_hf.inputs.decoding import decode_rgb
 
-                picture = decode_rgb({"bytes": None, "path": query}, query)
+                picture = decode_rgb({"bytes": None, "path": query}, query)  # to be shown
                 made_by = index.local.model if index.local else ModelChoice()
-                vector = index.embed_pictures([picture], dataclasses.replace(made_by, **moved) if moved else None)
+                vector = index.embed_pictures([Path(query)], dataclasses.replace(made_by, **moved) if moved else None)
             else:
                 asked, vector = index.find(query)
             images = index.nearest(vector, k, wanted)[0]
