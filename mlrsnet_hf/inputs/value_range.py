@@ -51,7 +51,7 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
         reading = Reading(bands=bands, band_count=reading.band_count, value_range=limits_of(ranges))
         _report(samples, ranges, len(rows), len(files))
     for split in splits.values():
-        decode_pixels(ImageFiles(split)[0], split[0:1]["id"][0], reading)
+        decode_pixels(ImageFiles(split)[0], split["id"][0], reading)
     logger.info("data: images are read as %s; low and high become 0 and 255", reading.described())
     return reading
 
