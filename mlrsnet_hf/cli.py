@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.configuration.settings import Count, Seed, Settings, Share, setting
+from mlrsnet_hf.configuration.settings import Count, Seed, Settings, Share, leaves, setting
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER, PublishConfig, PublishOptions
 from mlrsnet_hf.release.repair import LabelVersion
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet, ModelChoice
 from mlrsnet_hf.retrieval.index import COLLECTION, Effort
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.logs import exit_on_error, is_main_process, print_result
@@ -259,6 +259,8 @@ class Search(Settings):
     weights: str | None = setting(None, "Weights for a timm name; those of the index if unset.")
     image_size: Count | None = setting(None, "Side in pixels of the input; that of the index if unset.")
     crop_pct: Share | None = setting(None, "Share of the image that the network sees; that of the index if unset.")
+    bands: str | None = setting(None, "Bands of the picture's file that the network sees; those of the index if unset.")
+    value_range: str | None = setting(None, "Values that become black and white; those of the index if unset.")
 
     def run(self) -> None:
         require_extra("search")
@@ -273,7 +275,7 @@ class Search(Settings):
             labels=self.labels,
             scene=self.scene,
             ef=self.ef,
-            model={name: getattr(self, name) for name in ("model", "weights", "image_size", "crop_pct")},
+            model={name: getattr(self, name) for name in leaves(ModelChoice)},
         )
 
 

@@ -91,6 +91,7 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 
 EXTRAS = {
+    "geo": ("rasterio",),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
     "train": (

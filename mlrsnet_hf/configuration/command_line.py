@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import logging
+import re
 import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +61,8 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     file = {"config": common.pop("config")} if parts(command) else {}  # for commands with more than a few options
     options = {**file, **known, **common}
     switches = {name for name, (_, kind) in known.items() if kind is bool}
-    words = [_modern(word, _former(known)) for word in (sys.argv[1:] if arguments is None else arguments)]
+    words = _with_negative_numbers(sys.argv[1:] if arguments is None else arguments)
+    words = [_modern(word, _former(known)) for word in words]
     words = _gathered(words, {_option(name) for name, (_, kind) in known.items() if _takes_several(kind)})
     twin: Any
     twin, unknown = tyro.cli(
@@ -124,6 +126,18 @@ def read_values(path: Path, command: type) -> dict[str, Any]:
 def _former(known: Mapping[str, tuple[dataclasses.Field, Any]]) -> dict[str, str]:
     """Return the names that settings had before, with those they have now."""
     return {field.metadata["former"]: name for name, (field, _) in known.items() if field.metadata["former"]}
+
+
+def _with_negative_numbers(words: Sequence[str]) -> list[str]:
+    """Return the words with `--value-range -25,0` as `--value-range=-25,0`, which the parser takes for no option."""
+    joined: list[str] = []
+    for word in words:
+        is_value = re.match(r"-[\d.]", word) and joined and re.fullmatch("--[^=]+", joined[-1])
+        if is_value:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _modern(word: str, former: Mapping[str, str]) -> str:

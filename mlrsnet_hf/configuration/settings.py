@@ -36,6 +36,24 @@ class Range:
         return f"{'above' if self.above else 'from'} {self.low} {'to below' if self.below else 'up to'} {self.high}"
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Marks a setting of text that a file or Python may give as a list, or as a list of lists."""
+
+    @staticmethod
+    def text(value: Any) -> Any:  # noqa: ANN401 - any setting
+        """Return a list, or a number, as the command line gives it; anything else as it is.
+
+        Examples:
+            >>> Joined.text((4, 3, 2)), Joined.text([[0, 3000], [0, 1]]), Joined.text("2%,98%")
+            ('4,3,2', '0,3000;0,1', '2%,98%')
+        """
+        if isinstance(value, list | tuple):
+            nested = any(isinstance(entry, list | tuple) for entry in value)
+            return (";" if nested else ",").join(str(Joined.text(entry)) for entry in value)
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 Count = Annotated[int, Range(1)]
 CountOrZero = Annotated[int, Range(0)]
 Seed = Annotated[int, Range(0, 2**32 - 1)]
@@ -44,6 +62,7 @@ Positive = Annotated[float, Range(0, above=True)]
 PositiveOrZero = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1, below=True)]
 Share = Annotated[float, Range(0, 1, above=True)]
+JoinedText = Annotated[str, Joined()]
 
 
 def setting(
@@ -134,6 +153,8 @@ def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any sett
     plain, optional, limits = take_apart(kind)
     if optional and (value is None or value == "none"):
         return None
+    if Joined() in _notes(kind):
+        value = Joined.text(value)
     if typing.get_origin(plain) is tuple and isinstance(value, list | tuple):
         return tuple(checked(name, typing.get_args(plain)[0], entry) for entry in value)
     if typing.get_origin(plain) is Literal:
@@ -187,8 +208,14 @@ def take_apart(kind: Any) -> tuple[Any, bool, Range | None]:  # noqa: ANN401 - a
     optional = typing.get_origin(kind) in (types.UnionType, typing.Union)
     if optional:
         (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
-    limits = next((note for note in getattr(kind, "__metadata__", ()) if isinstance(note, Range)), None)
+    limits = next((note for note in _notes(kind) if isinstance(note, Range)), None)
     return (typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind), optional, limits
+
+
+def _notes(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
+    """Return what an annotation, or the part of it that is not None, is marked with."""
+    options = [kind, *typing.get_args(kind)] if typing.get_origin(kind) in (types.UnionType, typing.Union) else [kind]
+    return tuple(note for option in options for note in getattr(option, "__metadata__", ()))
 
 
 def _number(kind: Any, text: str) -> Any:  # noqa: ANN401

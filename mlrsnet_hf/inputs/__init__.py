@@ -4,6 +4,7 @@ Every draw comes from (seed, epoch) or (seed, epoch, row), never from the state 
 they are on the device. Batches carry their rows, so that evaluation can put each prediction in its place.
 
     load (which dataset) -> columns, labels (what its columns mean) -> batches (which images make a batch)
-    -> decoding (the bytes of an image to pixels) [decoded_cache] -> augmentation -> split_images (images and targets)
+    -> decoding (the bytes of an image to pixels, by reading, value_range and raster where they are not 8-bit RGB)
+    [decoded_cache] -> augmentation -> split_images (images and targets)
     -> loader (a batch is decoded, ahead of the model)
 """

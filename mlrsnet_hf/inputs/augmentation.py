@@ -12,7 +12,8 @@ from torch.nn.functional import interpolate
 from mlrsnet_hf.inputs.decoding import Pixels
 
 Matrix = npt.NDArray[np.float32]
-"""(3, 4): new color = matrix[:, :3] @ color + matrix[:, 3], of colors from 0 to 255."""
+"""(3, 4): new color = matrix[:, :3] @ color + matrix[:, 3], of colors from 0 to 255. Of other than three channels
+(1, 2): new value = matrix[0, 0] * value + matrix[0, 1], the same for all channels."""
 
 GRAY = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in gray (ITU-R BT.601), as Pillow and torchvision have them."""
@@ -31,7 +32,7 @@ _GRAY_ROWS = 4
 
 @dataclass(frozen=True, slots=True)
 class StoredTransform:
-    """The part that is the same in every epoch: (H, W, 3) uint8 -> (H, W, 3) uint8.
+    """The part that is the same in every epoch: (H, W, C) uint8 -> (H, W, C) uint8.
 
     Images whose shorter side is longer than 8/7 of what the model sees are shrunk to that; 256-pixel scenes stay
     untouched for a model that sees 224. With or without a decoded cache, crops are taken from the result.
@@ -49,7 +50,7 @@ class StoredTransform:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """The random part: (H, W, 3) uint8 -> (image_size, image_size, 3) uint8, and a change of color for the device."""
+    """The random part: (H, W, C) uint8 -> (image_size, image_size, C) uint8, and a change of color for the device."""
 
     image_size: int
     crop_scale: float
@@ -59,7 +60,8 @@ class Augmentation:
     symmetries: int = SYMMETRIES
     """How many of the symmetries are drawn from: 1, 2, 4 or 8."""
     jitter: float = 0.0
-    """Brightness, contrast and saturation change by factors of 1 +- this; 0 leaves the colors alone."""
+    """Brightness, contrast and saturation change by factors of 1 +- this; 0 leaves the colors alone. Of other than
+    three channels there is no saturation."""
 
     def __call__(self, pixels: Pixels, draw: np.random.Generator) -> tuple[Pixels, Matrix | None]:
         """Return another view of the image at every call, and its `color_matrix` if colors change."""
@@ -76,7 +78,7 @@ def random_crop(pixels: Pixels, scale: float, ratio: float, draw: np.random.Gene
     evenly from those between 1 / ratio and ratio that fit into the image, and last its place.
 
     Args:
-        pixels: (H, W, 3); a view of them is returned.
+        pixels: (H, W, C); a view of them is returned.
         scale: Above 0 and up to 1.
         ratio: At least 1; 1 cuts squares.
         draw: Where the draws come from.
@@ -92,7 +94,7 @@ def random_crop(pixels: Pixels, scale: float, ratio: float, draw: np.random.Gene
 
 
 def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Return (H, W, 3) pixels at another (height, width): bilinear, antialiased when shrunk, as torchvision does it.
+    """Return (H, W, C) pixels at another (height, width): bilinear, antialiased when shrunk, as torchvision does it.
 
     Differs from Pillow's bilinear filter, three times slower, by at most 2 of 255.
     """
@@ -105,7 +107,7 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def symmetry(pixels: Pixels, which: int) -> Pixels:
-    """Return one of the eight `SYMMETRIES` of the square, 0 to 7, of (S, S, 3) pixels; 0 changes nothing."""
+    """Return one of the eight `SYMMETRIES` of the square, 0 to 7, of (S, S, C) pixels; 0 changes nothing."""
     if which == 0:
         return pixels
     mirrored = tuple(axis for axis, bit in enumerate((2, 1)) if which & bit)
@@ -113,7 +115,7 @@ def symmetry(pixels: Pixels, which: int) -> Pixels:
         view = np.flip(pixels.swapaxes(0, 1), mirrored)
         turned = np.empty(view.shape, np.uint8)
         # Color by color: numpy has no fast way to move three bytes at a time.
-        for channel in range(3):
+        for channel in range(view.shape[2]):
             turned[..., channel] = view[..., channel]
         return turned
     # torch has one to mirror images whose channels are last in memory.
@@ -134,8 +136,13 @@ def symmetry_views(images: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
 def random_color_matrix(pixels: Pixels, jitter: float, draw: np.random.Generator) -> Matrix:
     """Return a `color_matrix` whose three factors are drawn evenly from 1 - jitter (at least 0) to 1 + jitter.
 
-    Contrast changes about the mean gray of the pixels: those of the image, or of rows spread over it.
+    Contrast changes about the mean gray of the pixels: those of the image, or of rows spread over it. Bands that are
+    not red, green and blue have no gray: brightness and contrast change them all alike, about the mean of all values.
     """
+    if pixels.shape[2] != 3:
+        brightness, contrast = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 2)
+        scale = brightness * contrast
+        return np.array([[scale, (1 - contrast) * brightness * pixels.mean()]], np.float32)
     brightness, contrast, saturation = draw.uniform(max(0.0, 1 - jitter), 1 + jitter, 3)
     return color_matrix(brightness, contrast, saturation, mean_gray(pixels))
 

@@ -102,13 +102,14 @@ class Batch:
     rows: torch.Tensor
     """(N,) int64 positions in the split."""
     pixels: torch.Tensor
-    """(N, S, S, 3) uint8."""
+    """(N, S, S, C) uint8."""
     targets: torch.Tensor
     """(N, L) float32, 0 or 1, NaN where it is not known; L is 0 where labels are not learned."""
     scenes: torch.Tensor | None = None
     """(N,) int64 scene ids, where scenes are learned."""
     color: torch.Tensor | None = None
-    """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `color_matrix`."""
+    """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `random_color_matrix`. Where there are not
+    three channels (N, 1, 2)."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device, without waiting for the copy from pinned memory."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from mlrsnet_hf.configuration.settings import Range, Settings, setting
+from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.reading import parse_bands, parse_value_range
 from mlrsnet_hf.release.repair import LabelVersion
 
 TaskKind = Literal["labels", "labels+scene", "scene"]
@@ -115,10 +116,25 @@ class DataConfig(Settings):
         "whose rows are MLRSNet's, else as-published.",
         former="labels",
     )
+    bands: JoinedText | None = setting(
+        None,
+        "Bands of the image files that the network sees, counted from 1, such as 4,3,2 or 1-13; if unset red, green "
+        "and blue, or gray. Read by rasterio.",
+        metavar="N,N,...|none",
+    )
+    value_range: JoinedText | None = setting(
+        None,
+        "Values that become black and white: 0,3000 for all bands, '0,3000;0,500' one by one, or percentiles that are "
+        "measured on the training images, band by band: 2%,98%; if unset, images of 8 bits alone are read.",
+        metavar="LOW,HIGH|none",
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         super().__post_init__()
+        channels = 3 if self.bands is None else len(parse_bands(self.bands))
+        if self.value_range is not None:
+            parse_value_range(self.value_range, channels)
         self._require("label_separator", self.label_separator != "", "what stands between two labels")
         if self.label_columns and (self.label_separator is not None or self.labels_column not in ("labels", None)):
             other = "label_separator" if self.label_separator is not None else "labels_column"

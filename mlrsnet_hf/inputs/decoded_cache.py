@@ -1,6 +1,7 @@
 """Decoded images of a split, in memory or in a file that the processes of a machine share."""
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +72,7 @@ def decode_to_disk(decode: Decode, files: ImageFiles, kind: str, folder: Path, m
 
 
 class DecodedFile:
-    """Images in a folder: their bytes one after another in one file, mapped into memory, and an array of their sizes.
+    """Images in a folder: their bytes one after another in one file, mapped into memory, and an array of their shapes.
 
     Raises:
         ValueError: The files do not fit together.
@@ -80,8 +81,10 @@ class DecodedFile:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.sizes = np.load(folder / _SIZES)
-        self.ends = np.cumsum(self.sizes.prod(axis=1) * 3)
+        sizes = np.load(folder / _SIZES)
+        # Files of RGB images do not tell the number of channels.
+        self.sizes = sizes if sizes.shape[-1] == 3 else np.pad(sizes, ((0, 0), (0, 1)), constant_values=3)
+        self.ends = np.cumsum(self.sizes.prod(axis=1))
         # Copy-on-write, because torch warns of arrays that cannot be written; nobody writes.
         self.pixels = np.memmap(folder / _PIXELS, np.uint8, mode="c").view(np.ndarray)
         if len(self.pixels) != self.ends[-1]:
@@ -92,10 +95,10 @@ class DecodedFile:
         return DecodedFile, (self.folder,)
 
     def __getitem__(self, row: int) -> Pixels:
-        """Return the image of a row, (H, W, 3) uint8."""
-        height, width = self.sizes[row].tolist()
+        """Return the image of a row, (H, W, C) uint8."""
+        shape = self.sizes[row].tolist()
         end = int(self.ends[row])
-        return self.pixels[end - height * width * 3 : end].reshape(height, width, 3)
+        return self.pixels[end - math.prod(shape) : end].reshape(shape)
 
 
 def _fingerprint(files: ImageFiles, kind: str) -> str:
@@ -130,7 +133,7 @@ def _write(target: Path, decode: Decode, rows: int) -> None:
     with whole_folder(target, durable=True) as partial:
         with (partial / _PIXELS).open("wb") as file:
             for image in _decode_all(decode, rows):
-                sizes.append(image.shape[:2])
+                sizes.append(image.shape if image.shape[2] != 3 else image.shape[:2])
                 file.write(np.ascontiguousarray(image).data)
         np.save(partial / _SIZES, np.array(sizes, np.int64))
 

@@ -1,10 +1,15 @@
-"""From an image file of any size and mode to RGB pixels, by the fastest decoder that gives Pillow's."""
+"""From an image file of any size and mode to pixels.
 
+Of 8-bit gray and RGB images by the fastest decoder that gives Pillow's; of others as a `Reading` says.
+"""
+
+import contextlib
 import io
+import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import datasets
 import fsspec
@@ -13,6 +18,21 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.inputs.raster import (
+    TIFF_STARTS,
+    PixelsError,
+    count_bands,
+    has_rasterio,
+    may_be_raster,
+    not_eight_bit,
+    raster_values,
+    raster_version,
+    read_raster,
+    refuse_range_beyond,
+    scaled,
+    stretched,
+)
+from mlrsnet_hf.inputs.reading import RGB, Reading
 
 try:
     import simplejpeg
@@ -20,58 +40,114 @@ except ImportError:  # Pillow reads everything; simplejpeg reads most JPEG files
     simplejpeg = None
 
 Pixels = npt.NDArray[np.uint8]
-"""(H, W, 3), red, green, blue; one image on its way to a batch."""
+"""(H, W, C), for most images red, green, blue; one image on its way to a batch."""
 
 # What the two decoders were found to agree on to the last bit. Pillow reads the rest.
 _COLORS = ("YCbCr", "Gray")
 _SAMPLINGS = ("444", "422", "420", "Gray")
 _TURNED = (b"Exif\0\0", b"ns.adobe.com/xap")
 """Marks of the two kinds of metadata that may ask for the image to be turned."""
+_SAMPLE_FORMAT = 339
+"""Tag of TIFF: 1 is unsigned."""
+
+# It would tell of bands that it does not know, without the image's name, before the error does with it.
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 
 
-def decode_pixels(image: Mapping[str, Any], name: str) -> Pixels:
-    """Return the undecoded value of a `datasets.Image` column as an upright RGB image.
+def decode_pixels(image: Mapping[str, Any], name: str, reading: Reading = RGB) -> Pixels:
+    """Return the undecoded value of a `datasets.Image` column as the pixels that a reading makes of it.
 
-    Gray, palette, CMYK and 1-bit images are brought to RGB as Pillow's `convert("RGB")` does it: alpha is dropped, and
-    the colors under it are used as they are stored. Of 16-bit values the high byte is kept, in gray images as in
-    color ones, so that 0 to 65535 become 0 to 255. The orientation that EXIF or XMP gives is honored.
+    Without one, an upright RGB image: gray, palette, CMYK and 1-bit images are brought to RGB as Pillow's
+    `convert("RGB")` does it, alpha is dropped, and the colors under it are used as they are stored. The orientation
+    that EXIF or XMP gives is honored. Values of more than 8 bits are refused: nobody knows which of them is white.
+
+    With one, the bands of TIFF, PNG, JPEG 2000 and PNM files as rasterio gives them; files of other formats, and those
+    with a palette, have the bands red, green and blue.
 
     Args:
         image: `bytes`, or `path` if these are not there: of a file, or of one in an archive (`zip://NAME::ARCHIVE`), as
             `datasets` writes it.
         name: How an error calls the image, such as its id.
+        reading: Which bands are read, and the range of their values.
 
     Returns:
-        (H, W, 3) uint8, writable: the same to the last bit with and without simplejpeg.
+        (H, W, reading.channels) uint8, writable: the same to the last bit with and without simplejpeg.
 
     Raises:
-        ImageError: The file is missing, truncated, not an image, or holds values that have no agreed range (floating
-            point, or beyond 16 bits).
+        ImageError: The file is missing, truncated, not an image, or has other bands or values than those to be read.
+        MissingExtraError: A reading is given, and rasterio is not installed.
     """
-    # Pillow's decoders also raise SyntaxError and ValueError for damaged files, archives a KeyError for a missing one.
+    with _named_errors(image, name):
+        data = _content(image)
+        return _decode_usual(data) if reading.is_usual else _decode_bands(data, reading)
+
+
+def decode_rgb(image: Mapping[str, Any], name: str) -> Image.Image:
+    """Return what `decode_pixels` gives as Pillow's type, for people to look at.
+
+    Of an image that is not 8-bit gray or RGB, and where rasterio is installed, the first three bands that are not alpha
+    (the first, of fewer), each stretched from its 2nd to its 98th percentile.
+    """
     try:
-        data = image["bytes"] if image["bytes"] is not None else _read(image["path"])
-        pixels = _decode_jpeg(data)
-        return _decode_by_pillow(data) if pixels is None else pixels
+        return Image.fromarray(decode_pixels(image, name))
+    except ImageError as error:
+        if not (isinstance(error.__cause__, PixelsError) and has_rasterio()):
+            raise
+        with _named_errors(image, name):
+            return Image.fromarray(stretched(_content(image)))
+
+
+def band_values(image: Mapping[str, Any], name: str, reading: Reading) -> list[npt.NDArray[np.float64]]:
+    """Return the values of each band that a reading chooses, (H, W) each, NaN where there is none; see `decode_pixels`.
+
+    Raises:
+        ImageError: As `decode_pixels`.
+    """
+    with _named_errors(image, name):
+        data = _content(image)
+        values = raster_values(data, reading) if may_be_raster(data) else None
+        if values is not None:
+            return values
+        return list(_chosen_colors(data, reading).astype(np.float64).transpose(2, 0, 1))
+
+
+def file_bands(image: Mapping[str, Any], name: str) -> int:
+    """Return how many bands an image file has; formats that Pillow reads have red, green and blue.
+
+    Raises:
+        ImageError: It is missing or damaged.
+    """
+    with _named_errors(image, name):
+        return count_bands(_content(image))
+
+
+def decoder_version(reading: Reading = RGB) -> str:
+    """Return the libraries that decode, with their versions, and what they are told to read."""
+    fast = f"simplejpeg {simplejpeg.__version__}" if simplejpeg else "no simplejpeg"
+    usual = f"Pillow {Image.__version__}, {fast}"
+    return usual if reading.is_usual else f"{usual}, {raster_version()}, {reading!r}"
+
+
+@contextlib.contextmanager
+def _named_errors(image: Mapping[str, Any], name: str) -> Iterator[None]:
+    """Name the image in what is wrong with it."""
+    place = f" ({image['path']})" if image["path"] else ""
+    try:
+        yield
+    except PixelsError as error:
+        raise ImageError(f"image {name!r}{place} {error}", error.remedy) from error
+    # Pillow's decoders also raise SyntaxError and ValueError for damaged files, archives a KeyError for a missing one.
     except (OSError, SyntaxError, ValueError, KeyError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
-        path = image["path"]
         unknown = isinstance(error, UnidentifiedImageError)  # Pillow names an object of Python
         raise ImageError(
-            f"image {name!r}{f' ({path})' if path else ''} cannot be read: "
-            f"{'it is in no format that Pillow knows' if unknown else error}",
+            f"image {name!r}{place} cannot be read: {'it is in no format that Pillow knows' if unknown else error}",
             "Replace the file by a whole copy, or remove it and its row.",
         ) from error
 
 
-def decode_rgb(image: Mapping[str, Any], name: str) -> Image.Image:
-    """Return what `decode_pixels` gives as Pillow's type."""
-    return Image.fromarray(decode_pixels(image, name))
-
-
-def decoder_version() -> str:
-    """Return the libraries that decode, with their versions."""
-    fast = f"simplejpeg {simplejpeg.__version__}" if simplejpeg else "no simplejpeg"
-    return f"Pillow {Image.__version__}, {fast}"
+def _content(image: Mapping[str, Any]) -> bytes:
+    content: bytes = image["bytes"] if image["bytes"] is not None else _read(image["path"])
+    return content
 
 
 def _read(path: str | None) -> bytes:
@@ -82,6 +158,33 @@ def _read(path: str | None) -> bytes:
     with fsspec.open(path, "rb") as file:
         content: bytes = file.read()
     return content
+
+
+def _decode_usual(data: bytes) -> Pixels:
+    pixels = _decode_jpeg(data)
+    return _decode_by_pillow(data) if pixels is None else pixels
+
+
+def _decode_bands(data: bytes, reading: Reading) -> Pixels:
+    pixels = read_raster(data, reading) if may_be_raster(data) else None
+    if pixels is not None:
+        return pixels
+    colors, limits = _chosen_colors(data, reading), reading.limits()
+    if limits is None:
+        return colors
+    refuse_range_beyond(limits)
+    return np.stack([scaled(colors[..., place], *pair) for place, pair in enumerate(limits)], axis=-1)
+
+
+def _chosen_colors(data: bytes, reading: Reading) -> Pixels:
+    """Return the bands of a file that Pillow reads, which has red, green and blue."""
+    if reading.band_count not in (None, 3) or max(reading.bands or [1]) > 3:
+        raise PixelsError(
+            f"has 3 bands, red, green and blue, and {reading.described()} is asked for",
+            "Give --bands with numbers up to 3, or leave the image out with its row.",
+        )
+    colors = _decode_usual(data)
+    return colors if reading.bands is None else np.ascontiguousarray(colors[..., [band - 1 for band in reading.bands]])
 
 
 def _decode_jpeg(data: bytes) -> Pixels | None:
@@ -100,16 +203,38 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
 
 
 def _decode_by_pillow(data: bytes) -> Pixels:
-    with Image.open(io.BytesIO(data)) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        if upright.mode == "F":
-            raise ValueError("its values are floating point numbers, whose range is not known")
-        if upright.mode.startswith("I"):
-            values = np.asarray(upright)
-            if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-                raise ValueError("its values do not fit in 16 bits")
-            upright = Image.fromarray((values >> 8).astype(np.uint8))
-        return np.array(upright.convert("RGB"))
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        if data.startswith(TIFF_STARTS) and (fault := not_eight_bit(data)):
+            raise fault from error
+        raise
+    with opened:
+        if not _is_eight_bit(opened, data) and (fault := not_eight_bit(data)):
+            raise fault
+        return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
+
+
+def _is_eight_bit(image: Image.Image, data: bytes) -> bool:
+    """Return whether Pillow gives the values as they are, and not, without a word, their high bytes."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return False
+    if image.format == "JPEG2000":
+        return _jpeg2000_depth(data) <= 8
+    if image.format == "TIFF" and any(kind not in (1, 4) for kind in cast(Any, image).tag_v2.get(_SAMPLE_FORMAT, ())):
+        return False
+    for codec, _, _, settings in image.tile[:1]:  # the others are like it
+        if image.format == "PPM" and codec.startswith("ppm"):  # settings: mode and largest value
+            return settings[-1] <= 255
+        return ";16" not in str(settings)
+    return True
+
+
+def _jpeg2000_depth(data: bytes) -> int:
+    """Return the bits of a value: of the first component in the codestream's header (ISO/IEC 15444-1, A.5.1)."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    depth = data[start + 42] if start >= 0 and start + 42 < len(data) else 7
+    return 255 if depth & 0x80 else depth + 1  # the highest bit marks signed values
 
 
 class ImageFile(TypedDict):

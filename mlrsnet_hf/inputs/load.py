@@ -23,6 +23,7 @@ from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, re
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.inputs.value_range import settle_reading
 from mlrsnet_hf.release import LabelVersion, find_label_version
 from mlrsnet_hf.release.recognition import recognize
 from mlrsnet_hf.runtime.logs import get_logger
@@ -79,6 +80,7 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
     if all("repaired" in split.column_names for split in chosen.values()):
         repaired = sum(sum(split["repaired"][:]) for split in chosen.values())
     _report(splits, columns, held_out, repaired, config)
+    reading = settle_reading(splits, config)
     name, hub_id = dataset_name(config)
     return ImageData(
         splits=splits,
@@ -96,7 +98,9 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
             "synthetic": is_drawn(config),
             "fingerprint": _fingerprint(splits),
             **_unknown_counts(splits),
+            **reading.to_json(),
         },
+        reading=reading,
     )
 
 

@@ -15,6 +15,7 @@ from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
 from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.reading import RGB, Reading
 from mlrsnet_hf.inputs.task import Task
 
 PixelTransform = Callable[[Pixels], Pixels]
@@ -26,9 +27,9 @@ class Sample:
 
     row: int
     pixels: Pixels
-    """(S, S, 3) for the model."""
+    """(S, S, C) for the model."""
     color: Matrix | None
-    """(3, 4), if the colors change."""
+    """(3, 4), or (1, 2) where there are not three channels, if the colors change."""
 
 
 class SplitImages(TorchDataset):
@@ -43,6 +44,7 @@ class SplitImages(TorchDataset):
         transform: The part that is the same in every epoch; its `repr` names it in the fingerprint of a cache.
         augment: The random part; None for evaluation.
         seed: Of the random part.
+        reading: Which bands of the files are read, and the range of their values.
 
     Attributes:
         ids: The rows' ids.
@@ -57,6 +59,7 @@ class SplitImages(TorchDataset):
         transform: PixelTransform,
         augment: Augmentation | None = None,
         seed: int = 0,
+        reading: Reading = RGB,
     ) -> None:
         self.files = ImageFiles(split)
         rows = range(len(split))
@@ -68,6 +71,7 @@ class SplitImages(TorchDataset):
         self.transform = transform
         self.augment = augment
         self.seed = seed
+        self.reading = reading
         self._decoded: Sequence[Pixels] | DecodedFile | None = None
 
     def __len__(self) -> int:
@@ -108,8 +112,8 @@ class SplitImages(TorchDataset):
         )
 
     def decode(self, row: int) -> Pixels:
-        """Return an image as a cache keeps it, decoded and transformed: (H, W, 3) uint8."""
-        return self.transform(decode_pixels(self.files[row], self.ids[row]))
+        """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8."""
+        return self.transform(decode_pixels(self.files[row], self.ids[row], self.reading))
 
     def cache(self, mode: str, megabytes: int, folder: Path | None = None) -> bool:
         """Decode all images now, if they fit, so that later epochs do not; return whether they are now kept so.
@@ -128,7 +132,7 @@ class SplitImages(TorchDataset):
             self._decoded = decode_to_memory(self.decode, len(self), megabytes)
         elif mode == "disk":
             assert folder is not None, "a cache on disk needs a folder"
-            kind = f"{self.transform!r}, {decoder_version()}"
+            kind = f"{self.transform!r}, {decoder_version(self.reading)}"
             self._decoded = decode_to_disk(self.decode, self.files, kind, folder, megabytes)
         return self._decoded is not None
 

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import TaskKind
+from mlrsnet_hf.inputs.reading import RGB, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,10 @@ class ImageData:
     source: Mapping[str, Any]
     """What results and cards say of the data: `dataset`, `hub_id`, `protocol`, `split_seed`, `held_out` (images),
     `labels` (label version), `repaired` (rows), `is_mlrsnet` (whether the rows were published), `synthetic`,
-    `fingerprint` (of the splits' content), and `unknown_labels` (number by split) where there are such."""
+    `fingerprint` (of the splits' content), and `unknown_labels` (number by split) where there are such; and what
+    `Reading.to_json` gives, where that is not RGB."""
+    reading: Reading = RGB
+    """How the image files are read."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

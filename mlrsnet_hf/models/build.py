@@ -51,6 +51,7 @@ def build_model(
     weights: str = PRETRAINED,
     image_size: int | None = None,
     varied: bool = False,
+    channels: int = 3,
     **options: float,
 ) -> nn.Module:
     """Return a timm model that gives (N, outputs) logits.
@@ -61,6 +62,8 @@ def build_model(
         weights: `pretrained`, `random`, a weights file, a run's folder, a saved model's folder or `hf-hub:USER/NAME`.
         image_size: Fixes the input size of models that have one (most transformers).
         varied: Whether the model shall take other sizes too, if it can.
+        channels: Of its input; timm fits weights of another number to it: it sums them for one channel, and repeats
+            them otherwise, times the old number / the new.
         **options: Of `timm.create_model`, such as `drop_rate`.
 
     Raises:
@@ -71,16 +74,26 @@ def build_model(
     require_known_model(name)
     count = outputs if isinstance(outputs, int) else len(outputs)
     saved = _saved_source(weights)
+    if channels != 3:
+        options = {**options, "in_chans": channels}
     source, pretrained = saved or name, saved is not None or weights == PRETRAINED
     model = _create(source, pretrained, count, options)
     if saved:
         _require_architecture(model, name, weights)
+    if channels != 3:
+        _tell_channels(model, channels)
+    found = timm_settings(model)["input_size"][0]
+    if found != channels:
+        raise ConfigurationError(
+            f"{source} takes input of {found} channels, and {channels} are read of an image",
+            "Give as many --bands, those that it was trained on.",
+        )
     if pretrained:
         _check_classifier(model, source, outputs)
     elif weights != RANDOM:
         load_weights(model, Path(weights))
     model = _with_input_size(model, source, image_size, varied, options)
-    if image_size is not None and (fault := _fault_at(model, image_size)):
+    if image_size is not None and (fault := _fault_at(model, image_size, channels)):
         raise ConfigurationError(
             f"{timm_settings(model)['architecture']} cannot take images of {image_size} pixels ({fault})",
             "Choose another image_size.",
@@ -88,7 +101,7 @@ def build_model(
     return model
 
 
-def training_size(model: nn.Module, image_size: int, scale: float) -> int:
+def training_size(model: nn.Module, image_size: int, scale: float, channels: int = 3) -> int:
     """Return the side in pixels of the squares that training sees.
 
     Training on smaller squares than evaluation's takes less time, and objects look as large as in evaluation, since
@@ -98,9 +111,10 @@ def training_size(model: nn.Module, image_size: int, scale: float) -> int:
         model: Is tried with one image; if it takes `image_size` alone, that is returned.
         image_size: Side in pixels of the square that evaluation sees.
         scale: Up to 1; of `image_size`, to the nearest 32 pixels, a multiple that nearly all networks take.
+        channels: Of the model's input.
     """
     side = min(image_size, max(32, round(image_size * scale / 32) * 32)) if scale < 1 else image_size
-    if side != image_size and (fault := _fault_at(model, side)):
+    if side != image_size and (fault := _fault_at(model, side, channels)):
         name = timm_settings(model)["architecture"]
         logger.info("%s does not take images of %d pixels (%s): training sees %d too", name, side, fault, image_size)
         return image_size
@@ -126,6 +140,10 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
         return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
     except TypeError as error:
         for option in options:
+            if f"'{option}'" in str(error) and option == "in_chans":
+                raise ConfigurationError(
+                    f"{name} takes three channels only", "Name three --bands, or choose another model."
+                ) from error
             if f"'{option}'" in str(error):
                 raise ConfigurationError(
                     f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
@@ -150,6 +168,22 @@ def _folder(source: str) -> Path:
     with contextlib.suppress(EntryNotFoundError):  # some repositories have weights in another form alone
         hf_hub_download(repository, WEIGHTS_FILE, revision=revision or None)
     return Path(hf_hub_download(repository, CONFIG_FILE, revision=revision or None)).parent
+
+
+def _tell_channels(model: nn.Module, channels: int) -> None:
+    """Write into what timm knows of the model that its input has other channels than its weights had.
+
+    Channels take the mean and standard deviation of those that timm made their weights of, in turn; a single one, which
+    it made of all by a sum, takes their means.
+    """
+    known = timm_settings(model)
+    fitted: dict[str, Any] = {"input_size": (channels, *known["input_size"][1:]), "first_conv": None}
+    if known["input_size"][0] != channels:
+        for name in ("mean", "std"):
+            values = tuple(known[name])
+            repeated = tuple(values[channel % len(values)] for channel in range(channels))
+            fitted[name] = repeated if channels > 1 else (sum(values) / len(values),)
+    cast(Any, model).pretrained_cfg = known | fitted
 
 
 def _require_architecture(model: nn.Module, name: str, weights: str) -> None:
@@ -202,13 +236,13 @@ def _with_input_size(
         ) from error
 
 
-def _fault_at(model: nn.Module, side: int) -> str | None:
+def _fault_at(model: nn.Module, side: int, channels: int) -> str | None:
     """Return why the model fails on images of a size, or None."""
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(1, 3, side, side))
+            model(torch.zeros(1, channels, side, side))
     # Layers of any kind may refuse the shape.
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         return first_line(error)

@@ -1,9 +1,10 @@
 """From decoded images and batches to what a model sees, as timm's evaluation transform does it."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import timm
 import timm.data
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.decoding import Pixels
+from mlrsnet_hf.inputs.reading import RGB, Reading
 from mlrsnet_hf.models.timm_config import timm_settings
 
 _SERIAL_VALUES = 2**15 - 1
@@ -32,13 +34,21 @@ class Preprocessing:
     """The shorter side is resized to image_size / crop_pct before the center is taken."""
     crop_mode: str
     interpolation: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    """Of each channel, as a share of the largest value; see `model_preprocessing`."""
+    std: tuple[float, ...]
+    reading: Reading = field(default=RGB, repr=False)
+    """Bands and range of values of the image files."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that the network sees."""
+        return len(self.mean)
 
     def timm_config(self) -> dict[str, Any]:
         """Return the settings under timm's names, as `timm.data.create_transform` and `pretrained_cfg` take them."""
         return {
-            "input_size": (3, self.image_size, self.image_size),
+            "input_size": (self.channels, self.image_size, self.image_size),
             "crop_pct": self.crop_pct,
             "crop_mode": self.crop_mode,
             "interpolation": self.interpolation,
@@ -52,14 +62,27 @@ class Preprocessing:
 
 
 class EvaluationTransform:
-    """timm's evaluation transform short of normalization: RGB image, or its pixels -> (S, S, 3) uint8."""
+    """timm's evaluation transform short of normalization: RGB image, or (H, W, C) pixels -> (S, S, C) uint8."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self._transform = timm.data.create_transform(**preprocessing.timm_config(), is_training=False, normalize=False)
+        config = preprocessing.timm_config()
+        self._transform = timm.data.create_transform(**config, is_training=False, normalize=False)
+        # Pillow knows no images of other than three channels: each goes through alone, as a gray one.
+        self._of_channels = [
+            timm.data.create_transform(**config | {"mean": (mean,)}, is_training=False, normalize=False)
+            for mean in (preprocessing.mean if preprocessing.channels != 3 else ())
+        ]
 
     def __call__(self, image: Image.Image | Pixels) -> Pixels:
         """Resize the image and take its center."""
+        if self._of_channels:
+            planes = np.asarray(image).transpose(2, 0, 1)
+            changed = [
+                change(Image.fromarray(np.ascontiguousarray(plane)))[0]
+                for change, plane in zip(self._of_channels, planes, strict=True)
+            ]
+            return torch.stack(changed, dim=-1).numpy()
         image = image if isinstance(image, Image.Image) else Image.fromarray(image)
         return self._transform(image).permute(1, 2, 0).numpy()
 
@@ -68,18 +91,20 @@ class EvaluationTransform:
         return f"EvaluationTransform({self.preprocessing!r}, timm {timm.__version__})"
 
 
-def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: float) -> Preprocessing:
-    """Return the model's own preprocessing with another size and crop.
+def model_preprocessing(
+    model: nn.Module, image_size: int | None, crop_pct: float, reading: Reading = RGB
+) -> Preprocessing:
+    """Return the model's own preprocessing with another size and crop, for images that are read in some way.
 
     Raises:
-        ConfigurationError: The model wants other than square three-channel input.
+        ConfigurationError: The model wants other than square input of as many channels as are read.
     """
     config = timm.data.resolve_data_config(pretrained_cfg=timm_settings(model))
     channels, height, width = config["input_size"]
-    if channels != 3 or (image_size is None and height != width):
+    if channels != reading.channels or (image_size is None and height != width):
         raise ConfigurationError(
             f"model {timm_settings(model)['architecture']!r} takes input of {channels} x {height} x {width}",
-            "Choose a model of square RGB input, or set image_size.",
+            f"Choose a model of square input of {reading.channels} channels, or set image_size, or as many bands.",
         )
     return Preprocessing(
         image_size=image_size or height,
@@ -88,22 +113,26 @@ def model_preprocessing(model: nn.Module, image_size: int | None, crop_pct: floa
         interpolation=config["interpolation"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
+        reading=reading,
     )
 
 
 def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
-    """Return a batch as the network's input, (N, 3, S, S) float32 on the batch's device, the channels last in memory.
+    """Return a batch as the network's input, (N, C, S, S) float32 on the batch's device, the channels last in memory.
 
     Where the colors do not change, it is what timm's transform gives, to the last bit; elsewhere the changed colors,
     bounded to 0 to 255, and normalized.
     """
     if batch.color is None:
         return normalize_pixels(batch.pixels, preprocessing)
+    if preprocessing.channels != 3:
+        scale, offset = batch.color[:, 0, :, None, None, None].unbind(1)
+        return normalize_pixels((batch.pixels * scale + offset).clamp_(0, 255), preprocessing)
     return _recolor(batch.pixels, batch.color, preprocessing)
 
 
 def normalize_pixels(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Return (N, S, S, 3) uint8 pixels as the (N, 3, S, S) float32 that timm's transform gives.
+    """Return (N, S, S, C) pixels, 0 to 255, as the (N, C, S, S) float32 that timm's transform gives.
 
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
     last in memory, where convolutions are fastest.
@@ -152,7 +181,7 @@ def _recolor(pixels: torch.Tensor, color: torch.Tensor, preprocessing: Preproces
 
 @functools.lru_cache
 def _statistics(preprocessing: Preprocessing, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation, (3,) each; kept on the device, because to copy them there waits for it."""
+    """Return mean and standard deviation, (C,) each; kept on the device, because to copy them there waits for it."""
     return torch.tensor(preprocessing.mean, device=device), torch.tensor(preprocessing.std, device=device)
 
 

@@ -64,7 +64,7 @@ class ModelInfo(_Named, total=False):
     label_names: tuple[Name, ...]
     scene_names: tuple[Name, ...]
     problem_type: Literal["single_label_classification", "multi_label_classification"] | None
-    thresholds: Mapping[Name, Annotated[float, Range(0, 1)]] | None
+    thresholds: Mapping[Name, Annotated[float, Range(-1, 1)]] | None
     model_args: Mapping[Name, Any] | None
     pretrained_cfg: PretrainedInfo | None
 

@@ -23,6 +23,7 @@ from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.files import whole_folder
+from mlrsnet_hf.inputs.reading import reading_from_json
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, ModelInfo, read_model_info, require_enough
@@ -43,7 +44,7 @@ class SavedModel:
     """A model as read back from its folder."""
 
     model: nn.Module
-    """(N, 3, S, S) to (N, task.outputs) logits; in evaluation mode, on the CPU."""
+    """(N, C, S, S) to (N, task.outputs) logits; in evaluation mode, on the CPU."""
     preprocessing: Preprocessing
     task: Task
     """A model of scenes alone does not know the labels of its data."""
@@ -115,7 +116,7 @@ def load_model(folder: Path) -> SavedModel:
             for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
                 state[name] = torch.cat([state[name], rows])
         model.load_state_dict(state)
-        preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"])
+        preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"], reading_from_json(info))
         return SavedModel(model.eval(), preprocessing, task, info.get("thresholds"))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         if isinstance(error, WeightsError):
@@ -157,10 +158,13 @@ def _model_config(
         config["scene_names"] = list(task.scene_names)
     if thresholds is not None:
         config["thresholds"] = dict(thresholds)
-    if source.get("fixed_input_size"):
-        # transformers would otherwise build the network for the architecture's default size.
-        config["model_args"] = {"img_size": preprocessing.image_size}
-    return config
+    # transformers would otherwise build the network for the architecture's default size, and three channels.
+    arguments = {"img_size": preprocessing.image_size} if source.get("fixed_input_size") else {}
+    if preprocessing.channels != 3:
+        arguments["in_chans"] = preprocessing.channels
+    if arguments:
+        config["model_args"] = arguments
+    return config | preprocessing.reading.to_json()
 
 
 def _stored_task(info: ModelInfo) -> Task:

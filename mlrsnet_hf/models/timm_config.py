@@ -41,6 +41,8 @@ def rebuild(model: nn.Module, name: str, options: Mapping[str, Any]) -> nn.Modul
     """Return the model built anew with other options, its weights fitted to them by timm as if they were pretrained."""
     outputs = cast(int, model.num_classes)
     state: Any = {"source": "", "state_dict": model.state_dict(), "num_classes": outputs}
+    if timm_settings(model)["input_size"][0] != 3:  # the first layer fits already
+        state |= {name: timm_settings(model)[name] for name in ("input_size", "first_conv")}
     anew = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=state, num_classes=outputs, **options)
     cast(Any, anew).pretrained_cfg = timm_settings(model)
     return anew

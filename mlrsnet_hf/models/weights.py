@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from timm.models import load_state_dict
+from timm.models import adapt_input_conv, load_state_dict
 from torch import nn
 
 from mlrsnet_hf.errors import WeightsError
@@ -22,8 +22,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: The file is missing, damaged, or of another architecture.
     """
-    state = read_weights(path)
     expected = model.state_dict()
+    state = _with_channels(model, read_weights(path), expected)
     heads = tuple(f"{name}." for name in classifier_names(model))
     anew = [
         key
@@ -37,6 +37,21 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if key.endswith(".weight"):
             found = f"{len(state[key])} outputs" if key in state else "no such tensor"
             logger.info("%s: %s has %s, the model needs %d: started anew", path, key, found, len(expected[key]))
+
+
+def _with_channels(
+    model: nn.Module, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return weights of RGB input with the first layer fitted to the channels of the model, as timm fits its own."""
+    fitted = dict(state)
+    channels = timm_settings(model)["input_size"][0]
+    for name, value in state.items():
+        if channels == 3 or value.ndim != 4 or name not in expected or expected[name].shape == value.shape:
+            continue
+        if value.shape[1] * channels == expected[name].shape[1] * 3:
+            fitted[name] = adapt_input_conv(channels, value)
+            logger.info("%s is fitted from 3 to %d channels", name, channels)
+    return fitted
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

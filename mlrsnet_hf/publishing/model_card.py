@@ -8,8 +8,10 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.load import OTHER_IMAGES
+from mlrsnet_hf.inputs.reading import Reading, reading_from_json
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL
 from mlrsnet_hf.models.paper_networks import paper_name
@@ -78,6 +80,20 @@ class LearnedData:
     def total(self) -> int:
         """Number of images."""
         return sum(self.summary.images.values())
+
+    @property
+    def reading(self) -> Reading:
+        """How the image files were read.
+
+        Raises:
+            ConfigurationError: The results say what is no such thing.
+        """
+        try:
+            return reading_from_json(self.summary.source)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"these results are not whole ({error})", "Use them as a run wrote them."
+            ) from error
 
     @property
     def is_synthetic(self) -> bool:
@@ -149,6 +165,7 @@ class ModelCard:
             results=results,
             data=data,
             origin=self.origin,
+            reading=data.reading,
             header=self._header().to_yaml(),
             sizes=_sizes(data),
             release_total=TOTAL_IMAGES,

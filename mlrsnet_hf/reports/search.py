@@ -1,7 +1,7 @@
 """`mlrsnet search`: ask an index, print what it finds, write the page."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def _nearest(
         moved = {name: value for name, value in model.items() if value is not None}
         made_by = index.local.model if index.local else ModelChoice()
         choice = dataclasses.replace(made_by, **moved) if moved else None
-        vectors |= zip(pictures, index.embed_pictures(_decoded(pictures), choice), strict=True)
+        vectors |= zip(pictures, index.embed_pictures(pictures, choice), strict=True)
     found = index.nearest(np.stack([vectors[query] for query in asked]), k, wanted)
     return [
         _Answer(str(query), f"Images like {query.name}", images, picture=query)
@@ -120,13 +120,6 @@ def _nearest(
         else _Answer(query, f"Images like {query}", images, asked=known[query][0])
         for query, images in zip(asked, found, strict=True)
     ]
-
-
-def _decoded(pictures: Sequence[Path]) -> Iterator[Image.Image]:
-    from mlrsnet_hf.inputs.decoding import decode_rgb
-
-    for path in pictures:
-        yield decode_rgb({"bytes": None, "path": str(path)}, str(path))
 
 
 def _lines(answer: _Answer, k: int, named: bool) -> list[str]:
@@ -181,5 +174,7 @@ def _write_page(page: Path, index: ImageIndex, answers: Sequence[_Answer], wante
 def _shown(answer: _Answer, pictures: Mapping[str, Image.Image]) -> Image.Image | None:
     """Return the picture of a query; None if there is none."""
     if answer.picture is not None:
-        return next(_decoded([answer.picture]))
+        from mlrsnet_hf.inputs.decoding import decode_rgb
+
+        return decode_rgb({"bytes": None, "path": str(answer.picture)}, str(answer.picture))
     return None if answer.asked is None else pictures.get(answer.asked.id)

@@ -30,8 +30,8 @@ from mlrsnet_hf.training.config import TrainingConfig
 logger = get_logger(__name__)
 
 
-def make_model(config: TrainingConfig, task: Task) -> nn.Module:
-    """Return the model of a run: (N, 3, S, S) float32 to (N, task.outputs) logits, on the CPU, in training mode.
+def make_model(config: TrainingConfig, task: Task, channels: int = 3) -> nn.Module:
+    """Return the model of a run: (N, channels, S, S) float32 to (N, task.outputs) logits, on the CPU, in training mode.
 
     S is image_size, which is tried with one image, or what `training_size` returns.
 
@@ -42,7 +42,8 @@ def make_model(config: TrainingConfig, task: Task) -> nn.Module:
     """
     dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
     varied = config.train_scale != 1
-    model = build_model(config.model, task.output_names, config.weights, config.image_size, varied, **dropout)
+    size = config.image_size
+    model = build_model(config.model, task.output_names, config.weights, size, varied, channels, **dropout)
     if config.freeze_backbone:
         freeze_backbone(model)
     return model
@@ -98,10 +99,11 @@ def make_loaders(
     # Processes of one machine map one file, which the system keeps in memory as far as it has room.
     cache = "disk" if config.cache == "memory" and local_processes() > 1 else config.cache
     folder = config.cache_dir or cache_folder
+    evaluation_transform = preprocessing.evaluation_transform()
     with explain_memory("reading the images", "Lower cache_megabytes, or give --cache disk or off."):
-        train = SplitImages(data.splits["train"], task, stored, augment, config.seed)
+        train = SplitImages(data.splits["train"], task, stored, augment, config.seed, preprocessing.reading)
         evaluation = {
-            name: SplitImages(data.splits[name], task, preprocessing.evaluation_transform())
+            name: SplitImages(data.splits[name], task, evaluation_transform, reading=preprocessing.reading)
             for name in ("validation", "test")
             if name in data.splits
         }

@@ -154,9 +154,11 @@ class Trainer:
 
         # ---- model
         self.task = make_task(data, config.scene_head, config.single_label)
-        self.network = make_model(config, self.task)
-        self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct)
-        train_size = training_size(self.network, self.preprocessing.image_size, config.train_scale)
+        self.network = make_model(config, self.task, data.reading.channels)
+        self.preprocessing = model_preprocessing(self.network, config.image_size, config.crop_pct, data.reading)
+        train_size = training_size(
+            self.network, self.preprocessing.image_size, config.train_scale, self.preprocessing.channels
+        )
         self._to_device(self.network)
 
         # ---- data

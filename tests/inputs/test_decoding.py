@@ -94,23 +94,6 @@ def test_alpha_is_dropped_and_the_colors_under_it_stay(encoded: Callable) -> Non
     assert (decoded(encoded(palette, "PNG", transparency=1)) == (10, 200, 30)).all()
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
-def test_sixteen_bits_keep_their_high_byte(file_format: str, encoded: Callable) -> None:
-    # 0x00FF -> 0x00, 0x0100 -> 0x01, 0x80FF -> 0x80, 0xFFFF -> 0xFF
-    values = np.array([[0x00FF, 0x0100], [0x80FF, 0xFFFF]], np.uint16)
-    pixels = decoded(encoded(Image.fromarray(values), file_format))
-    assert pixels.tolist() == [[[0] * 3, [1] * 3], [[128] * 3, [255] * 3]]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [(np.array([[0.5]], np.float32), "floating point"), (np.array([[70000]], np.int32), "16 bits")],
-)
-def test_values_without_an_agreed_range_are_refused(values: np.ndarray, message: str, encoded: Callable) -> None:
-    with pytest.raises(ImageError, match=f"'x' .*{message}"):
-        decoded(encoded(Image.fromarray(values), "TIFF"))
-
-
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
 def test_damaged_image_is_named(kept: float, file_format: str, picture: Callable, encoded: Callable) -> None:

@@ -206,7 +206,8 @@ def extract(
     outputs = len(model.label_names) if config.scores else 0
     known = split.rows.remove_columns("image")
     batches = [shard.batches(config.batch_size) for shard in shards]
-    images = SplitImages(split.rows, Task(kind="labels", label_names=()), model.preprocessing.evaluation_transform())
+    transform, reading = model.preprocessing.evaluation_transform(), model.preprocessing.reading
+    images = SplitImages(split.rows, Task(kind="labels", label_names=()), transform, reading=reading)
     draws = [[(0, row) for row in batch] for batch in itertools.chain(*batches)]
     title = "embedding" if accelerator.num_processes == 1 else f"embedding (1 of {accelerator.num_processes} processes)"
     number = sum(len(shard.rows) for shard in shards)

@@ -31,7 +31,7 @@ from mlrsnet_hf.retrieval.embeddings.config import ImageSet
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2", ".bmp", ".webp")
 _MLRSNET_PROTOCOL = "retrieval10"
 _ROWS_AT_ONCE = 64
 

@@ -26,7 +26,9 @@ from PIL import Image
 from torch import nn
 
 from mlrsnet_hf.configuration.settings import checked
-from mlrsnet_hf.errors import ConfigurationError, WeightsError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, WeightsError, require_extra
+from mlrsnet_hf.inputs.decoding import Pixels, decode_pixels
+from mlrsnet_hf.inputs.reading import RGB, Reading, fixed_reading
 from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing, normalize_pixels
@@ -56,7 +58,10 @@ class EmbeddingModel:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights and of the preprocessing."""
-        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.preprocessing), sort_keys=True).encode())
+        told = dataclasses.asdict(self.preprocessing) | {"reading": self.preprocessing.reading.to_json()}
+        if not told["reading"]:
+            del told["reading"]  # earlier versions knew none
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
@@ -73,17 +78,32 @@ class EmbeddingModel:
         checked("layer", Layer, layer)
         side, parameter = self.preprocessing.image_size, next(self.model.parameters())
         with torch.inference_mode():
-            pixels = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)
+            pixels = torch.zeros(
+                1, self.preprocessing.channels, side, side, device=parameter.device, dtype=parameter.dtype
+            )
             return embed_pixels(self.model, pixels, layer)[0].shape[1]
 
-    def embed_images(self, images: Sequence[Image.Image], layer: str) -> npt.NDArray[np.float32]:
-        """Return the (N, D) embeddings of upright RGB images, on the model's device."""
+    def embed_images(self, images: Sequence[Image.Image | Path], layer: str) -> npt.NDArray[np.float32]:
+        """Return the (N, D) embeddings of upright RGB images, or of image files, on the model's device.
+
+        Raises:
+            ImageError: A file cannot be read, or has other bands or values than those that the model sees; or an RGB
+                image is given to a model that sees others.
+        """
         transform = self.preprocessing.evaluation_transform()
-        pixels = torch.from_numpy(np.stack([transform(image) for image in images]))
+        pixels = torch.from_numpy(np.stack([transform(self._decoded(image)) for image in images]))
         device = next(self.model.parameters()).device
         with torch.inference_mode():
             normalized = normalize_pixels(pixels.to(device), self.preprocessing)
             return embed_pixels(self.model, normalized, layer)[0].cpu().numpy()
+
+    def _decoded(self, image: Image.Image | Path) -> Image.Image | Pixels:
+        reading = self.preprocessing.reading
+        if isinstance(image, Path):
+            return decode_pixels({"bytes": None, "path": str(image)}, image.name, reading)
+        if not reading.is_usual:
+            raise ImageError(f"the model sees {reading.described()}, and an RGB image is given", "Give the image file.")
+        return image
 
 
 def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
@@ -99,21 +119,49 @@ def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
     folder = Path(choice.model).expanduser()
     if folder.is_dir():
         run = folder / "model"
-        return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name)
+        return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name, choice)
     name = choice.model.removeprefix(HUB)
     if choice.model.startswith(HUB) or "/" in name:
-        return _from_folder(download_folder(name, "model", [CONFIG_FILE, "*.safetensors"], error=WeightsError), name)
+        files = [CONFIG_FILE, "*.safetensors"]
+        return _from_folder(download_folder(name, "model", files, error=WeightsError), name, choice)
     require_known_model(name)
+    reading = _reading(choice, RGB)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        model = build_model(name, _classes(name, choice.weights), choice.weights, choice.image_size)
-    return EmbeddingModel(name, model.eval(), model_preprocessing(model, choice.image_size, choice.crop_pct), ())
+        outputs = _classes(name, choice.weights)
+        model = build_model(name, outputs, choice.weights, choice.image_size, channels=reading.channels)
+    preprocessing = model_preprocessing(model, choice.image_size, choice.crop_pct, reading)
+    return EmbeddingModel(name, model.eval(), preprocessing, ())
 
 
-def _from_folder(folder: Path, name: str) -> EmbeddingModel:
+def _from_folder(folder: Path, name: str, choice: ModelChoice) -> EmbeddingModel:
     saved = load_model(folder)
     labels = saved.task.label_names if saved.task.label_outputs else ()
-    return EmbeddingModel(name, saved.model, saved.preprocessing, labels)
+    preprocessing = saved.preprocessing
+    reading = _reading(choice, preprocessing.reading)
+    if reading.channels != preprocessing.channels:
+        raise ConfigurationError(
+            f"{name} takes input of {preprocessing.channels} channels, and --bands names {reading.channels}",
+            "Give as many, those that stand for the bands that it was trained on.",
+        )
+    return EmbeddingModel(name, saved.model, dataclasses.replace(preprocessing, reading=reading), labels)
+
+
+def _reading(choice: ModelChoice, known: Reading) -> Reading:
+    """Return how images are read: as the settings say, and where they do not, as the model was trained."""
+    if choice.bands is None and choice.value_range is None:
+        reading = known
+    elif choice.bands is None:
+        bands = None if known.bands is None else ",".join(map(str, known.bands))
+        reading = dataclasses.replace(fixed_reading(bands, choice.value_range), band_count=known.band_count)
+    else:
+        given = fixed_reading(choice.bands, choice.value_range)
+        fits = known.value_range is not None and len(known.value_range) in (1, given.channels)
+        kept = known.value_range if fits and choice.value_range is None else given.value_range
+        reading = dataclasses.replace(given, value_range=kept)
+    if not reading.is_usual:
+        require_extra("geo")
+    return reading
 
 
 def _classes(name: str, weights: str) -> int:

@@ -73,18 +73,19 @@ class ImageIndex(ImageSearch):
         return found
 
     def embed_pictures(
-        self, pictures: Iterable[Image.Image], model: ModelChoice | None = None
+        self, pictures: Iterable[Image.Image | Path], model: ModelChoice | None = None
     ) -> npt.NDArray[np.float32]:
         """Return the (Q, D) embeddings of pictures, made as those in the index.
 
         Args:
-            pictures: Upright RGB images, as `inputs.decoding.decode_rgb` returns them; a few at a time are held.
+            pictures: Image files, which are read as those of the index, a few at a time; or upright RGB images.
             model: The network; by default the one that the index was built with, from where it lay then.
 
         Raises:
             ConfigurationError: It is not known where the model lies, or the index lacks its principal components.
             EmbeddingError: The model is not the one that made the index.
             WeightsError: Its weights cannot be had.
+            ImageError: A picture cannot be read, or has other bands or values.
         """
         from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 
@@ -99,7 +100,8 @@ class ImageIndex(ImageSearch):
         if network.fingerprint != self.info.model_fingerprint:
             raise EmbeddingError(
                 f"{choice.model} is not the model that made the index, {self.info.described()}",
-                "Name that model with --model, --weights, --image-size and --crop-pct, or build the index anew.",
+                "Name that model with --model, --weights, --image-size, --crop-pct, --bands and --value-range, or "
+                "build the index anew.",
             )
         rest = iter(pictures)
         batches = iter(lambda: list(itertools.islice(rest, _PICTURES_AT_ONCE)), [])

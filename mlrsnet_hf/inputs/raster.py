@@ -1,0 +1,259 @@
+"""Image files whose pixels are not 8-bit RGB, read through rasterio: some bands, and a range of their values.
+
+Values are taken as the file stores them: a scale or offset that its tags name is not applied.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.inputs.reading import Reading
+
+Values = npt.NDArray[np.float64]
+"""(H, W) values of a band as the file stores them; NaN where there is none."""
+
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF and BigTIFF files."""
+_STARTS = (*TIFF_STARTS, b"\x89PNG\r\n\x1a\n", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"P5", b"P6")
+"""With those of PNG, JPEG 2000 and PNM: the formats that may hold other than 8 bits."""
+# GDAL's other drivers follow names in a file to other files and servers, or run code.
+_DRIVERS = ["GTiff", "PNG", "JP2OpenJPEG", "PNM"]
+
+
+class PixelsError(ValueError):
+    """What an image file holds does not fit how it is read.
+
+    Args:
+        found: The rest of a sentence that begins with the image's name.
+        remedy: A whole sentence.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found)
+        self.remedy = remedy
+
+
+def has_rasterio() -> bool:
+    """Tell whether the extra "geo" is installed."""
+    return importlib.util.find_spec("rasterio") is not None
+
+
+def may_be_raster(data: bytes) -> bool:
+    """Tell whether a file is of a format whose bands rasterio reads here; Pillow reads the others."""
+    return data.startswith(_STARTS)
+
+
+def raster_version() -> str:
+    """Return the libraries that read, with their versions."""
+    rasterio = _rasterio()
+    return f"rasterio {rasterio.__version__}, GDAL {rasterio.__gdal_version__}"
+
+
+def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
+    """Return the chosen bands as (H, W, C) uint8, low and high of their range as 0 and 255; None for a palette.
+
+    Pixels without a value (nodata, those that a mask leaves out, NaN) become 0; infinite ones 0 or 255.
+
+    Raises:
+        MissingExtraError: rasterio is not installed.
+        PixelsError: The file has other bands or values.
+        ValueError: It is damaged.
+    """
+    with _opened(data) as file:
+        if _has_palette(file):
+            return None
+        bands = _chosen(file, reading)
+        limits = reading.limits()
+        kinds = {np.dtype(file.dtypes[band - 1]) for band in bands}
+        if limits is None and kinds != {np.dtype(np.uint8)}:
+            raise _other_pixels(file, bands)
+        pixels = np.empty((file.height, file.width, len(bands)), np.uint8)
+        if limits is None:
+            for place, band in enumerate(bands):
+                pixels[..., place] = file.read(band)
+            return pixels
+        if kinds == {np.dtype(np.uint8)}:
+            refuse_range_beyond(limits)
+        has_value = False
+        for place, band in enumerate(bands):
+            values = _read(file, band)
+            has_value |= not np.isnan(values).all()
+            pixels[..., place] = scaled(values, *limits[place])
+        if not has_value:
+            raise PixelsError("holds no value: all pixels are nodata or NaN", "Remove it and its row.")
+        return pixels
+
+
+def scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
+    """Return values of any type as levels: `low` as 0, `high` as 255, evenly between, and bounded; NaN as 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        levels = (values.astype(np.float64) - low) * 255.0 / (high - low)
+    return np.rint(np.nan_to_num(np.clip(levels, 0, 255), nan=0.0)).astype(np.uint8)
+
+
+def refuse_range_beyond(limits: tuple[tuple[float, float], ...]) -> None:
+    """Refuse a range for 8-bit values that would leave them nearly black."""
+    highest = max(high for _, high in limits)
+    if highest > 255:
+        raise PixelsError(
+            f"holds 8-bit values, and the value_range, which reaches to {highest:g}, is for others",
+            "Leave it out with its row, or bring all images to one type.",
+        )
+
+
+def raster_values(data: bytes, reading: Reading) -> list[Values] | None:
+    """Return the values of each chosen band, unscaled; None for a palette. Errors as `read_raster`."""
+    with _opened(data) as file:
+        return None if _has_palette(file) else [_read(file, band) for band in _chosen(file, reading)]
+
+
+def count_bands(data: bytes) -> int:
+    """Return how many bands a file has; formats that Pillow reads have red, green and blue."""
+    if not may_be_raster(data):
+        return 3
+    with _opened(data) as file:
+        return 3 if _has_palette(file) else int(file.count)
+
+
+def not_eight_bit(data: bytes) -> PixelsError | None:
+    """Return what is to be said of a file that is no 8-bit gray or RGB image; None of one that cannot be opened."""
+    if not has_rasterio():
+        return PixelsError(
+            "has more than 8 bits a value, or other bands than gray or RGB",
+            'Run pip install "mlrsnet-hf[geo]", then give the values that become black and white as --value-range, '
+            "such as 0,3000, and the bands as --bands, such as 4,3,2.",
+        )
+    try:
+        with _opened(data) as file:
+            return _other_pixels(file)
+    except ValueError:
+        return None if may_be_raster(data) else PixelsError("has more than 8 bits a value", "Store it as a TIFF file.")
+
+
+def stretched(data: bytes) -> npt.NDArray[np.uint8]:
+    """Return (H, W, 3) uint8 for people to look at: the first three bands, or of fewer the first, without alpha.
+
+    Each is stretched from its 2nd to its 98th percentile. Errors as `read_raster`.
+    """
+    with _opened(data) as file:
+        bands = _colors(file)[:3] or [1]
+        chosen = Reading(bands=tuple(bands if len(bands) == 3 else bands[:1] * 3))
+        planes = []
+        for band in _chosen(file, chosen):
+            values = _read(file, band)
+            known = values[np.isfinite(values)]
+            low, high = np.percentile(known, (2, 98)) if known.size else (0, 1)
+            planes.append(scaled(values, low, high if high > low else low + 1))
+        return np.stack(planes, axis=-1)
+
+
+@functools.cache
+def _rasterio() -> Any:  # noqa: ANN401 - the module
+    require_extra("geo")
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    # The place on Earth does not matter here, and what GDAL says of damage the error tells with the image's name.
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    return rasterio
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
+    rasterio = _rasterio()
+    try:
+        with rasterio.MemoryFile(data) as memory, memory.open(driver=_DRIVERS) as file:
+            pixels = file.width * file.height
+            if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
+                raise ValueError(f"its size of {pixels} pixels exceeds the limit of {2 * Image.MAX_IMAGE_PIXELS}")
+            yield file
+    except rasterio.errors.RasterioError as error:  # its text names a file in memory
+        raise ValueError("it is damaged, cut off, or no image file") from error
+
+
+def _has_palette(file: Any) -> bool:  # noqa: ANN401 - a rasterio dataset
+    return file.colorinterp[0].name == "palette"
+
+
+def _colors(file: Any) -> list[int]:  # noqa: ANN401
+    return [band for band, color in zip(file.indexes, file.colorinterp, strict=True) if color.name != "alpha"]
+
+
+def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
+    """Return the bands of the file that are read, one for each channel."""
+    count = file.count
+    if reading.band_count not in (None, count):
+        raise PixelsError(
+            f"has {count} bands, the images that the bands were chosen for have {reading.band_count}",
+            "Bands of one number would be others: leave it out with its row, or give --bands for images of its kind.",
+        )
+    if reading.bands is None:
+        bands = _colors(file)
+        if len(bands) not in (1, 3):
+            raise PixelsError(
+                f"has {len(bands)} bands, and it is not said which to read", "Name them with --bands, such as 4,3,2."
+            )
+        bands = bands * 3 if len(bands) == 1 else bands
+    else:
+        bands = list(reading.bands)
+        beyond = max(bands)
+        if beyond > count:
+            raise PixelsError(
+                f"has {count} band{'s' * (count != 1)}, and band {beyond} is asked for",
+                f"Give --bands with numbers up to {count}, or leave the image out with its row.",
+            )
+    for band in bands:
+        if "complex" in file.dtypes[band - 1]:
+            raise PixelsError(
+                f"has complex numbers in band {band}, which have no order", "Store their amplitude as numbers."
+            )
+    return bands
+
+
+def _read(file: Any, band: int) -> Values:  # noqa: ANN401
+    """Return a band's values, with NaN where there is none; alpha leaves none out."""
+    values: Values = file.read(band).astype(np.float64)
+    flags = {flag.name for flag in file.mask_flag_enums[band - 1]}
+    if not flags & {"all_valid", "alpha"}:
+        values[file.read_masks(band) == 0] = np.nan
+    return values
+
+
+def _other_pixels(file: Any, chosen: list[int] | None = None) -> PixelsError:  # noqa: ANN401
+    """Return bands, type and values in words, and the settings that read them; of `chosen` bands, a range."""
+    bands = list(dict.fromkeys(chosen or _colors(file) or file.indexes))
+    kinds = list(dict.fromkeys(file.dtypes[band - 1] for band in bands))
+    found = f"has {len(bands)} band{'s' * (len(bands) > 1)} of {', '.join(kinds)}"
+    if any("complex" in kind for kind in kinds):
+        return PixelsError(found, "Complex numbers have no order: store their amplitude.")
+    values = [_read(file, band) for band in bands]
+    known = [low_high for low_high in map(_extremes, values) if low_high is not None]
+    options = []
+    if kinds != ["uint8"]:
+        example = "0,3000"
+        if known:
+            low, high = min(low for low, _ in known), max(high for _, high in known)
+            example = f"{low:g},{high:g}"
+            found += f" with values from {low:g} to {high:g}"
+        options.append(
+            f"the values that become black and white as --value-range, such as {example} (in training also 2%,98%, "
+            "which measures them)"
+        )
+    if not options or (chosen is None and len(bands) not in (1, 3)):
+        options.append(f"the bands as --bands, such as {'4,3,2' if len(bands) > 3 else '1'}")
+    return PixelsError(f"{found}, not 8-bit gray or RGB", f"Give {', and '.join(options)}.")
+
+
+def _extremes(values: Values) -> tuple[float, float] | None:
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else None
