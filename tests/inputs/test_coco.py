@@ -8,7 +8,11 @@ import pytest
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.coco import read_coco
 
-IMAGES = [{"id": 12, "file_name": "b.jpg", "width": 5}, {"id": 4, "file_name": "x/a.jpg"}, {"id": "s", "file_name": "c"}]
+IMAGES = [
+    {"id": 12, "file_name": "b.jpg", "width": 5},
+    {"id": 4, "file_name": "x/a.jpg"},
+    {"id": "s", "file_name": "c"},
+]
 CATEGORIES = [{"id": 90, "name": " ship "}, {"id": 3, "name": "harbor", "supercategory": "x"}, {"id": 5, "name": "dam"}]
 ANNOTATIONS = [(12, 90), (12, 3), (12, 90), ("s", 5)]
 
