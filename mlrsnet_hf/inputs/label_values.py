@@ -49,19 +49,17 @@ def read_label_columns(splits: Mapping[str, Dataset], columns: Sequence[str], ru
 
 
 def _numbers(cells: Sequence[Any], split: str, column: str) -> npt.NDArray[np.float64]:
-    known: dict[Any, float] = {}
     numbers = np.empty(len(cells))
     for row, cell in enumerate(cells):
-        if cell not in known:  # few values occur
-            number = _WORDS.get(cell.strip().casefold()) if isinstance(cell, str) else cell
-            number = np.nan if cell is None else number
-            if not isinstance(number, int | float) or not (number in (0, 1, -1) or number != number):
-                raise ConfigurationError(
-                    f"split {split}, row {row}: column {column!r} holds {str(cell)[:60]!r}, which says neither 0 nor 1",
-                    "Mend it, or name the columns that are labels with --label-columns.",
-                )
-            known[cell] = float(number)
-        numbers[row] = known[cell]
+        number = np.nan if cell is None else cell
+        if isinstance(cell, str):
+            number = _WORDS.get(cell.strip().casefold())
+        if not isinstance(number, int | float) or not (number in (0, 1, -1) or number != number):
+            raise ConfigurationError(
+                f"split {split}, row {row}: column {column!r} holds {str(cell)[:60]!r}, which says neither 0 nor 1",
+                "Mend it, or name the columns that are labels with --label-columns.",
+            )
+        numbers[row] = number
     return numbers
 
 

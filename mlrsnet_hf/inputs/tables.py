@@ -32,6 +32,7 @@ _KINDS = {
 }
 """What reads a file; but for text, what `datasets` calls its reader."""
 _SAID = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON"}
+_PLACE = "place of the image"
 METADATA = "metadata.csv"
 """What `datasets` calls the table of a folder of images."""
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
@@ -112,7 +113,7 @@ def _split_of(file: PurePath) -> str | None:
         >>> _split_of(Path("a/train_2.csv")), _split_of(Path("val/x/labels.csv")), _split_of(Path("a/trainval.csv"))
         ('train', 'validation', None)
     """
-    for name in (file.name.partition(".")[0], *reversed(file.parent.parts)):
+    for name in (file.name, *reversed(file.parent.parts)):
         words = re.split(r"[^a-z]+", name.lower())
         said = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
         if len(said) == 1:
@@ -260,10 +261,9 @@ def with_found_images(rows: Dataset, table: Path, config: DataConfig, name: str)
     elif not (isinstance(feature, Value) and feature.dtype in ("string", "large_string")):
         return rows
     places = find_images(rows[column][:], image_folders(config, table), name)
-    position = rows.column_names.index(column)
-    rows = rows.remove_columns(column).add_column(column, places, feature=Value("string"))
-    names = [name for name in rows.column_names if name != column]
-    return rows.select_columns([*names[:position], column, *names[position:]])
+    order = rows.column_names
+    rows = rows.add_column(_PLACE, places, feature=Value("string")).remove_columns(column)
+    return rows.rename_column(_PLACE, column).select_columns(order)
 
 
 def image_folders(config: DataConfig, table: Path) -> ImageFolders:

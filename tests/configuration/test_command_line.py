@@ -76,6 +76,22 @@ def test_values_of_every_kind() -> None:
     assert train_settings(["--labels-column=none"]).data.labels_column is None
 
 
+def test_a_list_may_be_given_in_parts() -> None:
+    words = [
+        "--label-columns",
+        "sea,ice",
+        "--epochs",
+        "3",
+        "--label-columns",
+        "soil, dry",
+        "sand",
+        "--label-columns=dam",
+    ]
+    settings = parse(Train, None, words)
+    assert settings.data.label_columns == ("sea,ice", "soil, dry", "sand", "dam")
+    assert settings.training.epochs == 3
+
+
 def test_words_that_yaml_1_1_takes_for_truth_values(yaml_file: WriteFile) -> None:
     path = yaml_file("precision: no\ncache: off\nlearning_rate: 1e-3\ncompile: true\nimage_size:\nseed: 010\n")
     config = train_settings(["--config", path]).training

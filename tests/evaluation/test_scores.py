@@ -164,6 +164,63 @@ def test_a_label_whose_score_vanishes_is_predicted_at_its_threshold() -> None:
     assert (predictions.scores > threshold).all()
 
 
+def with_unknown(share: float = 0.3) -> Predictions:
+    """Return predictions with targets that are not known; of the last two images nothing, of the fourth label all."""
+    predictions = drawn(TASK)
+    targets = predictions.targets.copy()
+    targets[np.random.default_rng(1).random(targets.shape) < share] = np.nan
+    targets[-2:] = np.nan
+    targets[:, 3] = predictions.targets[:, 3]
+    targets[-2:, 3] = np.nan
+    return Predictions(targets=targets, logits=predictions.logits)
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_labels_that_are_not_known_count_in_no_metric(tuned: bool) -> None:
+    predictions = with_unknown()
+    used = tune_thresholds(predictions) if tuned else np.full(5, 0.5)
+    known = ~np.isnan(predictions.targets)
+    found = evaluate(predictions, TASK, used if tuned else None)
+    table = label_scores(predictions, TASK, used if tuned else None)
+    targets, scores = predictions.targets, predictions.scores
+    average_precisions, f1 = [], []
+    for label in range(4):
+        rows = known[:, label]
+        true, decided = targets[rows, label].astype(int), scores[rows, label] > used[label]
+        average_precisions.append(average_precision_score(true, scores[rows, label]))
+        f1.append(f1_score(true, decided))
+        assert (table[label].images, table[label].f1) == (true.sum(), pytest.approx(f1[-1]))
+        assert table[label].average_precision == pytest.approx(average_precisions[-1])
+    of_images = [
+        f1_score(targets[row, known[row]].astype(int), scores[row, known[row]] > used[known[row]], zero_division=0)
+        for row in range(28)
+    ]
+    assert found["map"] == pytest.approx(np.mean(average_precisions))
+    assert found["macro_f1"] == pytest.approx(np.mean(f1))
+    assert found["sample_f1"] == pytest.approx(np.mean(of_images))
+    all_known = known[:28]
+    decided = (scores > used)[:28][all_known]
+    assert found["micro_f1"] == pytest.approx(f1_score(targets[:28][all_known].astype(int), decided))
+
+
+def test_thresholds_are_those_of_the_known_labels_alone() -> None:
+    predictions = with_unknown()
+    thresholds = tune_thresholds(predictions)
+    for label in range(5):
+        rows = ~np.isnan(predictions.targets[:, label])
+        alone = Predictions(targets=predictions.targets[rows][:, [label]], logits=predictions.logits[rows][:, [label]])
+        assert tune_thresholds(alone)[0] == thresholds[label]
+    tuned = evaluate_splits({"validation": predictions}, TASK, tune=True).tuned
+    assert tuned is not None
+    assert tuned.untuned == ("never",)
+
+
+def test_a_split_of_which_nothing_is_known_has_no_map() -> None:
+    nothing = Predictions(targets=np.full((3, 5), np.nan, np.float32), logits=np.zeros((3, 5), np.float32))
+    assert math.isnan(evaluate(nothing, TASK)["map"])
+    assert tune_thresholds(nothing).tolist() == [0.5] * 5
+
+
 def test_no_other_threshold_has_a_higher_f1() -> None:
     draw = np.random.default_rng(0)
     targets = (draw.random((40, 3)) < 0.3).astype(np.float32)

@@ -8,6 +8,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Sequence as ListFeature
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.config import ValueRules
 from mlrsnet_hf.inputs.labels import read_labels, read_scenes
 
 NAMES = ["sand", "sea", "trees"]
@@ -91,11 +92,111 @@ def test_the_vocabulary_is_that_of_all_splits_in_order() -> None:
     assert numbers.ids["test"] == [[1, 2]]
 
 
-def test_short_lists_of_ids_are_not_multi_hot() -> None:
-    """Equally long, of 0 and 1 only, but no list names an id twice."""
-    found = read_labels(splits([[0, 1], [1, 0]], [[0, 1]], ListFeature(Value("int64"))), "tags")
-    assert found.form == "lists of numbers"
-    assert found.ids["train"] == [[0, 1], [1, 0]]
+NUMBERS = ListFeature(Value("int64"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "as_ids", "as_vector"),
+    [
+        ([[1, 0], [0, 1], [0, 1]], [[1, 0], [0, 1], [0, 1]], [[0], [1], [1]]),
+        ([[1], [0]], [[1], [0]], [[0], []]),
+        ([[0], [0]], [[0], [0]], [[], []]),
+    ],
+)
+def test_short_lists_that_may_be_ids_or_vectors(rows: list, as_ids: list, as_vector: list) -> None:
+    """Equally long, of 0 and 1 only, and no list names an id twice: each reading turns the other around."""
+    for given in (column(rows, NUMBERS), column([str(row) for row in rows], Value("string"))):
+        with pytest.raises(ConfigurationError, match="--label-form vector, or --label-form ids"):
+            read_labels({"train": given}, "tags")
+        assert read_labels({"train": given}, "tags", form="ids").ids["train"] == as_ids
+        found = read_labels({"train": given}, "tags", form="vector")
+        assert (found.ids["train"], len(found.names)) == (as_vector, len(rows[0]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "ids"),
+    [
+        ([[1, 1], [0, 1]], ("0", "1"), [[0, 1], [1]]),  # an id stands in no list twice
+        ([[0, 0], [1, 0]], ("0", "1"), [[], [0]]),
+        ([[1, 0, 0], [0, 0, 1]], ("0", "1", "2"), [[0], [2]]),
+        ([[1], [0, 1], []], ("0", "1"), [[1], [0, 1], []]),
+        ([[2, 2, 5], [5]], ("2", "5"), [[0, 1], [1]]),
+        ([[0, 2], [2, 0]], ("0", "2"), [[0, 1], [1, 0]]),
+    ],
+)
+def test_lists_that_can_be_read_in_one_way(rows: list, names: tuple[str, ...], ids: list) -> None:
+    found = read_labels({"train": column(rows, NUMBERS)}, "tags")
+    assert (found.names, found.ids["train"]) == (names, ids)
+
+
+@pytest.mark.parametrize("rows", [[[1, 0, 1], [0, 1]], [[0, 0], [1, 0, 1]], [[1, 1], []]])
+def test_vectors_of_unequal_length_are_refused(rows: list) -> None:
+    with pytest.raises(ConfigurationError, match=r"unequal length: .* in row \d of split train"):
+        read_labels({"train": column(rows, NUMBERS)}, "tags")
+    with pytest.raises(ConfigurationError, match="row "):
+        read_labels({"train": column(rows, ListFeature(Value("float32")))}, "tags")
+
+
+def test_vectors_with_what_is_not_known() -> None:
+    rows = [[1, -1, 0], [0, None, 1], [0, 0, 0]]
+    for kind in (NUMBERS, ListFeature(Value("float32"))):
+        with pytest.raises(ConfigurationError, match=r"1 of 3 rows .*label 1.*1 of 3 rows .*label 1.*--uncertain"):
+            read_labels({"train": column(rows, kind)}, "tags")
+        found = read_labels({"train": column(rows, kind)}, "tags", rules=ValueRules("positive", "ignore"))
+        assert (found.ids["train"], found.unknown) == ([[0, 1], [2], []], {"train": [[], [1], []]})
+
+
+@pytest.mark.parametrize(
+    ("texts", "names", "ids"),
+    [
+        (["['sea' 'sand']", "['ice']", "[]"], ("ice", "sand", "sea"), [[2, 1], [0], []]),
+        (["['sea'\n 'sand']", '["it\'s" "sea"]'], ("it's", "sand", "sea"), [[2, 1], [0, 2]]),
+        (["[4 6]", "[ 6 10]"], ("4", "6", "10"), [[0, 1], [1, 2]]),
+        (["[1 0 1]", "[0 0 1]"], ("0", "1", "2"), [[0, 2], [2]]),
+        (["[1. 0.]", "[0. 1.]"], ("0", "1"), [[0], [1]]),
+        (["[ True False]", "[False False]"], ("0", "1"), [[0], []]),
+    ],
+)
+def test_lists_as_numpy_writes_them(texts: list[str], names: tuple[str, ...], ids: list) -> None:
+    """Python takes ['sea' 'sand'] for one string; datasets writes lists into CSV so."""
+    found = read_labels({"train": column(texts, Value("string"))}, "tags")
+    assert (found.names, found.ids["train"]) == (names, ids)
+
+
+@pytest.mark.parametrize(
+    "text", ["['sea' 'sand', 'ice']", "['sea''sand']", "[0 1 ... 0 1]", "[sea sand]", "[['sea']]", "['sea' 1]", "[007]"]
+)
+def test_lists_that_may_be_several_things_are_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="row 1: column 'tags' holds"):
+        read_labels({"train": column(["['sea']", text], Value("string"))}, "tags")
+
+
+def test_a_separator_does_not_cut_lists() -> None:
+    with pytest.raises(ConfigurationError, match=r"label_separator=','.*Leave label_separator out"):
+        read_labels({"train": column(["['sea', 'ice']", "['sea']"], Value("string"))}, "tags", ",")
+
+
+def test_zeros_and_ones_between_separators_are_vectors() -> None:
+    found = read_labels({"train": column(["0 1 1", "1 0 0"], Value("string"))}, "tags", " ")
+    assert (found.names, found.ids["train"]) == (("0", "1", "2"), [[1, 2], [0]])
+
+
+def test_an_empty_cell_may_say_that_there_is_no_label() -> None:
+    rules = ValueRules(missing="negative")
+    for given, separator in (
+        (column(["sea|sea", None, "NA| None"], Value("string")), "|"),
+        (column([["sea "], None, ["NA", "None"]], ListFeature(Value("string"))), None),
+    ):
+        found = read_labels({"train": given}, "tags", separator, rules=rules)
+        assert (found.names, found.ids["train"]) == (("NA", "None", "sea"), [[2], [], [0, 1]])
+    classes = read_labels({"train": column([[2], None], ListFeature(CLASSES))}, "tags", rules=rules)
+    assert (classes.ids["train"], classes.stored) == ([[2], []], False)
+
+
+def test_columns_of_zeros_and_ones_point_the_way() -> None:
+    given = Dataset.from_dict({"tags": [0, 1], "sea": [1, 1], "count": [3, 4]})
+    with pytest.raises(ConfigurationError, match="--label-columns tags,sea"):
+        read_labels({"train": given}, "tags")
 
 
 @pytest.mark.parametrize(

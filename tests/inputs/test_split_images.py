@@ -39,6 +39,22 @@ def test_targets_and_scenes_are_those_of_the_rows(data: DatasetDict) -> None:
     assert torch.equal(alone.scenes, images.scenes)
 
 
+def test_targets_that_are_not_known(data: DatasetDict) -> None:
+    task = Task(kind="labels", label_names=tuple("abcde"))
+    split = data["train"].add_column("unknown_labels", [[row % 5] if row < 16 else [] for row in range(32)])
+    images, known = SplitImages(split, task, whole), SplitImages(data["train"], task, whole)
+    unknown = torch.zeros(32, 5, dtype=torch.bool)
+    unknown[range(16), [row % 5 for row in range(16)]] = True
+    assert torch.equal(images.targets.isnan(), unknown)
+    assert torch.equal(images.targets[~unknown], known.targets[~unknown])
+    assert (images.known_share, known.known_share) == (0.9, 1.0)
+    assert images.batch([images[(0, 3)]]).targets.isnan().nonzero().tolist() == [[0, 3]]
+    scenes = SplitImages(
+        split.add_column("scene", [0] * 32), Task(kind="scene", label_names=(), scene_names=("s",)), whole
+    )
+    assert scenes.known_share == 1.0
+
+
 @pytest.mark.parametrize("arrange", ["as it is", "shuffled", "selected", "in chunks", "chunks shuffled"])
 def test_rows_are_those_of_the_dataset_however_it_lies(data: DatasetDict, arrange: str) -> None:
     split: Dataset = data["train"]

@@ -130,6 +130,37 @@ def test_equal_parts_average_to_the_whole(task: Task, name: str) -> None:
     assert np.mean(parts) == pytest.approx(loss(logits, truth).item(), rel=1e-6)
 
 
+def test_labels_that_are_not_known_by_hand() -> None:
+    # Three of four targets of the split are known; those of the batch cost ln 2 and ln 4/3, over 4 and over 3/4.
+    loss = make_loss(TrainingConfig(), Task(kind="labels", label_names=("a", "b")), known_share=0.75)
+    logits = torch.tensor([[0.0, 9.0], [math.log(3.0), 7.0]], requires_grad=True)
+    found = loss(logits, truth_of(torch.tensor([[1.0, math.nan], [1.0, math.nan]])))
+    assert found.item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 4 / 0.75)
+    found.backward()
+    assert logits.grad is not None
+    # The slope of -log p is p - 1: -1/2 and -1/4.
+    assert logits.grad.tolist() == [[pytest.approx(-1 / 2 / 3), 0.0], [pytest.approx(-1 / 4 / 3), 0.0]]
+
+
+@pytest.mark.parametrize("name", ["bce", "asymmetric"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_labels_that_are_not_known_count_nothing(name: str, smoothing: float) -> None:
+    """Where all of a label is known, or nothing, the loss is that of the known labels alone."""
+    logits, truth = draw(TASKS["labels"])
+    config = TrainingConfig(loss=name, label_smoothing=smoothing)
+    targets = truth.targets.clone()
+    targets[:, 1] = math.nan
+    found = make_loss(config, TASKS["labels"], known_share=2 / 3)(logits, truth_of(targets))
+    known = Task(kind="labels", label_names=("a", "c"))
+    expected = make_loss(config, known)(logits[:, [0, 2]], truth_of(truth.targets[:, [0, 2]]))
+    torch.testing.assert_close(found, expected)
+    # Parts average to the whole, also those of which more is known than of others.
+    targets[:4] = math.nan
+    loss = make_loss(config, TASKS["labels"], known_share=4 / 9)
+    parts = [loss(logits[rows], truth_of(targets[rows])).item() for rows in (slice(0, 6), slice(6, 12))]
+    assert np.mean(parts) == pytest.approx(loss(logits, truth_of(targets)).item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 @pytest.mark.parametrize("name", ["bce", "asymmetric"])
 def test_the_loss_of_bfloat16_logits_is_computed_in_float32(task: Task, name: str) -> None:

@@ -68,6 +68,29 @@ def test_a_seed_gives_the_same_weights_twice(training_data: ImageData, make_conf
     assert not torch.equal(left["fc.weight"], weights_of(other)["fc.weight"])
 
 
+def test_labels_that_are_not_known_teach_nothing(
+    data: DatasetDict, as_training_data: Callable, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Whatever stands in their place, weights and scores are the same."""
+    runs = {}
+    for name, present in (("a", False), ("b", True)):
+        splits = {}
+        for part, split in data.items():
+            ids = [[row % 4] for row in range(len(split))]
+            labels = [
+                sorted(set(own) | set(hidden) if present else set(own) - set(hidden))
+                for own, hidden in zip(split["labels"], ids, strict=True)
+            ]
+            changed = split.remove_columns("labels").add_column("labels", labels, feature=split.features["labels"])
+            splits[part] = changed.add_column("unknown_labels", ids)
+        config = make_config(output_dir=tmp_path / name)
+        runs[name] = train(config, as_training_data(splits))
+    one, other = (weights_of(run) for run in runs.values())
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert runs["a"].scores == runs["b"].scores
+    assert runs["a"].tuned == runs["b"].tuned
+
+
 def test_workers_and_cache_change_nothing(training_data: ImageData, make_config: MakeConfig, tmp_path: Path) -> None:
     plain = train(make_config(output_dir=tmp_path / "a", cache="off"), training_data)
     other = train(make_config(output_dir=tmp_path / "b", num_workers=2), training_data)
