@@ -353,7 +353,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: (one_table(r, "Labels/all.csv"), shutil.copy(r / "Labels/all.csv", r / "Labels/all (1).csv")),
         r"all \(1\).csv and .*all.csv: both hold labels",
     ),
-    "two copies": (lambda r: (wrap(r, "a"), shutil.copytree(r / "a", r / "b")), r"/a and .*/b: both hold"),
+    "two copies": (lambda r: (wrap(r, "a"), shutil.copytree(r / "a", r / "b")), r"/a and .*/b: both hold Images"),
     "a pointer for a scene": (
         lambda r: (
             shutil.rmtree(r / "Images/beach"),

@@ -96,9 +96,9 @@ def find_label_files(part: Part) -> "ByScene[File] | File":
             if scene not in found.parts:
                 found.parts[scene] = rest.pop(file.name)
     for file in list(rest.values()):
-        scene = scene_of(file)
-        if scene and scene not in found.parts and split_suffix(file.name)[1] in SPREADSHEET_SUFFIXES:
-            found.faults[scene] = ReleaseError(f"{file.place}: a spreadsheet, not text", "Save the table as CSV there.")
+        meant = scene_of(file)
+        if meant and meant not in found.parts and split_suffix(file.name)[1] in SPREADSHEET_SUFFIXES:
+            found.faults[meant] = ReleaseError(f"{file.place}: a spreadsheet, not text", "Save the table as CSV there.")
             del rest[file.name]
     if not found.parts and not found.faults:
         return _table_of_all(folder)
