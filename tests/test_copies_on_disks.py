@@ -1,8 +1,10 @@
 """Copies of the release as they lie on disks: whatever is around it, every command reads the same records."""
 
+import contextlib
 import csv
 import io
 import os
+import random
 import re
 import shutil
 import stat
@@ -21,6 +23,7 @@ from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import Record, holds_images, open_labels, open_release
 from mlrsnet_hf.release.audit.audit import audit_source
 from mlrsnet_hf.release.stamps import source_fingerprint
+from mlrsnet_hf.taxonomy import LABELS
 
 MakeRelease = Callable[..., Path]
 Change = Callable[[Path], Path | None]
@@ -372,6 +375,69 @@ def test_the_audit_never_calls_usable_what_is_refused(
     root = make_release(SCENES)
     change(root)
     refuse_everywhere(root, cache, message, tmp_path)
+
+
+def swap_rows(root: Path) -> None:
+    """Give the rows of one scene to the other's label file."""
+    first, second = sorted((root / "Labels").iterdir())
+    aside = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(aside)
+
+
+HEADER = b"image," + ",".join(label.published for label in LABELS).encode() + b"\n"
+CHANGES: list[Callable[[Path, Path, Path], object]] = [
+    # root, a scene's folder, its label file
+    lambda root, images, labels: images.rename(root / images.name),
+    lambda root, images, labels: images.rename(images.with_name("x")),
+    lambda root, images, labels: (shutil.rmtree(images), images.mkdir()),
+    lambda root, images, labels: pack(images.with_suffix(".zip"), images),
+    lambda root, images, labels: wrap(images, "a"),
+    lambda root, images, labels: shutil.copytree(images, images.with_name(images.name.upper())),
+    lambda root, images, labels: shutil.copytree(images, root / "Images/lake"),
+    lambda root, images, labels: (images / "beach_00001 (2).jpg").write_bytes(b"x"),
+    lambda root, images, labels: (images / "x.tif").write_bytes(b"x"),
+    lambda root, images, labels: (images / "x.txt").write_bytes(b"x"),
+    lambda root, images, labels: next(iter(sorted(images.iterdir()))).unlink(),
+    lambda root, images, labels: next(iter(sorted(images.iterdir()))).write_bytes(b""),
+    lambda root, images, labels: labels.unlink(),
+    lambda root, images, labels: labels.write_bytes(HEADER),
+    lambda root, images, labels: labels.write_bytes(b""),
+    lambda root, images, labels: labels.rename(labels.with_suffix(".tsv")),
+    lambda root, images, labels: labels.rename(labels.with_name("x.csv")),
+    lambda root, images, labels: shutil.copy(labels, labels.with_name("lake.csv")),
+    lambda root, images, labels: shutil.copy(labels, labels.with_name(labels.name.upper())),
+    lambda root, images, labels: swap_rows(root),
+    lambda root, images, labels: one_table(root, "Labels/x.csv"),
+    lambda root, images, labels: wrap(root / "Images", "Images"),
+    lambda root, images, labels: pack(root / "Labels.zip", root / "Labels", "y/"),
+    lambda root, images, labels: (root / "Images").rename(root / "jpg"),
+    lambda root, images, labels: wrap(root, "y"),
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_audit_and_the_opening_agree(make_release: MakeRelease, seed: int) -> None:
+    """Whatever one to three changes make of a copy; some spoil it, some do not, some cannot follow others."""
+    root = make_release(SCENES)
+    dice = random.Random(seed)
+    changes = [CHANGES[seed]] if seed < len(CHANGES) else dice.sample(CHANGES, dice.choice((2, 3)))
+    for change in changes:
+        scene = dice.choice(["beach", "harbor&port"])
+        with contextlib.suppress(OSError, UnboundLocalError, StopIteration):
+            change(root, root / "Images" / scene, root / f"Labels/{scene}.csv")
+    try:
+        list(open_release(root).records())
+    except ReleaseError:
+        is_usable = False
+    else:
+        is_usable = True
+    try:
+        audit = audit_source(root)
+    except ReleaseError:
+        assert not is_usable
+        return
+    assert (audit.exit_code < 2 and audit.images_checked) == is_usable
 
 
 def test_a_link_to_nothing_among_the_images(make_release: MakeRelease, tmp_path: Path, cache: str) -> None:

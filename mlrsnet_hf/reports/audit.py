@@ -129,13 +129,22 @@ def audit_as_text(audit: Audit) -> str:
         "",
         *_finding_table(audit),
         "",
-        f"result: {_RESULTS[audit.severity]}",
+        f"result: {_result(audit)}",
     ]
     if audit.repaired_rows:
         lines.append(
             f'{audit.repaired_rows:,} rows are repaired by label_version="verified"; mlrsnet audit --diff lists them'
         )
     return "\n".join(lines)
+
+
+def _result(audit: Audit) -> str:
+    result = _RESULTS[audit.severity]
+    if audit.images_checked or audit.severity is Severity.UNUSABLE:
+        return result
+    state, separator, rest = result.partition("; ")
+    alone = "label files alone, without the images that load_dataset needs"
+    return f"{alone}{separator}{rest}" if rest else f"{state} {alone}"
 
 
 def _scene_table(audit: Audit) -> list[str]:
