@@ -316,6 +316,13 @@ def refuse_everywhere(source: Path, cache: str, message: str, tmp_path: Path) ->
     assert audit.exit_code == 2
 
 
+def flatten(root: Path) -> None:
+    for folder in [*(root / "Images").iterdir()]:
+        for path in [*folder.iterdir()]:
+            path.rename(root / "Images" / path.name)
+        folder.rmdir()
+
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "images by another name": (
         lambda r: (r / "Images").rename(r / "Image"),
@@ -336,6 +343,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         r"lie in .*/jpg\. ",
     ),
+    "images in no scene's folder": (flatten, r"Images/beach_00001.jpg: an image in no folder of a scene. Put each"),
     "another scene with images and labels": (
         lambda r: ((r / "Images/agricultural").mkdir(), (r / "Labels/agricultural.csv").write_text("x")),
         r"Images/agricultural and .*/Labels/agricultural.csv: 'agricultural' is not",
