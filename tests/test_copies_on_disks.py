@@ -1,8 +1,10 @@
 """Copies of the release as they lie on disks: whatever is around it, every command reads the same records."""
 
+import contextlib
 import csv
 import io
 import os
+import random
 import re
 import shutil
 import stat
@@ -21,6 +23,7 @@ from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import Record, holds_images, open_labels, open_release
 from mlrsnet_hf.release.audit.audit import audit_source
 from mlrsnet_hf.release.stamps import source_fingerprint
+from mlrsnet_hf.taxonomy import LABELS
 
 MakeRelease = Callable[..., Path]
 Change = Callable[[Path], Path | None]
@@ -313,6 +316,13 @@ def refuse_everywhere(source: Path, cache: str, message: str, tmp_path: Path) ->
     assert audit.exit_code == 2
 
 
+def flatten(root: Path) -> None:
+    for folder in [*(root / "Images").iterdir()]:
+        for path in [*folder.iterdir()]:
+            path.rename(root / "Images" / path.name)
+        folder.rmdir()
+
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "images by another name": (
         lambda r: (r / "Images").rename(r / "Image"),
@@ -333,6 +343,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         r"lie in .*/jpg\. ",
     ),
+    "images in no scene's folder": (flatten, r"Images/beach_00001.jpg: an image in no folder of a scene. Put each"),
     "another scene with images and labels": (
         lambda r: ((r / "Images/agricultural").mkdir(), (r / "Labels/agricultural.csv").write_text("x")),
         r"Images/agricultural and .*/Labels/agricultural.csv: 'agricultural' is not",
@@ -353,7 +364,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: (one_table(r, "Labels/all.csv"), shutil.copy(r / "Labels/all.csv", r / "Labels/all (1).csv")),
         r"all \(1\).csv and .*all.csv: both hold labels",
     ),
-    "two copies": (lambda r: (wrap(r, "a"), shutil.copytree(r / "a", r / "b")), r"/a and .*/b: both hold"),
+    "two copies": (lambda r: (wrap(r, "a"), shutil.copytree(r / "a", r / "b")), r"/a and .*/b: both hold Images"),
     "a pointer for a scene": (
         lambda r: (
             shutil.rmtree(r / "Images/beach"),
@@ -372,6 +383,69 @@ def test_the_audit_never_calls_usable_what_is_refused(
     root = make_release(SCENES)
     change(root)
     refuse_everywhere(root, cache, message, tmp_path)
+
+
+def swap_rows(root: Path) -> None:
+    """Give the rows of one scene to the other's label file."""
+    first, second = sorted((root / "Labels").iterdir())
+    aside = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(aside)
+
+
+HEADER = b"image," + ",".join(label.published for label in LABELS).encode() + b"\n"
+CHANGES: list[Callable[[Path, Path, Path], object]] = [
+    # root, a scene's folder, its label file
+    lambda root, images, labels: images.rename(root / images.name),
+    lambda root, images, labels: images.rename(images.with_name("x")),
+    lambda root, images, labels: (shutil.rmtree(images), images.mkdir()),
+    lambda root, images, labels: pack(images.with_suffix(".zip"), images),
+    lambda root, images, labels: wrap(images, "a"),
+    lambda root, images, labels: shutil.copytree(images, images.with_name(images.name.upper())),
+    lambda root, images, labels: shutil.copytree(images, root / "Images/lake"),
+    lambda root, images, labels: (images / "beach_00001 (2).jpg").write_bytes(b"x"),
+    lambda root, images, labels: (images / "x.tif").write_bytes(b"x"),
+    lambda root, images, labels: (images / "x.txt").write_bytes(b"x"),
+    lambda root, images, labels: next(iter(sorted(images.iterdir()))).unlink(),
+    lambda root, images, labels: next(iter(sorted(images.iterdir()))).write_bytes(b""),
+    lambda root, images, labels: labels.unlink(),
+    lambda root, images, labels: labels.write_bytes(HEADER),
+    lambda root, images, labels: labels.write_bytes(b""),
+    lambda root, images, labels: labels.rename(labels.with_suffix(".tsv")),
+    lambda root, images, labels: labels.rename(labels.with_name("x.csv")),
+    lambda root, images, labels: shutil.copy(labels, labels.with_name("lake.csv")),
+    lambda root, images, labels: shutil.copy(labels, labels.with_name(labels.name.upper())),
+    lambda root, images, labels: swap_rows(root),
+    lambda root, images, labels: one_table(root, "Labels/x.csv"),
+    lambda root, images, labels: wrap(root / "Images", "Images"),
+    lambda root, images, labels: pack(root / "Labels.zip", root / "Labels", "y/"),
+    lambda root, images, labels: (root / "Images").rename(root / "jpg"),
+    lambda root, images, labels: wrap(root, "y"),
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_audit_and_the_opening_agree(make_release: MakeRelease, seed: int) -> None:
+    """Whatever one to three changes make of a copy; some spoil it, some do not, some cannot follow others."""
+    root = make_release(SCENES)
+    dice = random.Random(seed)
+    changes = [CHANGES[seed]] if seed < len(CHANGES) else dice.sample(CHANGES, dice.choice((2, 3)))
+    for change in changes:
+        scene = dice.choice(["beach", "harbor&port"])
+        with contextlib.suppress(OSError, UnboundLocalError, StopIteration):
+            change(root, root / "Images" / scene, root / f"Labels/{scene}.csv")
+    try:
+        list(open_release(root).records())
+    except ReleaseError:
+        is_usable = False
+    else:
+        is_usable = True
+    try:
+        audit = audit_source(root)
+    except ReleaseError:
+        assert not is_usable
+        return
+    assert (audit.exit_code < 2 and audit.images_checked) == is_usable
 
 
 def test_a_link_to_nothing_among_the_images(make_release: MakeRelease, tmp_path: Path, cache: str) -> None:

@@ -109,7 +109,7 @@ def _is_image(name: str) -> bool:
     return split_suffix(name)[1] in IMAGE_SUFFIXES
 
 
-def _image_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+def _image_names(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     """Return the names of images, and those that are passed over: no images, and copies of an image beside them."""
     stems = {split_suffix(name)[0] for name in names}
     images: list[str] = []

@@ -64,8 +64,8 @@ class ParquetCopy:
 def find_copy(source: Path) -> Copy | ParquetCopy:
     """Return the parts of a copy, or the Parquet files that the source is.
 
-    Of a release and Parquet files with images what lies higher counts, at one depth the release; below the source one
-    part alone does not make a release there.
+    Of a release and Parquet files with images what lies higher counts, at one depth the release; labels alone count
+    there only if they lie in the source itself.
 
     Raises:
         ReleaseError: There is no such source, it is of another kind, or it holds two copies.
@@ -81,14 +81,14 @@ def find_copy(source: Path) -> Copy | ParquetCopy:
     folder = DiskFolder(source)
     folder.files()  # raises if the source itself cannot be read
     depth, root = _search(folder)
-    is_whole = depth == 0 or all(_named(root, name) for name in (IMAGES, LABELS))
-    found = parquet_files(source, depth if is_whole else _WRAPPERS)
+    counts = depth == 0 or bool(_named(root, IMAGES))
+    found = parquet_files(source, depth if counts else _WRAPPERS)
     with_images = [file for file in found if has_images(file)]
     if with_images:
         return ParquetCopy(tuple(with_images), tuple(file for file in found if file not in with_images))
-    if found and not _holds_part(root):
+    if found and not counts:
         return ParquetCopy(tuple(found), ())
-    return _parts(root if _holds_part(root) else _packed(folder))
+    return _parts(root if counts else _packed(folder) or root)
 
 
 def find_part(copy: Copy, name: str) -> Part:
@@ -107,16 +107,16 @@ def find_part(copy: Copy, name: str) -> Part:
 
 def unpacked(part: Part, name: str) -> Folder:
     """Return the folder that holds a part's scenes or label files: without its archive, and what lies around them."""
-    folder = archive_folder(part.archive()) if isinstance(part, File) else part
-    for _ in range(_WRAPPERS):
+    outer = folder = archive_folder(part.archive()) if isinstance(part, File) else part
+    for _ in range(_WRAPPERS + 1):
         if _holds_scenes(folder) or (name == LABELS and label_tables(folder)):
-            break
+            return folder
         inner: Sequence[Part] = folder.folders() or [file for file in folder.files() if is_archive(file.name)]
         chosen = [child for child in inner if _stem(child).casefold() == name.casefold()] or inner
         if len(chosen) != 1:
             break
         folder = archive_folder(chosen[0].archive()) if isinstance(chosen[0], File) else chosen[0]
-    return folder
+    return outer
 
 
 def scene_of(node: Part) -> Scene | None:
@@ -186,17 +186,20 @@ def _stem(node: Part) -> str:
 
 
 def _search(folder: Folder) -> tuple[int, Folder]:
-    """Return the highest folder that holds a part, and how deep it lies, or the folder itself; two parts are best."""
-    level, seen = [folder], set()
+    """Return the highest folder that holds a part, and how deep it lies, or the folder itself.
+
+    Of several at one depth those with images count, with labels beside them before those without.
+    """
+    level, seen = [folder], {os.path.realpath(folder.place)}
     for depth in range(_WRAPPERS + 1):
-        held = [(sum(bool(_named(one, name)) for name in (IMAGES, LABELS)), one) for one in level]
+        held = [(2 * bool(_named(one, IMAGES)) + bool(_named(one, LABELS)), one) for one in level]
         most = max((count for count, _ in held), default=0)
         best = [one for count, one in held if count == most > 0]
-        if len(best) > 1:
-            both = f"{best[0].place} and {best[1].place}"
-            raise ReleaseError(f"{both}: both hold {IMAGES} or {LABELS}", "Pass one of the two.")
-        if best:
+        if len(best) == 1:
             return depth, best[0]
+        if best and most > 1:
+            both = f"{best[0].place} and {best[1].place}"
+            raise ReleaseError(f"{both}: both hold {IMAGES}", "Pass one of the two.")
         below: list[Folder] = []
         for child in (child for one in level for child in _readable_folders(one)):
             identity = os.path.realpath(child.place)  # a link may lead to a folder that is there already
@@ -207,14 +210,13 @@ def _search(folder: Folder) -> tuple[int, Folder]:
     return _WRAPPERS, folder
 
 
-def _packed(folder: DiskFolder) -> Folder:
-    """Return what the only archive in a folder holds, if that has a part, else the folder."""
+def _packed(folder: DiskFolder) -> Folder | None:
+    """Return what the only archive in a folder holds, if that has a part."""
     archives = [file for file in folder.files() if is_archive(file.name) and not scene_of(file)]
-    if len(archives) == 1:
-        root = _search(archive_folder(archives[0].archive()))[1]
-        if _holds_part(root):
-            return root
-    return folder
+    if len(archives) != 1:
+        return None
+    root = _search(archive_folder(archives[0].archive()))[1]
+    return root if _holds_part(root) else None
 
 
 def _readable_folders(folder: Folder) -> Sequence[Folder]:

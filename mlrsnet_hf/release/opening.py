@@ -31,15 +31,21 @@ def open_release(source: str | Path, label_version: LabelVersion | None = None) 
     The source is one of
 
     * a folder with `Images/<scene>/*.jpg` and `Labels/<scene>.csv`; in place of a scene's folder may stand
-      `Images/<scene>.rar` or `Images/<scene>.zip`;
+      `Images/<scene>.rar` or `Images/<scene>.zip`, in place of either part its archive, `Images.zip` or `Labels.zip`,
+      and in place of the label files one table of all scenes, in `Labels` or beside `Images`;
     * an archive of such a folder, as the one ZIP from Mendeley, in which RAR files lie;
     * Parquet files with the columns `image` and `label` or `labels`, as copies on the Hub have, or the folder that
       holds them; a repository made by `mlrsnet prepare` is one.
 
+    Up to three folders may lie around all that, and around what a part holds, or the one archive with it in a folder.
     Any subset of the 46 scenes will do. Names match in any letter case, scenes by canonical or published name, images
-    with the suffix .jpg, .jpeg, .png, .tif or .tiff. Opening reads the labels and lists the images but reads none,
-    except that a RAR or ZIP file inside an archive is copied to a temporary file (see `TMPDIR`), one at a time, each
-    time it is listed or read.
+    with the suffix .jpg, .jpeg, .png, .tif or .tiff, tables with .csv, .tsv, .tab or .txt; how spreadsheets rewrite
+    tables is understood (see `parse_label_file`). What lies beside the parts is not looked at; what lies in them and is
+    no part of the release (an open spreadsheet's `~$beach.csv`, a second download `beach (1).csv`, notes) is passed
+    over, and its names are logged.
+
+    Opening reads the labels and lists the images but reads none, except that an archive inside an archive is copied to
+    a temporary file (see `TMPDIR`), one at a time, each time it is listed or read.
 
     Args:
         source: A folder or file.
@@ -49,9 +55,10 @@ def open_release(source: str | Path, label_version: LabelVersion | None = None) 
 
     Raises:
         UnknownNameError: `label_version` is neither.
-        ReleaseError: The source is missing, empty or not laid out like the release; a scene is unknown; a row has no
-            image or an image no row; a label file is faulty; an archive is damaged, or holds what is refused: paths
-            that lead out of it, links, absurd sizes; a Parquet file does not name its images.
+        ReleaseError: The source is missing, empty or not laid out like the release; a scene has images but no labels,
+            or labels but no images, or either twice; a row has no image or an image no row; a label file is faulty; an
+            archive is damaged, leads out of itself, or holds images or labels that are links or of absurd size; a
+            Parquet file does not name its images.
     """
     require_label_version(label_version)
     source = Path(source)
@@ -60,7 +67,7 @@ def open_release(source: str | Path, label_version: LabelVersion | None = None) 
         _tell_passed_over(source, [str(file) for file in copy.passed_over])
         return open_parquet(source, copy.files, label_version)
     images = find_images(find_part(copy, IMAGES))
-    if not images.parts and not images.faults and not images.strays:
+    if not (images.parts or images.faults or images.conflicts or images.strays):
         raise ReleaseError(f"{images.place}: empty folder", "Add Images/<scene>/*.jpg, or an archive of a scene.")
     listing = list_copy(copy, images)
     for error in listing.faults():

@@ -115,6 +115,7 @@ class ParquetImages:
         self._files = files
         self._rows = {row.file_name: row for row in rows}
         self.names: Sequence[str] = list(self._rows)
+        self.passed_over: Sequence[str] = ()
 
     def read(self, names: Sequence[str]) -> Iterator[Found]:
         """Yield the named images in the order of the files."""

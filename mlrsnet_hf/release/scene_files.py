@@ -8,7 +8,7 @@ from mlrsnet_hf.errors import ReleaseError, UnknownNameError
 from mlrsnet_hf.release.archives.base import TABLE_SUFFIXES
 from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
 from mlrsnet_hf.release.layout import IMAGES, LABELS, LAYOUT, Part, label_tables, scene_of, tables_in, unpacked
-from mlrsnet_hf.release.names import is_clutter, split_suffix
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, split_suffix
 from mlrsnet_hf.release.table_text import SPREADSHEET_SUFFIXES
 from mlrsnet_hf.release.tree import File, Folder, is_archive
 from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
@@ -56,6 +56,12 @@ def find_scenes(part: Part) -> ByScene[File | Folder]:
     found.parts.update((scene, both[scene]) for scene in SCENES if scene in both)
     for file in (file for file in folder.files() if not is_archive(file.name)):
         scene, suffix = scene_of(file), split_suffix(file.name)[1]
+        if suffix in IMAGE_SUFFIXES and not both:
+            flat = ReleaseError(
+                f"{file.place}: an image in no folder of a scene", f"Put each scene's images into {IMAGES}/<scene>/."
+            )
+            found.conflicts.append(flat)
+            break
         if suffix in OTHER_ARCHIVE_SUFFIXES and scene and scene not in both:
             remedy = f"Unpack it into {IMAGES}/{scene.published}/, or pack it as ZIP."
             found.faults[scene] = ReleaseError(f"{file.place}: an archive that is not RAR or ZIP", remedy)
@@ -96,9 +102,9 @@ def find_label_files(part: Part) -> "ByScene[File] | File":
             if scene not in found.parts:
                 found.parts[scene] = rest.pop(file.name)
     for file in list(rest.values()):
-        scene = scene_of(file)
-        if scene and scene not in found.parts and split_suffix(file.name)[1] in SPREADSHEET_SUFFIXES:
-            found.faults[scene] = ReleaseError(f"{file.place}: a spreadsheet, not text", "Save the table as CSV there.")
+        meant = scene_of(file)
+        if meant and meant not in found.parts and split_suffix(file.name)[1] in SPREADSHEET_SUFFIXES:
+            found.faults[meant] = ReleaseError(f"{file.place}: a spreadsheet, not text", "Save the table as CSV there.")
             del rest[file.name]
     if not found.parts and not found.faults:
         return _table_of_all(folder)

@@ -132,7 +132,7 @@ def audit_as_text(audit: Audit) -> str:
         "",
         *_finding_table(audit),
         "",
-        f"result: {_RESULTS[audit.severity]}",
+        f"result: {_result(audit)}",
     ]
     if audit.repaired_rows:
         lines.append(
@@ -146,6 +146,15 @@ def _label_version(audit: Audit) -> str:
     if not audit.recognition.is_mlrsnet:
         return f"not MLRSNet ({audit.recognition}); labels are taken as they are"
     return _VERSIONS[audit.version]
+
+
+def _result(audit: Audit) -> str:
+    result = _RESULTS[audit.severity]
+    if audit.images_checked or audit.severity is Severity.UNUSABLE:
+        return result
+    state, separator, rest = result.partition("; ")
+    alone = "label files alone, without the images that load_dataset needs"
+    return f"{alone}{separator}{rest}" if rest else f"{state} {alone}"
 
 
 def _scene_table(audit: Audit) -> list[str]:

@@ -54,7 +54,7 @@ not looked for, as there are label files alone: rows without their image, images
 images that cannot be read, images that are not 256x256, images that are not RGB, groups of
 byte-identical images
 
-result: usable; wrong labels are repaired by default
+result: label files alone, without the images that load_dataset needs; wrong labels are repaired by default
 2 rows are repaired by default, label_version="verified"; mlrsnet audit --diff lists them"""
     assert audit_as_text(audit_source(release)) == expected
 
