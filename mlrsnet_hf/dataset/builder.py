@@ -210,9 +210,9 @@ class MLRSNet(GeneratorBasedBuilder):
         if protocol != CUSTOM:
             groups = self._groups() if protocol in GROUPED_PROTOCOLS else None
             return split_ids(ids, protocol, self.config.seed, groups)
-        custom = read_split_file(expanded(self.config.split_file), ids)
-        if custom.left_out:
-            _logger.warning("%s images are in no split of %s", f"{custom.left_out:,}", self.config.split_file)
+        custom = read_split_file(self.config.split_file, ids)
+        for note in custom.notes():
+            _logger.warning("split_file %s: %s", self.config.split_file, note)
         return custom.splits
 
     def _groups(self) -> dict[str, int]:
