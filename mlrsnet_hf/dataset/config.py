@@ -8,8 +8,9 @@ from typing import Any
 
 from datasets import BuilderConfig, Features, GeneratorBasedBuilder
 
+from mlrsnet_hf.dataset.near_duplicates.groups import GROUPS_VERSION
 from mlrsnet_hf.dataset.registration import NAME
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS
 from mlrsnet_hf.dataset.splits.split_files import content_hash
 from mlrsnet_hf.dataset.splits.split_lists import SplitFiles
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
@@ -55,6 +56,8 @@ class MLRSNetConfig(BuilderConfig):
             options["split_file"] = content_hash(self.split_file)
         elif self.drawn_by != WHOLE:
             options["seed"] = self.seed
+        if self.drawn_by in GROUPED_PROTOCOLS:
+            options["groups"] = GROUPS_VERSION
         return str(super().create_config_id(options, custom_features))
 
     def _check(self) -> None:

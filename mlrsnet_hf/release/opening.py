@@ -13,7 +13,7 @@ from mlrsnet_hf.release.parquet import open_parquet, parquet_files
 from mlrsnet_hf.release.recognition import choose_label_version, recognize
 from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry, verified
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version
-from mlrsnet_hf.release.tree import DiskFolder, File, Folder, ImageStore
+from mlrsnet_hf.release.tree import DiskFolder, File, Folder, ImageStore, is_archive
 from mlrsnet_hf.taxonomy import Scene
 
 
@@ -137,6 +137,18 @@ def holds_images(source: str | Path) -> bool:
     """
     source = Path(source)
     return bool(find_parquet(source)) or has_part(source_folder(source), IMAGES)
+
+
+def holds_release(source: str | Path) -> bool:
+    """Return whether a path is a folder or archive that is laid out like the release, with label files of scenes."""
+    source = Path(source)
+    if not (source.is_dir() or (source.is_file() and is_archive(source.name))):
+        return False
+    try:
+        folder = source_folder(source)
+        return has_part(folder, IMAGES) and has_part(folder, LABELS) and bool(find_label_files(folder).parts)
+    except ReleaseError:
+        return False
 
 
 def find_parquet(source: Path) -> list[Path]:
