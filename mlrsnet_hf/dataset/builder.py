@@ -39,7 +39,7 @@ from mlrsnet_hf.dataset.near_duplicates.groups import cached_groups
 from mlrsnet_hf.dataset.registration import NAME
 from mlrsnet_hf.dataset.repository.schema import FEATURES, to_example
 from mlrsnet_hf.dataset.source import ReleaseSource, SyntheticSource, cache_key, downloads_folder, expanded, find_data
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, ids_by_scene, split_ids
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, draw_split, ids_by_scene
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError
 from mlrsnet_hf.release import LabelVersion, find_label_version
@@ -209,10 +209,10 @@ class MLRSNet(GeneratorBasedBuilder):
         protocol = self.config.drawn_by
         if protocol != CUSTOM:
             groups = self._groups() if protocol in GROUPED_PROTOCOLS else None
-            return split_ids(ids, protocol, self.config.seed, groups)
-        custom = read_split_file(expanded(self.config.split_file), ids)
-        if custom.left_out:
-            _logger.warning("%s images are in no split of %s", f"{custom.left_out:,}", self.config.split_file)
+            return draw_split(ids, protocol, self.config.seed, groups)
+        custom = read_split_file(self.config.split_file, ids)
+        for note in custom.notes():
+            _logger.warning("split_file %s: %s", self.config.split_file, note)
         return custom.splits
 
     def _groups(self) -> dict[str, int]:

@@ -1,18 +1,18 @@
 """The configurations of `load_dataset("mlrsnet")` and their options."""
 
 import dataclasses
-import hashlib
 import inspect
 import numbers
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from datasets import BuilderConfig, Features, GeneratorBasedBuilder
 
+from mlrsnet_hf.dataset.near_duplicates.groups import GROUPS_VERSION
 from mlrsnet_hf.dataset.registration import NAME
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS
+from mlrsnet_hf.dataset.splits.split_files import content_hash
+from mlrsnet_hf.dataset.splits.split_lists import SplitFiles
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.release.repair import require_label_version
@@ -32,8 +32,9 @@ class MLRSNetConfig(BuilderConfig):
     label_version: LabelVersion | None = None
     """`verified` repairs the published faults, `as-published` takes the labels as they are; by default `verified` for a
     copy that is MLRSNet or a part of it, else `as-published`."""
-    split_file: str | None = None
-    """CSV or Parquet of image ids and splits, for the configuration `custom`."""
+    split_file: SplitFiles | None = None
+    """Image names and their splits, for the configuration `custom`: a table with a column of splits, or a list for each
+    split (a folder, a pattern, several files, or a mapping); `splits.split_lists` describes the forms."""
     protocol: str | None = None
     """How the synthetic scenes of the configuration `demo` are split; by default as `ratio20`."""
 
@@ -52,9 +53,11 @@ class MLRSNetConfig(BuilderConfig):
         # "labels" names the label version in the folders of earlier caches, which stay in use.
         options: dict[str, Any] = {"protocol": self.drawn_by} if self.name == DEMO else {"labels": self.label_version}
         if self.split_file:
-            options["split_file"] = _content_hash(self.split_file)
+            options["split_file"] = content_hash(self.split_file)
         elif self.drawn_by != WHOLE:
             options["seed"] = self.seed
+        if self.drawn_by in GROUPED_PROTOCOLS:
+            options["groups"] = GROUPS_VERSION
         return str(super().create_config_id(options, custom_features))
 
     def _check(self) -> None:
@@ -91,10 +94,3 @@ def refuse_unknown(config_name: str, options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in (*ours, *inspect.signature(GeneratorBasedBuilder.__init__).parameters):
             raise ConfigurationError(f'load_dataset("{NAME}") has no option {name!r}', name_alternatives(name, ours))
-
-
-def _content_hash(path: str | os.PathLike[str]) -> str:
-    try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})", "Check the path.") from error

@@ -24,7 +24,7 @@ from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
-from mlrsnet_hf.release import LabelVersion, find_label_version
+from mlrsnet_hf.release import LabelVersion, find_label_version, holds_release
 from mlrsnet_hf.release.recognition import recognize
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
@@ -161,6 +161,11 @@ def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]
     """Return the splits by name; only the one that is asked for, by the name that is asked for."""
     name, path = config.dataset, Path(config.dataset).expanduser()
     protocol, data_dir = _protocol(config), config.data_dir
+    if name != MLRSNET and holds_release(path):
+        raise ConfigurationError(
+            f"dataset={name!r} is a copy of the MLRSNet release, or lies as one",
+            f"Give it as --data-dir {name} (data_dir), and leave dataset out.",
+        )
     try:
         if name == MLRSNET:
             drawn = {"seed": config.split_seed, "label_version": config.label_version}

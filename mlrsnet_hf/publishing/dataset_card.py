@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mlrsnet_hf.dataset.repository.parts import MIN_FILES, STORED_PROTOCOLS, STORED_SEED
+from mlrsnet_hf.dataset.repository.parts import MIN_FILES
 from mlrsnet_hf.dataset.repository.schema import card_features
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, split_ids
+from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, draw_stored
 from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing.cards import front_matter, render
@@ -112,8 +112,8 @@ def published_card() -> DatasetCard:
     labels = {label.name: sum(scene.label_counts.get(label.id, 0) for scene in SCENES) for label in LABELS}
     ids = {scene.published: [f"{scene.published}_{i:05}" for i in range(1, scene.images + 1)] for scene in SCENES}
     sizes = {
-        protocol: {name: len(split) for name, split in split_ids(ids, protocol, STORED_SEED).items()}
-        for protocol in STORED_PROTOCOLS
+        protocol: {name: len(split) for name, split in splits.items()}
+        for protocol, splits in draw_stored(ids)[0].items()
     }
     return DatasetCard(
         images_per_scene={scene.name: scene.images for scene in SCENES}, images_per_label=labels, split_sizes=sizes

@@ -15,7 +15,8 @@ from mlrsnet_hf.release.parquet import open_parquet
 from mlrsnet_hf.release.recognition import choose_label_version, recognize
 from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry, verified
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version
-from mlrsnet_hf.release.scene_files import find_images
+from mlrsnet_hf.release.scene_files import ByScene, find_images, find_label_files
+from mlrsnet_hf.release.tree import is_archive
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.taxonomy import Scene
 
@@ -143,6 +144,21 @@ def holds_images(source: str | Path) -> bool:
     """
     copy = find_copy(Path(source))
     return isinstance(copy, ParquetCopy) or copy.images is not None
+
+
+def holds_release(source: str | Path) -> bool:
+    """Return whether a path is a folder or archive that is laid out like the release, with label files of scenes."""
+    source = Path(source)
+    if not (source.is_dir() or (source.is_file() and is_archive(source.name))):
+        return False
+    try:
+        copy = find_copy(source)
+        if isinstance(copy, ParquetCopy) or copy.images is None or copy.labels is None:
+            return False
+        label_files = find_label_files(copy.labels)
+    except ReleaseError:
+        return False
+    return isinstance(label_files, ByScene) and bool(label_files.parts)
 
 
 def _tell_passed_over(source: Path, places: Sequence[str]) -> None:

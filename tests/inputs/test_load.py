@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.load import data_from_splits, load_data
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.release import holds_release
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
 LABELS = ListFeature(ClassLabel(names=["sand", "sea", "trees"]))
@@ -359,6 +361,25 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"empty'.* 'mlrsnet', a dataset on the Hub"):
         (tmp_path / "empty").mkdir()
         load_data(DataConfig(dataset=str(tmp_path / "empty")))
+
+
+@pytest.mark.parametrize("form", ["folder", "wrapped", "zip"])
+def test_a_copy_of_the_release_is_no_dataset_but_data_dir(
+    make_release: Callable[..., Path], tmp_path: Path, form: str
+) -> None:
+    root = make_release({"beach": 2}, root="copy/release" if form == "wrapped" else "copy")
+    given = Path(shutil.make_archive(str(tmp_path / "copy"), "zip", root)) if form == "zip" else tmp_path / "copy"
+    with pytest.raises(ConfigurationError, match=f"--data-dir {given}"):
+        load_data(DataConfig(dataset=str(given)))
+
+
+def test_folders_named_images_and_labels_are_no_release(tmp_path: Path) -> None:
+    """As detectors have them, with a text file of boxes for each picture."""
+    for folder, name in (("images", "1.jpg"), ("labels", "1.txt"), ("labels", "classes.csv")):
+        (tmp_path / "boxes" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "boxes" / folder / name).write_bytes(b"0 0.5 0.5 1 1")
+    assert not holds_release(tmp_path / "boxes")
+    assert not holds_release(tmp_path / "nowhere")
 
 
 @pytest.mark.usefixtures("known_as_mlrsnet")

@@ -23,9 +23,8 @@ import pytest
 from datasets import Image, load_dataset
 from filelock import FileLock
 
-from mlrsnet_hf.dataset.repository.parts import STORED_PROTOCOLS, repository_order
 from mlrsnet_hf.dataset.repository.schema import FEATURES
-from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
+from mlrsnet_hf.dataset.splits.protocols import STORED_PROTOCOLS, ids_by_scene, split_ids
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.publishing import prepare as module
 from mlrsnet_hf.publishing.prepare import prepare
@@ -51,7 +50,6 @@ def test_plain_datasets_loads_every_protocol_as_the_builder_gives_it(release: Pa
     folder = tmp_path / "mlrsnet"
     prepared = prepare(release, folder)
     ids = ids_by_scene(open_release(release).entries)
-    rank = {image_id: i for i, image_id in enumerate(i for part in repository_order(ids).values() for i in part)}
     images = {record.id: record.image for record in open_release(release).records()}
     for protocol in STORED_PROTOCOLS:
         data = load_dataset(str(folder), protocol, streaming=True)
@@ -61,7 +59,7 @@ def test_plain_datasets_loads_every_protocol_as_the_builder_gives_it(release: Pa
             assert rows.features == FEATURES
             assert rows.n_shards >= 8
             rows = list(rows.cast_column("image", undecoded))
-            assert [row["id"] for row in rows] == sorted(expected[split], key=rank.__getitem__)
+            assert tuple(row["id"] for row in rows) == expected[split]
             assert all(row["image"]["bytes"] == images[row["id"]] for row in rows)
             assert len(rows) == prepared.card.split_sizes[protocol][split]
         built = load_dataset("mlrsnet", protocol, data_dir=str(release), cache_dir=str(tmp_path / "cache"))

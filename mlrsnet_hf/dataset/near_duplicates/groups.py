@@ -4,14 +4,15 @@ The paper enlarged four scenes by random rotation, resizing and cropping (Qi et 
 of one image on both sides. Found here: the eight symmetries of the square, with up to about a tenth of each side
 cropped and rotations of a few degrees, at any size and usual JPEG quality. Found in part: rotations by more than that
 (8 in 10 copies turned by up to 10 degrees, 2 in 10 turned by any angle, of which little more than half the ground
-remains). Not found: copies of flat images (open sea, bare field), which show nothing to know them by.
+remains). Not found: altered copies of flat images (open sea, bare field), which show nothing to know them by.
 
 Three steps, all exact in that none draws at random: every image becomes a thumbnail and a perceptual hash; the nearest
 hashes of each image propose pairs; `alignment` accepts a pair if the aligned textures correlate. Accepted pairs join
-into groups.
+into groups, and so do all files of the same bytes, whatever they show.
 """
 
 import csv
+import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,14 +24,14 @@ import numpy as np
 
 from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
-from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
+from mlrsnet_hf.dataset.splits.protocols import draw_split, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.parallel import available_cores
 from mlrsnet_hf.release import Release, open_release
 from mlrsnet_hf.runtime.logs import progress_bar
 
-GROUPS_VERSION = 1
+GROUPS_VERSION = 2
 """Raise it whenever other groups are found in the same images."""
 
 NEIGHBORS = 12
@@ -94,10 +95,10 @@ def near_duplicate_groups(images: Iterable[tuple[str, bytes]], threads: int | No
         ConfigurationError: An id occurs twice, or there are no images.
     """
     with ThreadPoolExecutor(threads or available_cores()) as pool:
-        ids, thumbnails, hashes, own = _hash_all(images, pool)
+        ids, thumbnails, hashes, own, digests = _hash_all(images, pool)
         neighbors = _propose(hashes, pool)
         placement = _best_placements(neighbors, thumbnails, own, pool)
-        numbers = _group(neighbors, placement, thumbnails, pool)
+        numbers = _group(neighbors, placement, thumbnails, digests, pool)
     return dict(zip(ids, numbers, strict=True))
 
 
@@ -108,7 +109,7 @@ def leak_report(source: str | Path, protocol: str, seed: int, output: Path | Non
         MLRSNetError: The release, the protocol or the file cannot be used.
     """
     release = open_release(source)
-    split = split_ids(ids_by_scene(release.entries), protocol, seed)
+    split = draw_split(ids_by_scene(release.entries), protocol, seed)
     groups = release_groups(release)
     if output:
         write_groups(groups, output)
@@ -194,28 +195,34 @@ def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[
 
 def _hash_all(
     images: Iterable[tuple[str, bytes]], pool: ThreadPoolExecutor
-) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids, thumbnails, hashes and the unplaced patterns' responses (of unit length) of all images."""
+) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray, list[bytes]]:
+    """Return ids, thumbnails, hashes, the unplaced patterns' responses (of unit length) and files' digests."""
     ids: dict[str, None] = {}
+    digests: list[bytes] = []
     parts = []
     with progress_bar(description="hashing images", unit="image") as bar:
-        for batch_ids, *arrays in _in_order(pool, _hash_batch, _batches(images)):
+        for batch_ids, batch_digests, *arrays in _in_order(pool, _hash_batch, _batches(images)):
             for image_id in batch_ids:
                 if image_id in ids:
                     raise ConfigurationError(f"image id {image_id!r} occurs twice", "Make ids unique.")
                 ids[image_id] = None
             parts.append(arrays)
+            digests += batch_digests
             bar.update(len(batch_ids))
     if not parts:
         raise ConfigurationError("no images to compare", "Pass at least one.")
     thumbnails, hashes, own = (np.concatenate([arrays.pop(0) for arrays in parts]) for _ in range(3))
-    return list(ids), thumbnails, hashes, own
+    return list(ids), thumbnails, hashes, own, digests
 
 
-def _hash_batch(batch: list[tuple[str, bytes]]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+def _hash_batch(
+    batch: list[tuple[str, bytes]],
+) -> tuple[list[str], list[bytes], np.ndarray, np.ndarray, np.ndarray]:
     thumbnails = np.stack([thumbnail(data, image_id) for image_id, data in batch])
     answers = responses(thumbnails)
-    return [image_id for image_id, _ in batch], thumbnails, answers.max(1), _unit(answers[:, identity_placement()])
+    digests = [hashlib.sha256(data).digest() for _, data in batch]
+    hashes, own = answers.max(1), _unit(answers[:, identity_placement()])
+    return [image_id for image_id, _ in batch], digests, thumbnails, hashes, own
 
 
 def _propose(hashes: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
@@ -277,9 +284,18 @@ def _best_placements(
     return np.concatenate(list(bar))
 
 
-def _group(neighbors: np.ndarray, placement: np.ndarray, thumbnails: np.ndarray, pool: ThreadPoolExecutor) -> list[int]:
+def _group(
+    neighbors: np.ndarray,
+    placement: np.ndarray,
+    thumbnails: np.ndarray,
+    digests: Sequence[bytes],
+    pool: ThreadPoolExecutor,
+) -> list[int]:
     """Return the number of each image's group, nearest neighbors first; what is connected is not compared again."""
     components = _Components(len(neighbors))
+    first: dict[bytes, int] = {}
+    for image, digest in enumerate(digests):
+        components.join(first.setdefault(digest, image), image)
 
     def accepted(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[tuple[int, int]]:
         images, others, maps = pairs

@@ -11,11 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
-from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS, split_ids
-from mlrsnet_hf.errors import ConfigurationError
-
-STORED_PROTOCOLS = tuple(name for name in PROTOCOLS if name.startswith(("ratio", "retrieval")) or name == "all")
-STORED_SEED = 0
+from mlrsnet_hf.dataset.splits.protocols import cut_of_each, draw_stored
 
 MIN_FILES = 8
 """Files that every split has if each scene has images for its share of them, so that eight workers find work."""
@@ -53,25 +49,15 @@ class PlannedFile:
 
 def cut_parts(ids_by_scene: Mapping[str, Sequence[str]]) -> Parts:
     """Cut the images where the stored protocols, with seed 0, do; scenes by published name, in taxonomy order."""
-    found, left_out = {}, {}
-    for protocol in STORED_PROTOCOLS:
-        try:
-            found[protocol] = split_ids(ids_by_scene, protocol, STORED_SEED)
-        except ConfigurationError as error:
-            left_out[protocol] = error.found
-    memberships: dict[str, list[int]] = {image_id: [] for ids in ids_by_scene.values() for image_id in ids}
-    for splits in found.values():
-        number = {image_id: i for i, ids in enumerate(splits.values()) for image_id in ids}
-        for image_id, numbers in memberships.items():
-            numbers.append(number.get(image_id, len(splits)))
+    drawn, left_out = draw_stored(ids_by_scene)
     members: dict[tuple[int, ...], set[str]] = {}
-    for image_id, numbers in memberships.items():
-        members.setdefault(tuple(numbers), set()).add(image_id)
+    for image_id, cut in cut_of_each(ids_by_scene, drawn).items():
+        members.setdefault(cut, set()).add(image_id)
     parts = tuple(
         Part(letter, frozenset(members[key])) for letter, key in zip(ascii_lowercase, sorted(members), strict=False)
     )
     assert len(parts) == len(members)
-    return Parts(parts, {name: _letters(splits, parts) for name, splits in found.items()}, left_out)
+    return Parts(parts, {name: _letters(splits, parts) for name, splits in drawn.items()}, left_out)
 
 
 def _letters(splits: Mapping[str, Iterable[str]], parts: Sequence[Part]) -> dict[str, str]:

@@ -39,6 +39,11 @@ GROUPED_PROTOCOLS = tuple(_GROUPED)
 """Those that need groups of near-duplicates."""
 
 
+STORED_PROTOCOLS = (*_RATIO, *_RETRIEVAL, "all")
+"""Those that a dataset repository stores."""
+STORED_SEED = 0
+
+
 def split_ids(
     ids_by_scene: Mapping[str, Sequence[str]],
     protocol: str = DEFAULT_PROTOCOL,
@@ -59,14 +64,56 @@ def split_ids(
             numbers do not enter the draw, only who is with whom.
 
     Returns:
-        Image ids by split, each split in the order of the scenes given and by id within a scene: `train`, `validation`
-        and `test`; for retrieval `query` and `database`; for `all` only `train`.
+        Image ids by split, each split in the order of the rows that `load_dataset("mlrsnet")` gives, which is that of a
+        dataset repository: by scene, within a scene by what the stored protocols do with an image, then by id. The
+        splits are `train`, `validation` and `test`; for retrieval `query` and `database`; for `all` only `train`.
 
     Raises:
         UnknownNameError: The protocol is not known.
         ConfigurationError: The seed is not a whole number, there are too few images for every split to hold one, or for
             a grouped protocol groups are missing or too large.
     """
+    splits = draw_split(ids_by_scene, protocol, seed, groups)
+    cuts = cut_of_each(ids_by_scene, draw_stored(ids_by_scene)[0])
+    scenes = {image_id: number for number, ids in enumerate(ids_by_scene.values()) for image_id in ids}
+    return {
+        name: tuple(sorted(ids, key=lambda image_id: (scenes[image_id], cuts[image_id], image_id)))
+        for name, ids in splits.items()
+    }
+
+
+def draw_stored(
+    ids_by_scene: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, str]]:
+    """Return the splits of the stored protocols, and those for which there are too few images with what is lacking."""
+    drawn, left_out = {}, {}
+    for protocol in STORED_PROTOCOLS:
+        try:
+            drawn[protocol] = draw_split(ids_by_scene, protocol, STORED_SEED)
+        except ConfigurationError as error:
+            left_out[protocol] = error.found
+    return drawn, left_out
+
+
+def cut_of_each(
+    ids_by_scene: Mapping[str, Sequence[str]], drawn: Mapping[str, Mapping[str, Sequence[str]]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the number of each image's split in each protocol, that of its splits where it is in none."""
+    numbers: dict[str, list[int]] = {image_id: [] for ids in ids_by_scene.values() for image_id in ids}
+    for splits in drawn.values():
+        number = {image_id: i for i, ids in enumerate(splits.values()) for image_id in ids}
+        for image_id, of_image in numbers.items():
+            of_image.append(number.get(image_id, len(splits)))
+    return {image_id: tuple(of_image) for image_id, of_image in numbers.items()}
+
+
+def draw_split(
+    ids_by_scene: Mapping[str, Sequence[str]],
+    protocol: str,
+    seed: int = 0,
+    groups: Mapping[str, int] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Split image ids as `split_ids` does; each split is in the order of the scenes, then of the ids."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError(f"protocol {protocol!r} is not known", name_alternatives(protocol, PROTOCOLS))
     try:

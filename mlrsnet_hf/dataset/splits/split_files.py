@@ -1,131 +1,136 @@
-"""Custom splits: a CSV or Parquet file of image ids and the names of their splits, as other benchmarks publish theirs.
+"""Custom splits: files of image names and their splits, as other benchmarks publish theirs, matched with a copy.
 
-Columns are found by name: the ids in `id`, `image`, `image_id`, `file_name` or `filename`, the splits in `split`,
-`subset` or `partition`. An id may carry a folder and a suffix (`airplane/airplane_00001.jpg`).
+The forms are those of `split_lists`. A name may carry a folder and a suffix (`airplane/airplane_00001.jpg`).
 """
 
-import csv
+import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from mlrsnet_hf.dataset.splits.split_lists import FORMAT, ListedImage, SplitFiles, find_lists, read_list
 from mlrsnet_hf.errors import ConfigurationError, name_alternatives
-from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_id, split_suffix
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_id, image_scene, split_suffix
 
-ID_COLUMNS = ("id", "image", "image_id", "file_name", "filename")
-SPLIT_COLUMNS = ("split", "subset", "partition")
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
-_FORMAT = "A split file is a CSV or Parquet file with the columns id and split."
 
 
 @dataclass(frozen=True, slots=True)
 class CustomSplit:
-    """A split read from a file, matched with the images that there are."""
+    """A split read from files, matched with the images that there are."""
 
     splits: dict[str, tuple[str, ...]]
-    """Image ids by split, in the order of the file's first mention; ids in the order of scene and id."""
+    """Image ids by split, in the order of the files' first mention; ids in the order of scene and id. A split of whose
+    images none is there is not among them."""
     left_out: int
-    """Images that the file does not list; they are in no split."""
+    """Images that the files do not list; they are in no split."""
+    absent: dict[str, tuple[str, ...]]
+    """Names that the files list, by split, whose images are not in this copy, which is a part of the release."""
+
+    def notes(self) -> list[str]:
+        """Return in sentences what the splits lack."""
+        notes = []
+        for split, names in self.absent.items():
+            found = len(self.splits.get(split, ()))
+            notes.append(
+                f"{len(names):,} of {len(names) + found:,} images of split {split!r} are not in this copy, such as "
+                f"{names[0]}" + ("" if found else ": there is no such split")
+            )
+        return notes + ([f"{self.left_out:,} images are in no split"] if self.left_out else [])
 
 
-def read_split_file(path: str | Path, ids_by_scene: Mapping[str, Sequence[str]]) -> CustomSplit:
-    """Read a split file and match it with the images that there are.
+def read_split_file(given: SplitFiles, ids_by_scene: Mapping[str, Sequence[str]]) -> CustomSplit:
+    """Read split files and match them with the images that there are.
 
-    Names match in any letter case, scenes in canonical and published spelling. Images that the file does not list are
-    left out, and counted; listed images that do not exist, and images listed twice, are refused.
+    Names match in any letter case, scenes in canonical and published spelling. Images that are not listed are left out,
+    and counted. So are listed images that are not there, if the copy is a part of the release and they may be in the
+    rest of it: names of the release's form, scene and number, of a scene that is not whole, or any names if all images
+    that are there are listed. Other names are taken for misspelt, and refused.
 
     Args:
-        path: A `.csv` or `.parquet` file, an id and the name of its split per row.
-        ids_by_scene: The image ids of each scene.
+        given: A file, a folder of files, a pattern, several of these, or a mapping of split to file.
+        ids_by_scene: The image ids of each scene, by published name.
 
     Raises:
-        ConfigurationError: The file cannot be read, lacks a column, is empty, names an image that does not exist or one
-            twice, or has a split name that `datasets` cannot take. The message names file and row.
+        ConfigurationError: A file cannot be read, lacks a column, is empty, names no image that exists, one that is
+            misspelt or one twice, or has a split name that `datasets` cannot take. The message names file and row.
     """
-    path = Path(path)
     known = {one.casefold(): one for ids in ids_by_scene.values() for one in ids}
+    listed: dict[str, ListedImage] = {}
     split_of: dict[str, str] = {}
-    for row, name, split in _rows(path):
-        listed = known.get(_published_id(name).casefold())
-        if listed is None:
+    absent: dict[str, ListedImage] = {}
+    rows = [row for path, split in find_lists(given) for row in read_list(path, split)]
+    for row in rows:
+        if row.split == "all" or not _SPLIT_NAME.fullmatch(row.split):
             raise ConfigurationError(
-                f"{path}, row {row}: image {name!r} does not exist",
-                name_alternatives(_published_id(name), known.values())
-                if len(known) <= 100
-                else "Remove the row, or add the image.",
+                f"{row.place}: {row.split!r} cannot name a split", "Use letters, digits and underscores, not 'all'."
             )
-        if listed in split_of:
+        key = _published_id(row.name).casefold()
+        first = listed.setdefault(key, row)
+        if first is not row:
             raise ConfigurationError(
-                f"{path}, row {row}: image {name!r} is listed twice", "Remove one of the two rows."
+                f"{row.place}: image {row.name!r} is listed twice, in {first.place} too", "Remove one of the two rows."
             )
-        if split == "all" or not _SPLIT_NAME.fullmatch(split):
-            raise ConfigurationError(
-                f"{path}, row {row}: {split!r} cannot name a split", "Use letters, digits and underscores, not 'all'."
-            )
-        split_of[listed] = split
-    if not split_of:
-        raise ConfigurationError(f"{path}: no rows", _FORMAT)
-    splits: dict[str, list[str]] = {split: [] for split in split_of.values()}
+        if key in known:
+            split_of[known[key]] = row.split
+        else:
+            absent[key] = row
+    if not rows:
+        raise ConfigurationError(f"{given}: no rows", FORMAT)
+    _refuse_misspelt(absent, known, split_of, ids_by_scene)
+    splits: dict[str, list[str]] = {row.split: [] for row in rows}
     for ids in ids_by_scene.values():
         for one in sorted(ids):
             if one in split_of:
                 splits[split_of[one]].append(one)
-    return CustomSplit({name: tuple(ids) for name, ids in splits.items()}, len(known) - len(split_of))
+    left_over: dict[str, list[str]] = {}
+    for row in absent.values():
+        left_over.setdefault(row.split, []).append(row.name)
+    return CustomSplit(
+        {name: tuple(ids) for name, ids in splits.items() if ids},
+        len(known) - len(split_of),
+        {name: tuple(names) for name, names in left_over.items()},
+    )
 
 
-def _rows(path: Path) -> Iterable[tuple[int, str, str]]:
-    """Yield row number (a CSV's line, a Parquet file's row, from 1), id and split."""
-    if path.suffix.casefold() not in (".csv", ".parquet"):
-        raise ConfigurationError(f"{path}: neither .csv nor .parquet", _FORMAT)
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: no such file", _FORMAT)
-    return _csv_rows(path) if path.suffix.casefold() == ".csv" else _parquet_rows(path)
+def content_hash(given: SplitFiles) -> str:
+    """Return a hash of what files say of splits: their content, and the names that may name splits."""
+    digest = hashlib.sha256()
+    for path, split in find_lists(given):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read ({error.strerror})", "Check the path.") from error
+        digest.update(repr((split or path.stem, path.suffix, hashlib.sha256(content).hexdigest())).encode())
+    return digest.hexdigest()[:16]
 
 
-def _csv_rows(path: Path) -> Iterable[tuple[int, str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file)
-            header = next(lines, [])
-            at = [header.index(column) for column in _columns(path, header)]
-            for row in lines:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise ConfigurationError(
-                        f"{path}, row {lines.line_num}: {len(row)} values where the header has {len(header)}",
-                        "Mend or remove the row.",
-                    )
-                yield lines.line_num, row[at[0]].strip(), row[at[1]].strip()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError(f"{path}: not a CSV in UTF-8 ({error})", _FORMAT) from error
-
-
-def _parquet_rows(path: Path) -> Iterable[tuple[int, str, str]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        columns = _columns(path, parquet.read_schema(path).names)
-        table = parquet.read_table(path, columns=list(columns))
-    except (OSError, pyarrow.ArrowException) as error:
-        raise ConfigurationError(f"{path}: not a Parquet file ({error})", _FORMAT) from error
-    ids, splits = (table.column(name).to_pylist() for name in columns)
-    for row, (name, split) in enumerate(zip(ids, splits, strict=True), start=1):
-        yield row, str(name), str(split)
-
-
-def _columns(path: Path, header: Sequence[str]) -> tuple[str, str]:
-    """Return the names of the column of ids and of the column of splits."""
-    found = []
-    for candidates in (ID_COLUMNS, SPLIT_COLUMNS):
-        matches = [name for name in header if name.strip().casefold() in candidates]
-        if len(matches) != 1:
-            problem = f"columns {', '.join(matches)} may all be meant" if matches else "no such column"
-            raise ConfigurationError(f"{path}: {candidates[0]} column: {problem}", _FORMAT)
-        found.append(matches[0])
-    return found[0], found[1]
+def _refuse_misspelt(
+    absent: Mapping[str, ListedImage],
+    known: Mapping[str, str],
+    split_of: Mapping[str, str],
+    ids_by_scene: Mapping[str, Sequence[str]],
+) -> None:
+    """Refuse listed images that are not there, unless they may lie in the part of the release that is not there."""
+    if not absent or (split_of and len(split_of) == len(known)):
+        return
+    digits = {len(one.rpartition("_")[2]) for one in known.values()}
+    for key, row in absent.items():
+        scene = image_scene(f"{key}.jpg")
+        elsewhere = (
+            scene is not None
+            and len(key.rpartition("_")[2]) in digits
+            and len(ids_by_scene.get(scene.published, ())) < scene.images
+        )
+        if not (split_of and elsewhere):
+            others = f", nor do the {len(absent) - 1:,} others" if not split_of and len(absent) > 1 else ""
+            raise ConfigurationError(
+                f"{row.place}: image {row.name!r} does not exist{others}",
+                name_alternatives(_published_id(row.name), known.values())
+                if len(known) <= 100
+                else "Correct or remove the row, or add the image.",
+            )
 
 
 def _published_id(name: str) -> str:
