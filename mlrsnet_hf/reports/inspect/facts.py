@@ -285,8 +285,8 @@ def _in_words(feature: Any) -> str:  # noqa: ANN401 - any feature of datasets
     if isinstance(inner, ClassLabel):
         return f"list of {inner.num_classes} classes"
     if isinstance(inner, Value):
-        return f"list of {inner.dtype}"
-    return feature.dtype if isinstance(feature, Value) else " ".join(str(feature).split())
+        return f"list of {inner.dtype.removeprefix('large_')}"
+    return feature.dtype.removeprefix("large_") if isinstance(feature, Value) else " ".join(str(feature).split())
 
 
 def _inner(feature: Any) -> Any:  # noqa: ANN401 - any feature of datasets

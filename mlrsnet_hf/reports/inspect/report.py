@@ -19,6 +19,8 @@ from mlrsnet_hf.reports.text_table import aligned
 _LISTED = 200
 """Labels that are printed, and that the page shows."""
 _KINDS = 10
+_SIDE = 176
+"""Pixels of a picture on the page: there may be hundreds."""
 _NONE = "no label"
 _ABSOLUTE = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:[\\/]|/)(?:[^\s'\"\\/,;:]+[\\/])+")
 
@@ -223,7 +225,7 @@ def _picture(files: ImageFiles, row: int, name: str) -> Image.Image | None:
         picture = decode_rgb(files[row], name)
     except ImageError:
         return None
-    picture.thumbnail((224, 224))
+    picture.thumbnail((_SIDE, _SIDE))
     return picture
 
 
