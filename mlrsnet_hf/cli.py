@@ -1,5 +1,6 @@
 """The command `mlrsnet`: each command is a dataclass of its options, which the library parses, and calls its stage."""
 
+import dataclasses
 import io
 import os
 import sys
@@ -12,7 +13,7 @@ from mlrsnet_hf import __version__
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.configuration.settings import Count, Seed, Settings, Share, leaves, setting
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives, require_extra
-from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.parallel import default_processes
 from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER, PublishConfig, PublishOptions
 from mlrsnet_hf.release.repair import LabelVersion
@@ -131,6 +132,40 @@ class Index(Settings):
         from mlrsnet_hf.retrieval.index.build import build_index
 
         print_result(build_index(self.embeddings, self.index, self.kind, self.collection, self.recall).summary())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect(Settings):
+    """Show what training would read of a dataset.
+
+    Loads it as `mlrsnet train` does, with the same options, and says which columns are what, how many images each label
+    and split has, which images have no label, and what the image files are; nothing is trained.
+
+    Examples:
+        mlrsnet inspect table.csv --label-separator , --html look.html
+        mlrsnet inspect --data-dir path/to/mlrsnet
+    """
+
+    source: str | None = setting(
+        None, "Dataset, as --dataset takes it; mlrsnet if both are unset.", positional=True, metavar="DATASET"
+    )
+    html: Path | None = setting(None, "Page of all that with pictures of each label; none if unset.", metavar="FILE")
+    examples: Count = setting(6, "Pictures of each label on the page.")
+    files: Count = setting(1000, "Image files of each split, evenly spread, that are opened for sizes and modes.")
+    json: bool = setting(False, "Print everything as JSON.")
+    data: DataConfig
+
+    def run(self) -> None:
+        from mlrsnet_hf.reports.inspect.report import print_inspection
+
+        data = self.data
+        if self.source is not None:
+            if data.dataset not in (MLRSNET, self.source):
+                raise ConfigurationError(
+                    f"the dataset is given twice, as {self.source!r} and {data.dataset!r}", "Give it once."
+                )
+            data = dataclasses.replace(data, dataset=self.source)
+        print_inspection(data, files_per_split=self.files, page=self.html, examples=self.examples, as_json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,6 +404,7 @@ COMMANDS: Mapping[str, Any] = {
     "demo": Demo,
     "embed": Embed,
     "index": Index,
+    "inspect": Inspect,
     "near-duplicates": NearDuplicates,
     "prepare": Prepare,
     "publish": Publish,
