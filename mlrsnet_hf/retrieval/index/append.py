@@ -159,13 +159,14 @@ def _refuse_others(embeddings: EmbeddingFolder, of_index: EmbeddingInfo, pca: Pc
 def _words(pca: Mapping[str, Any] | None) -> str:
     if pca is None:
         return "none"
-    return f"{pca['components']} components of {pca['fitted_on']:,} images" + (", whitened" if pca["whitened"] else "")
+    whitened = ", whitened" if pca["whitened"] else ""
+    return f"{pca['components']} components of {pca['fitted_on']:,} images, {pca['explained']:.6%} explained{whitened}"
 
 
 def _equal(pca: Pca | None, file: Path) -> bool:
-    """Say whether the components of the index are those of a file; those that are nowhere cannot be compared."""
+    """Say whether the components of the index are those of a file, as far as both are there."""
     if pca is None or not file.exists():
-        return False
+        return True
     other = load_pca(file)
     return np.array_equal(pca.mean, other.mean) and np.array_equal(pca.components, other.components)
 

@@ -169,12 +169,6 @@ def open_index(location: str | Path, collection: str = COLLECTION, ef: int | Non
                 f"{location}: the index is flat and compares with every image", "Leave --ef out: it finds all."
             )
         info, growth = description.info, description.growth
-        found = images.count()
-        if not (growth.before if growth else info.rows) <= found <= info.rows:
-            # Milvus Lite may pass over a damaged file in silence.
-            raise ConfigurationError(
-                f"{location}: {found:,} images where {info.rows:,} are said to be", "Build the index again."
-            )
         if growth:
             logger.info(
                 "%s: an append was cut short, %s of its %s images are in; give its command again to go on",
@@ -214,7 +208,13 @@ def opened_collection(
             raise ConfigurationError(
                 f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
             )
-        yield images, images.description() if server else read_description(content, str(folder / INDEX_FILE)), content
+        description = images.description() if server else read_description(content, str(folder / INDEX_FILE))
+        rows, growth = description.info.rows, description.growth
+        found = images.count()
+        if not (growth.before if growth else rows) <= found <= rows:
+            # Milvus Lite may pass over a damaged file in silence.
+            raise ConfigurationError(f"{location}: {found:,} images where {rows:,} are said to be", "Build it again.")
+        yield images, description, content
 
 
 def store_description(location: str | Path, images: ImageCollection, description: IndexDescription) -> None:
