@@ -18,7 +18,7 @@ from typing import Any, cast
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from mlrsnet_hf.errors import WeightsError
@@ -26,7 +26,9 @@ from mlrsnet_hf.files import whole_folder
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models import FOLDER
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
+from mlrsnet_hf.models.timm_config import classifier_names, readable_source, timm_settings
+from mlrsnet_hf.models.weights import own_tensors, write_tensors
+from mlrsnet_hf.runtime.logs import get_logger
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -36,6 +38,8 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, SCENE_HEAD_FILE)
 
 # What stays true of the weights that we save; other fields tell where the first weights came from.
 _KEPT_FIELDS = ("fixed_input_size", "first_conv", "classifier")
+
+logger = get_logger(__name__)
 
 Tensors = dict[str, torch.Tensor]
 
@@ -76,13 +80,10 @@ def save_model(
     weights, scene_head = _split_outputs(model, task)
     with whole_folder(folder, replace=True, durable=True) as partial:
         _write_config(partial, config)
-        try:
-            # transformers asks for the format entry.
-            save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
-            if scene_head:
-                save_file(scene_head, partial / SCENE_HEAD_FILE, metadata={"format": "pt"})
-        except SafetensorError as error:  # what the system says of a full disk, wrapped
-            raise OSError(str(error)) from error
+        # transformers asks for the format entry.
+        write_tensors(weights, partial / WEIGHTS_FILE, {"format": "pt"})
+        if scene_head:
+            write_tensors(scene_head, partial / SCENE_HEAD_FILE, {"format": "pt"})
 
 
 def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | None = None) -> None:
@@ -106,11 +107,15 @@ def load_model(folder: Path) -> SavedModel:
     try:
         config = _read_config(folder)
         task = _stored_task(config)
+        if task.kind == "labels+scene" and not (folder / SCENE_HEAD_FILE).exists():  # transformers leaves it behind
+            logger.info("%s has no %s: it tells the labels alone", folder, SCENE_HEAD_FILE)
+            task = Task(kind="labels", label_names=task.label_names)
         state: Tensors = load_file(folder / WEIGHTS_FILE)
         if task.kind == "labels+scene":
             for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
                 state[name] = torch.cat([state[name], rows])
-        model = timm.create_model(f"{FOLDER}{folder}", num_classes=task.outputs)
+        name, described = readable_source(f"{FOLDER}{folder}")
+        model = timm.create_model(name, num_classes=task.outputs, **described)
         model.load_state_dict(state)
         preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"])
         return SavedModel(model.eval(), preprocessing, task, config.get("thresholds"))
@@ -143,9 +148,9 @@ def _model_config(
         config["scene_names"] = list(task.scene_names)
     if thresholds is not None:
         config["thresholds"] = dict(thresholds)
-    if source.get("fixed_input_size"):
-        # transformers would otherwise build the network for the architecture's default size.
-        config["model_args"] = {"img_size": preprocessing.image_size}
+    # transformers would otherwise build the network for the architecture's default size; and where there is nothing to
+    # say, it would write null when it saves the model again, which timm cannot read.
+    config["model_args"] = {"img_size": preprocessing.image_size} if source.get("fixed_input_size") else {}
     return config
 
 
@@ -159,7 +164,7 @@ def _stored_task(config: Mapping[str, Any]) -> Task:
 
 def _split_outputs(model: nn.Module, task: Task) -> tuple[Tensors, Tensors]:
     """Return the tensors of the model without the scene outputs beside labels, and the rows of these."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = own_tensors(model)
     if task.kind != "labels+scene":
         return state, {}
     labels = task.label_outputs
