@@ -15,7 +15,7 @@ from torch import nn
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
 from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, check_saved
-from mlrsnet_hf.models.timm_config import classifier_names, rebuild, timm_settings
+from mlrsnet_hf.models.timm_config import classifier_names, readable_source, rebuild, timm_settings
 from mlrsnet_hf.models.weights import first_line, load_weights, require_weights_file
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -137,7 +137,8 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
     try:
         if pretrained and name.startswith(_SOURCES):
             check_saved(_folder(name))
-        return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **options)
+        architecture, described = readable_source(name)
+        return timm.create_model(architecture, pretrained=pretrained, num_classes=outputs, **described, **options)
     except TypeError as error:
         for option in options:
             if f"'{option}'" in str(error) and option == "in_chans":
@@ -146,7 +147,7 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
                 ) from error
             if f"'{option}'" in str(error):
                 raise ConfigurationError(
-                    f"{name} has no {option}", f"Leave {option} at 0, or choose another model."
+                    f"{name} has no {option}", f"Give {option}=0, or choose another model."
                 ) from error
         raise
     # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
@@ -232,7 +233,8 @@ def _with_input_size(
     # The network has no such argument, or tensors that depend on the size.
     except (TypeError, RuntimeError, AssertionError, ValueError) as error:
         raise ConfigurationError(
-            f"{config['architecture']} takes images of {own} pixels only", "Leave image_size unset."
+            f"{config['architecture']} takes images of {own} pixels only, and image_size is {size}",
+            f"Give image_size={own} (--image-size {own}), whatever a recipe has set.",
         ) from error
 
 

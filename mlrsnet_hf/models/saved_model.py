@@ -18,7 +18,7 @@ from typing import Any, cast
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
@@ -28,6 +28,8 @@ from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, ModelInfo, read_model_info, require_enough
 from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
+from mlrsnet_hf.models.weights import own_tensors, with_shared, write_tensors
+from mlrsnet_hf.runtime.logs import get_logger
 
 SCENE_HEAD_FILE = "scene_head.safetensors"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, SCENE_HEAD_FILE)
@@ -35,6 +37,8 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, SCENE_HEAD_FILE)
 
 # What stays true of the weights that we save; other fields tell where the first weights came from.
 _KEPT_FIELDS = ("fixed_input_size", "first_conv", "classifier")
+
+logger = get_logger(__name__)
 
 Tensors = dict[str, torch.Tensor]
 
@@ -75,13 +79,10 @@ def save_model(
     weights, scene_head = _split_outputs(model, task)
     with whole_folder(folder, replace=True, durable=True) as partial:
         _write_config(partial, config)
-        try:
-            # transformers asks for the format entry.
-            save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
-            if scene_head:
-                save_file(scene_head, partial / SCENE_HEAD_FILE, metadata={"format": "pt"})
-        except SafetensorError as error:  # what the system says of a full disk, wrapped
-            raise OSError(str(error)) from error
+        # transformers asks for the format entry.
+        write_tensors(weights, partial / WEIGHTS_FILE, {"format": "pt"})
+        if scene_head:
+            write_tensors(scene_head, partial / SCENE_HEAD_FILE, {"format": "pt"})
 
 
 def copy_model(source: Path, folder: Path, thresholds: Mapping[str, float] | None = None) -> None:
@@ -108,6 +109,9 @@ def load_model(folder: Path) -> SavedModel:
             raise WeightsError(f"{folder / CONFIG_FILE} has no {name}", "Give the model of a run, which has one.")
     try:
         task = _stored_task(info)
+        if task.kind == "labels+scene" and not (folder / SCENE_HEAD_FILE).exists():  # transformers leaves it behind
+            logger.info("%s has no %s: it tells the labels alone", folder, SCENE_HEAD_FILE)
+            task = Task(kind="labels", label_names=task.label_names)
         files = [WEIGHTS_FILE, *([SCENE_HEAD_FILE] if task.kind == "labels+scene" else [])]
         require_enough([folder / name for name in files], folder, lambda: _network(info, task.outputs))
         model = _network(info, task.outputs)
@@ -115,7 +119,7 @@ def load_model(folder: Path) -> SavedModel:
         if task.kind == "labels+scene":
             for name, rows in load_file(folder / SCENE_HEAD_FILE).items():
                 state[name] = torch.cat([state[name], rows])
-        model.load_state_dict(state)
+        model.load_state_dict(with_shared(state, model.state_dict()))
         preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"], reading_from_json(info))
         return SavedModel(model.eval(), preprocessing, task, info.get("thresholds"))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -158,12 +162,12 @@ def _model_config(
         config["scene_names"] = list(task.scene_names)
     if thresholds is not None:
         config["thresholds"] = dict(thresholds)
-    # transformers would otherwise build the network for the architecture's default size, and three channels.
+    # transformers would otherwise build the network for the architecture's default size, and three channels; and where
+    # there is nothing to say, it would write null when it saves the model again, which timm cannot read.
     arguments = {"img_size": preprocessing.image_size} if source.get("fixed_input_size") else {}
     if preprocessing.channels != 3:
         arguments["in_chans"] = preprocessing.channels
-    if arguments:
-        config["model_args"] = arguments
+    config["model_args"] = arguments
     return config | preprocessing.reading.to_json()
 
 
@@ -177,7 +181,7 @@ def _stored_task(info: ModelInfo) -> Task:
 
 def _split_outputs(model: nn.Module, task: Task) -> tuple[Tensors, Tensors]:
     """Return the tensors of the model without the scene outputs beside labels, and the rows of these."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = own_tensors(model)
     if task.kind != "labels+scene":
         return state, {}
     labels = task.label_outputs

@@ -1,10 +1,13 @@
 """Weights files: read without running their code, and loaded only into the architecture that they belong to."""
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from timm.models import adapt_input_conv, load_state_dict
 from torch import nn
 
@@ -19,11 +22,13 @@ logger = get_logger(__name__)
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a weights file into the model; all but the classifier must fit.
 
+    A file that has what layers share under one of its names only, as safetensors may write it, is whole.
+
     Raises:
         WeightsError: The file is missing, damaged, or of another architecture.
     """
     expected = model.state_dict()
-    state = _with_channels(model, read_weights(path), expected)
+    state = _with_channels(model, with_shared(read_weights(path, expected), expected), expected)
     heads = tuple(f"{name}." for name in classifier_names(model))
     anew = [
         key
@@ -54,8 +59,23 @@ def _with_channels(
     return fitted
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def with_shared(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Return weights with what layers share under each of its names, where a file has it under one."""
+    filled = dict(state)
+    for names in _shared_names(expected):
+        known = {expected[name].shape: state[name] for name in names if name in state}
+        missing = (name for name in names if name not in state and expected[name].shape in known)
+        filled |= {name: known[expected[name].shape] for name in missing}
+    return filled
+
+
+def read_weights(path: Path, names: Collection[str]) -> dict[str, torch.Tensor]:
     """Return the tensors of a .safetensors file or of a PyTorch file, which is read without running its code.
+
+    Args:
+        path: The file.
+        names: Some or all names of the model's own tensors. What all names in the file begin with (`model.` of
+            Lightning, `module.`, `_orig_mod.`, `timm_model.`) is taken off if that makes them these.
 
     Raises:
         WeightsError: The file is missing or damaged.
@@ -71,7 +91,53 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"weights file {path} holds no state dict", "Give a file of named tensors.")
-    return state
+    return _without_prefix(state, names)
+
+
+def _without_prefix(state: Mapping[str, torch.Tensor], names: Collection[str]) -> dict[str, torch.Tensor]:
+    first, *_ = state
+    parts = first.split(".")[:-1]
+    prefixes = ["".join(f"{part}." for part in parts[:depth]) for depth in range(len(parts) + 1)]
+    prefixes = [prefix for prefix in prefixes if all(name.startswith(prefix) for name in state)]
+    prefix = max(prefixes, key=lambda prefix: sum(name.removeprefix(prefix) in names for name in state))
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+
+
+def own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the tensors of a model on the CPU, by name, to be written: each in memory of its own.
+
+    Some layers share tensors, such as those of CoaT. safetensors refuses them, and timm asks for every name.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    copies = {name for names in _shared_names(tensors) for name in names[1:]}
+    return {name: tensor.clone() if name in copies else tensor for name, tensor in tensors.items()}
+
+
+def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a .safetensors file.
+
+    Raises:
+        OSError: It cannot be written; in the system's words, which safetensors wraps in its own.
+    """
+    try:
+        save_file(dict(tensors), path, metadata=metadata and dict(metadata))
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error
+
+
+def shares_tensors(model: nn.Module) -> bool:
+    """Tell whether a model has a tensor under several names."""
+    return bool(_shared_names(model.state_dict()))
+
+
+def _shared_names(state: Mapping[str, torch.Tensor]) -> list[list[str]]:
+    """Return the names of each tensor that has several."""
+    names: dict[int, list[str]] = {}
+    for name, tensor in state.items():
+        if tensor.numel():
+            names.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
+    return [same for same in names.values() if len(same) > 1]
 
 
 def require_weights_file(path: Path) -> None:

@@ -1,19 +1,22 @@
 """A folder to a repository on the Hub, in one commit: the only module that writes to the network.
 
-The client (`huggingface_hub`) retries what may pass, sends only the large files that the Hub lacks, and makes no commit
-of files that are all there. Its `upload_folder` splits a large folder into several commits; `create_commit` does not.
+The client (`huggingface_hub`) sends only the large files that the Hub lacks, and makes no commit of files that are all
+there. Its `upload_folder` splits a large folder into several commits; `create_commit` does not. It tries again where
+files are sent; `_patiently` does so for all else.
 """
 
 import json
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import (
+    CommitInfo,
     CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
@@ -30,10 +33,19 @@ from huggingface_hub.utils import (
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.publishing.hub_errors import CLIENT_ERRORS, HubError, hub_errors, not_logged_in
+from mlrsnet_hf.publishing.hub_errors import CLIENT_ERRORS, HubError, hub_errors, not_logged_in, seconds_to_wait
 from mlrsnet_hf.publishing.repository import Repository
 from mlrsnet_hf.runtime.logs import get_logger
 
+logger = get_logger(__name__)
+
+Outcome = TypeVar("Outcome")
+
+_BUSY = (429, 500, 502, 503, 504)
+_PAUSES = (1, 2, 4, 8)
+"""Seconds between tries, where the answer asks for no other time."""
+_LONGEST = 600
+"""Seconds: whoever is asked to wait longer had better come back."""
 _REFUSED = (401, 403)
 _NOT_FOUND, _TAKEN = 404, 409
 _NO_ANSWER = (404, 405, 408, 429)
@@ -105,37 +117,76 @@ def push(
         with _known_name(repository, repo_id, is_new):
             if revision and revision != constants.DEFAULT_REVISION and not revision.startswith("refs/"):
                 with _unanswered():
-                    api.create_branch(repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True)
+                    _patiently(
+                        lambda: api.create_branch(
+                            repo_id, branch=revision, repo_type=repository.repo_type, exist_ok=True
+                        )
+                    )
             there = api.repo_info(repo_id, repo_type=repository.repo_type, revision=revision)
             if private and there.private is False:
                 raise HubError(
                     f"{target} is there already, and public",
                     "Make it private in its settings on the Hub, leave out --private, or choose another name.",
                 )
-            left_over = set(there.paths) - set(files)
-            stale = sorted(path for path in left_over if any(fnmatch(path, pattern) for pattern in repository.owned))
-            commit = api.create_commit(
-                repo_id,
-                [
-                    *(CommitOperationAdd(name, path) for name, path in sorted(files.items())),
-                    *(CommitOperationDelete(path) for path in stale),
-                ],
-                commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
-                repo_type=repository.repo_type,
-                revision=revision,
-            )
+            stale = _stale(repository, there)
+
+            known: RepositoryState | None = there
+
+            def commit() -> CommitInfo:
+                nonlocal known
+                # Asked for anew by a second try: the first may have been heard, though it was not answered.
+                now = known or api.repo_info(repo_id, repo_type=repository.repo_type, revision=revision)
+                known = None
+                return api.create_commit(
+                    repo_id,
+                    [
+                        *(CommitOperationAdd(name, path) for name, path in sorted(files.items())),
+                        *(CommitOperationDelete(path) for path in _stale(repository, now)),
+                    ],
+                    commit_message=f"Upload {repository.kind} with mlrsnet-hf {__version__}",
+                    repo_type=repository.repo_type,
+                    revision=revision,
+                )
+
+            made = _patiently(commit, of="/commit/")
         if collection:
             with hub_errors(f"collection {collection} ({target} was published)"):
-                api.add_collection_item(collection, repo_id, repository.repo_type, exists_ok=True)
+                _patiently(lambda: api.add_collection_item(collection, repo_id, repository.repo_type, exists_ok=True))
     return Pushed(
         url=repository_url(repo_id, repository.repo_type),
-        commit=commit.oid or there.sha,
-        changed=commit.oid not in (None, there.sha),
+        commit=made.oid or there.sha,
+        changed=made.oid not in (None, there.sha),
         removed=len(stale),
         privacy_unknown=private and not is_new and there.private is None,
         files=len(files),
         file_bytes=sum(path.stat().st_size for path in files.values()),
     )
+
+
+def _stale(repository: Repository, there: "RepositoryState") -> list[str]:
+    """Return what an earlier push has left there that is no longer in what was built."""
+    left_over = set(there.paths) - set(repository.files)
+    return sorted(path for path in left_over if any(fnmatch(path, pattern) for pattern in repository.owned))
+
+
+def _patiently(request: Callable[[], Outcome], of: str = "") -> Outcome:
+    """Return what a request gives, tried a few times again where the Hub is busy, after as long as it asks for.
+
+    Args:
+        request: Asks the Hub; may be done twice.
+        of: Part of the address that is meant, where the client itself tries others again.
+    """
+    for pause in _PAUSES:
+        try:
+            return request()
+        except HfHubHTTPError as error:
+            asked = seconds_to_wait(error)
+            wait = pause if asked is None else asked
+            if _status_of(error) not in _BUSY or wait > _LONGEST or of not in str(error.response.request.url):
+                raise
+            logger.info("the Hub is busy (status %d): trying again in %.0f seconds", _status_of(error), wait)
+            time.sleep(wait)
+    return request()
 
 
 def check_can_publish(repo_id: str, dataset_id: str | None = None) -> str | None:
@@ -227,8 +278,9 @@ class HubClient(HfApi):
             RevisionNotFoundError: It has no such branch.
             HfHubHTTPError: The token is refused.
         """
+        ask = super().repo_info
         try:
-            info = super().repo_info(repo_id, **options)
+            info = _patiently(lambda: ask(repo_id, **options))
         except CLIENT_ERRORS as error:
             if isinstance(error, HfHubHTTPError) and (_status_of(error) in _REFUSED or not _is_plain(error)):
                 raise
@@ -270,7 +322,7 @@ def _gives_no_answer(error: HfHubHTTPError) -> bool:
 def _require_collection(api: HubClient, slug: str) -> None:
     """Raise for a collection that is not there; the Hub being too busy to tell is no reason to stop."""
     try:
-        api.get_collection(slug)
+        _patiently(lambda: api.get_collection(slug))
     except HfHubHTTPError as error:
         if _status_of(error) == _NOT_FOUND or not _gives_no_answer(error):
             raise
@@ -280,7 +332,9 @@ def _create(api: HubClient, repository: Repository, repo_id: str, private: bool)
     """Make the repository; return whether it is new."""
     kind = repository.repo_type
     try:
-        api.create_repo(repo_id, repo_type=kind, private=private or None, space_sdk=repository.space_sdk)
+        _patiently(
+            lambda: api.create_repo(repo_id, repo_type=kind, private=private or None, space_sdk=repository.space_sdk)
+        )
     except HfHubHTTPError as error:
         # A token for this one repository may not make any (403), and a busy Hub may have it.
         if _status_of(error) != _TAKEN and not _is_there(api, repo_id, kind):

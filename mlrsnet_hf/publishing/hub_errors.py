@@ -1,9 +1,11 @@
 """What the Hub's client raises, in one sentence each."""
 
+import email.utils
 import errno
+import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import (
@@ -63,6 +65,18 @@ def _is_clients(error: Exception) -> bool:
     return bool(known) and known[-1].startswith("huggingface_hub")
 
 
+def seconds_to_wait(error: HfHubHTTPError) -> float | None:
+    """Return how long the answer asks to wait: by Retry-After, a number or a date, or else by the Hub's RateLimit."""
+    headers = error.response.headers if error.response is not None else {}
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdigit():
+        return float(asked)
+    with suppress(ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(asked).timestamp() - time.time())
+    reset = headers.get("RateLimit", "").rpartition("t=")[2]  # as in "api";r=0;t=55
+    return float(reset) if reset.isdigit() else None
+
+
 def not_logged_in() -> HubError:
     """Return the error of somebody who has no token."""
     return HubError("there is no token for the Hub", _LOG_IN)
@@ -107,6 +121,8 @@ def _explain_local(error: OSError, target: str) -> tuple[str, str] | None:
 def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
     status = error.response.status_code if error.response is not None else 0
     said = _said(status, error)
+    asked = seconds_to_wait(error)
+    wait = "some minutes" if asked is None else f"{asked:,.0f} seconds"
     invalid = f"the Hub does not know the token{said}", _LOG_IN
     if isinstance(error, RevisionNotFoundError):
         return f"{target}: there is no such branch{said}", "Give the name of a branch with --revision."
@@ -125,13 +141,13 @@ def _explain_status(error: HfHubHTTPError, target: str) -> tuple[str, str]:
         409: (f"{target}: something else is writing to it{said}", f"Wait. {_AGAIN}"),
         412: (f"{target}: something else wrote to it meanwhile{said}", _AGAIN),
         413: (f"{target}: a file is larger than the Hub takes{said}", "Publish fewer or smaller files."),
-        429: (f"{target}: the Hub's limit of requests is reached{said}", f"Wait some minutes. {_AGAIN}"),
+        429: (f"{target}: the Hub's limit of requests is reached{said}", f"Wait {wait}. {_AGAIN}"),
         507: (f"{target}: the Hub has no room left for this account{said}", "Make room there, and run again."),
     }
     if status in sentences:
         return sentences[status]
     if status >= 500:
-        return f"{target}: the Hub failed{said}", f"Wait. {_AGAIN}"
+        return f"{target}: the Hub failed{said}", f"Wait {wait}. {_AGAIN}"
     return f"{target}: the Hub refused{said}", "See what it says."
 
 

@@ -12,6 +12,9 @@ from accelerate.utils import DistributedType, ProjectConfiguration, set_seed
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.parallel import available_cores
+from mlrsnet_hf.runtime.logs import get_logger
+
+logger = get_logger(__name__)
 
 # Of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -73,7 +76,10 @@ def ended_together(accelerator: Accelerator) -> Iterator[None]:
     except MLRSNetError:
         accelerator.state.destroy_process_group()
         raise
-    accelerator.end_training()
+    try:
+        accelerator.end_training()
+    except OSError as error:  # the results are written by now
+        logger.warning("the trackers cannot write their last values (%s)", error.strerror or error)
 
 
 def refuse_split_models(kind: DistributedType) -> None:

@@ -8,18 +8,20 @@ checkpoints/damaged-step-00000150/       a checkpoint that is not as it was writ
 `Checkpoints.save` is where a checkpoint becomes whole.
 """
 
+import errno
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch import nn
 
@@ -27,6 +29,7 @@ from mlrsnet_hf.configuration.json_file import MOST_BYTES, Name, json_as, parse_
 from mlrsnet_hf.configuration.settings import Count, CountOrZero
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import sha256_of, whole_folder
+from mlrsnet_hf.models.weights import own_tensors, write_tensors
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.history import Epoch, history_fault
 
@@ -37,6 +40,10 @@ MANIFEST_FILE = "state.json"
 FORMAT = 2
 _STEP, _BEST, _DAMAGED = "step-", "best-", "damaged-"
 _EVALUATED = "-evaluated"
+_TORCH_WRITER = ("inline_container", "PytorchStreamWriter", "iostream")
+"""In what torch says where it cannot write a file whole."""
+_FULL = 2**20
+"""Bytes that may be free on a disk that is full: torch writes larger pieces than fit."""
 
 logger = get_logger(__name__)
 
@@ -138,17 +145,23 @@ class TrainingState:
         """Write the tensors into a folder; waits for the device.
 
         Raises:
-            OSError, RuntimeError, SafetensorError: A file cannot be written.
+            OSError: A file cannot be written.
         """
-        save_file(_tensors(self.network), folder / MODEL_FILE)
+        write_tensors(own_tensors(self.network), folder / MODEL_FILE)
         if self.average is not None:
-            save_file(_tensors(self.average.module), folder / AVERAGE_FILE)
+            write_tensors(own_tensors(self.average.module), folder / AVERAGE_FILE)
         rest = {
             "optimiser": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
-        torch.save(rest, folder / OPTIMIZER_FILE)
+        try:
+            torch.save(rest, folder / OPTIMIZER_FILE)
+        except RuntimeError as error:
+            if not any(mark in str(error) for mark in _TORCH_WRITER):
+                raise
+            full = shutil.disk_usage(folder).free < _FULL
+            raise (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else OSError("not whole")) from error
 
     def load_tensors(self, folder: Path) -> None:
         """Take the tensors back from a folder that `save_tensors` filled for the same model and settings.
@@ -170,10 +183,6 @@ class TrainingState:
                 f"checkpoint {folder} does not fit this run ({type(error).__name__}: {error})",
                 "Remove it to go on from the one before, or begin anew with --overwrite.",
             ) from error
-
-
-def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +224,30 @@ class Checkpoints:
         target = self.folder / f"{_STEP}{progress.step:08d}{_EVALUATED if progress.is_evaluated else ''}"
         if target.exists():
             return
-        try:
-            with whole_folder(target, durable=True) as partial:
-                state.save_tensors(partial)
-                manifest = {"format": FORMAT, "run": asdict(run), "position": progress.to_dict()}
-                manifest["files"] = _digests(partial)
-                (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        # torch and safetensors wrap what the system says of a full disk in errors of their own.
-        except (ConfigurationError, OSError, RuntimeError, SafetensorError) as error:
-            raise ConfigurationError(
-                f"checkpoint {target} cannot be written: {error}",
-                "The earlier checkpoints are whole: free space on the disk, then give the same command with --resume.",
-            ) from error
+        with self.explain(f"checkpoint {target}"), whole_folder(target, durable=True) as partial:
+            state.save_tensors(partial)
+            manifest = {"format": FORMAT, "run": asdict(run), "position": progress.to_dict()}
+            manifest["files"] = _digests(partial)
+            (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         self._tidy()
+
+    @contextmanager
+    def explain(self, what: str) -> Iterator[None]:
+        """Say how a run goes on of which a part cannot be written.
+
+        Raises:
+            ConfigurationError: In place of the system's error.
+        """
+        try:
+            yield
+        except (ConfigurationError, OSError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            reason = cause.found if isinstance(cause, ConfigurationError) else cause.strerror or cause
+            free = "The earlier checkpoints are whole: free" if self._folders() else "Free"
+            raise ConfigurationError(
+                f"{what} cannot be written ({reason})",
+                f"{free} space on the disk, then give the same command with --resume.",
+            ) from error
 
     def save_best(self, step: int, write: Callable[[Path], None]) -> BestModel:
         """Write the model of an epoch beside the checkpoints; the next checkpoint is to count on it.
@@ -235,9 +255,13 @@ class Checkpoints:
         Args:
             step: Last one of the epoch.
             write: Fills a folder, or replaces the one that a killed process left, and syncs it.
+
+        Raises:
+            ConfigurationError: It cannot be written; the checkpoints are as they were.
         """
         folder = self.folder / f"{_BEST}{step:08d}"
-        write(folder)
+        with self.explain(f"model {folder}"):
+            write(folder)
         return BestModel(folder.name, _digests(folder))
 
     def newest(self) -> Checkpoint | None:
@@ -261,6 +285,14 @@ class Checkpoints:
                     f"checkpoint {folder} cannot be read: {error}", "Nothing was changed; try again."
                 ) from error
         return None
+
+    def stored_settings(self) -> Mapping[str, Any] | None:
+        """Return the settings of the run as the newest checkpoint tells them, unchecked; None where it does not."""
+        try:
+            manifest = json.loads((self._folders()[0] / MANIFEST_FILE).read_text(encoding="utf-8"))
+            return dict(manifest["run"]["settings"]) if manifest["format"] == FORMAT else None
+        except (IndexError, OSError, ValueError, KeyError, TypeError):
+            return None
 
     def kept(self) -> str | None:
         """Say where a run that breaks off goes on from; None before the first checkpoint."""

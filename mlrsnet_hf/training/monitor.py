@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,14 @@ class Monitor:
             "wandb": {"dir": str(folder), "name": folder.name, "id": run.run_id, "resume": "allow"},
             "trackio": {"name": f"{folder.name}-{run.run_id}", "resume": "allow"},
         }
-        self.accelerator.init_trackers("mlrsnet-hf", None if resumed else tracked_settings(run.settings), options)
+        settings = None if resumed else tracked_settings(run.settings)
+        with explain_trackers():
+            self.accelerator.init_trackers("mlrsnet-hf", settings, options)
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Give values of the step that was taken last to the trackers."""
+        with explain_trackers():
+            self.accelerator.log(dict(values), step=self.progress.step)
 
     def begin_epoch(self, title: str) -> None:
         """Name the epoch, and measure the speed of training alone from here."""
@@ -110,7 +118,23 @@ class Monitor:
         self._shown = step, now
         self.bar.set_postfix_str(f"loss {loss:.4f}, rate {learning_rate:.2e}, {speed:.0f} images/s")
         values = {"train/loss": loss, "train/learning_rate": learning_rate, "train/images_per_second": speed}
-        self.accelerator.log(values, step=step)
+        self.log(values)
+
+
+@contextmanager
+def explain_trackers() -> Iterator[None]:
+    """Turn what the system says to a tracker, as where the disk is full, into one sentence.
+
+    Raises:
+        ConfigurationError: In place of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"the trackers cannot write ({error.strerror or error})",
+            "Free space on the disk, then give the same command with --resume.",
+        ) from error
 
 
 def require_trackers(names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from mlrsnet_hf.models.build import classifier_names
+from mlrsnet_hf.models.weights import shares_tensors
 from mlrsnet_hf.training.config import TrainingConfig
 
 _MOMENTUM = 0.9
@@ -116,4 +117,10 @@ def make_average(model: nn.Module, decay: float) -> ModelEmaV3 | None:
     The decay of step t, from 1, is the smaller of `decay` and 1 - 1 / t: a plain mean of all weights so far, until that
     would reach further back than the moving average. A short run is then not held to its first weights.
     """
-    return ModelEmaV3(model, decay=decay, use_warmup=True, warmup_gamma=1.0, warmup_power=1.0) if decay else None
+    if not decay:
+        return None
+    # With the buffers, it goes by names, and would take two steps with a tensor that has two.
+    by_tensor = shares_tensors(model)
+    return ModelEmaV3(
+        model, decay=decay, use_warmup=True, warmup_gamma=1.0, warmup_power=1.0, exclude_buffers=by_tensor
+    )

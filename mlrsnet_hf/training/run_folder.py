@@ -144,7 +144,10 @@ def check_folder(config: TrainingConfig) -> None:
     folder.check_place()
     if config.resume and folder.results.exists():
         refuse_other_settings(TrainingResult.load(folder.results).config.to_dict(), config.to_dict())
-    elif not (config.resume and Checkpoints(folder.checkpoints)):
+    elif config.resume and (checkpoints := Checkpoints(folder.checkpoints)):
+        if (stored := checkpoints.stored_settings()) is not None:
+            refuse_other_settings(stored, config.to_dict())
+    else:
         refuse_used_folder(folder, config.overwrite, config.resume)
 
 

@@ -292,7 +292,7 @@ class Trainer:
         share_batch_statistics(model, self.accelerator.num_processes)
         validation = evaluate(self.predict("validation", model, self.preprocessing), self.task)
         values = {f"validation/{name}": value for name, value in validation.items()}
-        self.accelerator.log(values, step=progress.step)
+        self.monitor.log(values)
         epoch = Epoch(
             epoch=number,
             step=progress.step,
@@ -306,9 +306,13 @@ class Trainer:
         progress.loss_total, progress.loss_count = 0.0, 0
         self.save_checkpoint()
         # After the checkpoint, so that a history never tells of more than can be gone on from.
-        self.collectives.run_on_main(lambda: write_history(progress.history, self.folder.root))
+        self.collectives.run_on_main(self._write_history)
         chosen = self.config.selection_metric
         logger.info("epoch %d: loss %.4f, %s", number, epoch.loss, metric_text(chosen, validation[chosen]))
+
+    def _write_history(self) -> None:
+        with self.checkpoints.explain(f"history in {self.folder.root}"):
+            write_history(self.progress.history, self.folder.root)
 
     def _save_best(self) -> BestModel:
         def write(folder: Path) -> None:
@@ -361,9 +365,10 @@ class Trainer:
         )
 
         def write() -> None:
-            copy_model(best, self.folder.model, None if result.tuned is None else result.tuned.thresholds)
-            draw_curves(history, self.folder.curves, result.scored_epoch)
-            result.save(self.folder.results)  # last of all: this file tells that the run has ended
+            with self.checkpoints.explain(f"results in {self.folder.root}"):
+                copy_model(best, self.folder.model, None if result.tuned is None else result.tuned.thresholds)
+                draw_curves(history, self.folder.curves, result.scored_epoch)
+                result.save(self.folder.results)  # last of all: this file tells that the run has ended
 
         self.collectives.run_on_main(write)
         print_result(f"{result.report()}\n{self.folder.parts_text()}")

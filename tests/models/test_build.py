@@ -61,6 +61,27 @@ def test_weights_without_a_classifier(weights: Path, tmp_path: Path, capsys: pyt
     assert all(fact in line for fact in (str(path), "fc.weight", "60"))
 
 
+@pytest.mark.parametrize("prefix", ["model.", "module.", "_orig_mod.module.", "timm_model.", "student.net."])
+def test_what_all_names_begin_with_is_taken_off(weights: Path, tmp_path: Path, prefix: str) -> None:
+    """As in the checkpoints of Lightning, of DDP, of torch.compile, of transformers."""
+    state = timm.models.load_state_dict(weights)
+    path = tmp_path / "epoch=3.ckpt"
+    torch.save({"state_dict": {f"{prefix}{name}": value for name, value in state.items()}, "epoch": 3}, path)
+    loaded = build_model("test_resnet", 1000, str(path)).state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
+    with pytest.raises(WeightsError, match=r"does not fit test_vit: .* is missing"):
+        build_model("test_vit", 1000, str(path))
+
+
+def test_a_part_of_the_model_is_not_the_model(weights: Path, tmp_path: Path) -> None:
+    """All names of a stage begin alike, and still are those of the model."""
+    path = tmp_path / "stage.safetensors"
+    state = timm.models.load_state_dict(weights)
+    save_file({name: value for name, value in state.items() if name.startswith("layer1.")}, path)
+    with pytest.raises(WeightsError, match=r"conv1\.\S+ is missing.* more$|conv1\.\S+ is missing"):
+        build_model("test_resnet", 1000, str(path))
+
+
 def test_weights_of_another_architecture(weights: Path) -> None:
     with pytest.raises(WeightsError, match=r"test_efficientnet: .* \d+ more") as caught:
         build_model("test_efficientnet", 60, str(weights))
@@ -162,7 +183,7 @@ def test_weights_of_another_image_size_are_interpolated(tmp_path: Path) -> None:
 
 
 def test_a_model_of_one_image_size_only(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(ConfigurationError, match=r"gmixer_24_224 .*224 pixels"):
+    with pytest.raises(ConfigurationError, match=r"gmixer_24_224 .*224 pixels only, .* is 192\. .*--image-size 224"):
         build_model("gmixer_24_224", 5, "random", 192)
     model = build_model("gmixer_24_224", 5, "random", varied=True)
     assert training_size(model, 224, 5 / 7) == 224

@@ -10,6 +10,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from safetensors.torch import save_model as save_model_file
 from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
@@ -87,6 +88,52 @@ def test_load_model_gives_back_what_was_saved(tmp_path: Path, case: tuple) -> No
     assert loaded.preprocessing == model_preprocessing(model, *case[1:])
     state = loaded.model.state_dict()
     assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+
+
+def test_layers_that_share_tensors_are_saved(tmp_path: Path) -> None:
+    """One positional encoding in several blocks; safetensors itself refuses them."""
+    torch.manual_seed(0)
+    task = Task(kind="labels", label_names=("a", "b"))
+    model = build_model("coat_lite_tiny", ["a", "b"], "random").eval()
+    save_model(model, tmp_path / "model", model_preprocessing(model, None, 1.0), task)
+    state, images = model.state_dict(), torch.randn(1, 3, 224, 224)
+    assert len({tensor.data_ptr() for tensor in state.values()}) < len(state)
+    assert load_file(tmp_path / "model" / "model.safetensors").keys() == state.keys()
+    with torch.inference_mode():
+        expected = model(images)
+        for other in (
+            load_model(tmp_path / "model").model,
+            timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval(),
+        ):
+            assert torch.equal(other(images), expected)
+            assert torch.equal(other.state_dict()["cpe1.proj.weight"], state["cpe1.proj.weight"])
+        by_transformers = AutoModelForImageClassification.from_pretrained(tmp_path / "model").eval()
+        assert torch.allclose(by_transformers(images).logits, expected, atol=1e-6)
+    save_model_file(model, str(tmp_path / "once.safetensors"))  # a file with each of them under one name
+    assert len(load_file(tmp_path / "once.safetensors")) < len(state)
+    loaded = build_model("coat_lite_tiny", ["a", "b"], str(tmp_path / "once.safetensors")).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("arguments", ["as written", None], ids=["as written", "null"])
+@pytest.mark.parametrize("task", [LABELS, BOTH], ids=["labels", "with scenes"])
+def test_a_model_that_transformers_has_saved_again(tmp_path: Path, task: Task, arguments: str | None) -> None:
+    torch.manual_seed(0)
+    model = build_model("test_resnet", task.outputs, "random").eval()
+    save_model(model, tmp_path / "model", model_preprocessing(model, 64, 0.9), task)
+    AutoModelForImageClassification.from_pretrained(tmp_path / "model").save_pretrained(tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert config["model_args"] == {}
+    if arguments is None:  # as transformers writes where it finds nothing
+        (tmp_path / "again" / "config.json").write_text(json.dumps(config | {"model_args": None}))
+    saved_again, images = load_model(tmp_path / "again"), torch.randn(2, 3, 64, 64)
+    started = build_model("test_resnet", task.label_names, str(tmp_path / "again")).eval()
+    assert saved_again.task == Task(kind="labels", label_names=task.label_names)
+    assert (saved_again.preprocessing.image_size, saved_again.preprocessing.crop_pct) == (64, 0.9)
+    with torch.inference_mode():
+        expected = model(images)[:, : task.label_outputs]
+        for other in (saved_again.model, started):
+            assert torch.allclose(other(images), expected, atol=1e-6)
 
 
 def test_a_model_is_replaced_whole(tmp_path: Path) -> None:

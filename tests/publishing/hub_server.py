@@ -3,7 +3,8 @@
 It prints its port. What it holds lies in memory. Beside the Hub's API it has, for the tests:
 
     POST /_/reset     forget all repositories, requests and faults
-    POST /_/faults    [{"method", "path" (a pattern), "times", and one of "status" (with "headers", "body") and "cut"}]
+    POST /_/faults    [{"method", "path" (a pattern), "times", and one of "status" (with "headers", "body",
+                      and "done" if what is asked is done all the same) and "cut"}]
     GET  /_/requests  [[method, path], ...] since the last reset
     GET  /_/repos     {"models/jane/scenes": {"private", "branches": {name: [{"oid", "message", "files": {...}}]}}}
 
@@ -152,7 +153,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.read()
+        self.body = self.read()
+        if fault.get("done"):
+            self.dispatch(urlsplit(self.path).path)
         self.send(fault["status"], fault.get("body", {"error": "out of order"}), fault.get("headers", {}))
 
     def dispatch(self, path: str) -> tuple[int, Any, dict[str, str]]:

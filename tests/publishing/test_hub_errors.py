@@ -40,6 +40,63 @@ def test_what_passes_is_retried_by_the_client(hub_in_process: Hub, light_run: Pa
     assert len(hub_in_process.commits("models/jane/scenes")) == 1
 
 
+@pytest.fixture
+def waits(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited."""
+    waited: list[float] = []
+    monkeypatch.setattr("mlrsnet_hf.publishing.hub.time.sleep", waited.append)
+    return waited
+
+
+CREATE = {"method": "POST", "path": "/create"}
+SOON = {"headers": {"Retry-After": "7"}}
+
+
+@pytest.mark.parametrize("request_", [CREATE, COMMIT], ids=["create", "commit"])
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"status": 429, **SOON}, [7]),
+        ({"status": 429, "headers": {"RateLimit": '"api";r=0;t=55'}}, [55]),
+        ({"status": 503, **SOON, "times": 2}, [7, 7]),
+        ({"status": 500, "times": 4}, [1, 2, 4, 8]),
+        ({"status": 502, "headers": {"Retry-After": "Mon, 01 Jan 2001 00:00:00 GMT"}}, [0]),
+    ],
+    ids=["429", "429 of the Hub", "503", "500", "502 until a date"],
+)
+def test_the_repository_and_the_commit_are_tried_again(
+    hub_in_process: Hub, light_run: Path, waits: list, request_: dict, fault: dict, expected: list
+) -> None:
+    hub_in_process.fail({**request_, **fault})
+    assert publish(light_run, "jane/scenes").changed
+    assert waits == expected
+    assert len(hub_in_process.commits("models/jane/scenes")) == 1
+
+
+def test_a_commit_that_was_made_without_an_answer_is_made_once(
+    hub_in_process: Hub, light_run: Path, waits: list
+) -> None:
+    publish(light_run, "jane/scenes")
+    (light_run / "curves.png").unlink()
+    hub_in_process.fail({**COMMIT, "status": 504, "done": True})
+    pushed = publish(light_run, "jane/scenes")
+    first, second = hub_in_process.commits("models/jane/scenes")
+    assert (pushed.changed, pushed.commit, pushed.removed) == (True, second["oid"], 1)
+    assert "curves.png" in first["files"]
+    assert "curves.png" not in second["files"]
+
+
+def test_tries_have_a_limit(hub_in_process: Hub, light_run: Path, waits: list) -> None:
+    hub_in_process.fail({**CREATE, "status": 429, **SOON, "times": ALWAYS})
+    with pytest.raises(HubError, match=r"status 429.* Wait 7 seconds\."):
+        publish(light_run, "jane/scenes")
+    assert waits == [7] * 4
+    hub_in_process.fail({**CREATE, "status": 429, "headers": {"Retry-After": "3600"}, "times": ALWAYS})
+    with pytest.raises(HubError, match=r"Wait 3,600 seconds\."):
+        publish(light_run, "jane/scenes")
+    assert waits == [7] * 4
+
+
 @pytest.mark.parametrize(
     ("fault", "fact"),
     [

@@ -1,12 +1,14 @@
 import math
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 from torch import nn
 
+from mlrsnet_hf.training.checkpoints import Progress, TrainingState
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.optimizer import make_optimizer, make_schedule, parameter_groups, rate_factor
+from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, parameter_groups, rate_factor
 
 MODELS = ("test_resnet", "test_efficientnet", "test_vit", "test_convnext")
 
@@ -127,3 +129,36 @@ def test_a_schedule_goes_on_from_any_step(schedule: str) -> None:
         optimizer.load_state_dict(states[0])
         course.load_state_dict(states[1])
         assert walk(10 - stop, optimizer, course) == whole[stop:]
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(2, 2, bias=False)
+        self.second = nn.Linear(2, 2, bias=False)
+        self.second.weight = self.first.weight
+
+
+def test_a_tensor_of_several_layers_is_averaged_once() -> None:
+    model = Tied()
+    average = make_average(model, decay=0.999)
+    for step, value in enumerate((1.0, 2.0, 6.0), 1):
+        nn.init.constant_(model.first.weight, value)
+        average.update(model, step)
+    assert average.module.second.weight.tolist() == [[pytest.approx(3.0)] * 2] * 2
+    assert average.module.second.weight is average.module.first.weight
+
+
+def test_a_checkpoint_holds_layers_that_share_a_tensor(tmp_path: Path) -> None:
+    def state(model: nn.Module) -> TrainingState:
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+        return TrainingState(model, make_average(model, 0.9), optimizer, schedule, None, Progress())
+
+    written, read = state(Tied()), state(Tied())
+    written.save_tensors(tmp_path)
+    read.load_tensors(tmp_path)
+    assert torch.equal(read.network.second.weight, written.network.first.weight)
+    assert read.network.second.weight is read.network.first.weight

@@ -92,14 +92,14 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Return a function that lets SIGTERM come in a certain step of the next runs; 0 is never."""
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that lets a signal come in a certain step of the next runs; 0 is never."""
     original = Trainer.train_step
 
-    def arrange(when: int) -> None:
+    def arrange(when: int, number: int = signal.SIGTERM) -> None:
         def stopped(self: Trainer, micro_batches: list) -> object:
             if self.progress.step + 1 == when:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
             return original(self, micro_batches)
 
         monkeypatch.setattr(Trainer, "train_step", stopped)
@@ -138,6 +138,16 @@ def test_the_programs_own_handlers_come_back(stopped: Callable) -> None:
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_other_signals_leave_a_checkpoint_as_well(
+    make_config: MakeConfig, training_data: ImageData, stop_at: Callable[..., None], number: signal.Signals
+) -> None:
+    stop_at(3, number)
+    with pytest.raises(InterruptedRunError, match=rf"^{number.name} came; .* holds all up to step 3\. .*--resume"):
+        train(make_config(), training_data)
+    assert checkpoints_of(make_config()) == ["step-00000003"]
+
+
 def test_other_settings_are_refused_with_the_list(
     stopped: Callable, training_data: ImageData, make_config: MakeConfig
 ) -> None:
@@ -145,6 +155,8 @@ def test_other_settings_are_refused_with_the_list(
     other = make_config(resume=True, seed=3, learning_rate=0.5, log_every=7, checkpoint_steps=2)
     with pytest.raises(ConfigurationError, match=r"settings: learning_rate was 0\.001, is 0\.5; seed was 0, is 3\."):
         train(other, training_data)
+    with pytest.raises(ConfigurationError, match=r"settings: learning_rate was 0\.001, is 0\.5; seed was 0, is 3\."):
+        check_folder(other)  # before the data are loaded
 
 
 def test_other_data_are_refused(stopped: Callable, data: dict[str, Dataset], as_training_data: Callable) -> None:
@@ -186,7 +198,9 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(
     monkeypatch.setattr(Trainer, "train_step", fill)
     config = make_config(checkpoint_steps=3)
     try:
-        with pytest.raises(ConfigurationError, match=r"step-00000006 .*--resume"):
+        with pytest.raises(
+            ConfigurationError, match=r"step-00000006 cannot be written \(File too large\)\. .* are whole: .*--resume"
+        ):
             train(config, training_data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -383,7 +397,9 @@ def test_a_folder_is_looked_at_before_the_data(make_config: MakeConfig, training
     check_folder(make_config(epochs=1, resume=True))
     check_folder(make_config(epochs=2, overwrite=True))
     (make_config().output_dir / "results.json").unlink()
-    check_folder(make_config(epochs=2, resume=True))  # the checkpoint is read when the run begins
+    check_folder(make_config(epochs=1, resume=True))  # the checkpoint is looked through when the run begins
+    with pytest.raises(ConfigurationError, match="epochs was 1, is 2"):
+        check_folder(make_config(epochs=2, resume=True))
     shutil.rmtree(make_config().output_dir / "checkpoints")
     with pytest.raises(ConfigurationError, match="no checkpoint"):
         check_folder(make_config(epochs=2, resume=True))

@@ -169,8 +169,8 @@ def _classes(name: str, weights: str) -> int:
     config: Any = timm.get_pretrained_cfg(name)
     if weights in (PRETRAINED, RANDOM):
         return int(config.num_classes)
-    state = read_weights(Path(weights))
     heads = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
+    state = read_weights(Path(weights), [f"{head}.weight" for head in heads])
     sizes = [len(state[f"{head}.weight"]) for head in heads if f"{head}.weight" in state]
     return sizes[0] if sizes else int(config.num_classes)
 
