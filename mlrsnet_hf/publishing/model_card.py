@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL
 from mlrsnet_hf.models.paper_networks import paper_name
@@ -77,6 +78,11 @@ class LearnedData:
         return sum(self.summary.images.values())
 
     @property
+    def place(self) -> str:
+        """The last name of where the data lay, without the folders around it."""
+        return on_one_line(Path(str(self.summary.source.get("dataset", "its copy"))).name, 200)
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether the images were drawn by this package."""
         return bool(self.summary.source.get("synthetic"))
@@ -96,7 +102,7 @@ class LearnedData:
         """The data's name, without the place where it lay."""
         if self.is_synthetic:
             return "synthetic scenes"
-        name = Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name
+        name = on_one_line(Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name, 200)
         return "MLRSNet" if self.is_mlrsnet else name.removesuffix(".parquet")
 
 
