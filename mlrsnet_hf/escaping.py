@@ -13,6 +13,7 @@ _JOINERS = "\u200c\u200d"
 """They print nothing, but Persian and Hindi words, and emoji, are spelled with them."""
 
 _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+_LINE_ENDS = re.compile("\\s*[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+\\s*")
 _MARKDOWN = re.compile(r"[\\`*\[\]|~$#]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])|(?<=[a-z]):(?=//)")
 _values = reprlib.Repr()
 _values.maxstring = _values.maxother = _values.maxlong = 200
@@ -69,7 +70,7 @@ def for_markdown(text: str) -> str:
         >>> print(for_markdown("harbor_port <b>\n# a|b"))
         harbor_port &lt;b&gt; \# a\|b
     """
-    plain = on_one_line(" ".join(text.split()))
+    plain = on_one_line(_LINE_ENDS.sub(" ", text))
     return _MARKDOWN.sub(lambda mark: f"\\{mark[0]}", plain).replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -11,7 +11,7 @@ from mlrsnet_hf.dataset.repository.schema import card_features
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, draw_stored
 from mlrsnet_hf.metrics.citations import PAPER
 from mlrsnet_hf.published import TOTAL_IMAGES
-from mlrsnet_hf.publishing.cards import front_matter, render
+from mlrsnet_hf.publishing.cards import Markdown, code, front_matter, render
 from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, SCENES
 
@@ -95,7 +95,7 @@ class DatasetCard:
             release_total=TOTAL_IMAGES,
             split_columns=["protocol", "split", "images", "share", *(["files"] if copy else [])],
             split_rows=_split_rows(self),
-            few_files=_few_files(copy) if copy else [],
+            few_files=_few_files(copy) if copy else "",
             min_files=MIN_FILES,
             scene_rows=_count_rows(self, self.images_per_scene, {scene.name: scene.images for scene in SCENES}),
             label_rows=_count_rows(self, self.images_per_label, {label.name: label.images for label in LABELS}),
@@ -164,21 +164,22 @@ def _size_category(total: int) -> str:
 
 def _split_rows(card: DatasetCard) -> list[list[object]]:
     return [
-        [f"`{protocol}`", split, f"{size:,}", f"{size / card.total:.1%}"]
+        [code(protocol), split, f"{size:,}", f"{size / card.total:.1%}"]
         + ([card.copy.splits[protocol][split].files] if card.copy else [])
         for protocol, sizes in card.split_sizes.items()
         for split, size in sizes.items()
     ]
 
 
-def _few_files(copy: Copy) -> list[str]:
+def _few_files(copy: Copy) -> Markdown:
     """Return the splits that give few workers something to read."""
-    return [
-        f"`{protocol}` {split} ({stored.files})"
+    few = (
+        f"{code(protocol)} {split} ({stored.files})"
         for protocol, splits in copy.splits.items()
         for split, stored in splits.items()
         if stored.files < MIN_FILES
-    ]
+    )
+    return Markdown(", ".join(few))
 
 
 def _count_rows(card: DatasetCard, counts: Mapping[str, int], published: Mapping[str, int]) -> list[list[object]]:

@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.load import OTHER_IMAGES
 from mlrsnet_hf.inputs.reading import Reading, reading_from_json
@@ -96,6 +97,11 @@ class LearnedData:
             ) from error
 
     @property
+    def place(self) -> str:
+        """The last name of where the data lay, without the folders around it."""
+        return on_one_line(Path(str(self.summary.source.get("dataset", "its copy"))).name, 200)
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether the images were drawn by this package."""
         return bool(self.summary.source.get("synthetic"))
@@ -121,7 +127,7 @@ class LearnedData:
         """The data's name, without the place where it lay."""
         if self.is_synthetic:
             return "synthetic scenes"
-        name = Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name
+        name = on_one_line(Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name, 200)
         if self.is_mlrsnet:
             return "MLRSNet"
         return OTHER_IMAGES if name == MLRSNET else name.removesuffix(".parquet")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mlrsnet_hf.escaping import markdown_code
 from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
 
 UNKNOWN_LICENSE = "unknown"
@@ -30,10 +31,16 @@ class Origin:
     """What is known of the weights that training began with."""
 
     words: str
-    """As in "fine-tuned from ..."; empty for random weights."""
+    """As in "fine-tuned from ..."; empty for random weights. What stands between ` is a name."""
     license: str = UNKNOWN_LICENSE
     repository: str | None = None
     """On the Hub."""
+
+    @property
+    def markdown(self) -> str:
+        """The words for a card, names as code."""
+        before, mark, rest = self.words.partition("`")
+        return f"{before}{markdown_code(rest.removesuffix('`'))}" if mark else self.words
 
 
 def find_origin(name: str, weights: str) -> Origin:

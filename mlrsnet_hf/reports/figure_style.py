@@ -16,5 +16,6 @@ STYLE: Any = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "legend.frameon": False,
+    "text.parse_math": False,  # a name may hold $
 }
 """Settings for `matplotlib.rc_context`."""

@@ -8,6 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from mlrsnet_hf.escaping import for_terminal
+
 
 def render(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
     """Return the page that a template makes of values; their text is escaped."""
@@ -18,7 +20,12 @@ def render(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever the 
 def _environment() -> Environment:
     loader = PackageLoader("mlrsnet_hf.reports")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: for_terminal(value) if type(value) is str else value,  # direction marks reach far
     )
     environment.filters |= {"png": png, "thumbnail": thumbnail}
     return environment

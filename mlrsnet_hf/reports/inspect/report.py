@@ -15,6 +15,7 @@ from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.reports.inspect.facts import Column, Inspection, inspect_data, read_columns
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.reports.text_table import aligned
+from mlrsnet_hf.runtime.logs import print_result
 
 _LISTED = 200
 """Labels that are printed, and that the page shows."""
@@ -55,7 +56,7 @@ def print_inspection(
         if not as_json:
             _print_columns(config)
         raise
-    print(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+    print_result(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     if page is None:
         return
     content = render_page(found, examples)
@@ -63,7 +64,7 @@ def print_inspection(
         partial.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(content, encoding="utf-8")
     if not as_json:
-        print(f"\npage: {page}")
+        print_result(f"\npage: {page}")
 
 
 def _print_columns(config: DataConfig) -> None:
@@ -71,7 +72,7 @@ def _print_columns(config: DataConfig) -> None:
         columns = read_columns(config)
     except MLRSNetError:  # the one that is raised says why
         return
-    print("\n".join(aligned(_column_rows(columns), "<<<<")) + "\n")
+    print_result("\n".join(aligned(_column_rows(columns), "<<<<")) + "\n")
 
 
 def _lines(found: Inspection) -> Iterator[str]:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlrsnet_hf.escaping import for_csv
 from mlrsnet_hf.models.paper_networks import paper_name
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
+from mlrsnet_hf.publishing.cards import table
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.retrieval.protocol.measures import LABEL_MEASURES, SCENE_MEASURES, measure_title
 from mlrsnet_hf.retrieval.protocol.results import ModelResult, ProtocolResult, RetrievalResult
@@ -48,14 +50,13 @@ class Table:
     def write(self, folder: Path) -> None:
         """Write `<name>.csv` and, to be read, `<name>.md`."""
         with (folder / f"{self.name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(self._csv_rows())
+            csv.writer(file, lineterminator="\n").writerows(map(for_csv, row) for row in self._csv_rows())
         if not self.for_programs:
             (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
 
     def markdown(self) -> str:
         """Return the table as Markdown, with its title above."""
-        lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
-        return f"{self.title}\n\n" + "".join(f"| {' | '.join(map(shown, line))} |\n" for line in lines)
+        return f"{self.title}\n\n{table(self.header, [list(map(shown, row)) for row in self.rows])}\n"
 
     def _csv_rows(self) -> Iterator[list[str | int | float | None]]:
         """Yield header and rows at full precision; a column that has deviations becomes two."""
