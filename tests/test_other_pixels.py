@@ -1,6 +1,7 @@
 """Sentinel-like and PlanetScope-like files from training to search: one reading, stored with the model."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreference
 
 SIDE = 32
 IMAGES = 20
+DOCUMENTATION = Path(__file__).parents[1] / "docs" / "data.md"
+
+
+def example(command: str, name: str, *more: str) -> None:
+    """Run a line of the documentation's example, on files of another name, with more options."""
+    section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Pixels that are not 8-bit RGB")[2]
+    (line,) = (line for line in section.split("```bash")[1].splitlines() if line.startswith(f"mlrsnet {command} "))
+    main([*line.replace("sentinel", name).replace("USER", "someone").split()[1:], *more])
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Sensor:
 
     @property
     def run(self) -> Path:
-        return self.folder / "run"
+        return self.folder.parent / "runs" / self.folder.name
 
     def file(self, number: int) -> Path:
         return self.folder / "tiles" / f"t{number:02d}.tif"
@@ -51,7 +60,7 @@ class Sensor:
 
 def write_tiles(folder: Path, bands: int) -> np.ndarray:
     """Write files of some bands with their labels; return (images, bands, SIDE, SIDE) of what they hold."""
-    (folder / "tiles").mkdir(parents=True)
+    (folder / "tiles").mkdir()
     draw = np.random.default_rng(bands)
     tiles = draw.integers(200, 3000, (IMAGES, bands, SIDE, SIDE)).astype(np.uint16)
     tiles *= np.linspace(1, 2, bands)[:, None, None].astype(np.uint16)
@@ -65,25 +74,33 @@ def write_tiles(folder: Path, bands: int) -> np.ndarray:
     return tiles
 
 
+QUICK = ["--recipe", "debug_cpu", "--epochs", "1", "--test-split", "none"]
+
+
 def train(folder: Path, *options: str) -> None:
-    data = ["--dataset", str(folder / "train.jsonl"), "--test-split", "none", "--output-dir", str(folder / "run")]
-    main(["train", "--recipe", "debug_cpu", "--epochs", "1", "--cache", "disk", *data, *options])
+    main(["train", *QUICK, "--dataset", str(folder / "train.jsonl"), "--output-dir", str(folder / "run"), *options])
 
 
 @pytest.fixture(scope="module", params=["sentinel", "planet"])
-def sensor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sensor:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "planet":
-        write_tiles(folder, 4)
-        train(folder, "--bands", "3,2,1,4", "--value-range", "0,3000", "--jitter", "0.2", "--num-workers", "1")
-        return Sensor(folder, (3, 2, 1, 4), ((0.0, 3000.0),) * 4)
-    tiles = write_tiles(folder, 13)
-    train(folder, "--bands", "1-13", "--value-range", "2%,98%", "--model", "test_vit", "--train-scale", "0.5")
-    limits = json.loads((folder / "run" / "model" / "config.json").read_text())["value_range"]
-    # Of all images; two of them are held out, and are not measured.
-    every = [np.percentile(tiles[:, band], (2, 98)) for band in range(13)]
-    np.testing.assert_allclose(limits, every, rtol=0.05)
-    return Sensor(folder, tuple(range(1, 14)), tuple(map(tuple, limits)))
+def sensor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sensor]:
+    name = request.param
+    folder = tmp_path_factory.mktemp("sensors") / name
+    with pytest.MonkeyPatch.context() as patch:
+        folder.mkdir()
+        patch.chdir(folder.parent)
+        if name == "planet":
+            write_tiles(folder, 4)
+            options = ["--bands", "3,2,1,4", "--value-range", "0,3000", "--jitter", "0.2", "--num-workers", "1"]
+            example("train", name, *QUICK, *options)
+            yield Sensor(folder, (3, 2, 1, 4), ((0.0, 3000.0),) * 4)
+            return
+        tiles = write_tiles(folder, 13)
+        example("train", name, *QUICK, "--model", "test_vit", "--train-scale", "0.5", "--cache", "disk")
+        limits = json.loads((folder.parent / "runs" / name / "model" / "config.json").read_text())["value_range"]
+        # Of all images; two of them are held out, and are not measured.
+        every = [np.percentile(tiles[:, band], (2, 98)) for band in range(13)]
+        np.testing.assert_allclose(limits, every, rtol=0.05)
+        yield Sensor(folder, tuple(range(1, 14)), tuple(map(tuple, limits)))
 
 
 def test_the_model_keeps_bands_and_range(sensor: Sensor) -> None:
@@ -102,7 +119,7 @@ def test_timm_transformers_and_embed_see_what_rasterio_gives(sensor: Sensor) -> 
     folder = sensor.run / "model"
     by_timm = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     by_transformers = AutoModelForImageClassification.from_pretrained(folder).eval()
-    images = ["--images", str(sensor.folder / "tiles")]
+    images = ["--dataset", str(sensor.folder / "train.jsonl"), "--split", "train"]
     main(["embed", "--model", str(sensor.run), *images, "--scores", "--output-dir", str(sensor.folder / "scored")])
     rows = pq.read_table(sensor.folder / "scored" / "data").to_pylist()
     assert [row["id"] for row in rows[:2]] == ["t00.tif", "t01.tif"]
@@ -115,13 +132,11 @@ def test_timm_transformers_and_embed_see_what_rasterio_gives(sensor: Sensor) -> 
 
 
 def test_search_reads_the_query_as_the_index_was(sensor: Sensor, capsys: pytest.CaptureFixture) -> None:
-    embeddings, index = sensor.folder / "embeddings", sensor.folder / "index"
-    data = ["--dataset", str(sensor.folder / "train.jsonl"), "--split", "train"]
-    main(["embed", "--model", str(sensor.run), *data, "--output-dir", str(embeddings)])
-    main(["index", str(embeddings), str(index), "--kind", "flat"])
-    page = sensor.folder / "page.html"
+    name, page = sensor.folder.name, sensor.folder / "page.html"
+    example("embed", name)
+    example("index", name, "--kind", "flat")
     capsys.readouterr()
-    main(["search", str(index), str(sensor.file(7)), "-k", "2", "--html", str(page)])
+    example("search", name, "-k", "2", "--html", str(page))
     first = capsys.readouterr().out.splitlines()[1].split()
     assert first[:2] == ["1", "t07.tif"]
     assert float(first[2]) < 1e-3
@@ -129,7 +144,7 @@ def test_search_reads_the_query_as_the_index_was(sensor: Sensor, capsys: pytest.
     plain = sensor.folder / "plain.png"
     Image.new("RGB", (SIDE, SIDE)).save(plain)
     with pytest.raises(SystemExit) as end:
-        main(["search", str(index), str(plain)])
+        main(["search", "my-index", str(plain)])
     assert end.value.code == 2
     assert "plain.png" in (said := capsys.readouterr().err)
     assert "has 3 bands" in said
@@ -137,7 +152,7 @@ def test_search_reads_the_query_as_the_index_was(sensor: Sensor, capsys: pytest.
 
 def test_the_card_says_bands_and_range(sensor: Sensor, capsys: pytest.CaptureFixture) -> None:
     built = sensor.folder / "dry"
-    main(["publish", str(sensor.run), "someone/tiles", "--dry-run", "--output-dir", str(built)])
+    example("publish", sensor.folder.name, "--output-dir", str(built))
     (card,) = built.rglob("README.md")
     text = card.read_text()
     saved = load_model(sensor.run / "model")
@@ -145,7 +160,7 @@ def test_the_card_says_bands_and_range(sensor: Sensor, capsys: pytest.CaptureFix
     assert f"it sees {described}, low and high as 0 and 255." in text
     assert f"of {len(sensor.bands)} channels" in text
     code = text.split("```python\n")[1].split("```")[0]
-    code = code.replace('snapshot_download("someone/tiles")', repr(str(sensor.run / "model")))
+    code = code.replace('snapshot_download("someone/NAME")', repr(str(sensor.run / "model")))
     code = code.replace('"scene.tif"', repr(str(sensor.file(0)))).replace("from huggingface_hub", "# from")
     names: dict = {}
     exec(code, names)

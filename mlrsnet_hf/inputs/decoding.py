@@ -223,7 +223,7 @@ def _is_eight_bit(image: Image.Image, data: bytes) -> bool:
         return _jpeg2000_depth(data) <= 8
     if image.format == "TIFF" and any(kind not in (1, 4) for kind in cast(Any, image).tag_v2.get(_SAMPLE_FORMAT, ())):
         return False
-    for codec, _, _, settings in image.tile[:1]:  # the others are like it
+    for codec, _, _, settings in cast(Any, image).tile[:1]:  # the others are like it
         if image.format == "PPM" and codec.startswith("ppm"):  # settings: mode and largest value
             return settings[-1] <= 255
         return ";16" not in str(settings)
