@@ -30,7 +30,7 @@ def read_coco(path: Path) -> Dataset | None:
     content = _content(path)
     if content is None:
         return None
-    categories = {}
+    categories: dict[int, str] = {}
     for where, entry in _entries(path, content, "categories"):
         name = _of(where, entry, "name", str).strip()
         if _of(where, entry, "id", int) in categories or name in categories.values():
@@ -68,13 +68,14 @@ def _content(path: Path) -> Mapping[str, Any] | None:
                 content = json.loads(first + file.read())
     except (OSError, ValueError, RecursionError):
         return None  # whatever reads it next tells what is wrong
-    return content if isinstance(content, dict) and {"images", "categories"} <= set(content) else None
+    is_coco = isinstance(content, dict) and "images" in content and {"annotations", "categories"} & set(content)
+    return content if is_coco else None
 
 
 def _entries(path: Path, content: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
-    entries = content[key]
+    entries = content.get(key)
     if not isinstance(entries, list):
-        raise ConfigurationError(f"{path}: {key!r} is no list", _REMEDY)
+        raise ConfigurationError(f"{path}: {'no list of ' if key in content else 'no '}{key}", _REMEDY)
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise ConfigurationError(f"{path}, {key}[{number}]: no object", _REMEDY)

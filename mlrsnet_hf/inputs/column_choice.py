@@ -29,7 +29,8 @@ _NO_LABELS = frozenset(
     )
 )
 _SPLIT_COLUMNS = frozenset(("test", "testing", "val", "valid", "validation", "dev"))
-_LISTED = 12
+_LONGEST = 1500
+"""So many characters of names go into a line."""
 
 logger = get_logger(__name__)
 
@@ -124,8 +125,11 @@ def _is_binary(split: Dataset, column: str) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(map(repr, names[:_LISTED])) + more
+    shown = list(map(repr, names))
+    while len(", ".join(shown)) > _LONGEST:
+        shown.pop()
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return ", ".join(shown) + more
 
 
 def _named_columns(given: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:

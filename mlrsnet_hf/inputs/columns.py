@@ -159,7 +159,8 @@ def _column_remedy(split: Dataset, setting: str, column: str, config: DataConfig
         folder = Path(config.dataset).expanduser()
         if tables := tables_in(folder) if folder.is_dir() else []:
             return f"To read a table that lies there, pass --dataset {tables[0]}."
-        return (
+        near = name_alternatives(column, split.column_names)
+        return (f"{near} " if near.startswith("Did you mean") else "") + (
             f"Name it with {option}, or columns of one label each with --label-columns; if each image has one class, "
             "pass --labels-column none --scene-column NAME --single-label."
         )
@@ -200,6 +201,10 @@ def _with_images(split: Dataset, name: str, config: DataConfig) -> Dataset:
     column = config.image_column
     feature = split.features[column]
     if isinstance(feature, Image):
+        if config.image_dir is not None:
+            raise ConfigurationError(
+                f"image_dir={config.image_dir}: column {column!r} holds images, not their names", "Leave image_dir out."
+            )
         return split
     if isinstance(feature, Value) and feature.dtype in ("string", "large_string", "int64"):
         place = Path(config.dataset).expanduser()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from datasets import Dataset, Value, concatenate_datasets, load_dataset
+from datasets.utils import logging
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.coco import read_coco
@@ -62,6 +63,10 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
         return _tables_in(Path(config.data_dir).expanduser())
     path = Path(dataset).expanduser()
     if path.is_file():
+        if config.data_dir is not None:
+            raise ConfigurationError(
+                f"data_dir={config.data_dir} does not go with a table", "Name the folder of its images as image_dir."
+            )
         return None if path.suffix == ".py" else {"train": [path]}
     if path.is_dir():
         return None if config.data_dir is not None or config.protocol is not None else _tables_in(path)
@@ -226,6 +231,8 @@ def _read_coco_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Data
 def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, Dataset]:
     # In a pattern of `datasets`, a bracket in a name would stand for a class of signs.
     data_files = {split: [glob.escape(str(file.absolute())) for file in part] for split, part in files.items()}
+    told = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # its own lines of what the error says
     try:
         loaded = load_dataset(kind, data_files=data_files)
     except Exception as error:  # whatever a damaged file makes of its reader
@@ -235,9 +242,19 @@ def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: Da
             f"{names[:300]}: cannot be read as {_SAID[kind]} ({cause[:300] or 'it holds nothing'})",
             "Write it anew, or give it the suffix of what it is.",
         ) from error
+    finally:
+        logging.set_verbosity(told)
+    loaded = {split: _with_stripped_names(rows) for split, rows in loaded.items()}
     return {
         split: with_found_images(rows, files[split][0], config, files[split][0].name) for split, rows in loaded.items()
     }
+
+
+def _with_stripped_names(rows: Dataset) -> Dataset:
+    """Return the rows with column names that have no spaces around them, unless one is there already."""
+    names = {name: name.strip() for name in rows.column_names}
+    taken = list(names.values())
+    return rows.rename_columns({old: new for old, new in names.items() if old != new and taken.count(new) == 1})
 
 
 def with_found_images(rows: Dataset, table: Path, config: DataConfig, name: str) -> Dataset:

@@ -202,4 +202,6 @@ def _dataset(table: TextTable, kinds: Mapping[str, str]) -> Dataset:
 def _value(cell: str, kind: str) -> Any:  # noqa: ANN401 - a value of the kind
     if not cell or (kind in ("int64", "float64") and cell.casefold() in _NOT_A_NUMBER):
         return None
-    return {"string": str, "int64": int, "float64": float, "bool": lambda text: text.casefold() == "true"}[kind](cell)
+    if kind == "bool":
+        return cell.casefold() == "true"
+    return {"string": str, "int64": int, "float64": float}[kind](cell)

@@ -58,7 +58,7 @@ def test_other_json_is_left_to_others(tmp_path: Path, content: str) -> None:
         ({"annotations": [{"image_id": 4, "category_id": 4}]}, r"annotations\[0\]: category_id 4"),
         ({"annotations": [{"image_id": 4}]}, r"annotations\[0\]: 'category_id'"),
         ({"annotations": [{"image_id": [4], "category_id": 3}]}, r"annotations\[0\]: 'image_id'"),
-        ({"annotations": {"a": 1}}, "'annotations' is no list"),
+        ({"annotations": {"a": 1}}, "no list of annotations"),
         ({"annotations": [7]}, r"annotations\[0\]: no object"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, r"categories\[1\]: id 2 or name 'a'"),
         ({"categories": [{"id": "1", "name": "a"}]}, r"categories\[0\]: 'id'"),
@@ -69,4 +69,12 @@ def test_other_json_is_left_to_others(tmp_path: Path, content: str) -> None:
 def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps(coco(**changes)))
     with pytest.raises(ConfigurationError, match=rf"x\.json.*{message}"):
+        read_coco(tmp_path / "x.json")
+
+
+def test_a_file_without_categories_is_named(tmp_path: Path) -> None:
+    content = coco()
+    del content["categories"]
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match="no categories"):
         read_coco(tmp_path / "x.json")
