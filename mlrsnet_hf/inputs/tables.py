@@ -10,14 +10,15 @@ from datasets import Dataset, Value, concatenate_datasets, load_dataset
 from datasets.utils import logging
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.coco import read_coco
+from mlrsnet_hf.inputs.coco import is_coco, read_coco
 from mlrsnet_hf.inputs.column_choice import find_image_column, is_image_name
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, ImageFolders, find_images
+from mlrsnet_hf.inputs.json_tables import json_table, read_json, typed_json
 from mlrsnet_hf.inputs.text_tables import read_text_table, typed
 from mlrsnet_hf.runtime.logs import get_logger
 
-TEXT = "text"
+TEXT, JSON = "text", "json"
 _KINDS = {
     ".csv": TEXT,
     ".tsv": TEXT,
@@ -27,12 +28,11 @@ _KINDS = {
     ".pq": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
+    ".json": JSON,
+    ".jsonl": JSON,
+    ".ndjson": JSON,
 }
-"""What reads a file; but for text, what `datasets` calls its reader."""
-_SAID = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON"}
+"""What reads a file; of the binary ones, what `datasets` calls its reader."""
 _PLACE = "place of the image"
 METADATA = "metadata.csv"
 """What `datasets` calls the table of a folder of images."""
@@ -155,10 +155,10 @@ def read_files(files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[
     if kind == TEXT:
         tables = {split: [read_text_table(file) for file in part] for split, part in files.items()}
         read = typed(tables, _text_columns(config, [name for table in tables.values() for name in table[0].columns]))
+    elif kind == JSON:
+        read = _read_json_files(files)
     else:
-        read = _read_coco_files(files) if kind == "json" else {}
-        if not read:
-            return _read_by_datasets(kind, files, config)
+        return _read_by_datasets(kind, files, config)
     found = {
         split: concatenate_datasets(
             [with_found_images(rows, file, config, file.name) for rows, file in zip(read[split], part, strict=True)]
@@ -193,7 +193,7 @@ def _kind_of(file: Path) -> str:
     suffix = file.suffix.lower()
     inner = Path(file.stem).suffix.lower() if suffix == ".gz" else suffix
     kind = _KINDS.get(inner)
-    if kind == TEXT or (kind is not None and suffix != ".gz"):
+    if kind is not None and (kind in (TEXT, JSON) or suffix != ".gz"):
         return kind
     remedy = f"Give one of {', '.join(_KINDS)}."
     if suffix in _SPREADSHEETS:
@@ -212,20 +212,15 @@ def _text_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
     return {str(name) for name in {config.image_column, config.id_column, "id", *separated, *names_of_images}}
 
 
-def _read_coco_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Dataset]]:
-    """Return the rows of each file; nothing if the first is not of COCO's form."""
-    read: dict[str, list[Dataset]] = {}
-    for split, part in files.items():
-        for file in part:
-            rows = read_coco(file)
-            if rows is None:
-                if read:
-                    raise ConfigurationError(
-                        f"{file}: not of COCO's form, as the others are", "Give files of one kind."
-                    )
-                return {}
-            read.setdefault(split, []).append(rows)
-    return read
+def _read_json_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Dataset]]:
+    """Return the rows of each file, all of COCO's form or none."""
+    contents = {file: read_json(file) for part in files.values() for file in part}
+    forms = {is_coco(content): file for file, content in contents.items()}
+    if len(forms) > 1:
+        raise ConfigurationError(f"{forms[True]} is of COCO's form, {forms[False]} is not", "Give files of one kind.")
+    if True in forms:
+        return {split: [read_coco(file, contents[file]) for file in part] for split, part in files.items()}
+    return typed_json({split: [json_table(file, contents[file]) for file in part] for split, part in files.items()})
 
 
 def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, Dataset]:
@@ -239,7 +234,7 @@ def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: Da
         names = ", ".join(str(file) for part in files.values() for file in part)
         cause = " ".join(str(error.__cause__ or error).split()).rstrip(".")
         raise ConfigurationError(
-            f"{names[:300]}: cannot be read as {_SAID[kind]} ({cause[:300] or 'it holds nothing'})",
+            f"{names[:300]}: cannot be read as {kind.capitalize()} ({cause[:300] or 'it holds nothing'})",
             "Write it anew, or give it the suffix of what it is.",
         ) from error
     finally:
