@@ -4,7 +4,6 @@ The form: https://cocodataset.org/#format-data, of which `images` (id, file_name
 and `categories` (id, name) are read.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,17 @@ from mlrsnet_hf.errors import ConfigurationError
 _REMEDY = "Export the annotations anew in COCO's form: images, annotations, categories."
 
 
-def read_coco(path: Path) -> Dataset | None:
-    """Return the images of a file with their labels; None if it is in another form.
+def is_coco(content: object) -> bool:
+    """Return whether what a JSON file says is in COCO's form."""
+    return isinstance(content, dict) and "images" in content and bool({"annotations", "categories"} & set(content))
+
+
+def read_coco(path: Path, content: Mapping[str, Any]) -> Dataset:
+    """Return the images of a file with their labels.
+
+    Args:
+        path: The file, for errors.
+        content: What it says.
 
     Returns:
         Columns `image` (file_name) and `labels` (classes, in the order of the categories' ids, none twice); without
@@ -27,10 +35,7 @@ def read_coco(path: Path) -> Dataset | None:
     Raises:
         ConfigurationError: An entry lacks what it needs, or refers to what is not there.
     """
-    content = _content(path)
-    if content is None:
-        return None
-    categories = {}
+    categories: dict[int, str] = {}
     for where, entry in _entries(path, content, "categories"):
         name = _of(where, entry, "name", str).strip()
         if _of(where, entry, "id", int) in categories or name in categories.values():
@@ -55,26 +60,10 @@ def read_coco(path: Path) -> Dataset | None:
     return Dataset.from_dict(rows, features=Features({"image": Value("string"), "labels": ListFeature(classes)}))
 
 
-def _content(path: Path) -> Mapping[str, Any] | None:
-    """Return the file's object if it is one of COCO's; a file of JSON lines is not read to its end."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.readline()
-            if not first.lstrip().startswith("{"):
-                return None
-            try:
-                content = json.loads(first)
-            except ValueError:
-                content = json.loads(first + file.read())
-    except (OSError, ValueError, RecursionError):
-        return None  # whatever reads it next tells what is wrong
-    return content if isinstance(content, dict) and {"images", "categories"} <= set(content) else None
-
-
 def _entries(path: Path, content: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
-    entries = content[key]
+    entries = content.get(key)
     if not isinstance(entries, list):
-        raise ConfigurationError(f"{path}: {key!r} is no list", _REMEDY)
+        raise ConfigurationError(f"{path}: {'no list of ' if key in content else 'no '}{key}", _REMEDY)
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
             raise ConfigurationError(f"{path}, {key}[{number}]: no object", _REMEDY)

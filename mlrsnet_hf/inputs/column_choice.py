@@ -29,7 +29,8 @@ _NO_LABELS = frozenset(
     )
 )
 _SPLIT_COLUMNS = frozenset(("test", "testing", "val", "valid", "validation", "dev"))
-_LISTED = 12
+_LONGEST = 1500
+"""So many characters of names go into a line."""
 
 logger = get_logger(__name__)
 
@@ -94,9 +95,9 @@ def settle_columns(splits: Mapping[str, Dataset], config: DataConfig) -> DataCon
     return dataclasses.replace(config, label_columns=tuple(found), labels_column=None)
 
 
-def binary_columns(split: Dataset) -> list[str]:
-    """Return the columns of numbers that hold nothing but 0, 1, -1 and nothing, whatever they are called."""
-    return [name for name, feature in split.features.items() if _is_number(feature) and _is_binary(split, name)]
+def likely_labels(split: Dataset) -> list[str]:
+    """Return the columns that may be labels, whatever they are called: of booleans, or of 0, 1, -1 and nothing."""
+    return [name for name, kind in split.features.items() if kind == Value("bool") or _is_binary(split, name)]
 
 
 def _binary_columns(split: Dataset, config: DataConfig) -> tuple[list[str], list[str]]:
@@ -105,17 +106,16 @@ def _binary_columns(split: Dataset, config: DataConfig) -> tuple[list[str], list
     named = {_plain(name) for name in split.column_names}
     # A class may be called train; not beside a column that is called test.
     no_labels = _NO_LABELS | {"train", "training"} if named & _SPLIT_COLUMNS else _NO_LABELS
-    binary = [name for name in binary_columns(split) if name not in others]
+    binary = [name for name in split.column_names if name not in others and _is_binary(split, name)]
     found = [name for name in binary if _plain(name) not in no_labels]
     booleans = [name for name, kind in split.features.items() if kind == Value("bool") and name not in others]
     return found, [name for name in split.column_names if name in booleans or (name in binary and name not in found)]
 
 
-def _is_number(feature: object) -> bool:
-    return isinstance(feature, Value) and feature.dtype.lstrip("u").startswith(("int", "float"))
-
-
 def _is_binary(split: Dataset, column: str) -> bool:
+    feature = split.features[column]
+    if not isinstance(feature, Value) or not feature.dtype.lstrip("u").startswith(("int", "float")):
+        return False
     values: pa.ChunkedArray = pc.unique(split.data.column(column))
     if len(values) > 5:  # 0, 1, -1, null, NaN
         return False
@@ -124,8 +124,11 @@ def _is_binary(split: Dataset, column: str) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(map(repr, names[:_LISTED])) + more
+    shown = list(map(repr, names))
+    while len(", ".join(shown)) > _LONGEST:
+        shown.pop()
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return ", ".join(shown) + more
 
 
 def _named_columns(given: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:

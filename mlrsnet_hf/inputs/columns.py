@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, Image, Value
 from datasets import Sequence as ListFeature
 
 from mlrsnet_hf.errors import ConfigurationError, name_alternatives
+from mlrsnet_hf.inputs.column_choice import likely_labels
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.labels import (
@@ -100,7 +101,7 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
         if ids_from == "column 'id'" and split.features["id"] == Value("string"):
             kept["id"] = "id"
         split = split.select_columns(list(kept)).rename_columns({old: new for old, new in kept.items() if old != new})
-        if "id" not in kept:
+        if "id" not in split.column_names:
             split = split.add_column("id", ids[name], feature=Value("string"))
         standard[name] = _with_ids(_with_ids(split, "labels", labels, name), "scene", scenes, name)
         if labels is not None and labels.unknown is not None:
@@ -134,7 +135,7 @@ def _require_columns(splits: Splits, config: DataConfig) -> None:
                 shown = split.column_names[:_SHOWN]
                 more = len(split.column_names) - len(shown)
                 raise ConfigurationError(
-                    f"the {name} split has no column {column!r} ({setting}), only {', '.join(shown)}"
+                    f"the {name} split has no column {column!r} ({setting}), only {', '.join(shown)[:1000]}"
                     + (f" and {more} more" if more else ""),
                     _column_remedy(split, setting, column, config),
                 )
@@ -159,7 +160,10 @@ def _column_remedy(split: Dataset, setting: str, column: str, config: DataConfig
         folder = Path(config.dataset).expanduser()
         if tables := tables_in(folder) if folder.is_dir() else []:
             return f"To read a table that lies there, pass --dataset {tables[0]}."
-        return (
+        if columns := likely_labels(split):
+            return f"If each label has a column, pass --label-columns {','.join(columns[:20])}."
+        near = name_alternatives(column, split.column_names)
+        return (f"{near} " if near.startswith("Did you mean") else "") + (
             f"Name it with {option}, or columns of one label each with --label-columns; if each image has one class, "
             "pass --labels-column none --scene-column NAME --single-label."
         )
@@ -200,6 +204,10 @@ def _with_images(split: Dataset, name: str, config: DataConfig) -> Dataset:
     column = config.image_column
     feature = split.features[column]
     if isinstance(feature, Image):
+        if config.image_dir is not None:
+            raise ConfigurationError(
+                f"image_dir={config.image_dir}: column {column!r} holds images, not their names", "Leave image_dir out."
+            )
         return split
     if isinstance(feature, Value) and feature.dtype in ("string", "large_string", "int64"):
         place = Path(config.dataset).expanduser()
@@ -233,7 +241,7 @@ def _find_scenes(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[
 def _find_ids(splits: Splits, config: DataConfig, notes: list[str]) -> tuple[dict[str, list[str]], str]:
     """Return the ids of every split, and where they come from."""
     column = config.id_column
-    if column is None and all("id" in split.column_names for split in splits.values()):
+    if column is None and config.image_column != "id" and all("id" in s.column_names for s in splits.values()):
         column = "id"
     if column is not None:
         ids = {name: [str(value) for value in split[column][:]] for name, split in splits.items()}

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -182,6 +183,9 @@ def find_images(written: Sequence[str | None], folders: ImageFolders, table: str
             if len(missing) == len(written)
             else "Remove the rows without an image, or name the folder of all with --image-dir.",
         )
+    (often, times), *_ = Counter(place for place in found if place is not None).most_common(1) or [("", 0)]
+    if times > 1:
+        logger.info("data: %s: %d rows name the image %s; each row counts as an image of its own", table, times, often)
     if elsewhere:
         place, name = next(iter(elsewhere.items()))
         logger.info("data: %s: %s images found by name, such as %r: %s", table, f"{len(elsewhere):,}", name, place)

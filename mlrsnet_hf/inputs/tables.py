@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from datasets import Dataset, Value, concatenate_datasets, load_dataset
+from datasets.utils import logging
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.coco import read_coco
+from mlrsnet_hf.inputs.coco import is_coco, read_coco
 from mlrsnet_hf.inputs.column_choice import find_image_column, is_image_name
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, ImageFolders, find_images
+from mlrsnet_hf.inputs.json_tables import json_table, read_json, typed_json
 from mlrsnet_hf.inputs.text_tables import read_text_table, typed
 from mlrsnet_hf.runtime.logs import get_logger
 
-TEXT = "text"
+TEXT, JSON = "text", "json"
 _KINDS = {
     ".csv": TEXT,
     ".tsv": TEXT,
@@ -26,12 +28,11 @@ _KINDS = {
     ".pq": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
+    ".json": JSON,
+    ".jsonl": JSON,
+    ".ndjson": JSON,
 }
-"""What reads a file; but for text, what `datasets` calls its reader."""
-_SAID = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON"}
+"""What reads a file; of the binary ones, what `datasets` calls its reader."""
 _PLACE = "place of the image"
 METADATA = "metadata.csv"
 """What `datasets` calls the table of a folder of images."""
@@ -62,6 +63,10 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
         return _tables_in(Path(config.data_dir).expanduser())
     path = Path(dataset).expanduser()
     if path.is_file():
+        if config.data_dir is not None:
+            raise ConfigurationError(
+                f"data_dir={config.data_dir} does not go with a table", "Name the folder of its images as image_dir."
+            )
         return None if path.suffix == ".py" else {"train": [path]}
     if path.is_dir():
         return None if config.data_dir is not None or config.protocol is not None else _tables_in(path)
@@ -150,10 +155,10 @@ def read_files(files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[
     if kind == TEXT:
         tables = {split: [read_text_table(file) for file in part] for split, part in files.items()}
         read = typed(tables, _text_columns(config, [name for table in tables.values() for name in table[0].columns]))
+    elif kind == JSON:
+        read = _read_json_files(files)
     else:
-        read = _read_coco_files(files) if kind == "json" else {}
-        if not read:
-            return _read_by_datasets(kind, files, config)
+        return _read_by_datasets(kind, files, config)
     found = {
         split: concatenate_datasets(
             [with_found_images(rows, file, config, file.name) for rows, file in zip(read[split], part, strict=True)]
@@ -188,7 +193,7 @@ def _kind_of(file: Path) -> str:
     suffix = file.suffix.lower()
     inner = Path(file.stem).suffix.lower() if suffix == ".gz" else suffix
     kind = _KINDS.get(inner)
-    if kind == TEXT or (kind is not None and suffix != ".gz"):
+    if kind is not None and (kind in (TEXT, JSON) or suffix != ".gz"):
         return kind
     remedy = f"Give one of {', '.join(_KINDS)}."
     if suffix in _SPREADSHEETS:
@@ -207,37 +212,44 @@ def _text_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
     return {str(name) for name in {config.image_column, config.id_column, "id", *separated, *names_of_images}}
 
 
-def _read_coco_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Dataset]]:
-    """Return the rows of each file; nothing if the first is not of COCO's form."""
-    read: dict[str, list[Dataset]] = {}
-    for split, part in files.items():
-        for file in part:
-            rows = read_coco(file)
-            if rows is None:
-                if read:
-                    raise ConfigurationError(
-                        f"{file}: not of COCO's form, as the others are", "Give files of one kind."
-                    )
-                return {}
-            read.setdefault(split, []).append(rows)
-    return read
+def _read_json_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Dataset]]:
+    """Return the rows of each file, all of COCO's form or none."""
+    contents = {file: read_json(file) for part in files.values() for file in part}
+    forms = {is_coco(content): file for file, content in contents.items()}
+    if len(forms) > 1:
+        raise ConfigurationError(f"{forms[True]} is of COCO's form, {forms[False]} is not", "Give files of one kind.")
+    if True in forms:
+        return {split: [read_coco(file, contents[file]) for file in part] for split, part in files.items()}
+    return typed_json({split: [json_table(file, contents[file]) for file in part] for split, part in files.items()})
 
 
 def _read_by_datasets(kind: str, files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[str, Dataset]:
     # In a pattern of `datasets`, a bracket in a name would stand for a class of signs.
     data_files = {split: [glob.escape(str(file.absolute())) for file in part] for split, part in files.items()}
+    told = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # its own lines of what the error says
     try:
         loaded = load_dataset(kind, data_files=data_files)
     except Exception as error:  # whatever a damaged file makes of its reader
         names = ", ".join(str(file) for part in files.values() for file in part)
         cause = " ".join(str(error.__cause__ or error).split()).rstrip(".")
         raise ConfigurationError(
-            f"{names[:300]}: cannot be read as {_SAID[kind]} ({cause[:300] or 'it holds nothing'})",
+            f"{names[:300]}: cannot be read as {kind.capitalize()} ({cause[:300] or 'it holds nothing'})",
             "Write it anew, or give it the suffix of what it is.",
         ) from error
+    finally:
+        logging.set_verbosity(told)
+    loaded = {split: _with_stripped_names(rows) for split, rows in loaded.items()}
     return {
         split: with_found_images(rows, files[split][0], config, files[split][0].name) for split, rows in loaded.items()
     }
+
+
+def _with_stripped_names(rows: Dataset) -> Dataset:
+    """Return the rows with column names that have no spaces around them, unless one is there already."""
+    names = {name: name.strip() for name in rows.column_names}
+    taken = list(names.values())
+    return rows.rename_columns({old: new for old, new in names.items() if old != new and taken.count(new) == 1})
 
 
 def with_found_images(rows: Dataset, table: Path, config: DataConfig, name: str) -> Dataset:

@@ -26,6 +26,7 @@ _NOT_A_NUMBER = frozenset(("na", "n/a", "nan", "null", "none", "-", "?"))
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
+_LONGEST_NAME = 200
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _FOREIGN = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
@@ -55,7 +56,7 @@ def read_text_table(path: Path) -> TextTable:
     Raises:
         ConfigurationError: It is no text, its header names no columns or one twice, or a row is shorter or longer.
     """
-    lines = list(io.StringIO(_text(path), newline=""))
+    lines = list(io.StringIO(read_text(path), newline=""))
     separator = None
     if lines and (told := re.fullmatch(r'"?sep=(.)"?', lines[0].strip("\r\n"))):
         separator, lines = told[1], lines[1:]
@@ -86,7 +87,12 @@ def read_text_table(path: Path) -> TextTable:
     return TextTable(path, {n: cells for n, cells in columns.items() if any(cells) or not n.startswith("Unnamed: ")})
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8 or UTF-16, packed by gzip or not, without its byte order mark.
+
+    Raises:
+        ConfigurationError: It is no text.
+    """
     try:
         content = path.read_bytes()
         if path.suffix.lower() == ".gz" or content[:2] == b"\x1f\x8b":
@@ -144,9 +150,24 @@ def _checked_header(path: Path, header: Sequence[str], longest: int) -> list[str
         raise ConfigurationError(
             f"{path}: the first line, {', '.join(header)[:80]!r}, names no columns", "Put a line above that does."
         )
+    require_short_names(path, names)
     if twice is not None:
         raise ConfigurationError(f"{path}: two columns are named {twice!r}", "Give each a name of its own.")
     return names
+
+
+def require_short_names(path: Path, names: Collection[str]) -> None:
+    """Refuse names of columns that are none, as damaged files have them.
+
+    Raises:
+        ConfigurationError: One is longer than names are.
+    """
+    longest = max(names, key=len, default="")
+    if len(longest) > _LONGEST_NAME:
+        raise ConfigurationError(
+            f"{path}: a column has a name of {len(longest):,} characters, {longest[:60]!r} and so on",
+            "Give a table whose columns have names.",
+        )
 
 
 def typed(tables: Mapping[str, Sequence[TextTable]], as_text: Collection[str]) -> dict[str, list[Dataset]]:
@@ -202,4 +223,6 @@ def _dataset(table: TextTable, kinds: Mapping[str, str]) -> Dataset:
 def _value(cell: str, kind: str) -> Any:  # noqa: ANN401 - a value of the kind
     if not cell or (kind in ("int64", "float64") and cell.casefold() in _NOT_A_NUMBER):
         return None
-    return {"string": str, "int64": int, "float64": float, "bool": lambda text: text.casefold() == "true"}[kind](cell)
+    if kind == "bool":
+        return cell.casefold() == "true"
+    return {"string": str, "int64": int, "float64": float}[kind](cell)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.coco import read_coco
+from mlrsnet_hf.inputs.coco import is_coco, read_coco
+from mlrsnet_hf.inputs.json_tables import read_json
 
 IMAGES = [
     {"id": 12, "file_name": "b.jpg", "width": 5},
@@ -26,29 +27,24 @@ def coco(**changes: object) -> dict[str, object]:
 def test_labels_are_the_categories_of_the_annotations(tmp_path: Path, indent: int | None) -> None:
     path = tmp_path / "instances.json"
     path.write_text(json.dumps(coco(), indent=indent), encoding="utf-8-sig")
-    found = read_coco(path)
-    assert found is not None
+    content = read_json(path)
+    assert is_coco(content)
+    found = read_coco(path, content)
     assert found["image"][:] == ["b.jpg", "x/a.jpg", "c"]
     assert found.features["labels"].feature.names == ["harbor", "dam", "ship"]  # by id, not by place
     assert found["labels"][:] == [[0, 2], [], [1]]
 
 
-def test_images_that_nobody_annotated(tmp_path: Path) -> None:
-    path = tmp_path / "image_info_test.json"
+def test_images_that_nobody_annotated() -> None:
     content = coco()
     del content["annotations"]
-    path.write_text(json.dumps(content))
-    found = read_coco(path)
-    assert found is not None
-    assert found.column_names == ["image"]
+    assert is_coco(content)
+    assert read_coco(Path("image_info_test.json"), content).column_names == ["image"]
 
 
-@pytest.mark.parametrize(
-    "content", ['[{"image": "a"}]', '{"image": "a"}\n{"image": "b"}\n', '{"images": []}', "{", "", "[" * 5000]
-)
-def test_other_json_is_left_to_others(tmp_path: Path, content: str) -> None:
-    (tmp_path / "x.json").write_text(content)
-    assert read_coco(tmp_path / "x.json") is None
+def test_other_json_is_left_to_others() -> None:
+    for content in ([{"image": "a"}], {"images": []}, {"images": ["a"], "labels": [["x"]]}, "images", None):
+        assert not is_coco(content)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +54,7 @@ def test_other_json_is_left_to_others(tmp_path: Path, content: str) -> None:
         ({"annotations": [{"image_id": 4, "category_id": 4}]}, r"annotations\[0\]: category_id 4"),
         ({"annotations": [{"image_id": 4}]}, r"annotations\[0\]: 'category_id'"),
         ({"annotations": [{"image_id": [4], "category_id": 3}]}, r"annotations\[0\]: 'image_id'"),
-        ({"annotations": {"a": 1}}, "'annotations' is no list"),
+        ({"annotations": {"a": 1}}, "no list of annotations"),
         ({"annotations": [7]}, r"annotations\[0\]: no object"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, r"categories\[1\]: id 2 or name 'a'"),
         ({"categories": [{"id": "1", "name": "a"}]}, r"categories\[0\]: 'id'"),
@@ -66,7 +62,13 @@ def test_other_json_is_left_to_others(tmp_path: Path, content: str) -> None:
         ({"images": [{"id": 1}]}, r"images\[0\]: 'file_name'"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
-    (tmp_path / "x.json").write_text(json.dumps(coco(**changes)))
+def test_what_does_not_fit_is_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"x\.json.*{message}"):
-        read_coco(tmp_path / "x.json")
+        read_coco(Path("x.json"), coco(**changes))
+
+
+def test_a_file_without_categories_is_named() -> None:
+    content = coco()
+    del content["categories"]
+    with pytest.raises(ConfigurationError, match="no categories"):
+        read_coco(Path("x.json"), content)

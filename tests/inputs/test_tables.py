@@ -5,9 +5,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
+import hypothesis
 import pyarrow.feather
 import pytest
 from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
@@ -104,6 +108,16 @@ FORMS = [
 
 def unknown(split: Dataset) -> list[list[int]]:
     return split["unknown_labels"][:] if "unknown_labels" in split.column_names else [[]] * len(split)
+
+
+def file_of(write: Callable[[io.BytesIO], object]) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer)
+    return buffer.getvalue()
+
+
+PARQUET = file_of(lambda buffer: table().to_parquet(buffer))
+ARROW = file_of(lambda buffer: pyarrow.feather.write_feather(table().data.table, buffer))
 
 
 @pytest.mark.parametrize("save", FORMS)
@@ -305,3 +319,72 @@ def test_nothing_known_of_a_split(folder: Path) -> None:
     (folder / "t.csv").write_text("image,sea\n0.png,-1\n1.png,-1\n2.png,-1\n")
     with pytest.raises(ConfigurationError, match="nothing is known of the labels of the train split"):
         load_data(DataConfig(dataset=str(folder / "t.csv"), uncertain="ignore"))
+
+
+def test_ids_may_name_the_images(folder: Path) -> None:
+    (folder / "t.csv").write_text("id,sea,ice\n0,1,0\n1,0,1\n2,1,1\n")
+    data = load_data(DataConfig(dataset=str(folder / "t.csv"), validation_share=0.3))
+    assert sorted(name for split in data.splits.values() for name in split["id"]) == ["0.png", "1.png", "2.png"]
+
+
+def test_booleans_are_labels_where_it_is_said(folder: Path) -> None:
+    (folder / "t.csv").write_text("image,sea,ice\n0.png,True,False\n1.png,false,TRUE\n2.png,True,True\n")
+    with pytest.raises(ConfigurationError, match=r"no column 'labels'.*--label-columns sea,ice"):
+        load_data(DataConfig(dataset=str(folder / "t.csv")))
+    data = load_data(DataConfig(dataset=str(folder / "t.csv"), label_columns=("sea,ice",), validation_share=0.3))
+    labels = dict(row for split in data.splits.values() for row in zip(split["id"], split["labels"], strict=True))
+    assert labels == {"0.png": [0], "1.png": [1], "2.png": [0, 1]}
+
+
+def test_settings_that_say_nothing_of_the_data_are_refused(folder: Path) -> None:
+    (folder / "t.csv").write_text(text(","))
+    with pytest.raises(ConfigurationError, match=r"data_dir=x .*image_dir"):
+        load_data(DataConfig(dataset=str(folder / "t.csv"), data_dir="x"))
+    with pytest.raises(ConfigurationError, match="image_dir=nowhere: no such folder"):
+        load_data(DataConfig(dataset=str(folder / "t.csv"), image_dir="nowhere"))
+    bytes_of = Dataset.from_dict({"image": [{"bytes": picture(0), "path": None}], "labels": [["a"]]})
+    bytes_of.cast_column("image", datasets.Image()).to_parquet(folder / "t.parquet")
+    with pytest.raises(ConfigurationError, match="'image' holds images, not their names"):
+        load_data(DataConfig(dataset=str(folder / "t.parquet"), image_dir=str(folder)))
+    with pytest.raises(ConfigurationError, match="label_columns and label_separator exclude each other"):
+        DataConfig(dataset="x", label_columns=("a",), label_separator=",")
+
+
+def test_an_image_in_several_rows_is_said(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    """As tables have it that name one label a row."""
+    (folder / "t.csv").write_text("image,sea\n0.png,1\n0.png,0\n1.png,0\n")
+    load_data(DataConfig(dataset=str(folder / "t.csv"), validation_share=0.3))
+    assert "2 rows name the image" in capsys.readouterr().out
+
+
+DAMAGE = [b",", b'"', b"\n", b"\x00", b"\xff", b"[", b"{", b"null", b"-1", b"1e999", b"9" * 30, b"../", b"[" * 3000]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "coco.json", "t.parquet", "t.arrow"])
+@given(
+    cuts=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), st.sampled_from(DAMAGE)), min_size=1, max_size=3),
+    separator=st.sampled_from([None, ";"]),
+)
+@hypothesis.settings(max_examples=25, suppress_health_check=list(hypothesis.HealthCheck))
+def test_damaged_files_end_in_one_sentence(folder: Path, name: str, cuts: list, separator: str | None) -> None:
+    whole = {
+        "t.csv": b"image,labels,sea\n0.png,\"['a' 'b']\",1\n1.png,\"['a']\",0\n2.png,\"[]\",1\n",
+        "t.json": json.dumps([{"image": f"{i}.png", "labels": ["a", "b"]} for i in range(3)]).encode(),
+        "coco.json": json.dumps(
+            {
+                "images": [{"id": i, "file_name": f"{i}.png"} for i in range(3)],
+                "annotations": [{"image_id": 1, "category_id": 5}],
+                "categories": [{"id": 5, "name": "ship"}],
+            }
+        ).encode(),
+        "t.parquet": PARQUET,
+        "t.arrow": ARROW,
+    }[name]
+    for place, length, inserted in cuts:
+        start = int(place * len(whole))
+        whole = whole[:start] + inserted + whole[start + length :]
+    (folder / name).write_bytes(whole)
+    try:
+        load_data(DataConfig(dataset=str(folder / name), label_separator=separator, validation_share=0.3))
+    except MLRSNetError as error:
+        assert len(str(error)) < 2000
