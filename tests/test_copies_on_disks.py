@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import stat
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,17 @@ def pack(archive: Path, folder: Path, start: str = "", extra: dict[str, bytes] |
                 file.write(path, f"{start}{path.relative_to(folder).as_posix()}")
         for name, content in (extra or {}).items():
             file.writestr(name, content)
+    shutil.rmtree(folder)
+
+
+def as_tar(archive: Path, folder: Path, start: str, stray: str = "notes/figure.jpg") -> None:
+    """Put a folder into a TAR file, below `start` and with what a Mac adds, and remove it."""
+    with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as file:
+        file.add(folder, start)
+        file.addfile(tarfile.TarInfo(f"{start}/._beach"), None)
+        link = tarfile.TarInfo(stray)
+        link.type, link.linkname = tarfile.SYMTYPE, "/nowhere"
+        file.addfile(link)
     shutil.rmtree(folder)
 
 
@@ -176,6 +188,19 @@ VARIANTS: dict[str, Change] = {
     "both zips in a folder of one zip": lambda root: both_zips_in_one_zip(root, "MLRSNet/"),
     "zip in a folder": zip_in_a_folder,
     "zip with what is not read": zip_with_what_is_not_read,
+    "parts as tar files": lambda root: (
+        as_tar(root / "Images.tar.gz", root / "Images", "Images"),
+        as_tar(root / "Labels.tar", root / "Labels", "./Labels"),
+        None,
+    )[-1],
+    "scenes as tar files": lambda root: (
+        [
+            as_tar(folder.with_name(f"{folder.name}.tar.gz"), folder, folder.name, stray="notes")
+            for folder in (root / "Images").iterdir()
+        ]
+        and None
+    ),
+    "one tar file": lambda root: (as_tar(root.with_name("mlrsnet.tgz"), root, "."), root.with_name("mlrsnet.tgz"))[-1],
     "Images in Images": lambda root: (wrap(root / "Images", "Images"), wrap(root / "Labels", "Labels"), None)[-1],
     "folders in the parts": lambda root: (
         wrap(root / "Images", "MLRSNet", "Images"),
@@ -350,7 +375,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a scene as 7z": (
         lambda r: (shutil.rmtree(r / "Images/beach"), (r / "Images/beach.7z").write_bytes(b"7z")),
-        r"Images/beach.7z: an archive that is not RAR or ZIP",
+        r"Images/beach.7z: an archive that is not RAR, ZIP or TAR",
+    ),
+    "images as 7z": (
+        lambda r: (shutil.rmtree(r / "Images"), (r / "Images.7z").write_bytes(b"7z")),
+        r"Images.7z: not an archive of a kind that is read",
     ),
     "labels as a spreadsheet": (
         lambda r: (r / "Labels/beach.csv").rename(r / "Labels/beach.xlsx"),

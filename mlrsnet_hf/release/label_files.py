@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.names import image_id, image_scene, split_folder
+from mlrsnet_hf.release.names import image_id, image_scene, named_scene, split_folder
 from mlrsnet_hf.release.table_text import header_cells, read_cells
-from mlrsnet_hf.taxonomy import LABELS, Scene, find_label, find_scene
+from mlrsnet_hf.taxonomy import LABELS, Scene, find_label
 
 IMAGE_COLUMN = "image"
 _IMAGE_COLUMNS = {IMAGE_COLUMN, "image_name", "image_path", "file_name", "filename", "path"}
@@ -110,7 +110,7 @@ def rows_by_scene(rows: Sequence[LabelRow], place: str) -> dict[Scene, list[Labe
     """
     found: dict[Scene, list[LabelRow]] = defaultdict(list)
     for row in rows:
-        scene = _named_scene(row.folder) or image_scene(row.file_name)
+        scene = named_scene(row.folder) or image_scene(row.file_name)
         if scene is None:
             raise ReleaseError(
                 f"{place}, line {row.line}: neither the name {row.file_name!r} nor a folder before it begins with one "
@@ -124,7 +124,7 @@ def rows_by_scene(rows: Sequence[LabelRow], place: str) -> dict[Scene, list[Labe
 
 def refuse_other_scene(row: LabelRow, scene: Scene, place: str) -> None:
     """Refuse a row whose folder or, where a folder is given, whose name is that of another scene."""
-    folder = _named_scene(row.folder)
+    folder = named_scene(row.folder)
     named = image_scene(row.file_name) if folder else None
     for other in (folder, named):
         if other and other is not scene:
@@ -133,13 +133,6 @@ def refuse_other_scene(row: LabelRow, scene: Scene, place: str) -> None:
                 f"{scene.name}",
                 "Correct the path in that row.",
             )
-
-
-def _named_scene(name: str) -> Scene | None:
-    try:
-        return find_scene(name) if name else None
-    except UnknownNameError:
-        return None
 
 
 def _columns(where: str, header: Sequence[str], rows: Sequence[_Line]) -> _Columns:

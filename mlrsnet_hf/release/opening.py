@@ -32,7 +32,8 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
     * a folder with `Images/<scene>/*.jpg` and `Labels/<scene>.csv`; in place of a scene's folder may stand
       `Images/<scene>.rar` or `Images/<scene>.zip`, in place of either part its archive, `Images.zip` or `Labels.zip`,
       and in place of the label files one table of all scenes, in `Labels` or beside `Images`;
-    * an archive of such a folder, as the one ZIP from Mendeley, in which RAR files lie;
+    * an archive of such a folder, as the one ZIP from Mendeley, in which RAR files lie; TAR files, plain or by gzip or
+      bzip2, will do as well;
     * Parquet files with the columns `image` and `label` or `labels`, as copies on the Hub have, or the folder that
       holds them; a repository made by `mlrsnet prepare` is one.
 
