@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import random
@@ -297,6 +298,20 @@ def test_what_lies_beside_decides_nothing(make_release: MakeRelease, cache: str)
     label_file = root / "Labels/beach.csv"
     label_file.write_bytes(label_file.read_bytes() + b"\n")
     assert len({first, second, source_fingerprint(root)}) == 3
+
+
+def test_caches_of_earlier_versions_stay_in_use(make_release: MakeRelease) -> None:
+    """The fingerprint of a plain copy, and of one with archives, as 0.1 took it of all files in the folder."""
+    root = make_release(SCENES)
+    pack(root / "Images/beach.zip", root / "Images/beach")
+    lines = []
+    for path in sorted(root.rglob("*.*")):
+        name = path.relative_to(root).as_posix()
+        if name.endswith(".csv"):
+            lines.append(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
+        else:
+            lines.append(f"{name} {path.stat().st_size} {path.stat().st_mtime_ns}")
+    assert source_fingerprint(root) == hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "a label"])
