@@ -18,7 +18,7 @@ from mlrsnet_hf.release.scene_files import find_images
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.taxonomy import Scene
 
-_TOLD = 5
+_TOLD = 10
 """Names of what is passed over that are told."""
 
 logger = get_logger(__name__)
@@ -71,7 +71,8 @@ def open_release(source: str | Path, label_version: LabelVersion = "verified") -
     listing = list_copy(copy, images)
     for error in listing.faults():
         raise error
-    _tell_passed_over(source, [stray.place for stray in listing.strays])
+    strays = sorted(listing.strays, key=lambda stray: stray.is_clutter)
+    _tell_passed_over(source, [stray.place for stray in strays])
     parts = (_part(scene, labels, images.parts[scene], label_version) for scene, labels in listing.labels.items())
     release = Release(source, tuple(parts))
     _refuse_repeated_ids(release)
