@@ -25,7 +25,7 @@ from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import Record, holds_images, open_labels, open_release
 from mlrsnet_hf.release.audit.audit import audit_source
 from mlrsnet_hf.release.stamps import source_fingerprint
-from mlrsnet_hf.taxonomy import LABELS
+from mlrsnet_hf.taxonomy import LABELS, find_scene
 
 MakeRelease = Callable[..., Path]
 Change = Callable[[Path], Path | None]
@@ -143,14 +143,28 @@ def strays(root: Path) -> None:
     (root / "Labels/gone.csv").symlink_to("/nowhere")
 
 
-def one_table(root: Path, name: str, *, separator: str = ",", encoding: str = "utf-8", folder: str = "") -> None:
-    """Merge the label files into one."""
+def one_table(
+    root: Path,
+    name: str,
+    *,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    folder: str = "",
+    scene: str = "",
+    more: bool = False,
+) -> None:
+    """Merge the label files into one, with a column of scenes or a row of a scene without images on request."""
     rows: list[list[str]] = []
     for path in sorted((root / "Labels").iterdir()):
         with path.open(newline="") as file:
             header, *own = csv.reader(file)
         rows += [[folder.format(path.stem) + row[0], *row[1:]] for row in own]
         path.unlink()
+    if scene:
+        header = [scene, *header]
+        rows = [[find_scene(row[0].rpartition("_")[0]).name, *row] for row in rows]
+    if more:
+        rows.append(["lake_00001.jpg", *rows[0][1:]])
     text = io.StringIO()
     csv.writer(text, delimiter=separator).writerows([header, *rows])
     (root / name).write_bytes(text.getvalue().encode(encoding))
@@ -227,6 +241,18 @@ VARIANTS: dict[str, Change] = {
         root, "MLRSNet labels.txt", separator="\t", encoding="utf-16"
     ),
     "one table with paths": lambda root: one_table(root, "train.csv", separator=";", folder="Images/{}/"),
+    "one table with scenes": lambda root: one_table(root, "labels.csv", scene="category"),
+    "one table of more scenes": lambda root: one_table(root, "labels.csv", more=True),
+    "unpacked in part": lambda root: (
+        parts_as_zips(root),
+        [(root / name).mkdir() for name in ("Images", "Labels", "Images/.x")],
+        None,
+    )[-1],
+    "scenes unpacked in part": lambda root: (
+        pack(root / "Images/beach.zip", root / "Images/beach"),
+        (root / "Images/beach").mkdir(),
+        None,
+    )[-1],
     "tables by other names": tables_by_other_names,
     "label files beside Images": labels_beside_images,
 }
@@ -256,7 +282,9 @@ def test_every_command_reads_the_same(make_release: MakeRelease, cache: str, tmp
     source = VARIANTS[variant](root) or root
 
     assert list(open_release(source).records()) == expected
-    assert open_labels(source) == open_release(source).entries
+    more = 1 if variant == "one table of more scenes" else 0
+    assert open_labels(source)[: len(expected)] == open_release(source).entries
+    assert len(open_labels(source)) == len(expected) + more
     assert holds_images(source)
     loaded = load_dataset("mlrsnet", "all", data_dir=str(source), cache_dir=cache, split="train")
     assert sorted(records_of(loaded)) == sorted_records(expected)
@@ -384,6 +412,14 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         r"lie in .*/jpg\. ",
     ),
     "images in no scene's folder": (flatten, r"Images/beach_00001.jpg: an image in no folder of a scene. Put each"),
+    "a table of a scene whose folder has another name": (
+        lambda r: (one_table(r, "labels.csv"), (r / "Images/beach").rename(r / "Images/beech")),
+        r"Images/beech: 'beech' is not one of",
+    ),
+    "a pipe for a label file": (
+        lambda r: ((r / "Labels/beach.csv").unlink(), os.mkfifo(r / "Labels/beach.csv")),
+        r"Labels/beach.csv: not a plain file",
+    ),
     "another scene with images and labels": (
         lambda r: ((r / "Images/agricultural").mkdir(), (r / "Labels/agricultural.csv").write_text("x")),
         r"Images/agricultural and .*/Labels/agricultural.csv: 'agricultural' is not",
@@ -490,6 +526,11 @@ def test_the_audit_and_the_opening_agree(make_release: MakeRelease, seed: int) -
         assert not is_usable
         return
     assert (audit.exit_code < 2 and audit.images_checked) == is_usable
+
+
+def test_the_images_alone(make_release: MakeRelease) -> None:
+    with pytest.raises(ReleaseError, match=r"release/Images: the images alone. Pass the folder around it"):
+        open_release(make_release(SCENES) / "Images")
 
 
 def test_a_link_to_nothing_among_the_images(make_release: MakeRelease, tmp_path: Path, cache: str) -> None:

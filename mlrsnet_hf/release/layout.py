@@ -125,6 +125,11 @@ def scene_of(node: Part) -> Scene | None:
     return named_scene(stem_of(node))
 
 
+def is_empty(part: Part) -> bool:
+    """Return whether a part is a folder in which nothing lies but what the system left."""
+    return isinstance(part, Folder) and not part.folders() and not part.files()
+
+
 def tables_in(folder: Folder) -> list[File]:
     """Return the files with the name of a table in text."""
     return [file for file in folder.files() if split_suffix(file.name)[1] in TABLE_SUFFIXES]
@@ -132,7 +137,12 @@ def tables_in(folder: Folder) -> list[File]:
 
 def label_tables(folder: Folder) -> list[File]:
     """Return the tables in a folder that have the header of a label file."""
-    return [file for file in tables_in(folder) if is_label_table(file.head(_HEAD_BYTES))]
+    found = []
+    for file in tables_in(folder):
+        with contextlib.suppress(ReleaseError):  # what cannot be read, as a link to nothing, is none
+            if is_label_table(file.head(_HEAD_BYTES)):
+                found.append(file)
+    return found
 
 
 def refuse_misplaced_images(copy: Copy) -> None:
@@ -144,6 +154,10 @@ def refuse_misplaced_images(copy: Copy) -> None:
     if copy.images is None:
         _refuse_other_kind(copy.root, IMAGES)
         for place in _misplaced_images(copy):
+            if place == copy.root.place and copy.root.name.casefold() == IMAGES.casefold():
+                raise ReleaseError(
+                    f"{place}: the images alone", f"Pass the folder around it, with {LABELS}/ beside it."
+                )
             raise ReleaseError(
                 f"{copy.root.place}: no folder {IMAGES}/ in it, though images of MLRSNet's scenes lie in {place}",
                 f"Rename that to {IMAGES}, with a folder for each scene in it; or pass the label files alone.",
@@ -273,4 +287,5 @@ def _named(folder: Folder, name: str) -> Sequence[Part]:
         packed = [file for file in folder.files() if is_archive(file.name)]
     except ReleaseError:
         return []
-    return folders or [file for file in packed if stem_of(file).casefold() == name.casefold()]
+    archives = [file for file in packed if stem_of(file).casefold() == name.casefold()]
+    return archives if archives and all(map(is_empty, folders)) else folders

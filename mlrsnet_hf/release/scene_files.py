@@ -7,7 +7,18 @@ from typing import Generic, NamedTuple, TypeVar
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
 from mlrsnet_hf.release.archives.base import TABLE_SUFFIXES
 from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
-from mlrsnet_hf.release.layout import IMAGES, LABELS, LAYOUT, Part, label_tables, scene_of, stem_of, tables_in, unpacked
+from mlrsnet_hf.release.layout import (
+    IMAGES,
+    LABELS,
+    LAYOUT,
+    Part,
+    is_empty,
+    label_tables,
+    scene_of,
+    stem_of,
+    tables_in,
+    unpacked,
+)
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, named_scene, split_suffix
 from mlrsnet_hf.release.table_text import SPREADSHEET_SUFFIXES
 from mlrsnet_hf.release.tree import File, Folder, is_archive
@@ -52,7 +63,8 @@ def find_scenes(part: Part) -> ByScene[File | Folder]:
     found: ByScene[File | Folder] = ByScene(folder.place, {}, [], {}, _clutter(folder))
     archives = _by_scene((file for file in folder.files() if is_archive(file.name)), found)
     folders = _by_scene(folder.folders(), found)
-    both = {**archives, **folders}
+    whole = {scene: child for scene, child in folders.items() if scene not in archives or not is_empty(child)}
+    both = {**archives, **whole}
     found.parts.update((scene, both[scene]) for scene in SCENES if scene in both)
     for file in (file for file in folder.files() if not is_archive(file.name)):
         suffix = split_suffix(file.name)[1]

@@ -34,6 +34,9 @@ class DiskFile:
     def head(self, count: int) -> bytes:
         """Return its first bytes."""
         try:
+            if not self.path.is_file():  # a pipe would keep its reader waiting
+                self.path.stat()
+                raise ReleaseError(f"{self.place}: not a plain file", "Remove it.")
             with self.path.open("rb") as file:
                 return file.read(count)
         except OSError as error:
