@@ -2,12 +2,14 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import random
 import re
 import shutil
 import stat
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import Record, holds_images, open_labels, open_release
 from mlrsnet_hf.release.audit.audit import audit_source
 from mlrsnet_hf.release.stamps import source_fingerprint
-from mlrsnet_hf.taxonomy import LABELS
+from mlrsnet_hf.taxonomy import LABELS, find_scene
 
 MakeRelease = Callable[..., Path]
 Change = Callable[[Path], Path | None]
@@ -38,6 +40,17 @@ def pack(archive: Path, folder: Path, start: str = "", extra: dict[str, bytes] |
                 file.write(path, f"{start}{path.relative_to(folder).as_posix()}")
         for name, content in (extra or {}).items():
             file.writestr(name, content)
+    shutil.rmtree(folder)
+
+
+def as_tar(archive: Path, folder: Path, start: str, stray: str = "notes/figure.jpg") -> None:
+    """Put a folder into a TAR file, below `start` and with what a Mac adds, and remove it."""
+    with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as file:
+        file.add(folder, start)
+        file.addfile(tarfile.TarInfo(f"{start}/._beach"), None)
+        link = tarfile.TarInfo(stray)
+        link.type, link.linkname = tarfile.SYMTYPE, "/nowhere"
+        file.addfile(link)
     shutil.rmtree(folder)
 
 
@@ -130,14 +143,28 @@ def strays(root: Path) -> None:
     (root / "Labels/gone.csv").symlink_to("/nowhere")
 
 
-def one_table(root: Path, name: str, *, separator: str = ",", encoding: str = "utf-8", folder: str = "") -> None:
-    """Merge the label files into one."""
+def one_table(
+    root: Path,
+    name: str,
+    *,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    folder: str = "",
+    scene: str = "",
+    more: bool = False,
+) -> None:
+    """Merge the label files into one, with a column of scenes or a row of a scene without images on request."""
     rows: list[list[str]] = []
     for path in sorted((root / "Labels").iterdir()):
         with path.open(newline="") as file:
             header, *own = csv.reader(file)
         rows += [[folder.format(path.stem) + row[0], *row[1:]] for row in own]
         path.unlink()
+    if scene:
+        header = [scene, *header]
+        rows = [[find_scene(row[0].rpartition("_")[0]).name, *row] for row in rows]
+    if more:
+        rows.append(["lake_00001.jpg", *rows[0][1:]])
     text = io.StringIO()
     csv.writer(text, delimiter=separator).writerows([header, *rows])
     (root / name).write_bytes(text.getvalue().encode(encoding))
@@ -176,6 +203,19 @@ VARIANTS: dict[str, Change] = {
     "both zips in a folder of one zip": lambda root: both_zips_in_one_zip(root, "MLRSNet/"),
     "zip in a folder": zip_in_a_folder,
     "zip with what is not read": zip_with_what_is_not_read,
+    "parts as tar files": lambda root: (
+        as_tar(root / "Images.tar.gz", root / "Images", "Images"),
+        as_tar(root / "Labels.tar", root / "Labels", "./Labels"),
+        None,
+    )[-1],
+    "scenes as tar files": lambda root: (
+        [
+            as_tar(folder.with_name(f"{folder.name}.tar.gz"), folder, folder.name, stray="notes")
+            for folder in (root / "Images").iterdir()
+        ]
+        and None
+    ),
+    "one tar file": lambda root: (as_tar(root.with_name("mlrsnet.tgz"), root, "."), root.with_name("mlrsnet.tgz"))[-1],
     "Images in Images": lambda root: (wrap(root / "Images", "Images"), wrap(root / "Labels", "Labels"), None)[-1],
     "folders in the parts": lambda root: (
         wrap(root / "Images", "MLRSNet", "Images"),
@@ -201,6 +241,18 @@ VARIANTS: dict[str, Change] = {
         root, "MLRSNet labels.txt", separator="\t", encoding="utf-16"
     ),
     "one table with paths": lambda root: one_table(root, "train.csv", separator=";", folder="Images/{}/"),
+    "one table with scenes": lambda root: one_table(root, "labels.csv", scene="category"),
+    "one table of more scenes": lambda root: one_table(root, "labels.csv", more=True),
+    "unpacked in part": lambda root: (
+        parts_as_zips(root),
+        [(root / name).mkdir() for name in ("Images", "Labels", "Images/.x")],
+        None,
+    )[-1],
+    "scenes unpacked in part": lambda root: (
+        pack(root / "Images/beach.zip", root / "Images/beach"),
+        (root / "Images/beach").mkdir(),
+        None,
+    )[-1],
     "tables by other names": tables_by_other_names,
     "label files beside Images": labels_beside_images,
 }
@@ -230,7 +282,9 @@ def test_every_command_reads_the_same(make_release: MakeRelease, cache: str, tmp
     source = VARIANTS[variant](root) or root
 
     assert list(open_release(source).records()) == expected
-    assert open_labels(source) == open_release(source).entries
+    more = 1 if variant == "one table of more scenes" else 0
+    assert open_labels(source)[: len(expected)] == open_release(source).entries
+    assert len(open_labels(source)) == len(expected) + more
     assert holds_images(source)
     loaded = load_dataset("mlrsnet", "all", data_dir=str(source), cache_dir=cache, split="train")
     assert sorted(records_of(loaded)) == sorted_records(expected)
@@ -254,8 +308,8 @@ def test_strays_are_named(make_release: MakeRelease, caplog: pytest.LogCaptureFi
     }
     assert named == {*STRAYS, "Images/previews", "Images/gone", "Labels/gone.csv"}
     open_release(root)
-    (message,) = caplog.messages
-    assert re.search(r"passed over, .*: Images/Thumbs.db, .* and \d+ more$", message)
+    (message,) = [message for message in caplog.messages if "passed over" in message]
+    assert re.search(r"passed over, .*: Images/previews, .*, Labels/beach \(1\).csv, .* and \d+ more$", message)
 
 
 def test_what_lies_beside_decides_nothing(make_release: MakeRelease, cache: str) -> None:
@@ -272,6 +326,20 @@ def test_what_lies_beside_decides_nothing(make_release: MakeRelease, cache: str)
     label_file = root / "Labels/beach.csv"
     label_file.write_bytes(label_file.read_bytes() + b"\n")
     assert len({first, second, source_fingerprint(root)}) == 3
+
+
+def test_caches_of_earlier_versions_stay_in_use(make_release: MakeRelease) -> None:
+    """The fingerprint of a plain copy, and of one with archives, as 0.1 took it of all files in the folder."""
+    root = make_release(SCENES)
+    pack(root / "Images/beach.zip", root / "Images/beach")
+    lines = []
+    for path in sorted(root.rglob("*.*")):
+        name = path.relative_to(root).as_posix()
+        if name.endswith(".csv"):
+            lines.append(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
+        else:
+            lines.append(f"{name} {path.stat().st_size} {path.stat().st_mtime_ns}")
+    assert source_fingerprint(root) == hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "a label"])
@@ -344,13 +412,25 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         r"lie in .*/jpg\. ",
     ),
     "images in no scene's folder": (flatten, r"Images/beach_00001.jpg: an image in no folder of a scene. Put each"),
+    "a table of a scene whose folder has another name": (
+        lambda r: (one_table(r, "labels.csv"), (r / "Images/beach").rename(r / "Images/beech")),
+        r"Images/beech: 'beech' is not one of",
+    ),
+    "a pipe for a label file": (
+        lambda r: ((r / "Labels/beach.csv").unlink(), os.mkfifo(r / "Labels/beach.csv")),
+        r"Labels/beach.csv: not a plain file",
+    ),
     "another scene with images and labels": (
         lambda r: ((r / "Images/agricultural").mkdir(), (r / "Labels/agricultural.csv").write_text("x")),
         r"Images/agricultural and .*/Labels/agricultural.csv: 'agricultural' is not",
     ),
     "a scene as 7z": (
         lambda r: (shutil.rmtree(r / "Images/beach"), (r / "Images/beach.7z").write_bytes(b"7z")),
-        r"Images/beach.7z: an archive that is not RAR or ZIP",
+        r"Images/beach.7z: an archive that is not RAR, ZIP or TAR",
+    ),
+    "images as 7z": (
+        lambda r: (shutil.rmtree(r / "Images"), (r / "Images.7z").write_bytes(b"7z")),
+        r"Images.7z: not an archive of a kind that is read",
     ),
     "labels as a spreadsheet": (
         lambda r: (r / "Labels/beach.csv").rename(r / "Labels/beach.xlsx"),
@@ -446,6 +526,11 @@ def test_the_audit_and_the_opening_agree(make_release: MakeRelease, seed: int) -
         assert not is_usable
         return
     assert (audit.exit_code < 2 and audit.images_checked) == is_usable
+
+
+def test_the_images_alone(make_release: MakeRelease) -> None:
+    with pytest.raises(ReleaseError, match=r"release/Images: the images alone. Pass the folder around it"):
+        open_release(make_release(SCENES) / "Images")
 
 
 def test_a_link_to_nothing_among_the_images(make_release: MakeRelease, tmp_path: Path, cache: str) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.names import image_id, image_scene, split_folder
+from mlrsnet_hf.release.names import image_id, image_scene, named_scene, split_folder
 from mlrsnet_hf.release.table_text import header_cells, read_cells
-from mlrsnet_hf.taxonomy import LABELS, Scene, find_label, find_scene
+from mlrsnet_hf.taxonomy import LABELS, Scene, find_label
 
 IMAGE_COLUMN = "image"
 _IMAGE_COLUMNS = {IMAGE_COLUMN, "image_name", "image_path", "file_name", "filename", "path"}
+_SCENE_COLUMNS = {"scene", "category", "class"}
+"""Of a table of all scenes, where somebody noted which file a row came from."""
 _VALUE = re.compile(r"([01])(?:\.0*|,0+)?(?:e[+-]?0+)?")
 """0 and 1 as whole numbers and as numbers with a point or, as many countries write it, a comma."""
 _TRUTH = {"false": "0", "true": "1"}
@@ -36,7 +38,7 @@ class LabelRow(NamedTuple):
     line: int
     """Line number in the file, from 1."""
     folder: str = ""
-    """The last folder of the image's path, where the file gives one."""
+    """The scene by a column of its own, else the last folder of the image's path, where the file gives one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class _Columns:
 
     image: int
     """Position of the image names."""
+    scene: int | None
+    """Position of the scenes, where there is such a column."""
     labels: dict[int, int]
     """Label id by position."""
 
@@ -64,11 +68,11 @@ def read_label_file(path: Path) -> list[LabelRow]:
 def parse_label_file(content: bytes, place: str) -> list[LabelRow]:
     """Read the content of a label file.
 
-    Accepts any column order; UTF-8 and UTF-16; commas, semicolons, tabs and bars, and Excel's line `sep=`; LF and CRLF,
-    and a missing final newline; 0 and 1, 0.0 and 1.0, False and True, with spaces around them; folders before the
-    image names; a column of row numbers at the front, as pandas writes it, columns without name and content, and rows
-    of empty cells. One blank header cell stands for the one label that is missing, as in `storage_tank.csv` of the
-    2020 release.
+    Accepts any column order, with a column `scene` or without; UTF-8 and UTF-16; commas, semicolons, tabs and bars, and
+    Excel's line `sep=`; LF and CRLF, and a missing final newline; 0 and 1, 0.0 and 1.0, False and True, with spaces
+    around them; folders before the image names; a column of row numbers at the front, as pandas writes it, columns
+    without name and content, and rows of empty cells. One blank header cell stands for the one label that is missing,
+    as in `storage_tank.csv` of the 2020 release.
 
     Args:
         content: A table whose header holds `image` and the 60 labels, in canonical or published spelling.
@@ -110,7 +114,7 @@ def rows_by_scene(rows: Sequence[LabelRow], place: str) -> dict[Scene, list[Labe
     """
     found: dict[Scene, list[LabelRow]] = defaultdict(list)
     for row in rows:
-        scene = _named_scene(row.folder) or image_scene(row.file_name)
+        scene = named_scene(row.folder) or image_scene(row.file_name)
         if scene is None:
             raise ReleaseError(
                 f"{place}, line {row.line}: neither the name {row.file_name!r} nor a folder before it begins with one "
@@ -124,7 +128,7 @@ def rows_by_scene(rows: Sequence[LabelRow], place: str) -> dict[Scene, list[Labe
 
 def refuse_other_scene(row: LabelRow, scene: Scene, place: str) -> None:
     """Refuse a row whose folder or, where a folder is given, whose name is that of another scene."""
-    folder = _named_scene(row.folder)
+    folder = named_scene(row.folder)
     named = image_scene(row.file_name) if folder else None
     for other in (folder, named):
         if other and other is not scene:
@@ -135,13 +139,6 @@ def refuse_other_scene(row: LabelRow, scene: Scene, place: str) -> None:
             )
 
 
-def _named_scene(name: str) -> Scene | None:
-    try:
-        return find_scene(name) if name else None
-    except UnknownNameError:
-        return None
-
-
 def _columns(where: str, header: Sequence[str], rows: Sequence[_Line]) -> _Columns:
     """Return what the header says, each label and the images named once."""
     names = [name.strip().casefold() for name in header]
@@ -149,11 +146,12 @@ def _columns(where: str, header: Sequence[str], rows: Sequence[_Line]) -> _Colum
     if len(images) != 1:
         found = f"{len(images)} columns are" if images else "no column is"
         raise ReleaseError(f"{where}: {found} named {IMAGE_COLUMN!r}", "Restore the published header.")
+    scenes = [position for position, name in enumerate(names) if name in _SCENE_COLUMNS][:1]
     unnamed = [position for position, name in enumerate(names) if _UNNAMED.fullmatch(name)]
     named = {
         position: _column_label(where, position + 1, name)
         for position, name in enumerate(header)
-        if position not in (images[0], *unnamed)
+        if position not in (images[0], *scenes, *unnamed)
     }
     repeated = [LABELS[i].name for i, count in Counter(named.values()).items() if count > 1]
     if repeated:
@@ -166,7 +164,7 @@ def _columns(where: str, header: Sequence[str], rows: Sequence[_Line]) -> _Colum
             f"{where}: label columns missing: {absent}; blank header cells: {len(blanks)}",
             "Name every label once; only a single missing label may stand as a blank header cell.",
         )
-    return _Columns(images[0], {**named, **dict(zip(blanks, missing, strict=True))})
+    return _Columns(images[0], scenes[0] if scenes else None, {**named, **dict(zip(blanks, missing, strict=True))})
 
 
 def _filled(columns: Sequence[int], rows: Sequence[_Line]) -> list[int]:
@@ -213,6 +211,10 @@ def _rows(place: str, columns: _Columns, lines: Sequence[_Line]) -> list[LabelRo
         folder, file_name = split_folder(cells[columns.image].strip())
         if not file_name:
             raise ReleaseError(f"{place}, line {line}: the image name is empty", "Name the image or delete the row.")
+        if columns.scene is not None:
+            folder = cells[columns.scene].strip()
+            if not named_scene(folder):
+                raise ReleaseError(f"{place}, line {line}: {folder!r} is not one of MLRSNet's 46 scenes", "Correct it.")
         values = [cells[position] for position in columns.labels]
         # No such separator can stand in a value of one combination and between two values of another.
         combination = "\x1f".join(values)

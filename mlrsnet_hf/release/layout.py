@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlrsnet_hf.errors import ReleaseError, UnknownNameError
-from mlrsnet_hf.release.archives.base import TABLE_SUFFIXES
+from mlrsnet_hf.errors import ReleaseError
+from mlrsnet_hf.release.archives.base import TABLE_SUFFIXES, split_archive_suffix
 from mlrsnet_hf.release.archives.nested import open_archive
 from mlrsnet_hf.release.label_files import is_label_table
-from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_scene, split_suffix
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_scene, named_scene, split_suffix
 from mlrsnet_hf.release.parquet import has_images, parquet_files
 from mlrsnet_hf.release.tree import DiskFolder, File, Folder, archive_folder, is_archive
-from mlrsnet_hf.taxonomy import Scene, find_scene
+from mlrsnet_hf.taxonomy import Scene
 
 IMAGES, LABELS = "Images", "Labels"
 LAYOUT = (
@@ -101,6 +101,7 @@ def find_part(copy: Copy, name: str) -> Part:
     if part is None:
         if name == IMAGES:
             refuse_misplaced_images(copy)
+        _refuse_other_kind(copy.root, name)
         raise ReleaseError(f"{copy.root.place}: no folder {name}/ in it", LAYOUT)
     return part
 
@@ -112,7 +113,7 @@ def unpacked(part: Part, name: str) -> Folder:
         if _holds_scenes(folder) or (name == LABELS and label_tables(folder)):
             return folder
         inner: Sequence[Part] = folder.folders() or [file for file in folder.files() if is_archive(file.name)]
-        chosen = [child for child in inner if _stem(child).casefold() == name.casefold()] or inner
+        chosen = [child for child in inner if stem_of(child).casefold() == name.casefold()] or inner
         if len(chosen) != 1:
             break
         folder = archive_folder(chosen[0].archive()) if isinstance(chosen[0], File) else chosen[0]
@@ -121,10 +122,12 @@ def unpacked(part: Part, name: str) -> Folder:
 
 def scene_of(node: Part) -> Scene | None:
     """Return the scene that a folder's or file's name stands for."""
-    try:
-        return find_scene(_stem(node))
-    except UnknownNameError:
-        return None
+    return named_scene(stem_of(node))
+
+
+def is_empty(part: Part) -> bool:
+    """Return whether a part is a folder in which nothing lies but what the system left."""
+    return isinstance(part, Folder) and not part.folders() and not part.files()
 
 
 def tables_in(folder: Folder) -> list[File]:
@@ -134,7 +137,12 @@ def tables_in(folder: Folder) -> list[File]:
 
 def label_tables(folder: Folder) -> list[File]:
     """Return the tables in a folder that have the header of a label file."""
-    return [file for file in tables_in(folder) if is_label_table(file.head(_HEAD_BYTES))]
+    found = []
+    for file in tables_in(folder):
+        with contextlib.suppress(ReleaseError):  # what cannot be read, as a link to nothing, is none
+            if is_label_table(file.head(_HEAD_BYTES)):
+                found.append(file)
+    return found
 
 
 def refuse_misplaced_images(copy: Copy) -> None:
@@ -144,11 +152,22 @@ def refuse_misplaced_images(copy: Copy) -> None:
         ReleaseError: Such images are there.
     """
     if copy.images is None:
+        _refuse_other_kind(copy.root, IMAGES)
         for place in _misplaced_images(copy):
+            if place == copy.root.place and copy.root.name.casefold() == IMAGES.casefold():
+                raise ReleaseError(
+                    f"{place}: the images alone", f"Pass the folder around it, with {LABELS}/ beside it."
+                )
             raise ReleaseError(
                 f"{copy.root.place}: no folder {IMAGES}/ in it, though images of MLRSNet's scenes lie in {place}",
                 f"Rename that to {IMAGES}, with a folder for each scene in it; or pass the label files alone.",
             )
+
+
+def _refuse_other_kind(root: Folder, name: str) -> None:
+    for file in root.files():
+        if file.name.casefold().startswith(f"{name}.".casefold()):
+            raise ReleaseError(f"{file.place}: not an archive of a kind that is read", "Unpack it there.")
 
 
 def _misplaced_images(copy: Copy) -> Iterator[str]:
@@ -181,8 +200,12 @@ def _is_of_scene(file: File) -> bool:
     return split_suffix(file.name)[1] in IMAGE_SUFFIXES and image_scene(file.name) is not None
 
 
-def _stem(node: Part) -> str:
-    return split_suffix(node.name)[0] if isinstance(node, File) else node.name
+def stem_of(node: Part) -> str:
+    """Return the name of a folder, or that of a file without its suffix."""
+    if isinstance(node, Folder):
+        return node.name
+    stem, suffix = split_archive_suffix(node.name)
+    return stem if suffix else split_suffix(node.name)[0]
 
 
 def _search(folder: Folder) -> tuple[int, Folder]:
@@ -264,4 +287,5 @@ def _named(folder: Folder, name: str) -> Sequence[Part]:
         packed = [file for file in folder.files() if is_archive(file.name)]
     except ReleaseError:
         return []
-    return folders or [file for file in packed if split_suffix(file.name)[0].casefold() == name.casefold()]
+    archives = [file for file in packed if stem_of(file).casefold() == name.casefold()]
+    return archives if archives and all(map(is_empty, folders)) else folders

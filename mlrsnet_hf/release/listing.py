@@ -98,11 +98,12 @@ def list_copy(copy: Copy, images: ByScene[ImageStore] | None) -> Listing:
     """
     refuse_misplaced_images(copy)
     alone = copy.images is None and copy.labels is None
-    labels, label_faults, conflicts, strays = _read_labels(
-        find_label_files(copy.root if alone else find_part(copy, LABELS))
-    )
+    found = find_label_files(copy.root if alone else find_part(copy, LABELS))
+    labels, label_faults, conflicts, strays = _read_labels(found)
     if images is None:
         return Listing(labels, label_faults, None, {}, tuple(conflicts), tuple(strays))
+    if isinstance(found, File):
+        labels, strays = _of_scenes_there(labels, images)
     conflicts = [*images.conflicts, *conflicts, *_of_no_scene(images.strays, strays)]
     return Listing(labels, label_faults, images.parts, images.faults, tuple(conflicts), (*images.strays, *strays))
 
@@ -129,6 +130,22 @@ def _read_labels(
         else:
             labels[scene] = SceneLabels(tuple(rows), file, hashlib.sha256(content).hexdigest())
     return labels, faults, found.conflicts, found.strays
+
+
+def _of_scenes_there(
+    labels: Mapping[Scene, SceneLabels], images: ByScene[ImageStore]
+) -> tuple[dict[Scene, SceneLabels], list[Stray]]:
+    """Return those labels of a table of all scenes that have images, and what is said of the others.
+
+    A scene that a stray among the images may be, by its name, stays: its lack of images is told.
+    """
+    told = {scene for scene in labels for stray in images.strays if repr(scene.name) in stray.remedy}
+    absent = {scene: own for scene, own in labels.items() if scene not in {*images.parts, *images.faults, *told}}
+    if len(absent) == len(labels):
+        return dict(labels), []
+    kept = {scene: own for scene, own in labels.items() if scene not in absent}
+    rows = [(f"{own.file.place} ({scene.name})", len(own.rows)) for scene, own in absent.items()]
+    return kept, [Stray(place, f"{count:,} rows of a scene without images") for place, count in rows]
 
 
 def _of_no_scene(images: list[Stray], labels: list[Stray]) -> Iterator[ReleaseError]:

@@ -74,12 +74,13 @@ def image_scene(file_name: str) -> Scene | None:
 
 def _scene_and_number(stem: str) -> tuple[Scene | None, str]:
     prefix, _, number = stem.rpartition("_")
-    return (_scene(prefix) if number.isdecimal() else None), number
+    return (named_scene(prefix) if number.isdecimal() else None), number
 
 
 @lru_cache(maxsize=1024)
-def _scene(prefix: str) -> Scene | None:
+def named_scene(name: str) -> Scene | None:
+    """Return the scene of a name, or None."""
     try:
-        return find_scene(prefix)
+        return find_scene(name)
     except UnknownNameError:
         return None

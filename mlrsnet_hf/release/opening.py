@@ -20,7 +20,7 @@ from mlrsnet_hf.release.tree import is_archive
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.taxonomy import Scene
 
-_TOLD = 5
+_TOLD = 10
 """Names of what is passed over that are told."""
 
 logger = get_logger(__name__)
@@ -34,7 +34,8 @@ def open_release(source: str | Path, label_version: LabelVersion | None = None) 
     * a folder with `Images/<scene>/*.jpg` and `Labels/<scene>.csv`; in place of a scene's folder may stand
       `Images/<scene>.rar` or `Images/<scene>.zip`, in place of either part its archive, `Images.zip` or `Labels.zip`,
       and in place of the label files one table of all scenes, in `Labels` or beside `Images`;
-    * an archive of such a folder, as the one ZIP from Mendeley, in which RAR files lie;
+    * an archive of such a folder, as the one ZIP from Mendeley, in which RAR files lie; TAR files, plain or by gzip or
+      bzip2, will do as well;
     * Parquet files with the columns `image` and `label` or `labels`, as copies on the Hub have, or the folder that
       holds them; a repository made by `mlrsnet prepare` is one.
 
@@ -73,7 +74,8 @@ def open_release(source: str | Path, label_version: LabelVersion | None = None) 
     listing = list_copy(copy, images)
     for error in listing.faults():
         raise error
-    _tell_passed_over(source, [stray.place for stray in listing.strays])
+    strays = sorted(listing.strays, key=lambda stray: stray.is_clutter)
+    _tell_passed_over(source, [stray.place for stray in strays])
     parts = (_part(scene, labels, images.parts[scene]) for scene, labels in listing.labels.items())
     release = Release(source, tuple(parts))
     _refuse_repeated_ids(release)

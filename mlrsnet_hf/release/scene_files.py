@@ -7,13 +7,24 @@ from typing import Generic, NamedTuple, TypeVar
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
 from mlrsnet_hf.release.archives.base import TABLE_SUFFIXES
 from mlrsnet_hf.release.image_stores import ArchiveImages, ImageStore
-from mlrsnet_hf.release.layout import IMAGES, LABELS, LAYOUT, Part, label_tables, scene_of, tables_in, unpacked
-from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, split_suffix
+from mlrsnet_hf.release.layout import (
+    IMAGES,
+    LABELS,
+    LAYOUT,
+    Part,
+    is_empty,
+    label_tables,
+    scene_of,
+    stem_of,
+    tables_in,
+    unpacked,
+)
+from mlrsnet_hf.release.names import IMAGE_SUFFIXES, is_clutter, named_scene, split_suffix
 from mlrsnet_hf.release.table_text import SPREADSHEET_SUFFIXES
 from mlrsnet_hf.release.tree import File, Folder, is_archive
 from mlrsnet_hf.taxonomy import SCENES, Scene, find_scene
 
-OTHER_ARCHIVE_SUFFIXES = (".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".zst")
+OTHER_ARCHIVE_SUFFIXES = (".7z", ".xz", ".txz", ".zst", ".gz", ".bz2")
 Node = TypeVar("Node", bound=File | Folder)
 Held = TypeVar("Held")
 
@@ -52,19 +63,19 @@ def find_scenes(part: Part) -> ByScene[File | Folder]:
     found: ByScene[File | Folder] = ByScene(folder.place, {}, [], {}, _clutter(folder))
     archives = _by_scene((file for file in folder.files() if is_archive(file.name)), found)
     folders = _by_scene(folder.folders(), found)
-    both = {**archives, **folders}
+    whole = {scene: child for scene, child in folders.items() if scene not in archives or not is_empty(child)}
+    both = {**archives, **whole}
     found.parts.update((scene, both[scene]) for scene in SCENES if scene in both)
     for file in (file for file in folder.files() if not is_archive(file.name)):
-        scene, suffix = scene_of(file), split_suffix(file.name)[1]
+        suffix = split_suffix(file.name)[1]
         if suffix in IMAGE_SUFFIXES and not both:
-            flat = ReleaseError(
-                f"{file.place}: an image in no folder of a scene", f"Put each scene's images into {IMAGES}/<scene>/."
-            )
-            found.conflicts.append(flat)
+            flat = f"{file.place}: an image in no folder of a scene"
+            found.conflicts.append(ReleaseError(flat, f"Put each scene's images into {IMAGES}/<scene>/."))
             break
+        scene = named_scene(file.name.partition(".")[0])
         if suffix in OTHER_ARCHIVE_SUFFIXES and scene and scene not in both:
             remedy = f"Unpack it into {IMAGES}/{scene.published}/, or pack it as ZIP."
-            found.faults[scene] = ReleaseError(f"{file.place}: an archive that is not RAR or ZIP", remedy)
+            found.faults[scene] = ReleaseError(f"{file.place}: an archive that is not RAR, ZIP or TAR", remedy)
         else:
             found.strays.append(Stray(file.place, "neither a folder nor an archive of a scene"))
     return found
@@ -153,7 +164,7 @@ def _sorted(parts: dict[Scene, Held]) -> dict[Scene, Held]:
 def _stray(node: File | Folder, reason: str) -> Stray:
     """Return a stray with the names of scenes that are near its own."""
     try:
-        find_scene(split_suffix(node.name)[0] if isinstance(node, File) else node.name)
+        find_scene(stem_of(node))
     except UnknownNameError as error:
         return Stray(node.place, error.found, error.remedy)
     return Stray(node.place, reason)

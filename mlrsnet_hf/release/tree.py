@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from mlrsnet_hf.errors import ReleaseError
-from mlrsnet_hf.release.archives.base import ARCHIVE_SUFFIXES, MAX_TABLE_BYTES, REFETCH, Member, disk_stamp
+from mlrsnet_hf.release.archives.base import MAX_TABLE_BYTES, REFETCH, Member, disk_stamp, split_archive_suffix
 from mlrsnet_hf.release.archives.nested import Archive, NestedArchive, open_archive
 from mlrsnet_hf.release.image_stores import ArchiveImages, FolderImages
-from mlrsnet_hf.release.names import is_clutter, split_suffix
+from mlrsnet_hf.release.names import is_clutter
 
 
 class DiskFile:
@@ -34,6 +34,9 @@ class DiskFile:
     def head(self, count: int) -> bytes:
         """Return its first bytes."""
         try:
+            if not self.path.is_file():  # a pipe would keep its reader waiting
+                self.path.stat()
+                raise ReleaseError(f"{self.place}: not a plain file", "Remove it.")
             with self.path.open("rb") as file:
                 return file.read(count)
         except OSError as error:
@@ -160,7 +163,7 @@ Folder = DiskFolder | ArchiveFolder
 
 def is_archive(name: str) -> bool:
     """Return whether a file name is that of an archive."""
-    return split_suffix(name)[1] in ARCHIVE_SUFFIXES
+    return bool(split_archive_suffix(name)[1])
 
 
 def archive_folder(archive: Archive) -> ArchiveFolder:

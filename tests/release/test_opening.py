@@ -79,7 +79,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "unknown archive": (
         lambda r: (r / "Images/lake.7z").write_bytes(b"7z"),
-        r"Images/lake.7z: an archive that is not RAR or ZIP. Unpack it into Images/lake/",
+        r"Images/lake.7z: an archive that is not RAR, ZIP or TAR. Unpack it into Images/lake/",
     ),
     "one name twice": (
         lambda r: (r / "Images/beach/beach_00001.jpeg").write_bytes(b""),

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlrsnet_hf.errors import ImageError, ReleaseError
 from mlrsnet_hf.release.archives.stand_ins import HEAD_BYTES, stand_in
 
-ARCHIVE_SUFFIXES = (".rar", ".zip")
+ARCHIVE_SUFFIXES = (".rar", ".zip", ".tar.gz", ".tar.bz2", ".tar", ".tgz", ".tbz2")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 """Of tables in text, in the order in which they are preferred."""
 MAX_FILE_BYTES = 16 << 20
@@ -55,6 +55,19 @@ def member_path(path: str) -> str:
         'Images/beach/beach_00001.jpg'
     """
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def split_archive_suffix(name: str) -> tuple[str, str]:
+    """Return stem and suffix of an archive's name; the suffix is empty where it is none of an archive.
+
+    Examples:
+        >>> split_archive_suffix("Images.TAR.GZ")
+        ('Images', '.tar.gz')
+        >>> split_archive_suffix("beach.csv")
+        ('beach.csv', '')
+    """
+    suffix = next((suffix for suffix in ARCHIVE_SUFFIXES if name.casefold().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)], suffix
 
 
 def checked_member(place: str, path: str, size: int, kind: str = FILE) -> Member:

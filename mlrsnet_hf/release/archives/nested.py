@@ -10,6 +10,7 @@ from typing import BinaryIO
 from mlrsnet_hf.errors import ReleaseError
 from mlrsnet_hf.release.archives.base import Found, Member
 from mlrsnet_hf.release.archives.rars import RarArchive
+from mlrsnet_hf.release.archives.tars import TarArchive
 from mlrsnet_hf.release.archives.zips import ZipArchive
 
 
@@ -58,10 +59,11 @@ class NestedArchive:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-Archive = RarArchive | ZipArchive | NestedArchive
+Archive = RarArchive | ZipArchive | TarArchive | NestedArchive
 """All have a `place` for errors (a path, inside an archive after that archive's) and the methods of `NestedArchive`."""
 
 
 def open_archive(path: Path, place: str | None = None) -> Archive:
     """Return the archive at a path, of the kind that its suffix says; nothing is read yet."""
-    return RarArchive(path, place) if path.suffix.casefold() == ".rar" else ZipArchive(path, place)
+    kinds: dict[str, type[RarArchive] | type[ZipArchive]] = {".rar": RarArchive, ".zip": ZipArchive}
+    return kinds.get(path.suffix.casefold(), TarArchive)(path, place)
