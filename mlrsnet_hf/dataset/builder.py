@@ -54,7 +54,7 @@ MIN_SHARDS = 32
 _DESCRIPTION = (
     "109,161 aerial and satellite images in 46 scene categories, each with up to 13 of 60 labels; ten have none."
 )
-_OTHERS = "Images in the layout of MLRSNet, with up to 60 labels in 46 scene categories; others than MLRSNet's."
+_OTHERS = "Images in the layout of MLRSNet, with up to 60 labels in 46 scene categories; not recognized as MLRSNet."
 
 _logger = logging.getLogger(__name__)
 

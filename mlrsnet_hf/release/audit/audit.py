@@ -20,7 +20,13 @@ from mlrsnet_hf.release.audit.rows import (
     row_findings,
 )
 from mlrsnet_hf.release.audit.source import AuditedFile, SourceListing, list_source
-from mlrsnet_hf.release.recognition import PublishedVersion, Recognition, matching_versions, recognize
+from mlrsnet_hf.release.recognition import (
+    PublishedVersion,
+    Recognition,
+    choose_label_version,
+    matching_versions,
+    recognize,
+)
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
 SourceVersion = Literal["2020", "2021", "either", "mixed", "neither"]
@@ -130,7 +136,8 @@ def audit_repairs(source: str | Path) -> Iterator[Repair]:
     listing = list_source(source, with_images=False)
     for error in listing.label_faults.values():
         raise error
-    return find_repairs(listing.rows) if _recognition(listing).is_mlrsnet else iter(())
+    repaired = choose_label_version(None, _recognition(listing), source) == "verified"
+    return find_repairs(listing.rows) if repaired else iter(())
 
 
 def _recognition(listing: SourceListing) -> Recognition:
