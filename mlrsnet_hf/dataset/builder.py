@@ -39,18 +39,22 @@ from mlrsnet_hf.dataset.near_duplicates.groups import cached_groups
 from mlrsnet_hf.dataset.registration import NAME
 from mlrsnet_hf.dataset.repository.schema import FEATURES, to_example
 from mlrsnet_hf.dataset.source import ReleaseSource, SyntheticSource, cache_key, downloads_folder, expanded, find_data
+from mlrsnet_hf.dataset.splits import split_files
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, draw_split, ids_by_scene
-from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError
 from mlrsnet_hf.release import LabelVersion, find_label_version
 from mlrsnet_hf.release.repair import require_label_version
+from mlrsnet_hf.runtime.logs import get_logger
 
 VERSION = Version("1.0.0")
 """Raised whenever the rows built from one source change, so that no stale cache is used."""
 
 MIN_SHARDS = 32
 
-_DESCRIPTION = "109,161 aerial and satellite images in 46 scene categories, each with up to 13 of 60 labels."
+_DESCRIPTION = (
+    "109,161 aerial and satellite images in 46 scene categories, each with up to 13 of 60 labels; ten have none."
+)
+_OTHERS = "Images in the layout of MLRSNet, with up to 60 labels in 46 scene categories; not recognized as MLRSNet."
 
 _logger = logging.getLogger(__name__)
 
@@ -91,6 +95,9 @@ class MLRSNet(GeneratorBasedBuilder):
         self._downloads = downloads_folder(cache_dir)
         self._location = None if config_name == DEMO else find_data(data_dir, self._downloads)
         self._label_version = self._choose_label_version(options.get("label_version"), opened=source is not None)
+        self._is_mlrsnet = config_name != DEMO and (
+            self._label_version == "verified" or options.get("label_version") is not None
+        )
         if config_name != DEMO:
             options["label_version"] = self._label_version
         self._features = options.get("features")
@@ -121,6 +128,8 @@ class MLRSNet(GeneratorBasedBuilder):
         return DatasetInfo()
 
     def _info(self) -> DatasetInfo:
+        if not self._is_mlrsnet:  # as far as is known: nobody has looked where a label version is asked for
+            return DatasetInfo(description=_OTHERS, features=FEATURES)
         return DatasetInfo(description=_DESCRIPTION, homepage=LANDING_PAGE, license="CC BY 4.0", features=FEATURES)
 
     def _open(self) -> ReleaseSource | SyntheticSource:
@@ -210,9 +219,9 @@ class MLRSNet(GeneratorBasedBuilder):
         if protocol != CUSTOM:
             groups = self._groups() if protocol in GROUPED_PROTOCOLS else None
             return draw_split(ids, protocol, self.config.seed, groups)
-        custom = read_split_file(self.config.split_file, ids)
+        custom = split_files.read_split_file(self.config.split_file, ids)
         for note in custom.notes():
-            _logger.warning("split_file %s: %s", self.config.split_file, note)
+            get_logger(split_files.__name__).warning("split_file %s: %s", self.config.split_file, note)
         return custom.splits
 
     def _groups(self) -> dict[str, int]:

@@ -12,6 +12,8 @@ TaskKind = Literal["labels", "labels+scene", "scene"]
 """What a model learns; see `inputs.task`."""
 
 MLRSNET = "mlrsnet"
+CUSTOM = "custom"
+"""Protocol of splits that a file says."""
 AUTO = "auto"
 """Value of a split's setting: the split of the usual name, if there is one that can be used."""
 
@@ -109,6 +111,11 @@ class DataConfig(Settings):
     validation_share: Annotated[float, Range(0, 1, above=True, below=True)] = setting(
         0.1, "Share of the training images that is held out if there is no validation."
     )
+    split_file: str | None = setting(
+        None,
+        "Your own splits of mlrsnet: a table of images and splits, or a folder with train.txt, val.txt and test.txt; "
+        "if unset the protocol's.",
+    )
     split_seed: int = setting(0, "Seed of the held-out images, and of the splits of mlrsnet.")
     label_version: LabelVersion | None = setting(
         None,
@@ -139,6 +146,12 @@ class DataConfig(Settings):
         if self.label_columns and (self.label_separator is not None or self.labels_column not in ("labels", None)):
             other = "label_separator" if self.label_separator is not None else "labels_column"
             raise ConfigurationError(f"label_columns and {other} exclude each other", "Give one of them.")
+        if self.split_file is not None and (self.dataset != MLRSNET or self.protocol not in (None, CUSTOM)):
+            raise ConfigurationError(
+                f"split_file={self.split_file!r} is given with "
+                + (f"dataset {self.dataset!r}" if self.dataset != MLRSNET else f"protocol {self.protocol!r}"),
+                "It goes with mlrsnet, and with no protocol but 'custom'; of other data each split has its own file.",
+            )
         columns = [name for name in self.columns().values() if name is not None]
         for column in columns:
             if columns.count(column) > 1:

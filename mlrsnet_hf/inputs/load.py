@@ -20,7 +20,7 @@ from mlrsnet_hf.dataset.source import downloads_folder, find_data
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
-from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
+from mlrsnet_hf.inputs.config import AUTO, CUSTOM, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
@@ -146,6 +146,8 @@ def dataset_name(config: DataConfig) -> tuple[str, str | None]:
 
 
 def _protocol(config: DataConfig) -> str | None:
+    if config.split_file is not None:
+        return CUSTOM
     return config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
 
 
@@ -168,7 +170,9 @@ def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]
         )
     try:
         if name == MLRSNET:
-            drawn = {"seed": config.split_seed, "label_version": config.label_version}
+            drawn: dict[str, Any] = {"seed": config.split_seed, "label_version": config.label_version}
+            if config.split_file is not None:
+                drawn["split_file"] = config.split_file
             found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, **drawn)
         elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             found = _load_saved(path, split)

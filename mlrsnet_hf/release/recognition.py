@@ -116,14 +116,18 @@ def choose_label_version(
         if recognition.is_mlrsnet:
             return "verified"
         if holds_repaired:
-            _say_once(f"{place}: not MLRSNet ({recognition}), but its labels were repaired when it was prepared")
+            _say_once(
+                f"{place}: not recognized as MLRSNet ({recognition}), but its labels were repaired when it was prepared"
+            )
             return "verified"
-        _say_once(f"{place}: not MLRSNet ({recognition}), so its labels are taken as they are (label_version)")
+        _say_once(
+            f"{place}: not recognized as MLRSNet ({recognition}), so its labels are taken as they are (label_version)"
+        )
         return "as-published"
     if asked == "verified" and not recognition.is_mlrsnet and not holds_repaired:
         _say_once(
-            f"{place}: not MLRSNet ({recognition}), but label_version='verified' changes its labels by the rules for "
-            "MLRSNet; 'as-published' leaves them as they are"
+            f"{place}: not recognized as MLRSNet ({recognition}), but label_version='verified' changes its labels by "
+            "the rules for MLRSNet; 'as-published' leaves them as they are"
         )
     return asked
 

@@ -144,7 +144,7 @@ def audit_as_text(audit: Audit) -> str:
 
 def _label_version(audit: Audit) -> str:
     if not audit.recognition.is_mlrsnet:
-        return f"not MLRSNet ({audit.recognition}); labels are taken as they are"
+        return f"not recognized as MLRSNet ({audit.recognition}); labels are taken as they are"
     return _VERSIONS[audit.version]
 
 

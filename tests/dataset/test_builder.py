@@ -153,11 +153,13 @@ def test_other_data_keeps_its_labels_and_shares_no_cache(
     options = {"data_dir": str(root), "cache_dir": cache, "split": "train"}
     default = load_dataset("mlrsnet", "all", **options)
     assert undecoded(default) == list(expected_rows(root, "as-published").values())
+    assert (default.info.license, default.info.homepage) == ("", "")
     again = load_dataset("mlrsnet", "all", label_version="as-published", **options)
     assert again.cache_files == default.cache_files
     monkeypatch.setattr("mlrsnet_hf.release.recognition.LEAST_SHARE", 0)
     recognized = load_dataset("mlrsnet", "all", **options)
     assert undecoded(recognized) == list(expected_rows(root, "verified").values())
+    assert recognized.info.license == "CC BY 4.0"
 
 
 def test_images_decode_to_the_published_pixels(make_release: MakeRelease, cache: str) -> None:

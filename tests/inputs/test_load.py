@@ -382,6 +382,26 @@ def test_folders_named_images_and_labels_are_no_release(tmp_path: Path) -> None:
     assert not holds_release(tmp_path / "nowhere")
 
 
+def test_splits_of_ones_own_are_trained_on(
+    make_release: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    root = make_release({"beach": 4})
+    for split, names in {"train": ["beach_00003", "beach_00001"], "val": ["beach_00004", "lake_00001"]}.items():
+        (tmp_path / f"{split}.txt").write_text("".join(f"./beach/{name}.jpg\n" for name in names))
+    data = load_data(DataConfig(data_dir=str(root), split_file=str(tmp_path)))
+    assert {name: split["id"][:] for name, split in data.splits.items()} == {
+        "train": ["beach_00001", "beach_00003"],
+        "validation": ["beach_00004"],
+    }
+    assert data.source["protocol"] == "custom"
+    told = capsys.readouterr().err
+    assert "1 of 2 images of split 'val' are not in this copy, such as ./beach/lake_00001.jpg" in told
+    assert "1 images are in no split" in told
+    for refused in ({"dataset": "jane/beaches"}, {"protocol": "ratio20"}):
+        with pytest.raises(ConfigurationError, match="It goes with mlrsnet, and with no protocol but 'custom'"):
+            DataConfig(split_file=str(tmp_path), **refused)
+
+
 @pytest.mark.usefixtures("known_as_mlrsnet")
 def test_repairs_are_said_once(make_release: Callable[..., Path], capsys: pytest.CaptureFixture) -> None:
     """The fake release labels forests with ships, which no forest carries; the builder would warn of it too."""

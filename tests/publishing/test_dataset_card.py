@@ -23,7 +23,11 @@ def test_published_counts_are_table_1_but_for_one() -> None:
 @pytest.mark.parametrize(
     ("origin", "license_name", "says"),
     [
-        ("unknown", "unknown", "5 images in the layout of the MLRSNet release, but others than MLRSNet's"),
+        (
+            "unknown",
+            "unknown",
+            "5 images in the layout of the MLRSNet release, whose names and labels are not those that it published.",
+        ),
         ("synthetic", "apache-2.0", "5 drawn scenes in the layout of the MLRSNet release"),
     ],
 )

@@ -118,7 +118,10 @@ def test_labels_and_their_version(render: Render, results: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ({"is_mlrsnet": False}, "These 1,214 images have MLRSNet's labels, but are others than MLRSNet's"),
+        (
+            {"is_mlrsnet": False},
+            "These 1,214 images have MLRSNet's labels, but not the names and rows that it published",
+        ),
         ({}, "Whether these 1,214 images are a part of MLRSNet or others with its labels, the run does not tell."),
     ],
 )

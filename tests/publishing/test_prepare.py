@@ -30,6 +30,7 @@ from mlrsnet_hf.publishing import prepare as module
 from mlrsnet_hf.publishing.prepare import prepare
 from mlrsnet_hf.release import open_release
 from mlrsnet_hf.resumable_folder import ResumableFolder
+from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 
 MakeRelease = Callable[..., Path]
 IMAGES = {"beach": 120, "harbor&port": 120, "swimmimg_pool": 120}
@@ -412,3 +413,21 @@ def test_datasets_3_and_newer_read_what_either_wrote(
     }
     assert all(json.loads(line) == expected for answer in answers for line in answer.stdout.splitlines())
     assert [len(answer.stdout.splitlines()) for answer in answers] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("origin", "license_name"), [("mlrsnet", "cc-by-4.0"), ("unknown", "unknown"), ("synthetic", "apache-2.0")]
+)
+def test_the_card_knows_whose_images_they_are(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str, license_name: str
+) -> None:
+    if origin == "mlrsnet":
+        monkeypatch.setattr("mlrsnet_hf.release.recognition.LEAST_SHARE", 0)
+    if origin == "synthetic":
+        (release / CONTACT_SHEET).touch()
+    prepared = prepare(release, tmp_path / "mlrsnet")
+    card = (prepared.folder / "README.md").read_text()
+    assert (prepared.card.origin, f"license: {license_name}\n" in card) == (origin, True)
+    assert ("Qi, Xiaoman" in card) == (origin == "mlrsnet")
+    manifest = json.loads((prepared.folder / "manifest.json").read_text())
+    assert manifest["labels"] == prepared.copy.label_version == ("verified" if origin == "mlrsnet" else "as-published")

@@ -69,12 +69,18 @@ def test_labels_of_other_data_stay_as_they_are(make_release: MakeRelease, capsys
     assert open_labels(root / "Labels") == release.entries
     assert find_label_version(root) == "as-published"
     told = capsys.readouterr()
-    assert (told.err.count(f"{root}: not MLRSNet (0 of 3 rows are published ones), so"), told.out) == (1, "")
+    assert (told.err.count(f"{root}: not recognized as MLRSNet (0 of 3 rows are published ones), so"), told.out) == (
+        1,
+        "",
+    )
     verified = open_release(root, "verified")
     assert all(entry.repaired for entry in verified.entries)
     assert find_label_version(root, "verified") == "verified"
     told = capsys.readouterr()
-    assert (told.err.count(f"{root}: not MLRSNet (0 of 3 rows are published ones), but"), told.out) == (1, "")
+    assert (told.err.count(f"{root}: not recognized as MLRSNet (0 of 3 rows are published ones), but"), told.out) == (
+        1,
+        "",
+    )
     open_release(root, "as-published")
     assert capsys.readouterr() == ("", "")
 

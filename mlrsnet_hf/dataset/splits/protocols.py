@@ -87,9 +87,11 @@ def draw_stored(
 ) -> tuple[dict[str, dict[str, tuple[str, ...]]], dict[str, str]]:
     """Return the splits of the stored protocols, and those for which there are too few images with what is lacking."""
     drawn, left_out = {}, {}
+    quotas = split_quotas([len(ids) for ids in ids_by_scene.values()])
+    orders = _permuted(ids_by_scene, STORED_SEED)
     for protocol in STORED_PROTOCOLS:
         try:
-            drawn[protocol] = draw_split(ids_by_scene, protocol, STORED_SEED)
+            drawn[protocol] = _drawn(orders, protocol, quotas)
         except ConfigurationError as error:
             left_out[protocol] = error.found
     return drawn, left_out
@@ -99,17 +101,17 @@ def cut_of_each(
     ids_by_scene: Mapping[str, Sequence[str]], drawn: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> dict[str, tuple[int, ...]]:
     """Return the number of each image's split in each protocol, that of its splits where it is in none."""
-    numbers: dict[str, list[int]] = {image_id: [] for ids in ids_by_scene.values() for image_id in ids}
+    every_id = [image_id for ids in ids_by_scene.values() for image_id in ids]
+    numbers = []
     for splits in drawn.values():
         number = {image_id: i for i, ids in enumerate(splits.values()) for image_id in ids}
-        for image_id, of_image in numbers.items():
-            of_image.append(number.get(image_id, len(splits)))
-    return {image_id: tuple(of_image) for image_id, of_image in numbers.items()}
+        numbers.append([number.get(image_id, len(splits)) for image_id in every_id])
+    return dict(zip(every_id, zip(*numbers, strict=True) if numbers else [()] * len(every_id), strict=True))
 
 
 def draw_split(
     ids_by_scene: Mapping[str, Sequence[str]],
-    protocol: str,
+    protocol: str = DEFAULT_PROTOCOL,
     seed: int = 0,
     groups: Mapping[str, int] | None = None,
 ) -> dict[str, tuple[str, ...]]:
@@ -122,11 +124,8 @@ def draw_split(
         raise ConfigurationError(f"seed={seed!r} is not a whole number", "Pass an integer, such as 0.") from error
     quotas = split_quotas([len(ids) for ids in ids_by_scene.values()])
     if protocol in _GROUPED:
-        splits = _grouped(ids_by_scene, protocol, quotas, seed, groups)
-    else:
-        splits = _drawn(ids_by_scene, protocol, quotas, seed)
-    _refuse_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
-    return {name: tuple(ids) for name, ids in splits.items()}
+        return _grouped(ids_by_scene, protocol, quotas, seed, groups)
+    return _drawn(_permuted(ids_by_scene, seed), protocol, quotas)
 
 
 def _grouped(
@@ -135,23 +134,25 @@ def _grouped(
     quotas: Quotas,
     seed: int,
     groups: Mapping[str, int] | None,
-) -> dict[str, list[str]]:
+) -> dict[str, tuple[str, ...]]:
     if groups is None:
         raise ConfigurationError(
             f"protocol {protocol!r} needs the groups of near-duplicates", "Pass groups=near_duplicate_groups(images)."
         )
     parts = grouped_parts(ids_by_scene, groups, quotas, _GROUPED[protocol], seed)
-    return {
+    splits = {
         name: [i for ids in ids_by_scene.values() for i in sorted(ids) if i in part] for name, part in parts.items()
     }
+    return _none_empty(splits, protocol, sum(map(len, ids_by_scene.values())))
 
 
-def _drawn(ids_by_scene: Mapping[str, Sequence[str]], protocol: str, quotas: Quotas, seed: int) -> dict[str, list[str]]:
+def _drawn(orders: Sequence[list[str]], protocol: str, quotas: Quotas) -> dict[str, tuple[str, ...]]:
+    """Return the splits that a protocol cuts from the permuted ids of each scene."""
     splits: dict[str, list[str]] = {}
-    for number, (scene, ids) in enumerate(ids_by_scene.items()):
-        for name, drawn in _cut(_permuted(ids, scene, seed), protocol, quotas, number).items():
+    for number, order in enumerate(orders):
+        for name, drawn in _cut(order, protocol, quotas, number).items():
             splits.setdefault(name, []).extend(sorted(drawn))
-    return splits
+    return _none_empty(splits, protocol, sum(map(len, orders)))
 
 
 def _cut(order: list[str], protocol: str, quotas: Quotas, scene: int) -> dict[str, list[str]]:
@@ -167,18 +168,23 @@ def _cut(order: list[str], protocol: str, quotas: Quotas, scene: int) -> dict[st
     return {"train": order[v:t], "validation": order[:v], "test": order[t:]}
 
 
-def _refuse_empty(splits: Mapping[str, Sequence[str]], protocol: str, total: int) -> None:
+def _none_empty(splits: Mapping[str, Sequence[str]], protocol: str, total: int) -> dict[str, tuple[str, ...]]:
+    """Return the splits, each of which must hold an image."""
     empty = [name for name, ids in splits.items() if not ids]
     if empty or not splits:
         raise ConfigurationError(
             f"{total} images are too few for protocol {protocol!r}" + (f": {empty[0]} gets none" if empty else ""),
             "Add images, or take the protocol 'all'.",
         )
+    return {name: tuple(ids) for name, ids in splits.items()}
 
 
-def _permuted(ids: Sequence[str], scene: str, seed: int) -> list[str]:
-    """Return a scene's ids in the seed's order: by SHA-256, which no library version changes."""
-    return sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{scene}/{image_id}".encode()).digest())
+def _permuted(ids_by_scene: Mapping[str, Sequence[str]], seed: int) -> list[list[str]]:
+    """Return the ids of each scene in the seed's order: by SHA-256, which no library version changes."""
+    return [
+        sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{scene}/{image_id}".encode()).digest())
+        for scene, ids in ids_by_scene.items()
+    ]
 
 
 def ids_by_scene(entries: Iterable[Entry]) -> dict[str, list[str]]:

@@ -179,10 +179,10 @@ def _parquet_table(path: Path) -> tuple[list[int], Sequence[str], list[list[Any]
         schema = parquet.read_schema(path)
         meant = [name for name in schema.names if _spelled(name) in (*ID_COLUMNS, *SPLIT_COLUMNS)]
         texts = [name for name in meant if not types.is_nested(schema.field(name).type)]
-        table = parquet.read_table(path, columns=texts)
-    except (OSError, pyarrow.ArrowException) as error:
+        columns = [column.to_pylist() for column in parquet.read_table(path, columns=texts).columns]
+    except (OSError, pyarrow.ArrowException, UnicodeDecodeError, KeyError) as error:
         raise ConfigurationError(f"{path}: not a Parquet file ({error})", FORMAT) from error
-    rows = [list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+    rows = [list(row) for row in zip(*columns, strict=True)]
     return list(range(1, len(rows) + 1)), texts, rows
 
 

@@ -21,7 +21,13 @@ from mlrsnet_hf.release.audit.rows import (
 )
 from mlrsnet_hf.release.audit.source import AuditedFile, list_source, read_images
 from mlrsnet_hf.release.listing import Listing
-from mlrsnet_hf.release.recognition import PublishedVersion, Recognition, matching_versions, recognize
+from mlrsnet_hf.release.recognition import (
+    PublishedVersion,
+    Recognition,
+    choose_label_version,
+    matching_versions,
+    recognize,
+)
 from mlrsnet_hf.taxonomy import LABELS, SCENES, Scene
 
 SourceVersion = Literal["2020", "2021", "either", "mixed", "neither"]
@@ -131,7 +137,8 @@ def audit_repairs(source: str | Path) -> Iterator[Repair]:
     listing = list_source(source, with_images=False)
     for error in listing.label_faults.values():
         raise error
-    return find_repairs(listing.rows) if _recognition(listing).is_mlrsnet else iter(())
+    repaired = choose_label_version(None, _recognition(listing), source) == "verified"
+    return find_repairs(listing.rows) if repaired else iter(())
 
 
 def _recognition(listing: Listing) -> Recognition:

@@ -33,11 +33,12 @@ def test_the_release_has_eight_parts_and_every_split_enough_files() -> None:
     order = [image_id for ids in repository_order(PUBLISHED).values() for image_id in ids]
     assert [image_id for file in files for image_id in file.ids] == order
     for protocol, splits in parts.splits.items():
+        expected = split_ids(PUBLISHED, protocol)
         for split, letters in splits.items():
             chosen = [file for file in files if fnmatch.fnmatch(file.name, f"*-[{letters}]-*.parquet")]
             assert len(chosen) >= MIN_FILES
             ids = [image_id for file in sorted(chosen, key=lambda file: file.name) for image_id in file.ids]
-            assert tuple(ids) == split_ids(PUBLISHED, protocol)[split]
+            assert tuple(ids) == expected[split]
 
 
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=46))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlrsnet_hf.dataset.splits.protocols import GROUPED_PROTOCOLS, split_ids
+from mlrsnet_hf.dataset.splits.protocols import GROUPED_PROTOCOLS, draw_split, split_ids
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.taxonomy import SCENES
 
@@ -45,7 +45,7 @@ def assert_fair(splits: dict[str, tuple[str, ...]], groups: dict[str, int], perc
 @pytest.mark.parametrize("seed", range(5))
 def test_published_sizes_with_enlarged_scenes(seed: int) -> None:
     groups = runs(PUBLISHED, dict.fromkeys(ENLARGED, 12))
-    split = split_ids(PUBLISHED, "grouped40", seed, groups)
+    split = draw_split(PUBLISHED, "grouped40", seed, groups)
     assert_fair(split, groups, 40)
     # Single images fill what groups leave open, so that the totals are those of ratio40.
     assert {name: len(ids) for name, ids in split.items()} == {"train": 43_664, "validation": 10_916, "test": 54_581}
@@ -59,7 +59,7 @@ def test_protocols_of_one_seed_are_nested_and_fixed_for_all_time() -> None:
     groups = {name: i // 4 * 4 for i, name in enumerate(name for names in ids.values() for name in names)}
     digests = []
     for seed in range(5):
-        splits = [split_ids(ids, protocol, seed, groups) for protocol in GROUPED_PROTOCOLS]
+        splits = [draw_split(ids, protocol, seed, groups) for protocol in GROUPED_PROTOCOLS]
         assert len({split["validation"] for split in splits}) == 1
         assert set(splits[0]["train"]) < set(splits[1]["train"]) < set(splits[2]["train"])
         for percent, split in zip(PERCENT.values(), splits, strict=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS, split_ids
+from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS, draw_split, split_ids
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.taxonomy import SCENES
 
@@ -27,11 +27,8 @@ DIGESTS = {
 }
 
 
-RANK = {image_id: number for number, image_id in enumerate(EVERY_ID)}
-
-
 def digest(splits: Mapping[str, tuple[str, ...]]) -> str:
-    text = "\n".join(line for name, ids in splits.items() for line in (name, *sorted(ids, key=RANK.__getitem__)))
+    text = "\n".join(line for name, ids in splits.items() for line in (name, *ids))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -48,7 +45,7 @@ def sizes_by_scene(ids: tuple[str, ...]) -> Mapping[str, int]:
     [("ratio20", 21_832, 76_413), ("ratio30", 32_748, 65_497), ("ratio40", 43_664, 54_581)],
 )
 def test_ratio_sizes(protocol: str, train: int, test: int) -> None:
-    split = split_ids(PUBLISHED, protocol)
+    split = draw_split(PUBLISHED, protocol)
     assert {name: len(ids) for name, ids in split.items()} == {"train": train, "validation": 10_916, "test": test}
     assert sorted([*split["train"], *split["validation"], *split["test"]]) == sorted(EVERY_ID)
     percent = int(protocol[-2:])
@@ -61,29 +58,28 @@ def test_ratio_sizes(protocol: str, train: int, test: int) -> None:
     [("retrieval05", 3_275, 62_222), ("retrieval10", 6_550, 58_947), ("retrieval15", 9_825, 55_672)],
 )
 def test_retrieval_sizes_are_those_of_table_8(protocol: str, query: int, database: int) -> None:
-    split = split_ids(PUBLISHED, protocol)
+    split = draw_split(PUBLISHED, protocol)
     assert {name: len(ids) for name, ids in split.items()} == {"query": query, "database": database}
-    ratio40 = split_ids(PUBLISHED, "ratio40")
+    ratio40 = draw_split(PUBLISHED, "ratio40")
     assert sorted([*split["query"], *split["database"]]) == sorted([*ratio40["validation"], *ratio40["test"]])
     assert set(split["query"]) <= set(ratio40["test"])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 4, -7, 2**70])
 def test_protocols_of_one_seed_are_nested(seed: int) -> None:
-    ratio = [split_ids(PUBLISHED, protocol, seed) for protocol in RATIO]
+    ratio = [draw_split(PUBLISHED, protocol, seed) for protocol in RATIO]
     assert len({split["validation"] for split in ratio}) == 1
     assert set(ratio[0]["train"]) < set(ratio[1]["train"]) < set(ratio[2]["train"])
-    queries = [set(split_ids(PUBLISHED, protocol, seed)["query"]) for protocol in RETRIEVAL]
+    queries = [set(draw_split(PUBLISHED, protocol, seed)["query"]) for protocol in RETRIEVAL]
     assert queries[0] < queries[1] < queries[2]
 
 
-def test_all_is_one_split() -> None:
-    (ids,) = split_ids(PUBLISHED, "all", seed=3).values()
-    assert sorted(ids) == sorted(EVERY_ID)
+def test_all_is_one_split_in_order() -> None:
+    assert draw_split(PUBLISHED, "all", seed=3) == {"train": tuple(EVERY_ID)}
 
 
 def test_seeds_draw_different_splits() -> None:
-    first, second = (set(split_ids(PUBLISHED, seed=seed)["train"]) for seed in (0, 1))
+    first, second = (set(draw_split(PUBLISHED, seed=seed)["train"]) for seed in (0, 1))
     # Two independent draws of a fifth share a fifth: 0.2 * 21,832 = 4,366.
     assert 4_000 < len(first & second) < 4_750
 
@@ -91,31 +87,31 @@ def test_seeds_draw_different_splits() -> None:
 def test_split_does_not_depend_on_the_order_of_the_files() -> None:
     shuffled = {scene: random.Random(7).sample(ids, len(ids)) for scene, ids in PUBLISHED.items()}
     for protocol in ("ratio20", "retrieval10", "all"):
-        assert split_ids(shuffled, protocol) == split_ids(PUBLISHED, protocol)
+        assert draw_split(shuffled, protocol) == draw_split(PUBLISHED, protocol)
 
 
 def test_splits_are_in_the_order_of_the_rows_that_are_stored() -> None:
     """By scene; within one by where seed 0 puts an image: train before validation before test, by protocol; by id."""
-    cuts = [split_ids(PUBLISHED, protocol, seed=0) for protocol in (*RATIO, *RETRIEVAL)]
+    cuts = [draw_split(PUBLISHED, protocol, seed=0) for protocol in (*RATIO, *RETRIEVAL)]
     places = [{image_id: i for i, ids in enumerate(cut.values()) for image_id in ids} for cut in cuts]
     rank = {image_id: tuple(place.get(image_id, 2) for place in places) for image_id in EVERY_ID}
     scenes = [scene.published for scene in SCENES]
     for protocol, seed in (("ratio20", 0), ("retrieval10", 4), ("all", 0)):
-        for ids in split_ids(PUBLISHED, protocol, seed).values():
+        drawn = draw_split(PUBLISHED, protocol, seed)
+        for name, ids in split_ids(PUBLISHED, protocol, seed).items():
+            assert set(ids) == set(drawn[name])
             assert list(ids) == sorted(ids, key=lambda i: (scenes.index(i.rpartition("_")[0]), rank[i], i))
 
 
 @pytest.mark.parametrize("protocol", DIGESTS)
 def test_splits_are_fixed_for_all_time(protocol: str) -> None:
     """Published results refer to these lists: a change here is a new protocol."""
-    assert [digest(split_ids(PUBLISHED, protocol, seed)) for seed in range(5)] == DIGESTS[protocol].split()
+    assert [digest(draw_split(PUBLISHED, protocol, seed)) for seed in range(5)] == DIGESTS[protocol].split()
 
 
 def test_the_first_published_lists_are_kept() -> None:
-    digests = {
-        name: hashlib.sha256("\n".join(sorted(ids, key=RANK.__getitem__)).encode()).hexdigest()[:16]
-        for name, ids in split_ids(PUBLISHED).items()
-    }
+    splits = draw_split(PUBLISHED, "ratio20")
+    digests = {name: hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16] for name, ids in splits.items()}
     assert digests == {
         "train": "207f110f9994e2e0",
         "validation": "8b597a642b478149",
