@@ -135,21 +135,15 @@ def inspect_data(config: DataConfig, files_per_split: int) -> Inspection:
     """
     with _listening() as told:
         data = load_data(config)
-    facts = {
-        name: {
-            of: _counts(names, (_label_ids(split) if of == "labels" else [[scene] for scene in split["scene"][:]]))
-            for of, names in (("labels", data.label_names), ("scenes", data.scene_names))
-            if names
-        }
-        for name, split in data.splits.items()
-    }
+    labels: dict[str, list[list[int]]] = {name: split["labels"][:] for name, split in data.splits.items()}
+    scenes = {name: [[one] for one in split["scene"][:]] for name, split in data.splits.items() if data.scene_names}
     return Inspection(
         data=data,
         told=tuple(told),
         columns=read_columns(config, told, data),
-        splits={name: _split_facts(split) for name, split in data.splits.items()},
-        labels=_by_name(data.label_names, {name: found.get("labels", {}) for name, found in facts.items()}),
-        scenes=_by_name(data.scene_names, {name: found.get("scenes", {}) for name, found in facts.items()}),
+        splits={name: _split_facts(split["id"][:], labels[name]) for name, split in data.splits.items()},
+        labels=_images_of(data.label_names, labels),
+        scenes=_images_of(data.scene_names, scenes),
         files=_file_facts(data.splits, files_per_split),
     )
 
@@ -180,53 +174,48 @@ def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData |
     )
 
 
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage().removeprefix("data: "))
+
+
 @contextlib.contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Yield a list that takes what the package tells meanwhile, instead of the terminal, but for warnings."""
-    told: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.getMessage().removeprefix("data: "))
-
-    package, listener = get_logger(PACKAGE), Listener(logging.INFO)
-    before = package.level, [(handler, handler.level) for handler in package.handlers]
-    package.setLevel(min(package.level, logging.INFO))
-    for handler in package.handlers:
-        handler.setLevel(logging.WARNING)
+    """Yield a list that takes what the package tells meanwhile; the terminal is told warnings alone."""
+    package, listener = get_logger(PACKAGE), _Listener()
+    level, levels = package.level, {handler: handler.level for handler in package.handlers}
+    package.setLevel(min(level, logging.INFO))
+    for handler in levels:
+        handler.setLevel(max(handler.level, logging.WARNING))
     package.addHandler(listener)
     try:
-        yield told
+        yield listener.told
     finally:
         package.removeHandler(listener)
-        package.setLevel(before[0])
-        for handler, level in before[1]:
-            handler.setLevel(level)
+        package.setLevel(level)
+        for handler, before in levels.items():
+            handler.setLevel(before)
 
 
-def _label_ids(split: Dataset) -> list[list[int]]:
-    labels: list[list[int]] = split["labels"][:]
-    return labels
+def _images_of(names: Sequence[str], ids: Mapping[str, Sequence[Sequence[int]]]) -> dict[str, dict[str, int]]:
+    """Return the number of images by name and split."""
+    counts = {split: Counter(one for row in rows for one in row) for split, rows in ids.items()}
+    return {name: {split: found[number] for split, found in counts.items()} for number, name in enumerate(names)}
 
 
-def _counts(names: Sequence[str], ids: Sequence[Sequence[int]]) -> dict[str, int]:
-    found = Counter(one for row in ids for one in row)
-    return {name: found[number] for number, name in enumerate(names)}
-
-
-def _by_name(names: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    return {name: {split: of_split[name] for split, of_split in counts.items()} for name in names}
-
-
-def _split_facts(split: Dataset) -> SplitFacts:
-    numbers = [len(row) for row in _label_ids(split)]
+def _split_facts(ids: Sequence[str], labels: Sequence[Sequence[int]]) -> SplitFacts:
+    numbers = [len(row) for row in labels]
     return SplitFacts(
-        images=len(split),
+        images=len(ids),
         without_labels=numbers.count(0),
         fewest_labels=min(numbers),
         most_labels=max(numbers),
         mean_labels=sum(numbers) / len(numbers),
-        first_ids=tuple(split["id"][:_FIRST_IDS]),
+        first_ids=tuple(ids[:_FIRST_IDS]),
     )
 
 

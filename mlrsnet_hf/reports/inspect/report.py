@@ -51,8 +51,9 @@ def print_inspection(
     """
     try:
         found = inspect_data(config, files_per_split)
-    except MLRSNetError:
-        if not as_json:
+    except MLRSNetError as error:
+        could_not_load = error.__cause__ is not None  # then its columns cannot be looked at either
+        if not (as_json or could_not_load):
             _print_columns(config)
         raise
     print(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
