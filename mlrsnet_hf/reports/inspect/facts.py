@@ -168,6 +168,8 @@ def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData |
     for found in re.findall(r"ids from column '(.*)'", "\n".join(told)):
         roles[found] = "id"
     (first,) = rows.with_format("arrow")[:1].to_pylist()
+    if isinstance(path := first.get(config.image_column), str):
+        first[config.image_column] = "/".join(path.replace("\\", "/").split("/")[-2:])  # its folder fills the line
     return tuple(
         Column(name, _in_words(feature), roles.get(name, ""), _shown(_named(first[name], feature)))
         for name, feature in rows.features.items()
