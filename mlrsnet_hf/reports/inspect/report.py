@@ -135,7 +135,7 @@ def _opened_sentence(found: Inspection) -> str:
 
 def _notes(found: Inspection) -> list[str]:
     """Return what a reader might overlook."""
-    notes = []
+    notes = [f"training would refuse the first image of {reason}" for reason in found.refused]
     train = found.splits["train"]
     if found.never_trained:
         notes.append(f"without an image in the training split: {_listed(found.never_trained)}")
@@ -187,7 +187,7 @@ def render_page(found: Inspection, examples: int) -> str:
         counts=[_count_rows(title, of) for title, of in (("label", found.labels), ("scene", found.scenes)) if of],
         files=_file_rows(found),
         opened=_opened_sentence(found).partition(";")[0],
-        notes=_notes(found),
+        notes=[_without_paths(note) for note in _notes(found)],
         galleries=galleries,
         left_out=max(0, len(found.labels or found.scenes) - _LISTED),
     )
