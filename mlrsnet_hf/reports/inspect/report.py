@@ -56,7 +56,7 @@ def print_inspection(
         if not (as_json or could_not_load):
             _print_columns(config)
         raise
-    print(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(_lines(found)))
+    print(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     if page is None:
         return
     content = render_page(found, examples)
