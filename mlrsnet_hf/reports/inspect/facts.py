@@ -14,8 +14,9 @@ import fsspec
 from datasets import ClassLabel, Dataset, Image, Value
 from PIL import Image as PillowImage
 
+from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles
+from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.load import load_data, load_rows
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import PACKAGE, get_logger, progress_bar
@@ -81,6 +82,8 @@ class Inspection:
     scenes: Mapping[str, Mapping[str, int]]
     """Images by scene and split."""
     files: FileFacts
+    refused: tuple[str, ...]
+    """Why the first image of a split cannot be trained on."""
 
     @property
     def never_trained(self) -> list[str]:
@@ -120,6 +123,7 @@ class Inspection:
                 ],
                 "unread": dict(self.files.unread),
             },
+            "refused": list(self.refused),
         }
 
 
@@ -135,22 +139,17 @@ def inspect_data(config: DataConfig, files_per_split: int) -> Inspection:
     """
     with _listening() as told:
         data = load_data(config)
-    facts = {
-        name: {
-            of: _counts(names, (_label_ids(split) if of == "labels" else [[scene] for scene in split["scene"][:]]))
-            for of, names in (("labels", data.label_names), ("scenes", data.scene_names))
-            if names
-        }
-        for name, split in data.splits.items()
-    }
+    labels: dict[str, list[list[int]]] = {name: split["labels"][:] for name, split in data.splits.items()}
+    scenes = {name: [[one] for one in split["scene"][:]] for name, split in data.splits.items() if data.scene_names}
     return Inspection(
         data=data,
         told=tuple(told),
         columns=read_columns(config, told, data),
-        splits={name: _split_facts(split) for name, split in data.splits.items()},
-        labels=_by_name(data.label_names, {name: found.get("labels", {}) for name, found in facts.items()}),
-        scenes=_by_name(data.scene_names, {name: found.get("scenes", {}) for name, found in facts.items()}),
+        splits={name: _split_facts(split["id"][:], labels[name]) for name, split in data.splits.items()},
+        labels=_images_of(data.label_names, labels),
+        scenes=_images_of(data.scene_names, scenes),
         files=_file_facts(data.splits, files_per_split),
+        refused=tuple(_refusals(data)),
     )
 
 
@@ -174,59 +173,56 @@ def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData |
     for found in re.findall(r"ids from column '(.*)'", "\n".join(told)):
         roles[found] = "id"
     (first,) = rows.with_format("arrow")[:1].to_pylist()
+    if isinstance(path := first.get(config.image_column), str):
+        first[config.image_column] = "/".join(path.replace("\\", "/").split("/")[-2:])  # its folder fills the line
     return tuple(
         Column(name, _in_words(feature), roles.get(name, ""), _shown(_named(first[name], feature)))
         for name, feature in rows.features.items()
     )
 
 
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage().removeprefix("data: "))
+
+
 @contextlib.contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Yield a list that takes what the package tells meanwhile, instead of the terminal, but for warnings."""
-    told: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.getMessage().removeprefix("data: "))
-
-    package, listener = get_logger(PACKAGE), Listener(logging.INFO)
-    before = package.level, [(handler, handler.level) for handler in package.handlers]
-    package.setLevel(min(package.level, logging.INFO))
-    for handler in package.handlers:
-        handler.setLevel(logging.WARNING)
+    """Yield a list that takes what the package tells meanwhile; the terminal is told warnings alone."""
+    package, listener = get_logger(PACKAGE), _Listener()
+    level, levels = package.level, {handler: handler.level for handler in package.handlers}
+    package.setLevel(min(level, logging.INFO))
+    for handler in levels:
+        handler.setLevel(max(handler.level, logging.WARNING))
     package.addHandler(listener)
     try:
-        yield told
+        yield listener.told
     finally:
         package.removeHandler(listener)
-        package.setLevel(before[0])
-        for handler, level in before[1]:
-            handler.setLevel(level)
+        package.setLevel(level)
+        for handler, before in levels.items():
+            handler.setLevel(before)
 
 
-def _label_ids(split: Dataset) -> list[list[int]]:
-    labels: list[list[int]] = split["labels"][:]
-    return labels
+def _images_of(names: Sequence[str], ids: Mapping[str, Sequence[Sequence[int]]]) -> dict[str, dict[str, int]]:
+    """Return the number of images by name and split."""
+    counts = {split: Counter(one for row in rows for one in row) for split, rows in ids.items()}
+    return {name: {split: found[number] for split, found in counts.items()} for number, name in enumerate(names)}
 
 
-def _counts(names: Sequence[str], ids: Sequence[Sequence[int]]) -> dict[str, int]:
-    found = Counter(one for row in ids for one in row)
-    return {name: found[number] for number, name in enumerate(names)}
-
-
-def _by_name(names: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    return {name: {split: of_split[name] for split, of_split in counts.items()} for name in names}
-
-
-def _split_facts(split: Dataset) -> SplitFacts:
-    numbers = [len(row) for row in _label_ids(split)]
+def _split_facts(ids: Sequence[str], labels: Sequence[Sequence[int]]) -> SplitFacts:
+    numbers = [len(row) for row in labels]
     return SplitFacts(
-        images=len(split),
+        images=len(ids),
         without_labels=numbers.count(0),
         fewest_labels=min(numbers),
         most_labels=max(numbers),
         mean_labels=sum(numbers) / len(numbers),
-        first_ids=tuple(split["id"][:_FIRST_IDS]),
+        first_ids=tuple(ids[:_FIRST_IDS]),
     )
 
 
@@ -251,7 +247,18 @@ def _file_facts(splits: Mapping[str, Dataset], most: int) -> FileFacts:
 
 def _header(image: ImageFile) -> FileKind:
     with _opened(image) as file, PillowImage.open(file) as opened:
-        return opened.width, opened.height, opened.mode, opened.format or ""
+        # Of 16-bit colors Pillow's mode is that of 8-bit ones; how it unpacks them tells.
+        deep = ";16" in str(opened.tile) and ";16" not in opened.mode
+        return opened.width, opened.height, opened.mode + ";16" * deep, opened.format or ""
+
+
+def _refusals(data: ImageData) -> Iterator[str]:
+    """Decode the first image of each split as training does, and yield what it says of those that it refuses."""
+    for name, split in data.splits.items():
+        try:
+            decode_pixels(ImageFiles(split)[0], split["id"][0])
+        except ImageError as error:
+            yield f"{name}: {error}"
 
 
 def _opened(image: ImageFile) -> contextlib.AbstractContextManager[BinaryIO]:

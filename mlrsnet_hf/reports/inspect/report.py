@@ -52,8 +52,9 @@ def print_inspection(
     """
     try:
         found = inspect_data(config, files_per_split)
-    except MLRSNetError:
-        if not as_json:
+    except MLRSNetError as error:
+        could_not_load = error.__cause__ is not None  # then its columns cannot be looked at either
+        if not (as_json or could_not_load):
             _print_columns(config)
         raise
     print_result(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
@@ -135,7 +136,7 @@ def _opened_sentence(found: Inspection) -> str:
 
 def _notes(found: Inspection) -> list[str]:
     """Return what a reader might overlook."""
-    notes = []
+    notes = [f"training would refuse the first image of {reason}" for reason in found.refused]
     train = found.splits["train"]
     if found.never_trained:
         notes.append(f"without an image in the training split: {_listed(found.never_trained)}")
@@ -187,7 +188,7 @@ def render_page(found: Inspection, examples: int) -> str:
         counts=[_count_rows(title, of) for title, of in (("label", found.labels), ("scene", found.scenes)) if of],
         files=_file_rows(found),
         opened=_opened_sentence(found).partition(";")[0],
-        notes=_notes(found),
+        notes=[_without_paths(note) for note in _notes(found)],
         galleries=galleries,
         left_out=max(0, len(found.labels or found.scenes) - _LISTED),
     )

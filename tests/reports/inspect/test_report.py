@@ -2,18 +2,22 @@
 
 import json
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset
+from datasets import Image as ImageFeature
 from PIL import Image
 
 from mlrsnet_hf.cli import main
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
-from mlrsnet_hf.reports.inspect.facts import inspect_data
+from mlrsnet_hf.reports.inspect.facts import _file_facts, inspect_data
 from mlrsnet_hf.reports.inspect.report import print_inspection
 
 WICKED = '<img src=x onerror="alert(1)">'
@@ -93,6 +97,41 @@ def test_a_page_shows_names_and_runs_none(image_folder: Path, tmp_path: Path) ->
         shown = dict(headings)[name if name != WICKED else "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;"]
         assert int(shown) == sum(number in row for row in train)
     assert text.count("picture not found") == sum(name == "z.png" for name in data.splits["train"]["id"][:])
+
+
+def test_images_that_training_refuses_are_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = []
+    for number in range(6):
+        Image.fromarray(np.full((9, 7), number, np.float32)).save(tmp_path / f"{number}.tif")
+        rows.append(json.dumps({"image": f"{number}.tif", "labels": ["sea"], "id": f"n{number}"}))
+    (tmp_path / "table.jsonl").write_text("\n".join(rows))
+    config = DataConfig(dataset=str(tmp_path / "table.jsonl"))
+    page = tmp_path / "page.html"
+    try:
+        print_inspection(config, page=page)
+    except ImageError:
+        return  # loading refused them already
+    printed = capsys.readouterr().out
+    assert re.search(r"^7 x 9 +F +TIFF +6$", printed, re.M)
+    assert "note: training would refuse the first image of train: image 'n" in printed
+    assert "training would refuse" in (text := page.read_text()) and str(tmp_path) not in text
+
+
+def test_sixteen_bits_of_color_are_told_from_eight(tmp_path: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0)  # 3 x 2 pixels, 16 bits, RGB
+    pixels = zlib.compress(2 * (b"\0" + 3 * 3 * b"\x12\x34"))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png)
+        if number:
+            Image.new("RGB", (3, 2)).save(tmp_path / f"{number}.png")
+    splits = Dataset.from_dict({"image": [str(tmp_path / f"{number}.png") for number in range(3)]})
+    facts = _file_facts({"train": splits.cast_column("image", ImageFeature()).add_column("id", ["a", "b", "c"])}, 9)
+    assert facts.kinds == {(3, 2, "RGB", "PNG"): 2, (3, 2, "RGB;16", "PNG"): 1}
 
 
 def test_pictures_are_those_of_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
