@@ -148,7 +148,10 @@ def test_others_are_refused_and_named(make_embeddings: MakeEmbeddings, tmp_path:
         with pytest.raises(ConfigurationError, match=f": {words}"):
             append_to_index(make_embeddings(rows=5, name=f"other_{number}", **dict([changes])), place)
     pca = {"components": 8, "whitened": False, "fitted_on": 99, "explained": 0.5}
-    with pytest.raises(ConfigurationError, match=r"projection \(8 components of 99 images, 50.000000% explained, where the index has none\)"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"projection \(8 components of 99 images, 50.000000% explained, where the index has none\)",
+    ):
         append_to_index(make_embeddings(rows=5, name="projected", pca=pca), place)
     with pytest.raises(ConfigurationError, match="'image_003' occurs more than once"):
         append_to_index(make_embeddings(rows=5, name="twice", ids=[f"image_{i % 4:03d}" for i in range(3, 8)]), place)
