@@ -79,7 +79,8 @@ class ImageCollection:
 
     def describe(self, description: IndexDescription) -> None:
         """Have it say something else of itself on a server."""
-        self.client.alter_collection_properties(self.name, {_PROPERTY: json.dumps(description.to_json())})
+        for _ in range(2):  # Milvus 2.3.5 answers with the last value, but has the one before when it starts again
+            self.client.alter_collection_properties(self.name, {_PROPERTY: json.dumps(description.to_json())})
 
     def count(self, expression: str = "") -> int:
         """Return the number of images, or of those that pass a filter."""

@@ -22,9 +22,18 @@ logger = get_logger(__name__)
 
 TOKEN_VARIABLE = "MILVUS_TOKEN"
 _CONNECT_SECONDS = 10.0
-_PASSING = ("resource temporarily unavailable", "interrupted system call")
+_PASSING = (
+    "resource temporarily unavailable",
+    "interrupted system call",
+    "fail connecting to server",  # it may be about to start again, and then has to find its data
+    "not fully loaded",
+    "no available",
+    "not available",
+)
 """What Milvus says, whatever the case, when the same call may succeed a little later."""
-_WAITS = (0.25, 0.5, 1.0, 2.0)
+_NOT_LOADED = "collection not loaded"
+"""What a server says that was started again."""
+_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a call is tried again."""
 _NOT_TWICE = ("create_collection", "drop_collection", "rename_collection")
 """Calls that would find their own work done if they had failed after it."""
@@ -89,22 +98,25 @@ class _PatientClient:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of the client
         method = getattr(self.client, name)
-        return method if name in _NOT_TWICE or not callable(method) else lambda *a, **k: _patiently(method, *a, **k)
+        if name in _NOT_TWICE or not callable(method):
+            return method
+        return lambda *arguments, **options: self._call(method, *arguments, **options)
 
+    def _call(self, method: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        from pymilvus import MilvusException
 
-def _patiently(call: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a method of the client
-    from pymilvus import MilvusException
-
-    for wait in _WAITS:
-        try:
-            return call(*arguments, **options)
-        except MilvusException as error:
-            message = str(error.message)
-            if not any(cause in message.casefold() for cause in _PASSING):
-                raise
-            logger.debug("Milvus is asked again in %s seconds: %s", wait, message)
-            time.sleep(wait)
-    return call(*arguments, **options)
+        for wait in _WAITS:
+            try:
+                return method(*arguments, **options)
+            except MilvusException as error:
+                message = str(error.message).casefold()
+                if _NOT_LOADED in message:
+                    self.load_collection(arguments[0])
+                elif not any(cause in message for cause in _PASSING):
+                    raise
+                logger.debug("Milvus is asked again in %s seconds: %s", wait, message)
+                time.sleep(wait)
+        return method(*arguments, **options)
 
 
 def _local(folder: Path) -> Iterator[Any]:

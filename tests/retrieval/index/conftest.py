@@ -20,8 +20,14 @@ PROGRAM_VARIABLE = "MLRSNET_MILVUS_SERVER"
 _ONLY_ONE = Path(tempfile.gettempdir()) / "mlrsnet-test-milvus.lock"
 _SERVICES = ("proxy", "proxy-internal", "root-coord", "query-coord", "query-node")
 _SERVICES += ("index-coord", "index-node", "data-coord", "data-node")
-_INTERVALS = {"proxy.timeTickInterval": 20, "queryCoord.checkInterval": 100, "queryCoord.distPullInterval": 50}
-"""Milliseconds after which the server sets its clock and looks what is loaded, on which all answers wait."""
+_SETTINGS = {
+    "proxy.timeTickInterval": 20,
+    "queryCoord.checkInterval": 100,
+    "queryCoord.distPullInterval": 50,
+    "common.session.ttl": 5,
+}
+"""Milliseconds after which it sets its clock and looks what is loaded, on which all answers wait; and seconds until it
+forgets that it was killed, before which it loads nothing."""
 
 
 class MilvusServer:
@@ -47,8 +53,8 @@ class MilvusServer:
             f"initial-advertise-peer-urls: {peer}\ninitial-cluster: default={peer}\n"
         )
         options = [f"--{name}-port={port}" for name, port in self._ports.items() if name != "peer"]
-        for name, milliseconds in _INTERVALS.items():
-            options += ["--extra-config", f"{name}={milliseconds}"]
+        for name, value in _SETTINGS.items():
+            options += ["--extra-config", f"{name}={value}"]
         guard = [sys.executable, str(Path(__file__).with_name("milvus_guard.py")), str(self._folder)]
         self._guard = subprocess.Popen(
             [*guard, self._program, "--data", str(self._folder / "data"), *options],
