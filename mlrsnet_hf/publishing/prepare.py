@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 """What the repository was made from, and size and hash of every Parquet file."""
 SCENES_PICTURE = "scenes.jpg"
 LABELS_PICTURE = "labels.png"
+_BESIDE = (CARD, SCENES_PICTURE, LABELS_PICTURE)
 
 _FORMAT = 2
 """Raise it whenever the same source gives other files."""
@@ -48,6 +49,8 @@ class Prepared:
     files: tuple[WrittenFile, ...]
     taken_up: int
     """Number of images that an earlier run had written."""
+    was_whole: bool = False
+    """Whether nothing was left to do."""
 
     @property
     def copy(self) -> Copy:
@@ -68,7 +71,9 @@ class Prepared:
             f"{copy.repaired:,} rows with repaired labels, {copy.without_labels:,} images without a label, "
             f"{len(copy.unusual_sizes):,} images that are not 256x256",
         ]
-        if self.taken_up:
+        if self.was_whole:
+            lines.insert(0, "this repository is there already, whole and of the same source and settings")
+        elif self.taken_up:
             lines.append(f"{self.taken_up:,} images were there from an earlier run")
         lines += [f"left out: {on_one_line(reason)}" for reason in copy.unreadable.values()]
         lines += [f"protocol left out: {reason}" for reason in copy.left_out.values()]
@@ -96,7 +101,8 @@ def prepare(
         ConfigurationError: The target exists, another process is writing it, or it cannot be written.
     """
     target = Path(target).expanduser().absolute()
-    refuse_existing(target)
+    if not _from_manifest(target):
+        refuse_existing(target)
     before = source_fingerprint(Path(source))
     release = open_release(source, label_version)
     ids = ids_by_scene(release.entries)
@@ -109,6 +115,9 @@ def prepare(
         "files": _digest(planned),
         "schema": hashlib.sha256(ARROW_SCHEMA.serialize()).hexdigest(),
     }
+    if (whole := _whole_files(target, origin, planned, skip_unreadable)) is not None:
+        card = _card(release, parts, planned, whole)
+        return Prepared(target, card, tuple(whole), sum(file.rows for file in whole), was_whole=True)
     with resumable_folder(target, origin, _from_manifest) as folder:
         files, taken_up = _write_data(folder, release, planned, skip_unreadable)
         if source_fingerprint(Path(source)) != before:
@@ -178,6 +187,20 @@ def _from_manifest(folder: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError):
         return []
     return [manifest, *files]
+
+
+def _whole_files(
+    target: Path, origin: dict[str, Any], planned: Sequence[PlannedFile], skip_unreadable: bool
+) -> list[WrittenFile] | None:
+    """Return the files of a repository that an earlier run has made of the same; None if it is another, or torn."""
+    made = _from_manifest(target)
+    if not made or made[0] != origin or not all((target / name).is_file() for name in _BESIDE):
+        return None
+    noted = {note["name"]: WrittenFile(**note) for note in made[1:]}
+    files = [noted[plan.name] for plan in planned if plan.name in noted]
+    same = len(files) == len(planned) and (skip_unreadable or not any(file.unreadable for file in files))
+    whole = same and all(file.is_whole(plan, target / DATA) for file, plan in zip(files, planned, strict=True))
+    return files if whole else None
 
 
 def _readable(release: Release, files: Sequence[WrittenFile]) -> list[Entry]:

@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from PIL import Image
 
+from mlrsnet_hf.configuration.command_line import build, read_values
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.files import kept_if_stopped, refuse_existing, whole_file, whole_folder
+from mlrsnet_hf.files import kept_if_stopped, nulls_for_nan, refuse_existing, whole_file, whole_folder
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
 from mlrsnet_hf.reports.retrieval.figures import write_figures
 from mlrsnet_hf.reports.retrieval.page import comparison_sentence, notes, render_page
@@ -39,12 +41,12 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     the first one measures.
 
     Returns:
-        The result; None on the other processes.
+        The result; None on the other processes, and where the folder holds it already.
 
     Raises:
         MLRSNetError: The model, the embeddings, the images or the target cannot be used.
     """
-    refuse_existing(config.output_dir.expanduser())
+    earlier = _earlier_results(config)
     accelerator = Accelerator(mixed_precision=config.precision)  # a bare PartialState knows no processes on the CPU
     accelerator.wait_for_everyone()  # one that looked later might find what another has written by then
     load = cache(load_images)
@@ -52,6 +54,9 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         sources = find_sources(config, load, embeddings_card)
         compared = find_compared(config, load, embeddings_card)
         if not accelerator.is_main_process:
+            return None
+        if earlier is not None:
+            _tell_earlier(config, earlier, sources, compared)
             return None
         result = run_protocols(config, sources, compared, load)
     with whole_folder(config.output_dir) as folder:
@@ -73,6 +78,36 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         print_result(comparison_sentence(result))
     print_result(f"results: {config.output_dir}, to be looked at: {config.output_dir / PAGE}")
     return result
+
+
+def _earlier_results(config: RetrievalConfig) -> dict[str, Any] | None:
+    """Return what a finished run with the same settings has written; refuse anything else at its place."""
+    folder = config.output_dir.expanduser()
+    try:
+        found: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        same = build(RetrievalConfig, read_values(folder / SETTINGS, RetrievalConfig)) == config
+    except (OSError, ValueError):
+        same = False
+    if same and isinstance(found, dict) and (folder / PAGE).is_file():
+        return found
+    refuse_existing(folder)
+    return None
+
+
+def _tell_earlier(
+    config: RetrievalConfig, earlier: Mapping[str, Any], sources: Sequence[Source], compared: Sequence[Source]
+) -> None:
+    """Say that the results are there, unless they are of other embeddings than now."""
+    now = [source[0].folders[0].info.to_json() if source else None for source in (sources, compared)]
+    then = [earlier.get("model"), earlier.get("compared")]
+    names = [
+        None if info is None else {**info, "name": (told or {}).get("name")}
+        for info, told in zip(now, then, strict=True)
+    ]
+    if nulls_for_nan(names) != then:
+        refuse_existing(config.output_dir.expanduser())
+    print(f"these results are there already, whole and of the same embeddings and settings: {config.output_dir}")
+    print(f"to be looked at: {config.output_dir / PAGE}")
 
 
 def _kept(config: RetrievalConfig) -> str | None:

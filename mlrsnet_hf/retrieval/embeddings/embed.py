@@ -33,6 +33,7 @@ from mlrsnet_hf.retrieval.embeddings.files import (
     EmbeddingFolder,
     EmbeddingRows,
     Shard,
+    count_rows,
     missing_shards,
     open_embeddings,
     plan_shards,
@@ -53,6 +54,7 @@ logger = get_logger(__name__)
 MakeRows = Callable[[Sequence[Shard]], Generator[EmbeddingRows, None, None]]
 """Yields the rows of each of some shards."""
 
+_SETTINGS = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
 _PARTS = (f"{DATA}/*.parquet", f"{_RAW}/*.parquet")
@@ -72,8 +74,8 @@ def embed(
 
     All processes of an `accelerate launch` call it. The folder takes its name when it is whole; a run that is cut
     short, however that happens, leaves `.<name>.partial` beside it, and the next run with the same settings goes on
-    from there. Ids and their order are the split's, and the embeddings the same but for the last bits of float32,
-    however many processes there are.
+    from there. Where the embeddings are whole already, nothing is done. Ids and their order are the split's, and the
+    embeddings the same but for the last bits of float32, however many processes there are.
 
     Args:
         config: The network, the layer and the form.
@@ -98,7 +100,7 @@ def embed(
     processes = Collectives(accelerator)
     target = config.output_dir.expanduser().absolute()
     load = functools.lru_cache(load)
-    processes.run_on_main(lambda: refuse_existing(target))
+    processes.run_on_main(lambda: _refuse_others(target, config))
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
     split = processes.run_on_all(lambda: load(images))
     network = processes.run_on_all(lambda: model or load_embedding_model(config))
@@ -109,6 +111,9 @@ def embed(
     info = dataclasses.replace(raw_info, dtype=config.dtype)
     shards = plan_shards(info.split_name, info.rows, config.shard_images)
     origin = _origin(config, raw_info)
+    if processes.run_on_main(lambda: _is_whole(target, origin, shards)):
+        logger.info("these embeddings are there already, whole and of the same images and settings: %s", target)
+        return open_embeddings(target)
     make_rows: MakeRows = functools.partial(extract, split, network, config=config, accelerator=accelerator)
 
     with ExitStack() as stack:
@@ -174,8 +179,23 @@ def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel)
 
 def _origin(config: EmbeddingConfig, raw_info: EmbeddingInfo) -> dict[str, Any]:
     """Return what must be the same for a later run to go on."""
-    names = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
-    return {"embeddings": raw_info.to_json(), "settings": {name: getattr(config, name) for name in names}}
+    return {"embeddings": raw_info.to_json(), "settings": {name: getattr(config, name) for name in _SETTINGS}}
+
+
+def _refuse_others(target: Path, config: EmbeddingConfig) -> None:
+    """Refuse a target, before anything is loaded, that a run with these settings cannot have made."""
+    if target.exists() and (made := _origin_of_whole(target)):
+        settings = made[0].get("settings", {})
+        if all(settings.get(name) == getattr(config, name) for name in _SETTINGS):
+            return
+    refuse_existing(target)
+
+
+def _is_whole(target: Path, origin: dict[str, Any], shards: Sequence[Shard]) -> bool:
+    """Tell whether a target holds all embeddings of an origin."""
+    if not target.exists() or _origin_of_whole(target) != [origin]:
+        return False
+    return all(count_rows(target / DATA / shard.name) == len(shard.rows) for shard in shards)
 
 
 def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:

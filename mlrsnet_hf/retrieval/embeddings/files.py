@@ -70,14 +70,15 @@ def plan_shards(split: str, rows: int, size: int) -> tuple[Shard, ...]:
 def missing_shards(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
     """Return the files that are not there; remove what a killed process left half-written."""
     folder.mkdir(exist_ok=True)
-    whole = {shard.name for shard in shards if _count_rows(folder / shard.name) == len(shard.rows)}
+    whole = {shard.name for shard in shards if count_rows(folder / shard.name) == len(shard.rows)}
     for path in folder.iterdir():
         if path.name not in whole:
             path.unlink()
     return [shard for shard in shards if shard.name not in whole]
 
 
-def _count_rows(path: Path) -> int | None:
+def count_rows(path: Path) -> int | None:
+    """Return how many rows a file has; None if it is not there, or not whole."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowException):
