@@ -43,6 +43,7 @@ LEAST_AGREEMENT = 0.8
 """Agreement of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
 LEAST_CORRELATION = 0.72
 """Correlation of the aligned textures of near-duplicates; unrelated real images reach 0.6, copies 0.8 to 1."""
+_MOST_GROUPS = 2**31
 _BATCH = 64
 _PAIRS = 256
 _ROWS = 256
@@ -173,9 +174,12 @@ def read_groups(path: str | Path) -> dict[str, int]:
     """Read what `write_groups` wrote."""
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
-            return {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
+            groups = {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ConfigurationError(f"{path}: not a file of groups ({error})", "Remove it and find them anew.") from error
+    if not all(groups) or not all(abs(number) < _MOST_GROUPS for number in groups.values()):
+        raise ConfigurationError(f"{path}: not a file of groups (no id, or no number)", "Remove it and find them anew.")
+    return groups
 
 
 def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:

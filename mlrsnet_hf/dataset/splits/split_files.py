@@ -109,9 +109,9 @@ def _parquet_rows(path: Path) -> Iterable[tuple[int, str, str]]:
     try:
         columns = _columns(path, parquet.read_schema(path).names)
         table = parquet.read_table(path, columns=list(columns))
-    except (OSError, pyarrow.ArrowException) as error:
+        ids, splits = (table.column(name).to_pylist() for name in columns)
+    except (OSError, pyarrow.ArrowException, UnicodeDecodeError, KeyError) as error:
         raise ConfigurationError(f"{path}: not a Parquet file ({error})", _FORMAT) from error
-    ids, splits = (table.column(name).to_pylist() for name in columns)
     for row, (name, split) in enumerate(zip(ids, splits, strict=True), start=1):
         yield row, str(name), str(split)
 
