@@ -66,7 +66,7 @@ class WrittenFile:
                 and sha256_of(path) == self.sha256
                 and pq.read_metadata(path).num_rows == self.rows
             )
-        except (OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException, UnicodeDecodeError):
             return False
 
 

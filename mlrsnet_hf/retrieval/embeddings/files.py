@@ -80,7 +80,7 @@ def missing_shards(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
 def _count_rows(path: Path) -> int | None:
     try:
         return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         return None
 
 
