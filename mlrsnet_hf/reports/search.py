@@ -78,7 +78,8 @@ def print_search(
         from mlrsnet_hf.reports.pages import render
         from mlrsnet_hf.retrieval.embeddings.images import find_pictures
 
-        about = [f"{index.location}: {len(index):,} images, {index.info.described()}"]
+        place = location if "://" in location else Path(location).expanduser().absolute().name
+        about = [f"{place}: {len(index):,} images, {index.info.described()}"]
         if total is not None:
             about.append(f"{len(images):,} of {total:,} such images")
         elif wanted:

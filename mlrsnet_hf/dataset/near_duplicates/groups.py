@@ -25,6 +25,7 @@ from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
 from mlrsnet_hf.dataset.splits.protocols import ids_by_scene, split_ids
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import for_csv
 from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.parallel import available_cores
 from mlrsnet_hf.release import Release, open_release
@@ -112,7 +113,7 @@ def leak_report(source: str | Path, protocol: str, seed: int, output: Path | Non
     split = split_ids(ids_by_scene(release.entries), protocol, seed)
     groups = release_groups(release)
     if output:
-        write_groups(groups, output)
+        write_groups({str(for_csv(image_id)): group for image_id, group in groups.items()}, output)
     return report(groups, split["train"], split["test"])
 
 
