@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
+from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.published import (
     ALLOWED_WITHOUT_IMAGES,
     IMAGES_PER_SCENE,
@@ -129,7 +130,9 @@ LABEL_NAMES = tuple(label.name for label in LABELS)
 
 
 def _key(name: str) -> str:
-    """Fold letter case and the separators between words."""
+    """Fold letter case and the separators between words; what is no text, a file's metadata may hold, is no name."""
+    if not isinstance(name, str):
+        raise UnknownNameError(f"{quoted(name)} is no name", "Give the name as text.")
     return re.sub(r"[\s_&-]+", "_", name.strip().casefold())
 
 
@@ -153,7 +156,9 @@ def find_scene(name: str) -> Scene:
     """
     scene = _SCENES_BY_KEY.get(_key(name))
     if scene is None:
-        raise UnknownNameError(f"{name!r} is not one of MLRSNet's 46 scenes", name_alternatives(name, SCENE_NAMES))
+        raise UnknownNameError(
+            f"{quoted(name)} is not one of MLRSNet's 46 scenes", name_alternatives(name, SCENE_NAMES)
+        )
     return scene
 
 
@@ -171,5 +176,7 @@ def find_label(name: str) -> Label:
     """
     label = _LABELS_BY_KEY.get(_key(name))
     if label is None:
-        raise UnknownNameError(f"{name!r} is not one of MLRSNet's 60 labels", name_alternatives(name, LABEL_NAMES))
+        raise UnknownNameError(
+            f"{quoted(name)} is not one of MLRSNet's 60 labels", name_alternatives(name, LABEL_NAMES)
+        )
     return label

@@ -12,7 +12,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError
 from torch import nn
 
-from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError, name_alternatives
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, WeightsError, name_alternatives
 from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, check_saved
 from mlrsnet_hf.models.timm_config import classifier_names, readable_source, rebuild, timm_settings
@@ -149,16 +149,25 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
                 raise ConfigurationError(
                     f"{name} has no {option}", f"Give {option}=0, or choose another model."
                 ) from error
+        if name.startswith(_SOURCES):
+            raise _unreadable(name, error) from error
         raise
     # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
     except (OSError, RuntimeError, SafetensorError, KeyError) as error:
         if not pretrained:
             raise
-        raise WeightsError(
-            f"the weights of {name!r} cannot be {'read' if name.startswith(FOLDER) else 'downloaded'}: "
-            f"{first_line(error)}",
-            f"Pass a file as --weights, or --weights {RANDOM}.",
-        ) from error
+        raise _unreadable(name, error) from error
+    except Exception as error:
+        if isinstance(error, MLRSNetError) or not name.startswith(_SOURCES):
+            raise
+        raise _unreadable(name, error) from error  # what timm raises of a stranger's config.json
+
+
+def _unreadable(name: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"the weights of {name!r} cannot be {'read' if name.startswith(FOLDER) else 'downloaded'}: {first_line(error)}",
+        f"Pass a file as --weights, or --weights {RANDOM}.",
+    )
 
 
 def _folder(source: str) -> Path:

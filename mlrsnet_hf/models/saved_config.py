@@ -88,9 +88,8 @@ def read_model_info(folder: Path) -> ModelInfo:
             raise WeightsError(f"{source}: {name} has not one number for each of {channels} channels", _REMEDY)
     for name in ("first_conv", "classifier"):
         names = preprocessing.get(name)
-        if names is not None and not all(
-            isinstance(one, str) for one in ([names] if isinstance(names, str) else names)
-        ):
+        several = names if isinstance(names, list) else [names or ""]
+        if not all(isinstance(one, str) for one in several):
             raise WeightsError(f"{source}: {name}={quoted(names)} is no name of a layer", _REMEDY)
     _refuse_arguments(info.get("model_args") or {}, source)
     _refuse_names(info, source)

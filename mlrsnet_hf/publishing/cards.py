@@ -29,7 +29,7 @@ def render(template: str, **values: Any) -> str:  # noqa: ANN401 - what a templa
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> Markdown:
     """Return a Markdown table whose first `left` columns are text and the others numbers."""
     lines = [header, ["---"] * left + ["---:"] * (len(header) - left), *rows]
-    return Markdown("\n".join(f"| {' | '.join(str(_escaped(str(cell))) for cell in line)} |" for line in lines))
+    return Markdown("\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines))
 
 
 def code(text: str) -> Markdown:
@@ -51,6 +51,10 @@ def shortened(names: Sequence[str], listed: int) -> str:
     """Return names in a sentence, those beyond the first ones counted."""
     more = f" and {len(names) - listed:,} more" if len(names) > listed else ""
     return ", ".join(names[:listed]) + more
+
+
+def _cell(value: object) -> str:
+    return str(_escaped(value if isinstance(value, str) else str(value)))
 
 
 def _on_one_line(value: Any) -> Any:  # noqa: ANN401 - what YAML holds

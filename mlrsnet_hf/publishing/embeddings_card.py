@@ -1,12 +1,13 @@
 """The card of a set of embeddings: how they were made, what retrieval they give, how to search them."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypedDict
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.configuration.json_file import Defined, Name, read_json
+from mlrsnet_hf.configuration.settings import Range
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.load import OTHER_IMAGES
@@ -18,6 +19,17 @@ from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 RESULTS_FILE = "retrieval.json"
 """File beside `embeddings.json`, if retrieval was measured: `{"scores": {measure: value}, "protocol": text}`."""
 PLACEHOLDER = "USER/NAME"
+
+
+class _Scores(TypedDict):
+    scores: Mapping[Name, Defined]
+
+
+class Measured(_Scores, total=False):
+    """The content of that file; a measure that is not defined is null."""
+
+    protocol: Annotated[str, Range(0, 10_000)]
+
 
 _LAYERS = {
     "pooled": "`pooled`: the last feature map, averaged over all positions",
@@ -79,20 +91,12 @@ def write_embeddings_card(folder: Path, repository: str = PLACEHOLDER) -> None:
     Raises:
         ConfigurationError: The folder holds no embeddings, or its results cannot be read.
     """
-    results = {}
     path = folder / RESULTS_FILE
-    if path.exists():
-        try:
-            results = json.loads(path.read_text(encoding="utf-8"))
-            scores = {str(name): float(value) for name, value in results["scores"].items() if value is not None}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(f"{path}: not results of retrieval ({error})", "Measure them again.") from error
-    else:
-        scores = None
+    results: Measured | None = read_json(path, Measured, "Measure them again.") if path.exists() else None
     card = EmbeddingsCard(
         info=_rightly_named(open_embeddings(folder)),
-        scores=scores,
-        protocol=results.get("protocol", ""),
+        scores={name: value for name, value in results["scores"].items() if value == value} if results else None,
+        protocol=results.get("protocol", "") if results else "",
         repository=repository,
     )
     with whole_file(folder / CARD) as partial:

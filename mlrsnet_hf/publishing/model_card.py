@@ -98,8 +98,9 @@ class LearnedData:
 
     @property
     def place(self) -> str:
-        """The last name of where the data lay, without the folders around it."""
-        return on_one_line(Path(str(self.summary.source.get("dataset", "its copy"))).name, 200)
+        """Where the data lay: a repository of the Hub, or a path; of one that leads far, the last name."""
+        place = str(self.summary.source.get("dataset", "its copy"))
+        return Path(place).name if Path(place).is_absolute() or place.startswith(("~", "..")) else place
 
     @property
     def is_synthetic(self) -> bool:
@@ -340,7 +341,7 @@ def _settings(results: TrainingResult) -> list[list[str]]:
     precision = results.run.precision
     return [
         *([text, _shown(settings[name])] for name, text in SETTINGS.items() if settings.get(name) is not None),
-        ["batch, over all processes and parts", _shown(results.run.batch["global"])],
+        ["batch, over all processes and parts", _shown(results.run.batch.get("global", ""))],
         ["processes", _shown(results.run.processes)],
         ["precision", "float32" if precision == "no" else precision],  # Accelerate's name says little alone
     ]

@@ -4,13 +4,14 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from mlrsnet_hf.configuration.json_file import json_as, read_json
 from mlrsnet_hf.dataset.repository.files import WrittenFile, write_files
 from mlrsnet_hf.dataset.repository.parts import Parts, PlannedFile, cut_parts, plan_files
 from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA
@@ -146,7 +147,7 @@ def _write_data(
     data = folder.path / DATA
     data.mkdir(exist_ok=True)
     plan = {file.name: file for file in planned}
-    noted = [WrittenFile(**note) for note in folder.noted]
+    noted: list[WrittenFile] = json_as(folder.noted, list[WrittenFile], str(folder.path), "Remove it, and run again.")
     done = {
         file.name: file
         for file in noted
@@ -182,9 +183,9 @@ def _write_data(
 def _from_manifest(folder: Path) -> list[dict[str, Any]]:
     """Return what a whole repository was made from, and what is known of its files."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = read_json(folder / MANIFEST, Mapping[str, Any], "")
         files = manifest.pop("parquet")
-    except (OSError, ValueError, KeyError):
+    except (ConfigurationError, KeyError):
         return []
     return [manifest, *files]
 

@@ -4,15 +4,16 @@ The columns are `image` (bytes and path, as `datasets` writes an image) and `lab
 usable is the path: its stem gives scene and id as in the release. A repository of our own has a column `repaired` too.
 """
 
-import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
+from mlrsnet_hf.configuration.json_file import json_as, parse_json
 from mlrsnet_hf.errors import ReleaseError, UnknownNameError
+from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.release.archives.base import Found, disk_stamp, refuse_stand_in
 from mlrsnet_hf.release.names import image_id, image_scene, is_clutter
 from mlrsnet_hf.release.release import Release, ScenePart, make_entry
@@ -20,9 +21,13 @@ from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, Scene, find_label
 
 _LABEL_COLUMNS = ("labels", "label")
+_METADATA = "Write the file again with `datasets`, or use another copy."
 _COPY = "Use a copy whose images kept their published names, such as airplane_00001.jpg, or the release itself."
 _BATCH = 128
 """Images in memory at once, of however large a row group."""
+_ROWS = 4096
+_MOST_LABELS = 100
+"""Entries of a list of labels, in the mean over a row group; 60 zeros and ones are the most that makes sense."""
 
 
 class _Row(NamedTuple):
@@ -148,17 +153,27 @@ def _rows(file: Path) -> Iterator[_Row]:
     """Yield the rows of a file, without their images."""
     parquet = _open(file)
     column = _label_column(file, parquet.schema_arrow)
+    _refuse_other_types(file, parquet.schema_arrow, column)
     columns = ["image.path", column, *({"repaired"} & set(parquet.schema_arrow.names))]
     decode = _decoder(parquet, file, column)
     for group in range(parquet.num_row_groups):
-        table = _guarded(file, partial(parquet.read_row_group, group, columns=columns))
-        paths = _guarded(file, table.column("image").combine_chunks().field("path").to_pylist)
-        labels = _guarded(file, table.column(column).to_pylist)
-        repaired = table.column("repaired").to_pylist() if "repaired" in columns else [False] * len(paths)
-        for position, (path, values, flag) in enumerate(zip(paths, labels, repaired, strict=True)):
-            where = f"{file}, row group {group}, row {position}"
-            name = (path or "").replace("\\", "/").rpartition("/")[2]
-            yield _Row(name, _scene(where, name), decode(where, values), bool(flag), file, group, position)
+        _refuse_long_lists(file, parquet, group, column)
+        position = 0
+        for paths, labels, repaired in _columns(file, parquet, group, column, columns):
+            for path, values, flag in zip(paths, labels, repaired, strict=True):
+                where = f"{file}, row group {group}, row {position}"
+                name = (path or "").replace("\\", "/").rpartition("/")[2]
+                yield _Row(name, _scene(where, name), decode(where, values), bool(flag), file, group, position)
+                position += 1
+
+
+def _columns(file: Path, parquet: Any, group: int, column: str, columns: Sequence[str]) -> Iterator[tuple[list, ...]]:  # noqa: ANN401
+    """Yield paths, labels and whether they are repaired, of some rows of a group at a time."""
+    batches = _guarded(file, partial(parquet.iter_batches, _ROWS, row_groups=[group], columns=columns))
+    while (batch := _guarded(file, partial(next, batches, None))) is not None:
+        paths = _guarded(file, batch.column("image").field("path").to_pylist)
+        labels = _guarded(file, batch.column(column).to_pylist)
+        yield paths, labels, batch.column("repaired").to_pylist() if "repaired" in columns else [False] * len(paths)
 
 
 def _open(file: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
@@ -186,7 +201,7 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
         raise ReleaseError(f"{file}: no column 'image' with the bytes and path of image files", _COPY)
     is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     for name in _LABEL_COLUMNS:
-        if name in schema.names and any(check(schema.field(name).type) for check in is_list):
+        if schema.get_field_index(name) >= 0 and any(check(schema.field(name).type) for check in is_list):
             return name
     raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
 
@@ -194,8 +209,48 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
 def _is_image_column(schema: Any) -> bool:  # noqa: ANN401
     from pyarrow import types
 
-    image = schema.field("image").type if "image" in schema.names else None
+    image = schema.field("image").type if schema.get_field_index("image") >= 0 else None  # -1 if it stands twice, too
     return image is not None and types.is_struct(image) and {"bytes", "path"} <= {field.name for field in image}
+
+
+def _refuse_other_types(file: Path, schema: Any, column: str) -> None:  # noqa: ANN401
+    """Refuse columns whose values are no bytes, paths, labels or truth values, or that stand twice."""
+    from pyarrow import types
+
+    image, labels = schema.field("image").type, schema.field(column).type
+    is_text = (types.is_string, types.is_large_string)
+    is_bytes = (types.is_binary, types.is_large_binary)
+    is_label = (*is_text, types.is_integer, types.is_floating, types.is_boolean, types.is_null)
+    expected = {
+        **{
+            f"image.{name}": (
+                image.field(at).type if (at := image.get_field_index(name)) >= 0 else "two columns",
+                checks,
+            )
+            for name, checks in (("bytes", is_bytes), ("path", is_text))
+        },
+        column: (labels.value_type, is_label),
+    }
+    if "repaired" in schema.names:
+        at = schema.get_field_index("repaired")
+        expected["repaired"] = (schema.field(at).type if at >= 0 else "two columns", (types.is_boolean,))
+    for name, (kind, checks) in expected.items():
+        if isinstance(kind, str) or not any(check(kind) for check in checks):
+            raise ReleaseError(
+                f"{file}: column {name!r} holds {quoted(str(kind))}",
+                "Use a copy as `datasets` writes it: bytes and path of images, and lists of names or numbers.",
+            )
+
+
+def _refuse_long_lists(file: Path, parquet: Any, group: int, column: str) -> None:  # noqa: ANN401
+    """Refuse lists of labels that no image has, before they are read."""
+    about = _guarded(file, partial(parquet.metadata.row_group, group))
+    for place in range(about.num_columns):
+        chunk = about.column(place)
+        if chunk.path_in_schema.partition(".")[0] == column and chunk.num_values > _MOST_LABELS * about.num_rows:
+            raise ReleaseError(
+                f"{file}, row group {group}: {chunk.num_values:,} labels of {about.num_rows:,} images", _COPY
+            )
 
 
 _LabelIds = Callable[[str, Sequence[Any] | None], tuple[int, ...]]
@@ -211,6 +266,8 @@ def _decoder(parquet: Any, file: Path, column: str) -> _LabelIds:  # noqa: ANN40
         if key not in known:
             try:
                 known[key] = tuple(sorted(set(_label_ids(key, by_class))))
+            except ReleaseError:  # of the whole file
+                raise
             except (UnknownNameError, ValueError, TypeError) as error:
                 reason = error.found if isinstance(error, UnknownNameError) else str(error)
                 raise ReleaseError(f"{where}: {reason}", "Use a copy with MLRSNet's 60 labels.") from error
@@ -237,20 +294,39 @@ def _label_ids(values: tuple[Any, ...], by_class: Callable[[], Sequence[int]]) -
 
 def _class_labels(schema: Any, file: Path, column: str) -> Sequence[int]:  # noqa: ANN401
     """Return the label ids that the column's numbers stand for: by the names of its classes, else as in the release."""
-    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    names = _names(features.get(column))
+    names = _names(_features(schema, file).get(column), f"{file}: column {column!r}")
     try:
         return [find_label(name).id for name in names] if names else range(len(LABELS))
     except UnknownNameError as error:
         raise ReleaseError(f"{file}: column {column!r}: {error.found}", error.remedy) from error
 
 
-def _names(feature: Any) -> list[str]:  # noqa: ANN401 - as `datasets` writes it, which differs between its versions
+class _Info(TypedDict, total=False):
+    features: Mapping[str, Any]
+
+
+class _Metadata(TypedDict, total=False):
+    """What `datasets` writes into the metadata of a Parquet file; other versions of it write other features."""
+
+    info: _Info
+
+
+def _features(schema: Any, file: Path) -> Mapping[str, Any]:  # noqa: ANN401
+    """Return the features that `datasets` has written beside the columns, by column."""
+    told = (schema.metadata or {}).get(b"huggingface", b"{}")
+    metadata: _Metadata = parse_json(told, _Metadata, f"{file}: metadata 'huggingface'", _METADATA, ReleaseError)
+    return metadata.get("info", {}).get("features", {})
+
+
+def _names(feature: Any, where: str) -> Sequence[str]:  # noqa: ANN401 - differs between versions of `datasets`
     """Return the class names of a list of `ClassLabel`."""
     inner = feature[0] if isinstance(feature, list) and feature else feature
     while isinstance(inner, dict) and "names" not in inner and "feature" in inner:
         inner = inner["feature"]
-    return list(inner["names"]) if isinstance(inner, dict) and inner.get("names") else []
+    if not isinstance(inner, dict) or not inner.get("names"):
+        return ()
+    names: tuple[str, ...] = json_as(inner["names"], tuple[str, ...], where, _METADATA, ReleaseError)
+    return names
 
 
 def _scene(where: str, file_name: str) -> Scene:

@@ -149,7 +149,8 @@ def _write_page(page: Path, index: ImageIndex, answers: Sequence[_Answer], wante
     from mlrsnet_hf.reports.pages import render
     from mlrsnet_hf.retrieval.embeddings.images import find_pictures
 
-    about = [f"{index.location}: {len(index):,} images, {index.info.described()}"]
+    place = index.location if "://" in index.location else Path(index.location).absolute().name
+    about = [f"{place}: {len(index):,} images, {index.info.described()}"]
     total = answers[0].total
     if total is not None:
         about.append(f"{len(answers[0].images):,} of {total:,} such images")

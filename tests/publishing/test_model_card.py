@@ -223,7 +223,7 @@ def test_names_that_markdown_would_take_apart(render: Render, results: dict[str,
     results["labels"][1]["label"], results["labels"][2]["label"] = "car|van", "<none>"
     card = render()
     assert r"| car\|van | 10 |" in card
-    assert "| &lt;none> | 20 |" in card
+    assert "| &lt;none&gt; | 20 |" in card
 
 
 def test_the_card_says_which_epoch_was_kept_and_what_was_learned(render: Render, results: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from mlrsnet_hf.dataset.near_duplicates.alignment import same_ground
 from mlrsnet_hf.dataset.near_duplicates.perceptual_hash import identity_placement, placements, responses, thumbnail
 from mlrsnet_hf.dataset.splits.protocols import draw_split, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import for_csv
 from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.parallel import available_cores
 from mlrsnet_hf.release import Release, open_release
@@ -44,6 +45,7 @@ LEAST_AGREEMENT = 0.8
 """Agreement of the patterns' responses, as a cosine under the best placement, to be aligned at all."""
 LEAST_CORRELATION = 0.72
 """Correlation of the aligned textures of near-duplicates; unrelated real images reach 0.6, copies 0.8 to 1."""
+_MOST_GROUPS = 2**31
 _BATCH = 64
 _PAIRS = 256
 _ROWS = 256
@@ -112,7 +114,7 @@ def leak_report(source: str | Path, protocol: str, seed: int, output: Path | Non
     split = draw_split(ids_by_scene(release.entries), protocol, seed)
     groups = release_groups(release)
     if output:
-        write_groups(groups, output)
+        write_groups({str(for_csv(image_id)): group for image_id, group in groups.items()}, output)
     return report(groups, split["train"], split["test"])
 
 
@@ -174,9 +176,12 @@ def read_groups(path: str | Path) -> dict[str, int]:
     """Read what `write_groups` wrote."""
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
-            return {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
+            groups = {row["id"]: int(row["group"]) for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ConfigurationError(f"{path}: not a file of groups ({error})", "Remove it and find them anew.") from error
+    if not all(groups) or not all(abs(number) < _MOST_GROUPS for number in groups.values()):
+        raise ConfigurationError(f"{path}: not a file of groups (no id, or no number)", "Remove it and find them anew.")
+    return groups
 
 
 def report(groups: Mapping[str, int], train: Iterable[str] = (), test: Sequence[str] = ()) -> NearDuplicateReport:

@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlrsnet_hf.configuration.json_file import Name
+from mlrsnet_hf.configuration.settings import CountOrZero
 from mlrsnet_hf.dataset.repository.parts import PlannedFile
 from mlrsnet_hf.dataset.repository.schema import ARROW_SCHEMA, to_table
 from mlrsnet_hf.errors import ImageError
@@ -35,13 +37,13 @@ _AHEAD = 16
 class WrittenFile:
     """A Parquet file that is whole, and what was noticed in writing it."""
 
-    name: str
-    rows: int
+    name: Name
+    rows: CountOrZero
     """0 if none of the file's images can be read; there is no file then."""
-    file_bytes: int
-    data_bytes: int
+    file_bytes: CountOrZero
+    data_bytes: CountOrZero
     """Size of the rows in memory."""
-    sha256: str
+    sha256: Name
     unusual_sizes: dict[str, list[int]] = field(default_factory=dict)
     """Width and height of images that are not 256x256, by id."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -64,7 +66,7 @@ class WrittenFile:
                 and sha256_of(path) == self.sha256
                 and pq.read_metadata(path).num_rows == self.rows
             )
-        except (OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException, UnicodeDecodeError):
             return False
 
 

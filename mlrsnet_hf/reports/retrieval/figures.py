@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
 from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.protocol.results import ExampleQuery, ModelResult, ProtocolResult, RetrievalResult
@@ -59,9 +60,9 @@ def precision_recall_figure(result: RetrievalResult) -> Figure:
     row = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
     for axes, protocol in zip(row, result.protocols, strict=True):
         _recall_axes(axes)
-        _curve(axes, protocol.model, result.name, _OURS)
+        _curve(axes, protocol.model, _shown(result.name), _OURS)
         if protocol.compared is not None:
-            _curve(axes, protocol.compared, str(result.compared_name), _COMPARED)
+            _curve(axes, protocol.compared, _shown(str(result.compared_name)), _COMPARED)
         axes.set_title(_share(protocol))
         axes.set_xlabel("recall")
         axes.legend(loc="lower left", fontsize=7)
@@ -78,17 +79,21 @@ def scene_figure(result: RetrievalResult) -> Figure:
     places = np.arange(len(scenes))
     means, deviations = np.array([protocol.model.of_scene(scene, "anmrr") for scene in scenes]).T
     spread = None if np.isnan(deviations).all() else np.nan_to_num(deviations)
-    bars = axes.barh(places, means, 0.72, color=_OURS, label=result.name, xerr=spread, error_kw={"linewidth": 0.8})
+    bars = axes.barh(
+        places, means, 0.72, color=_OURS, label=_shown(result.name), xerr=spread, error_kw={"linewidth": 0.8}
+    )
     if protocol.compared is not None:
         compared = [protocol.compared.of_scene(scene, "anmrr")[0] for scene in scenes]
-        axes.scatter(compared, places, color=_COMPARED, marker="D", s=14, zorder=3, label=str(result.compared_name))
+        axes.scatter(
+            compared, places, color=_COMPARED, marker="D", s=14, zorder=3, label=_shown(str(result.compared_name))
+        )
     for place, mean in enumerate(means):
         axes.text(
             1.01, place, f"{mean:.3f}", va="center", fontsize=6.5, color="0.25", transform=axes.get_yaxis_transform()
         )
     mean = protocol.model.mean("anmrr")[0]
     axes.axvline(mean, color="black", linewidth=0.8, linestyle="--", label=f"all queries: {mean:.4f}")
-    axes.set_yticks(places, [scene.replace("_", " ") for scene in scenes])
+    axes.set_yticks(places, [_shown(scene.replace("_", " ")) for scene in scenes])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(scenes) - 0.4, -0.6)
     axes.set_xlim(0, max(1e-3, 1.04 * float(np.nanmax(means + np.nan_to_num(deviations)))))
@@ -113,7 +118,7 @@ def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
         if protocol.compared is not None:
             axes.plot(_LEVELS, protocol.compared.scene_curve(scene), color=_COMPARED, linewidth=1)
         axes.plot(_LEVELS, protocol.model.scene_curve(scene), color=_OURS, linewidth=1.3)
-        axes.set_title(scene.replace("_", " "), fontsize=7.5, pad=3)
+        axes.set_title(_shown(scene.replace("_", " ")), fontsize=7.5, pad=3)
         axes.tick_params(labelsize=6)
     for axes in grid[len(scenes) :]:
         axes.set_axis_off()
@@ -122,9 +127,14 @@ def scene_curve_figure(result: RetrievalResult, columns: int = 6) -> Figure:
     figure.supxlabel("recall", fontsize=8)
     figure.supylabel("interpolated precision", fontsize=8)
     legend = {_OURS: result.name, _COMPARED: result.compared_name, "0.75": "all queries"}
-    handles = [axes.plot([], [], color=color, label=name)[0] for color, name in legend.items() if name is not None]
+    handles = [axes.plot([], [], color=color, label=_shown(name))[0] for color, name in legend.items() if name]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
     return figure
+
+
+def _shown(name: str) -> str:
+    """Return a name as there is room for it, every character visible."""
+    return on_one_line(name, 60)
 
 
 def _curve(axes: Axes, model: ModelResult, name: str, color: str) -> None:
@@ -179,11 +189,19 @@ def _draw(
     axes.set_ylim(height / _SIDE, 0)
     top = _HEAD / _SIDE
     same = hit.scene == example.query.scene
-    scene = (hit.scene or "").replace("_", " ")
+    scene = _shown((hit.scene or "").replace("_", " "))
     axes.text(0, top - 0.04, f"{title}  {scene}", fontsize=7, color="black" if same else _WRONG, va="bottom")
     picture = pictures.get(hit.id)
     if picture is None:
-        axes.text(0.5, top + 0.5, f"{hit.id}\n(picture not found)", ha="center", va="center", fontsize=5.5, color="0.4")
+        axes.text(
+            0.5,
+            top + 0.5,
+            f"{_shown(hit.id)}\n(picture not found)",
+            ha="center",
+            va="center",
+            fontsize=5.5,
+            color="0.4",
+        )
     else:
         axes.imshow(picture.convert("RGB"), extent=(0, 1, top + 1, top), aspect="auto", interpolation="lanczos")
     is_query = hit is example.query
@@ -196,7 +214,7 @@ def _draw(
         axes.text(
             0,
             top + 1 + (line + 0.35) * _LINE / _SIDE,
-            label,
+            _shown(label),
             fontsize=6.2,
             va="top",
             color=_COMMON if is_common else "black" if is_query else "0.45",

@@ -106,8 +106,8 @@ def _tell_earlier(
     ]
     if nulls_for_nan(names) != then:
         refuse_existing(config.output_dir.expanduser())
-    print(f"these results are there already, whole and of the same embeddings and settings: {config.output_dir}")
-    print(f"to be looked at: {config.output_dir / PAGE}")
+    print_result(f"these results are there already, whole and of the same embeddings and settings: {config.output_dir}")
+    print_result(f"to be looked at: {config.output_dir / PAGE}")
 
 
 def _kept(config: RetrievalConfig) -> str | None:

@@ -81,7 +81,7 @@ def count_rows(path: Path) -> int | None:
     """Return how many rows a file has; None if it is not there, or not whole."""
     try:
         return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         return None
 
 
@@ -170,7 +170,7 @@ class EmbeddingFolder:
         Raises:
             EmbeddingError: They do not, or a file is damaged.
         """
-        there = [_count_rows(path) for path in self.files]
+        there = [count_rows(path) for path in self.files]
         damaged = [path for path, rows in zip(self.files, there, strict=True) if rows is None]
         if damaged:
             raise EmbeddingError(f"{damaged[0]}: cannot be read", _ANEW)
@@ -183,7 +183,7 @@ class EmbeddingFolder:
 
     def _refuse_foreign(self, path: Path, schema: pa.Schema) -> None:
         """Refuse a file whose vectors are not those that the folder speaks of, such as another model's."""
-        kind = schema.field("embedding").type if "embedding" in schema.names else None
+        kind = schema.field("embedding").type if schema.get_field_index("embedding") >= 0 else None
         size = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else None
         if size != self.info.dimension:
             raise EmbeddingError(
@@ -191,7 +191,7 @@ class EmbeddingFolder:
                 "Make the embeddings again.",
             )
         for field in self.info.arrow_schema():
-            kind = schema.field(field.name).type if schema.names.count(field.name) == 1 else None
+            kind = schema.field(field.name).type if schema.get_field_index(field.name) >= 0 else None
             if kind != field.type:
                 raise EmbeddingError(f"{path}: column {field.name!r} is {kind} where it should be {field.type}", _ANEW)
         if not self.info.describes(schema):

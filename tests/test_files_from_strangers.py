@@ -1,0 +1,276 @@
+"""Files that anybody may have written: damaged at random, each is read or refused in one sentence, and no slower.
+
+What is damaged was whole: the fixtures of version 0.1. MLRSNET_DAMAGED_FILES sets how many damages of each are tried.
+"""
+
+import json
+import os
+import random
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mlrsnet_hf.cli import Train
+from mlrsnet_hf.configuration.command_line import read_values
+from mlrsnet_hf.dataset.near_duplicates.groups import read_groups
+from mlrsnet_hf.dataset.splits.split_files import read_split_file
+from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.models.build import build_model
+from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, EmbeddingsCard, write_embeddings_card
+from mlrsnet_hf.publishing.model_card import ModelCard
+from mlrsnet_hf.publishing.origin import Origin
+from mlrsnet_hf.release import open_release
+from mlrsnet_hf.retrieval.embeddings.pca import Pca, load_pca
+from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+from mlrsnet_hf.training.checkpoints import Checkpoints
+from mlrsnet_hf.training.history import read_history
+from mlrsnet_hf.training.results import TrainingResult
+
+WRITTEN = Path(__file__).with_name("fixtures") / "written_at_3f65ed4"
+DAMAGES = int(os.environ.get("MLRSNET_DAMAGED_FILES", "60"))
+SECONDS = 20.0
+"""What no damage may take; the whole file takes less than one."""
+
+IDS = {"beach": [f"beach_{i:05d}" for i in range(1, 21)]}
+PICTURE = Image.new("RGB", (40, 50))
+HOSTILE: list[Any] = [
+    *(None, True, -1, 0, 1, 61, 10**6, 2**63, 10**400, 0.5, -0.5, 1e300, float("nan"), float("inf")),
+    *("", "x", "none", "\x1b[2J\u202e", "=1+1", "x" * 3000, "../../x", "\ud800"),
+    *([], [1], ["x", None], [[0]], [0] * 3000, {}, {"x": 1}, {"names": 5}, {"feature": []}),
+]
+
+
+def read_model(folder: Path) -> None:
+    saved = load_model(folder)
+    saved.preprocessing.evaluation_transform()(PICTURE)
+
+
+def read_start(folder: Path) -> None:
+    build_model("test_efficientnet", [f"label {i}" for i in range(60)], str(folder))
+
+
+def read_embeddings(folder: Path) -> None:
+    table = EmbeddingTable.load(folder)
+    if len(table):
+        table.search(table.embeddings[:1], k=1)
+    EmbeddingsCard(info=table.info).render()
+
+
+def read_results(path: Path) -> None:
+    results = TrainingResult.load(path)
+    results.report()
+    ModelCard(repo_id="jane/net", results=results, origin=Origin("")).render()
+
+
+def read_copy(path: Path) -> None:
+    for record in open_release(path).records():
+        assert record.image is not None
+
+
+def write_table(path: Path, rows: dict[str, list]) -> None:
+    if path.suffix == ".csv":
+        lines = [",".join(rows), *(",".join(map(str, row)) for row in zip(*rows.values(), strict=True))]
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        pq.write_table(pa.table(rows), path)
+
+
+SPLIT = {"id": IDS["beach"], "split": ["train"] * 10 + ["test"] * 10}
+BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
+    "config.json": (lambda f: f / "finished/model/config.json", lambda path: read_model(path.parent)),
+    "config.json of weights": (lambda f: f / "finished/model/config.json", lambda path: read_start(path.parent)),
+    "model.safetensors": (lambda f: f / "finished/model/model.safetensors", lambda path: read_model(path.parent)),
+    "embeddings.json": (lambda f: f / "embeddings/embeddings.json", lambda path: read_embeddings(path.parent)),
+    "embeddings": (
+        lambda f: f / "embeddings/data/query_database-00000-of-00001.parquet",
+        lambda path: read_embeddings(path.parent.parent),
+    ),
+    "retrieval.json": (lambda f: f / "embeddings" / RESULTS_FILE, lambda path: write_embeddings_card(path.parent)),
+    "a copy": (lambda f: f / "prepared/data/harbor_port-a-0.parquet", read_copy),
+    "settings.yaml": (lambda f: f / "finished/settings.yaml", lambda path: read_values(path, Train)),
+    "results.json": (lambda f: f / "finished/results.json", read_results),
+    "history.json": (lambda f: f / "finished/history.json", read_history),
+    "state.json": (
+        lambda f: f / "interrupted/pictures/checkpoints/step-00000008/state.json",
+        lambda path: Checkpoints(path.parents[1]).newest(),
+    ),
+    "split.csv": (lambda f: f / "split.csv", lambda path: read_split_file(path, IDS)),
+    "split.parquet": (lambda f: f / "split.parquet", lambda path: read_split_file(path, IDS)),
+    "groups.csv": (lambda f: f / "groups.csv", read_groups),
+    "pca.npz": (lambda f: f / "pca.npz", load_pca),
+}
+
+
+def add_made_files(folder: Path) -> None:
+    """Write the files that version 0.1 left none of."""
+    for suffix in ("csv", "parquet"):
+        write_table(folder / f"split.{suffix}", SPLIT)
+    write_table(folder / "groups.csv", {"id": IDS["beach"], "group": list(range(20))})
+    scores = {"scores": {"anmrr": 0.5, "map": None}, "protocol": "retrieval10"}
+    (folder / "embeddings" / RESULTS_FILE).write_text(json.dumps(scores))
+    Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_a_damaged_file_is_read_or_refused_in_one_sentence(boundary: str, tmp_path: Path) -> None:
+    shutil.copytree(WRITTEN, tmp_path / "written")
+    add_made_files(tmp_path / "written")
+    place, read = BOUNDARIES[boundary]
+    path = place(tmp_path / "written")
+    whole, faults, folder = path.read_bytes(), [], path.parent
+    read(path)
+    for seed in range(DAMAGES):
+        folder.mkdir(exist_ok=True)  # a damaged checkpoint is set aside
+        path.write_bytes(damaged(whole, path, random.Random(seed)))
+        begin = time.perf_counter()
+        try:
+            read(path)
+        except MLRSNetError as error:
+            if not error.remedy.strip() or not error.found.strip():
+                faults.append(f"{seed}: no sentence: {error}")
+        except Exception:
+            faults.append(f"{seed}: {traceback.format_exc(limit=-4)}")
+        if time.perf_counter() - begin > SECONDS:
+            faults.append(f"{seed}: took {time.perf_counter() - begin:.1f} s")
+        if not path.exists():
+            aside = next(one for one in folder.parent.glob("damaged-*"))
+            shutil.move(aside, folder)
+    assert not faults, f"{len(faults)} of {DAMAGES}:\n" + "\n".join(faults[:5])
+
+
+def damaged(whole: bytes, path: Path, draw: random.Random) -> bytes:
+    """Return a file's content with some bytes or, of a form that is known, some values changed."""
+    ways: list[Callable[[bytes, random.Random], bytes]] = [other_bytes]
+    if path.suffix == ".json":
+        ways = [other_bytes, *[other_values] * 4]
+    elif path.suffix == ".parquet":
+        ways = [other_bytes, other_bytes, other_metadata, other_column]
+    elif path.suffix in (".yaml", ".csv"):
+        ways = [other_bytes, *[other_words] * 3]
+    return draw.choice(ways)(whole, draw)
+
+
+def other_bytes(whole: bytes, draw: random.Random) -> bytes:
+    content = bytearray(whole)
+    for _ in range(draw.choice([1, 1, 3, 30])):
+        at = draw.randrange(len(content) + 1)
+        length = draw.choice([1, 1, 4, 200])
+        kind = draw.randrange(4)
+        if kind == 0:
+            content[at : at + length] = draw.randbytes(length)
+        elif kind == 1:
+            del content[at : at + length]
+        elif kind == 2:
+            content[at:at] = draw.randbytes(length)
+        else:
+            content[at:at] = content[-length:]
+    return bytes(content[: draw.randrange(len(content) + 1)] if draw.random() < 0.1 else content)
+
+
+def other_values(whole: bytes, draw: random.Random) -> bytes:
+    content = json.loads(whole)
+    for _ in range(draw.choice([1, 1, 1, 3])):
+        parents = list(_containers(content))
+        if not parents:
+            break
+        parent = draw.choice(parents)
+        key = draw.choice(list(parent)) if isinstance(parent, dict) else draw.randrange(len(parent))
+        kind = draw.randrange(6)
+        if kind == 0:
+            del parent[key]
+        elif kind == 1 and isinstance(parent, dict):
+            parent[draw.choice(["x", "\x1b", "format", "names"])] = draw.choice(HOSTILE)
+        else:
+            parent[key] = draw.choice(HOSTILE)
+    try:
+        text = json.dumps(content)
+    except ValueError:  # a number of more digits than Python writes is not among them
+        text = "[]"
+    if draw.random() < 0.05:
+        text = text.replace(":", ":" + "[" * 100_000, 1)
+    if draw.random() < 0.05:
+        text = text.replace(": 1", ": " + "1" * 5000, 1)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _containers(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict | list) and value:
+        yield value
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _containers(part)
+
+
+WORDS = [
+    *("!!int abc", "!!python/object/apply:os.system [ls]", "&a [*a]", "*a", "<<: x", "[" * 3000, "{" * 50, "9" * 5000),
+    *(
+        "1e999",
+        ".nan",
+        "-1",
+        "\x1b",
+        "\u202e",
+        "---",
+        "? [a, b]",
+        "2020-01-01",
+        "'",
+        '"',
+        "a: b: c",
+        "%TAG",
+        "=1+1",
+        "",
+    ),
+    *("all", "beach_00001", "\0", "," * 50, "none", "~", "x" * 200_000),
+]
+
+
+def other_words(whole: bytes, draw: random.Random) -> bytes:
+    lines = whole.decode().split("\n")
+    for _ in range(draw.choice([1, 1, 3])):
+        at = draw.randrange(len(lines))
+        head, mark, _ = lines[at].partition(draw.choice([":", ","]))
+        lines[at] = draw.choice([draw.choice(WORDS), f"{head}{mark} {draw.choice(WORDS)}", lines[at - 1]])
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def other_metadata(whole: bytes, draw: random.Random) -> bytes:
+    """Return a Parquet file with another text in its schema's metadata."""
+    table = pq.read_table(pa.BufferReader(whole))
+    metadata = dict(
+        table.schema.metadata or {b"huggingface": b'{"info": {"features": {"labels": {"names": ["sea"]}}}}'}
+    )
+    key = draw.choice(list(metadata))
+    metadata[key] = draw.choice([other_bytes, *[other_values] * 3])(metadata[key], draw) or b"{"
+    return _parquet(table.replace_schema_metadata(metadata))
+
+
+def other_column(whole: bytes, draw: random.Random) -> bytes:
+    """Return a Parquet file of which a column is gone, stands twice, or holds something else."""
+    table = pq.read_table(pa.BufferReader(whole))
+    at = draw.randrange(table.num_columns)
+    name, rows = table.schema.names[at], table.num_rows
+    values: list[list[Any]] = [
+        *([None] * rows, [1] * rows, ["x"] * rows, [b"\xff"] * rows, [[]] * rows, [[1]] * rows, [[-1, 60]] * rows),
+        *([["sea"]] * rows, [[[1]]] * rows, [[None]] * rows, [{"bytes": b"x", "path": "y"}] * rows, [0.5] * rows),
+        [[1] * 5000] * rows,
+    ]
+    kind = draw.randrange(8)
+    if kind == 0:
+        return _parquet(table.remove_column(at))
+    if kind == 1:
+        return _parquet(table.append_column(name, table[at]))
+    return _parquet(table.set_column(at, name, pa.array(draw.choice(values))))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
