@@ -180,7 +180,7 @@ def _chosen_colors(data: bytes, reading: Reading) -> Pixels:
     """Return the bands of a file that Pillow reads, which has red, green and blue."""
     if reading.band_count not in (None, 3) or max(reading.bands or [1]) > 3:
         raise PixelsError(
-            f"has 3 bands, red, green and blue, and {reading.described()} is asked for",
+            f"has 3 bands, red, green and blue, of which {reading.described()} cannot be read",
             "Give --bands with numbers up to 3, or leave the image out with its row.",
         )
     colors = _decode_usual(data)

@@ -73,21 +73,20 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
             return None
         bands = _chosen(file, reading)
         limits = reading.limits()
-        kinds = {np.dtype(file.dtypes[band - 1]) for band in bands}
-        if limits is None and kinds != {np.dtype(np.uint8)}:
+        eight_bit = all(file.dtypes[band - 1] == "uint8" for band in bands)
+        if limits is None and not eight_bit:
             raise _other_pixels(file, bands)
-        pixels = np.empty((file.height, file.width, len(bands)), np.uint8)
-        if limits is None:
-            for place, band in enumerate(bands):
-                pixels[..., place] = file.read(band)
-            return pixels
-        if kinds == {np.dtype(np.uint8)}:
+        if limits is not None and eight_bit:
             refuse_range_beyond(limits)
+        pixels = np.empty((file.height, file.width, len(bands)), np.uint8)
         has_value = False
         for place, band in enumerate(bands):
-            values = _read(file, band)
-            has_value |= not np.isnan(values).all()
-            pixels[..., place] = scaled(values, *limits[place])
+            if limits is None and _is_whole(file, band):
+                pixels[..., place], has_value = file.read(band), True
+            else:
+                values = _read(file, band)
+                has_value |= not np.isnan(values).all()
+                pixels[..., place] = scaled(values, *(limits[place] if limits else (0, 255)))
         if not has_value:
             raise PixelsError("holds no value: all pixels are nodata or NaN", "Remove it and its row.")
         return pixels
@@ -220,11 +219,15 @@ def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
     return bands
 
 
+def _is_whole(file: Any, band: int) -> bool:  # noqa: ANN401
+    """Return whether neither nodata nor a mask leaves pixels out."""
+    return any(flag.name in ("all_valid", "alpha") for flag in file.mask_flag_enums[band - 1])
+
+
 def _read(file: Any, band: int) -> Values:  # noqa: ANN401
     """Return a band's values, with NaN where there is none; alpha leaves none out."""
     values: Values = file.read(band).astype(np.float64)
-    flags = {flag.name for flag in file.mask_flag_enums[band - 1]}
-    if not flags & {"all_valid", "alpha"}:
+    if not _is_whole(file, band):
         values[file.read_masks(band) == 0] = np.nan
     return values
 

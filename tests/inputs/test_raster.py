@@ -183,6 +183,18 @@ def test_pixels_without_a_value_are_black_and_are_not_measured() -> None:
         decoded(bands_of([[7, 7]], kind=np.uint16, nodata=7), value_range=RANGE)
 
 
+def test_nodata_and_masks_count_in_8_bit_bands_too() -> None:
+    data = bands_of([[9, 200]], [[7, 100]], kind=np.uint8, nodata=9)
+    assert decoded(data, bands=(1, 2)).tolist() == [[[0, 7], [200, 100]]]
+    profile = {"driver": "GTiff", "count": 1, "height": 1, "width": 2, "dtype": "uint16"}
+    with rasterio.MemoryFile() as memory:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), memory.open(**profile) as file:
+            file.write(np.array([[[3000, 3000]]], np.uint16))
+            file.write_mask(np.array([[255, 0]], np.uint8))
+        masked = memory.read()
+    assert decoded(masked, bands=(1,), value_range=RANGE).tolist() == [[[255], [0]]]
+
+
 def test_alpha_is_dropped_unless_it_is_asked_for() -> None:
     data = bands_of([[1000]], [[2000]], [[3000]], [[0]], kind=np.uint16, driver="PNG")
     assert decoded(data, value_range=RANGE).tolist() == [[[85, 170, 255]]]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 
 from mlrsnet_hf.configuration.command_line import parse, read_values
-from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, MissingExtraError, MLRSNetError
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform, random_color_matrix
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile
@@ -61,6 +62,13 @@ def test_gray_images_are_measured_once() -> None:
 def test_nan_and_infinity_are_not_measured() -> None:
     values = np.array([[[np.nan, np.inf, -np.inf, 1, 2, 3]]], np.float32)
     assert settled(split_of([values]), value_range="0%,100%").value_range == ((1.0, 3.0),)
+
+
+def test_without_rasterio_its_extra_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = split_of([np.ones((4, 3, 3), np.uint16)])
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(MissingExtraError, match=r"rasterio.*\[geo\]"):
+        settled(split, bands="3,2,1", value_range="0,3000")
 
 
 def test_the_usual_images_are_not_looked_at() -> None:
