@@ -28,6 +28,9 @@ _STARTS = (*TIFF_STARTS, b"\x89PNG\r\n\x1a\n", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff
 # GDAL's other drivers follow names in a file to other files and servers, or run code.
 _DRIVERS = ["GTiff", "PNG", "JP2OpenJPEG", "PNM"]
 
+_SHOWN_BANDS = 32
+"""Of so many bands, the first, an error tells the values."""
+
 
 class PixelsError(ValueError):
     """What an image file holds does not fit how it is read.
@@ -94,9 +97,14 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
 
 def scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
     """Return values of any type as levels: `low` as 0, `high` as 255, evenly between, and bounded; NaN as 0."""
+    levels = values.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        levels = (values.astype(np.float64) - low) * 255.0 / (high - low)
-    return np.rint(np.nan_to_num(np.clip(levels, 0, 255), nan=0.0)).astype(np.uint8)
+        levels -= low
+        levels *= 255.0
+        levels /= high - low
+    np.rint(np.clip(levels, 0, 255, out=levels), out=levels)
+    levels[np.isnan(levels)] = 0
+    return levels.astype(np.uint8)
 
 
 def refuse_range_beyond(limits: tuple[tuple[float, float], ...]) -> None:
@@ -172,12 +180,16 @@ def _opened(data: bytes) -> Iterator[Any]:
     rasterio = _rasterio()
     try:
         with rasterio.MemoryFile(data) as memory, memory.open(driver=_DRIVERS) as file:
-            pixels = file.width * file.height
-            if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
-                raise ValueError(f"its size of {pixels} pixels exceeds the limit of {2 * Image.MAX_IMAGE_PIXELS}")
+            _refuse_size(file.width * file.height)
             yield file
     except rasterio.errors.RasterioError as error:  # its text names a file in memory
         raise ValueError("it is damaged, cut off, or no image file") from error
+
+
+def _refuse_size(pixels: int) -> None:
+    """Refuse what Pillow would refuse too, of the size of three bands."""
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        raise ValueError(f"its size of {pixels:.0f} pixels exceeds the limit of {2 * Image.MAX_IMAGE_PIXELS}")
 
 
 def _has_palette(file: Any) -> bool:  # noqa: ANN401 - a rasterio dataset
@@ -211,6 +223,7 @@ def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
                 f"has {count} band{'s' * (count != 1)}, and band {beyond} is asked for",
                 f"Give --bands with numbers up to {count}, or leave the image out with its row.",
             )
+    _refuse_size(file.width * file.height * len(bands) / 3)
     for band in bands:
         if "complex" in file.dtypes[band - 1]:
             raise PixelsError(
@@ -239,7 +252,7 @@ def _other_pixels(file: Any, chosen: list[int] | None = None) -> PixelsError:  #
     found = f"has {len(bands)} band{'s' * (len(bands) > 1)} of {', '.join(kinds)}"
     if any("complex" in kind for kind in kinds):
         return PixelsError(found, "Complex numbers have no order: store their amplitude.")
-    values = [_read(file, band) for band in bands]
+    values = (_read(file, band) for band in bands[:_SHOWN_BANDS])
     known = [low_high for low_high in map(_extremes, values) if low_high is not None]
     options = []
     if kinds != ["uint8"]:

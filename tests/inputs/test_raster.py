@@ -121,6 +121,23 @@ def test_a_file_that_is_cut_off_is_called_that(cut: float, reading: dict, capfd:
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("driver", ["GTiff", "PNG", "JP2OpenJPEG"])
+def test_a_damaged_file_is_pixels_or_one_error(driver: str) -> None:
+    draw = np.random.default_rng(7)
+    whole = bands_of(*draw.integers(0, 3000, (3, 16, 16)), kind=np.uint16, driver=driver)
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in draw.integers(0, len(data), 3):
+            data[place] = draw.integers(256)
+        data = data[: draw.integers(len(data) // 2, len(data) + 1)]
+        for reading in ({}, {"value_range": RANGE}, {"bands": (3, 1), "value_range": RANGE}):
+            try:
+                assert decoded(bytes(data), **reading).dtype == np.uint8
+            except ImageError as error:
+                assert "'scene_7' (a.tif)" in str(error)
+                assert "vsimem" not in str(error)
+
+
 def test_a_file_may_not_lead_gdal_to_other_files() -> None:
     source = b'<VRTDataset rasterXSize="1" rasterYSize="1"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
     with pytest.raises(ImageError, match="no format"):
