@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlrsnet_hf.errors import require_extra
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.reading import Reading, ValueKind
 
 Values = npt.NDArray[np.float64]
 """(H, W) values of a band as the file stores them; NaN where there is none."""
@@ -79,8 +79,10 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
         eight_bit = all(file.dtypes[band - 1] == "uint8" for band in bands)
         if limits is None and not eight_bit:
             raise _other_pixels(file, bands)
+        if limits is not None:
+            _refuse_other_kind(file, bands, reading)
         if limits is not None and eight_bit:
-            refuse_range_beyond(limits)
+            refuse_range_of_others(reading)
         pixels = np.empty((file.height, file.width, len(bands)), np.uint8)
         has_value = False
         for place, band in enumerate(bands):
@@ -107,12 +109,13 @@ def scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.
     return levels.astype(np.uint8)
 
 
-def refuse_range_beyond(limits: tuple[tuple[float, float], ...]) -> None:
-    """Refuse a range for 8-bit values that would leave them nearly black."""
-    highest = max(high for _, high in limits)
-    if highest > 255:
+def refuse_range_of_others(reading: Reading) -> None:
+    """Refuse a range that would leave 8-bit values nearly black, or white."""
+    highest = max(high for _, high in reading.value_range or [(0, 255)])
+    if highest > 255 or reading.value_kind == "float":
+        kind = " of floating point numbers" if reading.value_kind == "float" else ""
         raise PixelsError(
-            f"holds 8-bit values, and the value_range, which reaches to {highest:g}, is for others",
+            f"holds 8-bit values, and the value_range, which reaches to {highest:g}{kind}, is for others",
             "Leave it out with its row, or bring all images to one type.",
         )
 
@@ -123,12 +126,12 @@ def raster_values(data: bytes, reading: Reading) -> list[Values] | None:
         return None if _has_palette(file) else [_read(file, band) for band in _chosen(file, reading)]
 
 
-def count_bands(data: bytes) -> int:
-    """Return how many bands a file has; formats that Pillow reads have red, green and blue."""
+def bands_and_kind(data: bytes) -> tuple[int, ValueKind]:
+    """Return how many bands a file has, and what they hold; formats that Pillow reads have red, green and blue."""
     if not may_be_raster(data):
-        return 3
+        return 3, "integer"
     with _opened(data) as file:
-        return 3 if _has_palette(file) else int(file.count)
+        return (3, "integer") if _has_palette(file) else (int(file.count), _kind(file, 1))
 
 
 def not_eight_bit(data: bytes) -> PixelsError | None:
@@ -230,6 +233,19 @@ def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
                 f"has complex numbers in band {band}, which have no order", "Store their amplitude as numbers."
             )
     return bands
+
+
+def _kind(file: Any, band: int) -> ValueKind:  # noqa: ANN401
+    return "float" if "float" in file.dtypes[band - 1] else "integer"
+
+
+def _refuse_other_kind(file: Any, bands: list[int], reading: Reading) -> None:  # noqa: ANN401
+    for band in bands:
+        if reading.value_kind not in (None, _kind(file, band)):
+            raise PixelsError(
+                f"holds {file.dtypes[band - 1]} values, and the value_range was given for {reading.value_kind} ones",
+                "Bring all images to one type, or give --value-range for images of its kind.",
+            )
 
 
 def _is_whole(file: Any, band: int) -> bool:  # noqa: ANN401

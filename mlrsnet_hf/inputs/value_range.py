@@ -1,6 +1,7 @@
 """How the images of a run are read: bands and range as the settings give them, percentiles measured in training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, decode_pixels, file_bands
+from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, decode_pixels, file_contents
 from mlrsnet_hf.inputs.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -44,13 +45,14 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
     require_extra("geo")
     files, ids = ImageFiles(splits["train"]), splits["train"]["id"][:]
     bands = None if config.bands is None else parse_bands(config.bands)
-    reading = Reading(bands=bands, band_count=None if bands is None else file_bands(files[0], ids[0]))
+    count, kind = file_contents(files[0], ids[0])
+    reading = Reading(bands=bands, band_count=None if bands is None else count)
     if config.value_range is not None:
         rows = range(0, len(files), -(-len(files) // _IMAGES))
         samples = _sample(files, ids, rows, reading)
         pairs = parse_value_range(config.value_range, reading.channels)
         ranges = _measured(pairs * reading.channels if len(pairs) == 1 else pairs, samples, reading)
-        reading = Reading(bands=bands, band_count=reading.band_count, value_range=limits_of(ranges))
+        reading = replace(reading, value_range=limits_of(ranges), value_kind=kind)
         _report(samples, ranges, len(rows), len(files))
     for split in splits.values():
         decode_pixels(ImageFiles(split)[0], split["id"][0], reading)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs import decoding, raster
-from mlrsnet_hf.inputs.decoding import band_values, decode_pixels, decode_rgb, file_bands
+from mlrsnet_hf.inputs.decoding import band_values, decode_pixels, decode_rgb, file_contents
 from mlrsnet_hf.inputs.reading import Reading
 
 rasterio = pytest.importorskip("rasterio", reason='needs the extra "geo"')
@@ -121,6 +121,7 @@ def test_a_file_that_is_cut_off_is_called_that(cut: float, reading: dict, capfd:
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("driver", ["GTiff", "PNG", "JP2OpenJPEG"])
 def test_a_damaged_file_is_pixels_or_one_error(driver: str) -> None:
     draw = np.random.default_rng(7)
@@ -226,7 +227,7 @@ def test_an_8_bit_image_reads_the_same_by_its_bands(picture: Callable, encoded: 
         assert np.array_equal(decoded(data, bands=(1, 2, 3)), usual)
         assert np.array_equal(decoded(data, value_range=((0.0, 255.0),)), usual)
         assert np.array_equal(decoded(data, bands=(3, 1)), usual[..., [2, 0]])
-        assert file_bands({"bytes": data, "path": None}, "x") == 3
+        assert file_contents({"bytes": data, "path": None}, "x") == (3, "integer")
     palette = encoded(image.convert("P"), "PNG")
     assert np.array_equal(decoded(palette, bands=(1, 2, 3)), decoded(palette))
     assert np.array_equal(
@@ -244,6 +245,8 @@ def test_an_8_bit_image_reads_the_same_by_its_bands(picture: Callable, encoded: 
         (lambda: ramp(1), {"bands": (2,), "value_range": RANGE}, "has 1 band, and band 2"),
         (lambda: ramp(4), {"bands": (4, 3, 2), "band_count": 13, "value_range": RANGE}, "has 4 bands.* have 13"),
         (lambda: ramp(4), {"value_range": RANGE}, "has 4 bands, and it is not said"),
+        (lambda: ramp(1, np.float32), {"value_range": RANGE, "value_kind": "integer"}, "holds float32 values.*integer"),
+        (lambda: ramp(1, np.int16), {"value_range": RANGE, "value_kind": "float"}, "holds int16 values.*float"),
         (lambda: ramp(2, np.uint8), {"bands": (1,), "value_range": RANGE}, "holds 8-bit values.*3000"),
         (
             lambda: ramp(13),
@@ -264,8 +267,9 @@ def test_a_picture_of_three_colors_has_no_fourth_band(picture: Callable, encoded
         decoded(data, bands=(4, 3, 2))
     with pytest.raises(ImageError, match=r"3 bands.*of 4"):
         decoded(data, bands=(3, 2, 1), band_count=4)
-    with pytest.raises(ImageError, match="8-bit values"):
-        decoded(data, value_range=RANGE)
+    for reading in ({"value_range": RANGE}, {"value_range": ((0.0, 1.0),), "value_kind": "float"}):
+        with pytest.raises(ImageError, match="8-bit values"):
+            decoded(data, **reading)
 
 
 # ------------------------------------------------------------------------------------------------ shown to people

@@ -167,8 +167,9 @@ def _reading(choice: ModelChoice, known: Reading) -> Reading:
     else:
         given = fixed_reading(choice.bands, choice.value_range)
         fits = known.value_range is not None and len(known.value_range) in (1, given.channels)
-        kept = known.value_range if fits and choice.value_range is None else given.value_range
-        reading = dataclasses.replace(given, value_range=kept)
+        if fits and choice.value_range is None:
+            given = dataclasses.replace(given, value_range=known.value_range, value_kind=known.value_kind)
+        reading = given
     if not reading.is_usual:
         require_extra("geo")
     return reading
