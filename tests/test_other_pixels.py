@@ -141,6 +141,16 @@ def test_search_reads_the_query_as_the_index_was(sensor: Sensor, capsys: pytest.
     assert first[:2] == ["1", "t07.tif"]
     assert float(first[2]) < 1e-3
     assert page.read_text().count("data:image/") == 3  # the query and two hits, stretched to be looked at
+    # The same ground by another sensor, whose bands stand in the other order.
+    with rasterio.open(sensor.file(7)) as file:
+        profile, tile = file.profile, file.read()
+    with rasterio.open(sensor.folder / "other.tif", "w", **profile) as file:
+        file.write(tile[::-1])
+    bands = ",".join(str(len(tile) + 1 - band) for band in sensor.bands)
+    main(["search", "my-index", str(sensor.folder / "other.tif"), "-k", "1", "--bands", bands])
+    first = capsys.readouterr().out.splitlines()[1].split()
+    assert first[1] == "t07.tif"
+    assert float(first[2]) < 1e-3
     plain = sensor.folder / "plain.png"
     Image.new("RGB", (SIDE, SIDE)).save(plain)
     with pytest.raises(SystemExit) as end:

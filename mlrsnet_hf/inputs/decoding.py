@@ -21,18 +21,18 @@ from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.raster import (
     TIFF_STARTS,
     PixelsError,
-    count_bands,
+    bands_and_kind,
     has_rasterio,
     may_be_raster,
     not_eight_bit,
     raster_values,
     raster_version,
     read_raster,
-    refuse_range_beyond,
+    refuse_range_of_others,
     scaled,
     stretched,
 )
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.reading import RGB, Reading, ValueKind
 
 try:
     import simplejpeg
@@ -111,14 +111,14 @@ def band_values(image: Mapping[str, Any], name: str, reading: Reading) -> list[n
         return list(_chosen_colors(data, reading).astype(np.float64).transpose(2, 0, 1))
 
 
-def file_bands(image: Mapping[str, Any], name: str) -> int:
-    """Return how many bands an image file has; formats that Pillow reads have red, green and blue.
+def file_contents(image: Mapping[str, Any], name: str) -> tuple[int, ValueKind]:
+    """Return how many bands an image file has, and what they hold; see `decode_pixels`.
 
     Raises:
         ImageError: It is missing or damaged.
     """
     with _named_errors(image, name):
-        return count_bands(_content(image))
+        return bands_and_kind(_content(image))
 
 
 def decoder_version(reading: Reading = RGB) -> str:
@@ -172,7 +172,7 @@ def _decode_bands(data: bytes, reading: Reading) -> Pixels:
     colors, limits = _chosen_colors(data, reading), reading.limits()
     if limits is None:
         return colors
-    refuse_range_beyond(limits)
+    refuse_range_of_others(reading)
     return np.stack([scaled(colors[..., place], *pair) for place, pair in enumerate(limits)], axis=-1)
 
 
@@ -180,7 +180,7 @@ def _chosen_colors(data: bytes, reading: Reading) -> Pixels:
     """Return the bands of a file that Pillow reads, which has red, green and blue."""
     if reading.band_count not in (None, 3) or max(reading.bands or [1]) > 3:
         raise PixelsError(
-            f"has 3 bands, red, green and blue, and {reading.described()} is asked for",
+            f"has 3 bands, red, green and blue, of which {reading.described()} cannot be read",
             "Give --bands with numbers up to 3, or leave the image out with its row.",
         )
     colors = _decode_usual(data)

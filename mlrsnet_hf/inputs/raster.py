@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mlrsnet_hf.errors import require_extra
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.reading import Reading, ValueKind
 
 Values = npt.NDArray[np.float64]
 """(H, W) values of a band as the file stores them; NaN where there is none."""
@@ -27,6 +27,9 @@ _STARTS = (*TIFF_STARTS, b"\x89PNG\r\n\x1a\n", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff
 """With those of PNG, JPEG 2000 and PNM: the formats that may hold other than 8 bits."""
 # GDAL's other drivers follow names in a file to other files and servers, or run code.
 _DRIVERS = ["GTiff", "PNG", "JP2OpenJPEG", "PNM"]
+
+_SHOWN_BANDS = 32
+"""Of so many bands, the first, an error tells the values."""
 
 
 class PixelsError(ValueError):
@@ -73,21 +76,22 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
             return None
         bands = _chosen(file, reading)
         limits = reading.limits()
-        kinds = {np.dtype(file.dtypes[band - 1]) for band in bands}
-        if limits is None and kinds != {np.dtype(np.uint8)}:
+        eight_bit = all(file.dtypes[band - 1] == "uint8" for band in bands)
+        if limits is None and not eight_bit:
             raise _other_pixels(file, bands)
+        if limits is not None:
+            _refuse_other_kind(file, bands, reading)
+        if limits is not None and eight_bit:
+            refuse_range_of_others(reading)
         pixels = np.empty((file.height, file.width, len(bands)), np.uint8)
-        if limits is None:
-            for place, band in enumerate(bands):
-                pixels[..., place] = file.read(band)
-            return pixels
-        if kinds == {np.dtype(np.uint8)}:
-            refuse_range_beyond(limits)
         has_value = False
         for place, band in enumerate(bands):
-            values = _read(file, band)
-            has_value |= not np.isnan(values).all()
-            pixels[..., place] = scaled(values, *limits[place])
+            if limits is None and _is_whole(file, band):
+                pixels[..., place], has_value = file.read(band), True
+            else:
+                values = _read(file, band)
+                has_value |= not np.isnan(values).all()
+                pixels[..., place] = scaled(values, *(limits[place] if limits else (0, 255)))
         if not has_value:
             raise PixelsError("holds no value: all pixels are nodata or NaN", "Remove it and its row.")
         return pixels
@@ -95,17 +99,23 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
 
 def scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
     """Return values of any type as levels: `low` as 0, `high` as 255, evenly between, and bounded; NaN as 0."""
+    levels = values.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        levels = (values.astype(np.float64) - low) * 255.0 / (high - low)
-    return np.rint(np.nan_to_num(np.clip(levels, 0, 255), nan=0.0)).astype(np.uint8)
+        levels -= low
+        levels *= 255.0
+        levels /= high - low
+    np.rint(np.clip(levels, 0, 255, out=levels), out=levels)
+    levels[np.isnan(levels)] = 0
+    return levels.astype(np.uint8)
 
 
-def refuse_range_beyond(limits: tuple[tuple[float, float], ...]) -> None:
-    """Refuse a range for 8-bit values that would leave them nearly black."""
-    highest = max(high for _, high in limits)
-    if highest > 255:
+def refuse_range_of_others(reading: Reading) -> None:
+    """Refuse a range that would leave 8-bit values nearly black, or white."""
+    highest = max(high for _, high in reading.value_range or [(0, 255)])
+    if highest > 255 or reading.value_kind == "float":
+        kind = " of floating point numbers" if reading.value_kind == "float" else ""
         raise PixelsError(
-            f"holds 8-bit values, and the value_range, which reaches to {highest:g}, is for others",
+            f"holds 8-bit values, and the value_range, which reaches to {highest:g}{kind}, is for others",
             "Leave it out with its row, or bring all images to one type.",
         )
 
@@ -116,12 +126,12 @@ def raster_values(data: bytes, reading: Reading) -> list[Values] | None:
         return None if _has_palette(file) else [_read(file, band) for band in _chosen(file, reading)]
 
 
-def count_bands(data: bytes) -> int:
-    """Return how many bands a file has; formats that Pillow reads have red, green and blue."""
+def bands_and_kind(data: bytes) -> tuple[int, ValueKind]:
+    """Return how many bands a file has, and what they hold; formats that Pillow reads have red, green and blue."""
     if not may_be_raster(data):
-        return 3
+        return 3, "integer"
     with _opened(data) as file:
-        return 3 if _has_palette(file) else int(file.count)
+        return (3, "integer") if _has_palette(file) else (int(file.count), _kind(file, 1))
 
 
 def not_eight_bit(data: bytes) -> PixelsError | None:
@@ -173,12 +183,16 @@ def _opened(data: bytes) -> Iterator[Any]:
     rasterio = _rasterio()
     try:
         with rasterio.MemoryFile(data) as memory, memory.open(driver=_DRIVERS) as file:
-            pixels = file.width * file.height
-            if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
-                raise ValueError(f"its size of {pixels} pixels exceeds the limit of {2 * Image.MAX_IMAGE_PIXELS}")
+            _refuse_size(file.width * file.height)
             yield file
     except rasterio.errors.RasterioError as error:  # its text names a file in memory
         raise ValueError("it is damaged, cut off, or no image file") from error
+
+
+def _refuse_size(pixels: int) -> None:
+    """Refuse what Pillow would refuse too, of the size of three bands."""
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        raise ValueError(f"its size of {pixels:.0f} pixels exceeds the limit of {2 * Image.MAX_IMAGE_PIXELS}")
 
 
 def _has_palette(file: Any) -> bool:  # noqa: ANN401 - a rasterio dataset
@@ -212,6 +226,7 @@ def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
                 f"has {count} band{'s' * (count != 1)}, and band {beyond} is asked for",
                 f"Give --bands with numbers up to {count}, or leave the image out with its row.",
             )
+    _refuse_size(file.width * file.height * len(bands) / 3)
     for band in bands:
         if "complex" in file.dtypes[band - 1]:
             raise PixelsError(
@@ -220,11 +235,28 @@ def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
     return bands
 
 
+def _kind(file: Any, band: int) -> ValueKind:  # noqa: ANN401
+    return "float" if "float" in file.dtypes[band - 1] else "integer"
+
+
+def _refuse_other_kind(file: Any, bands: list[int], reading: Reading) -> None:  # noqa: ANN401
+    for band in bands:
+        if reading.value_kind not in (None, _kind(file, band)):
+            raise PixelsError(
+                f"holds {file.dtypes[band - 1]} values, and the value_range was given for {reading.value_kind} ones",
+                "Bring all images to one type, or give --value-range for images of its kind.",
+            )
+
+
+def _is_whole(file: Any, band: int) -> bool:  # noqa: ANN401
+    """Return whether neither nodata nor a mask leaves pixels out."""
+    return any(flag.name in ("all_valid", "alpha") for flag in file.mask_flag_enums[band - 1])
+
+
 def _read(file: Any, band: int) -> Values:  # noqa: ANN401
     """Return a band's values, with NaN where there is none; alpha leaves none out."""
     values: Values = file.read(band).astype(np.float64)
-    flags = {flag.name for flag in file.mask_flag_enums[band - 1]}
-    if not flags & {"all_valid", "alpha"}:
+    if not _is_whole(file, band):
         values[file.read_masks(band) == 0] = np.nan
     return values
 
@@ -236,7 +268,7 @@ def _other_pixels(file: Any, chosen: list[int] | None = None) -> PixelsError:  #
     found = f"has {len(bands)} band{'s' * (len(bands) > 1)} of {', '.join(kinds)}"
     if any("complex" in kind for kind in kinds):
         return PixelsError(found, "Complex numbers have no order: store their amplitude.")
-    values = [_read(file, band) for band in bands]
+    values = (_read(file, band) for band in bands[:_SHOWN_BANDS])
     known = [low_high for low_high in map(_extremes, values) if low_high is not None]
     options = []
     if kinds != ["uint8"]:

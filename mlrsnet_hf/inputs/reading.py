@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mlrsnet_hf.errors import ConfigurationError
 
@@ -12,6 +12,7 @@ _MOST_BANDS = 65535
 """What a TIFF file can count."""
 _MOST_CHANNELS = 1024
 
+ValueKind = Literal["integer", "float"]
 Limits = tuple[float, float]
 """The values of a band that become 0 and 255."""
 
@@ -30,6 +31,8 @@ class Reading:
     """How many bands each file has, where it is known: in another file the same numbers may be other bands."""
     value_range: tuple[Limits, ...] | None = None
     """One pair for all channels, or one for each; None for values from 0 to 255."""
+    value_kind: ValueKind | None = None
+    """What the range is of, where it is known: 0 to 3000 of whole numbers leaves reflectances from 0 to 1 black."""
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -37,6 +40,8 @@ class Reading:
             0 < len(self.bands) <= _MOST_CHANNELS and all(0 < band <= _MOST_BANDS for band in self.bands)
         ):
             raise ValueError(f"bands {self.bands} cannot be read")
+        if self.value_kind not in (None, "integer", "float"):
+            raise ValueError(f"value_kind {self.value_kind!r} is neither integer nor float")
         if self.value_range is not None:
             if len(self.value_range) not in (1, self.channels):
                 raise ValueError(f"{len(self.value_range)} ranges of values for {self.channels} bands")
@@ -64,6 +69,7 @@ class Reading:
             "bands": None if self.bands is None else list(self.bands),
             "band_count": self.band_count,
             "value_range": None if self.value_range is None else [list(limits) for limits in self.value_range],
+            "value_kind": self.value_kind,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -104,6 +110,7 @@ def reading_from_json(content: Mapping[str, Any]) -> Reading:
         bands=None if bands is None else tuple(bands),
         band_count=count,
         value_range=None if ranges is None else tuple((float(low), float(high)) for low, high in ranges),
+        value_kind=content.get("value_kind"),
     )
 
 

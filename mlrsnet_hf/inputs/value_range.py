@@ -1,6 +1,7 @@
 """How the images of a run are read: bands and range as the settings give them, percentiles measured in training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +9,16 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, decode_pixels, file_bands
+from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, decode_pixels, file_contents
 from mlrsnet_hf.inputs.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
 from mlrsnet_hf.runtime.logs import get_logger
 
 _IMAGES = 256
 """So many training images, evenly spread, are measured."""
 _PIXELS = 4096
-"""So many of each of their bands, evenly spread."""
+"""So many of each of their bands, evenly spread; of hundreds of bands fewer."""
+_VALUES = 2**24
+"""So many values at most, of all images and bands."""
 _NEARLY_ALL = 0.9
 """A share of the values in one of the darkest or brightest levels that is told."""
 
@@ -42,13 +45,14 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
     require_extra("geo")
     files, ids = ImageFiles(splits["train"]), splits["train"]["id"][:]
     bands = None if config.bands is None else parse_bands(config.bands)
-    reading = Reading(bands=bands, band_count=None if bands is None else file_bands(files[0], ids[0]))
+    count, kind = file_contents(files[0], ids[0])
+    reading = Reading(bands=bands, band_count=None if bands is None else count)
     if config.value_range is not None:
         rows = range(0, len(files), -(-len(files) // _IMAGES))
         samples = _sample(files, ids, rows, reading)
         pairs = parse_value_range(config.value_range, reading.channels)
         ranges = _measured(pairs * reading.channels if len(pairs) == 1 else pairs, samples, reading)
-        reading = Reading(bands=bands, band_count=reading.band_count, value_range=limits_of(ranges))
+        reading = replace(reading, value_range=limits_of(ranges), value_kind=kind)
         _report(samples, ranges, len(rows), len(files))
     for split in splits.values():
         decode_pixels(ImageFiles(split)[0], split["id"][0], reading)
@@ -59,10 +63,11 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
 def _sample(files: ImageFiles, ids: Sequence[str], rows: Sequence[int], reading: Reading) -> list[Sample]:
     """Return values of each channel."""
     parts: list[list[Sample]] = [[] for _ in range(reading.channels)]
+    most = min(_PIXELS, max(1, _VALUES // (len(rows) * reading.channels)))
     for row in rows:
         for part, values in zip(parts, band_values(files[row], ids[row], reading), strict=True):
             known = values[np.isfinite(values)]
-            part.append(known[:: -(-known.size // _PIXELS) or 1])
+            part.append(known[:: -(-known.size // most) | 1])  # odd, not to take the same columns of every line
     samples = [np.concatenate(part) for part in parts]
     for channel, sample in enumerate(samples):
         if not sample.size:
@@ -93,15 +98,12 @@ def _value(bound: Bound, sample: Sample) -> float:
 
 def _report(samples: Sequence[Sample], ranges: Sequence[Limits], measured: int, images: int) -> None:
     """Log what the training images hold, and warn of a range that leaves them black or white."""
-    values = np.concatenate(samples)
-    lowest, highest = float(values.min()), float(values.max())
-    below, above = (
-        np.concatenate([compare(sample, limits) for sample, limits in zip(samples, ranges, strict=True)]).mean()
-        for compare in (_is_dark, _is_bright)
-    )
+    lowest, highest = min(map(np.min, samples)), max(map(np.max, samples))
     of_all = "the" if measured == images else f"{measured:,} of the {images:,}"
     logger.info("data: values of %s training images go from %g to %g", of_all, lowest, highest)
-    for share, color in ((below, "black"), (above, "white")):
+    for compare, color in ((_is_dark, "black"), (_is_bright, "white")):
+        found = [compare(sample, limits) for sample, limits in zip(samples, ranges, strict=True)]
+        share = sum(map(np.count_nonzero, found)) / sum(sample.size for sample in samples)
         if share > _NEARLY_ALL:
             logger.warning(
                 "data: %.0f percent of the values are nearly %s by value_range %s: is it that of other images?",

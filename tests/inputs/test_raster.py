@@ -10,7 +10,7 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs import decoding, raster
-from mlrsnet_hf.inputs.decoding import band_values, decode_pixels, decode_rgb, file_bands
+from mlrsnet_hf.inputs.decoding import band_values, decode_pixels, decode_rgb, file_contents
 from mlrsnet_hf.inputs.reading import Reading
 
 rasterio = pytest.importorskip("rasterio", reason='needs the extra "geo"')
@@ -121,6 +121,24 @@ def test_a_file_that_is_cut_off_is_called_that(cut: float, reading: dict, capfd:
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("driver", ["GTiff", "PNG", "JP2OpenJPEG"])
+def test_a_damaged_file_is_pixels_or_one_error(driver: str) -> None:
+    draw = np.random.default_rng(7)
+    whole = bands_of(*draw.integers(0, 3000, (3, 16, 16)), kind=np.uint16, driver=driver)
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in draw.integers(0, len(data), 3):
+            data[place] = draw.integers(256)
+        data = data[: draw.integers(len(data) // 2, len(data) + 1)]
+        for reading in ({}, {"value_range": RANGE}, {"bands": (3, 1), "value_range": RANGE}):
+            try:
+                assert decoded(bytes(data), **reading).dtype == np.uint8
+            except ImageError as error:
+                assert "'scene_7' (a.tif)" in str(error)
+                assert "vsimem" not in str(error)
+
+
 def test_a_file_may_not_lead_gdal_to_other_files() -> None:
     source = b'<VRTDataset rasterXSize="1" rasterYSize="1"><VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
     with pytest.raises(ImageError, match="no format"):
@@ -183,6 +201,18 @@ def test_pixels_without_a_value_are_black_and_are_not_measured() -> None:
         decoded(bands_of([[7, 7]], kind=np.uint16, nodata=7), value_range=RANGE)
 
 
+def test_nodata_and_masks_count_in_8_bit_bands_too() -> None:
+    data = bands_of([[9, 200]], [[7, 100]], kind=np.uint8, nodata=9)
+    assert decoded(data, bands=(1, 2)).tolist() == [[[0, 7], [200, 100]]]
+    profile = {"driver": "GTiff", "count": 1, "height": 1, "width": 2, "dtype": "uint16"}
+    with rasterio.MemoryFile() as memory:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), memory.open(**profile) as file:
+            file.write(np.array([[[3000, 3000]]], np.uint16))
+            file.write_mask(np.array([[255, 0]], np.uint8))
+        masked = memory.read()
+    assert decoded(masked, bands=(1,), value_range=RANGE).tolist() == [[[255], [0]]]
+
+
 def test_alpha_is_dropped_unless_it_is_asked_for() -> None:
     data = bands_of([[1000]], [[2000]], [[3000]], [[0]], kind=np.uint16, driver="PNG")
     assert decoded(data, value_range=RANGE).tolist() == [[[85, 170, 255]]]
@@ -197,7 +227,7 @@ def test_an_8_bit_image_reads_the_same_by_its_bands(picture: Callable, encoded: 
         assert np.array_equal(decoded(data, bands=(1, 2, 3)), usual)
         assert np.array_equal(decoded(data, value_range=((0.0, 255.0),)), usual)
         assert np.array_equal(decoded(data, bands=(3, 1)), usual[..., [2, 0]])
-        assert file_bands({"bytes": data, "path": None}, "x") == 3
+        assert file_contents({"bytes": data, "path": None}, "x") == (3, "integer")
     palette = encoded(image.convert("P"), "PNG")
     assert np.array_equal(decoded(palette, bands=(1, 2, 3)), decoded(palette))
     assert np.array_equal(
@@ -215,6 +245,8 @@ def test_an_8_bit_image_reads_the_same_by_its_bands(picture: Callable, encoded: 
         (lambda: ramp(1), {"bands": (2,), "value_range": RANGE}, "has 1 band, and band 2"),
         (lambda: ramp(4), {"bands": (4, 3, 2), "band_count": 13, "value_range": RANGE}, "has 4 bands.* have 13"),
         (lambda: ramp(4), {"value_range": RANGE}, "has 4 bands, and it is not said"),
+        (lambda: ramp(1, np.float32), {"value_range": RANGE, "value_kind": "integer"}, "holds float32 values.*integer"),
+        (lambda: ramp(1, np.int16), {"value_range": RANGE, "value_kind": "float"}, "holds int16 values.*float"),
         (lambda: ramp(2, np.uint8), {"bands": (1,), "value_range": RANGE}, "holds 8-bit values.*3000"),
         (
             lambda: ramp(13),
@@ -235,8 +267,9 @@ def test_a_picture_of_three_colors_has_no_fourth_band(picture: Callable, encoded
         decoded(data, bands=(4, 3, 2))
     with pytest.raises(ImageError, match=r"3 bands.*of 4"):
         decoded(data, bands=(3, 2, 1), band_count=4)
-    with pytest.raises(ImageError, match="8-bit values"):
-        decoded(data, value_range=RANGE)
+    for reading in ({"value_range": RANGE}, {"value_range": ((0.0, 1.0),), "value_kind": "float"}):
+        with pytest.raises(ImageError, match="8-bit values"):
+            decoded(data, **reading)
 
 
 # ------------------------------------------------------------------------------------------------ shown to people

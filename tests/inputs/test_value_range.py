@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 
 from mlrsnet_hf.configuration.command_line import parse, read_values
-from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, MissingExtraError, MLRSNetError
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform, random_color_matrix
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile
@@ -48,19 +49,28 @@ def test_percentiles_are_measured_band_by_band_without_nodata() -> None:
     values = np.arange(101).reshape(1, 101)
     images = [np.stack([values, 10 * values]).astype(np.int16), np.full((2, 1, 30), -999, np.int16)]
     reading = settled(split_of(images, nodata=-999), bands="1,2", value_range="2%,98%")
-    assert reading == Reading(bands=(1, 2), band_count=2, value_range=((2.0, 98.0), (20.0, 980.0)))
+    assert reading == Reading(
+        bands=(1, 2), band_count=2, value_range=((2.0, 98.0), (20.0, 980.0)), value_kind="integer"
+    )
     mixed = settled(split_of(images, nodata=-999), bands="2,1", value_range="0,100%")
     assert mixed.value_range == ((0.0, 1000.0), (0.0, 100.0))
 
 
 def test_gray_images_are_measured_once() -> None:
     reading = settled(split_of([np.arange(101, dtype=np.float32).reshape(1, 1, 101) / 100]), value_range="0%,100%")
-    assert reading == Reading(value_range=((0.0, 1.0),))
+    assert reading == Reading(value_range=((0.0, 1.0),), value_kind="float")
 
 
 def test_nan_and_infinity_are_not_measured() -> None:
     values = np.array([[[np.nan, np.inf, -np.inf, 1, 2, 3]]], np.float32)
     assert settled(split_of([values]), value_range="0%,100%").value_range == ((1.0, 3.0),)
+
+
+def test_without_rasterio_its_extra_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = split_of([np.ones((4, 3, 3), np.uint16)])
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(MissingExtraError, match=r"rasterio.*\[geo\]"):
+        settled(split, bands="3,2,1", value_range="0,3000")
 
 
 def test_the_usual_images_are_not_looked_at() -> None:
@@ -148,7 +158,10 @@ def test_percentiles_need_training_images() -> None:
 
 
 def test_a_reading_comes_back_from_json() -> None:
-    for reading in (RGB, Reading(bands=(4, 3), band_count=13, value_range=((0.0, 1.0), (-2.5, 1e4)))):
+    for reading in (
+        RGB,
+        Reading(bands=(4, 3), band_count=13, value_range=((0.0, 1.0), (-2.5, 1e4)), value_kind="float"),
+    ):
         assert reading_from_json(json.loads(json.dumps(reading.to_json())) | {"other": 1}) == reading
 
 
@@ -161,6 +174,8 @@ def test_a_reading_comes_back_from_json() -> None:
         {"bands": [True]},
         {"bands": [1] * 2000},
         {"band_count": -1},
+        {"value_kind": "complex"},
+        {"value_kind": ["float"]},
         {"value_range": [0, 3000]},
         {"value_range": [[1, 0]]},
         {"value_range": [[0, float("nan")]]},

@@ -137,14 +137,24 @@ def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
 def _from_folder(folder: Path, name: str, choice: ModelChoice) -> EmbeddingModel:
     saved = load_model(folder)
     labels = saved.task.label_names if saved.task.label_outputs else ()
-    preprocessing = saved.preprocessing
+    return read_as(EmbeddingModel(name, saved.model, saved.preprocessing, labels), choice)
+
+
+def read_as(model: EmbeddingModel, choice: ModelChoice) -> EmbeddingModel:
+    """Return the network for image files that are read by the bands and the range of a choice, where it names some.
+
+    Raises:
+        ConfigurationError: The bands are not as many as the network's channels.
+        MissingExtraError: rasterio is not installed, and images are read by it.
+    """
+    preprocessing = model.preprocessing
     reading = _reading(choice, preprocessing.reading)
     if reading.channels != preprocessing.channels:
         raise ConfigurationError(
-            f"{name} takes input of {preprocessing.channels} channels, and --bands names {reading.channels}",
+            f"{model.name} takes input of {preprocessing.channels} channels, and --bands names {reading.channels}",
             "Give as many, those that stand for the bands that it was trained on.",
         )
-    return EmbeddingModel(name, saved.model, dataclasses.replace(preprocessing, reading=reading), labels)
+    return dataclasses.replace(model, preprocessing=dataclasses.replace(preprocessing, reading=reading))
 
 
 def _reading(choice: ModelChoice, known: Reading) -> Reading:
@@ -157,8 +167,9 @@ def _reading(choice: ModelChoice, known: Reading) -> Reading:
     else:
         given = fixed_reading(choice.bands, choice.value_range)
         fits = known.value_range is not None and len(known.value_range) in (1, given.channels)
-        kept = known.value_range if fits and choice.value_range is None else given.value_range
-        reading = dataclasses.replace(given, value_range=kept)
+        if fits and choice.value_range is None:
+            given = dataclasses.replace(given, value_range=known.value_range, value_kind=known.value_kind)
+        reading = given
     if not reading.is_usual:
         require_extra("geo")
     return reading

@@ -5,6 +5,7 @@ any. On a server it is a collection, beside which a second one holds the princip
 longer bounds it.
 """
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -87,7 +88,7 @@ class ImageIndex(ImageSearch):
             WeightsError: Its weights cannot be had.
             ImageError: A picture cannot be read, or has other bands or values.
         """
-        from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
+        from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model, read_as
 
         choice = model or (self.local.model if self.local else None)
         if choice is None:
@@ -96,13 +97,19 @@ class ImageIndex(ImageSearch):
                 "Name it with --model.",
             )
         pca = self.pca()
-        network = load_embedding_model(choice)
+        made_by = self.local.model if self.local else choice
+        # A query may be of other bands and values than the images of the index: it is read by itself.
+        network = load_embedding_model(
+            dataclasses.replace(choice, bands=made_by.bands, value_range=made_by.value_range)
+        )
         if network.fingerprint != self.info.model_fingerprint:
             raise EmbeddingError(
                 f"{choice.model} is not the model that made the index, {self.info.described()}",
                 "Name that model with --model, --weights, --image-size, --crop-pct, --bands and --value-range, or "
                 "build the index anew.",
             )
+        if (choice.bands, choice.value_range) != (made_by.bands, made_by.value_range):
+            network = read_as(network, choice)
         rest = iter(pictures)
         batches = iter(lambda: list(itertools.islice(rest, _PICTURES_AT_ONCE)), [])
         vectors = np.concatenate([network.embed_images(batch, self.info.layer) for batch in batches])
