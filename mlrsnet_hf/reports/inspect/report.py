@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mlrsnet_hf.errors import ImageError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
@@ -53,7 +53,8 @@ def print_inspection(
     try:
         found = inspect_data(config, files_per_split)
     except MLRSNetError as error:
-        could_not_load = error.__cause__ is not None  # then its columns cannot be looked at either
+        # What cannot be loaded has no columns to be looked at; what holds no labels or no images has.
+        could_not_load = isinstance(error, ConfigurationError) and error.__cause__ is not None
         if not (as_json or could_not_load):
             _print_columns(config)
         raise
