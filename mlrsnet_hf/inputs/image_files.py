@@ -161,11 +161,11 @@ def find_images(written: Sequence[str | None], folders: ImageFolders, table: str
     elsewhere: dict[str, str] = {}
     for row, name in enumerate(written):
         place = name
-        if name and "://" not in name:
-            file = folders.find(name)
+        if not name or "://" not in name:
+            file = folders.find(name) if name else None
             place = None if file is None else str(file)
-            if place is None:
-                missing.append((row, name))
+            if place is None or name is None:
+                missing.append((row, name or ""))
             elif not _is_as_written(place, name) and elsewhere.setdefault(place, name) != name:
                 raise ConfigurationError(
                     f"{table}: {elsewhere[place]!r} and {name!r} both lead to {place}",

@@ -81,17 +81,20 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
 
 def _tables_in(folder: Path) -> dict[str, list[Path]] | None:
     """Return the tables of a folder, if it is one of tables, or one of images with `metadata.csv`."""
-    files = [Path(place, name) for place, _, names in os.walk(folder) for name in names if not name.startswith(".")]
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(place, name) for name in names if not name.startswith(".")]
     if any(file.name == "README.md" and file.read_bytes()[:3] == b"---" for file in files):
         return None  # a card, which may say what the files are
     data = [file for file in files if file.suffix.lower() not in ("", ".md")]
     tables = sorted(file for file in data if file.suffix.lower() in (".csv", ".tsv"))
+    if tables and len(tables) == len(data):
+        return _by_split(tables)
     metadata = [file for file in tables if file.name == METADATA]
-    if metadata and not any(
-        (file.stem == "metadata" and file.name != METADATA) or file.suffix == ".zip" for file in data
-    ):
-        return _by_split(metadata)
-    return _by_split(tables) if tables and len(tables) == len(data) else None
+    others = (".zip", ".tar", ".parquet", ".arrow", ".jsonl")
+    is_read_by_datasets = any(file.suffix.lower() in others for file in data)
+    return _by_split(metadata) if metadata and not is_read_by_datasets else None
 
 
 def _by_split(files: Sequence[Path]) -> dict[str, list[Path]]:

@@ -19,6 +19,9 @@ _LIST = re.compile(rf"\[\s*(?:(?:{_ENTRY})(?:(?:\s*,\s*(?:{_ENTRY}))*\s*,?|(?:\s
 of such a list for one."""
 
 
+_BRACKETS = re.compile(r"(array|Index)?(\[.*\]|\(.*\)|\{.*\})", re.DOTALL)
+
+
 def read_texts(
     values: Mapping[str, Sequence[str | None]], column: str, separator: str | None
 ) -> tuple[Any, dict[str, list]]:
@@ -33,8 +36,8 @@ def read_texts(
         ConfigurationError: The texts write no lists, or lists of several kinds.
     """
     texts = [text.strip() for part in values.values() for text in part if text is not None]
-    # The brackets of lists, as pandas and NumPy write them into a CSV file.
-    are_lists = any(texts) and all(text.startswith("[") and text.endswith("]") for text in texts if text)
+    # The brackets of lists, as pandas and NumPy write them into a CSV file; and those of tuples and sets.
+    are_lists = any(texts) and all(_BRACKETS.fullmatch(text) for text in texts if text)
     if separator is not None:
         if are_lists:
             raise ConfigurationError(
@@ -108,10 +111,14 @@ def read_list(text: str) -> list | None:
     Examples:
         >>> read_list('["sea"]'), read_list("['sea', 'sand']"), read_list("['sea' 'sand']"), read_list("[4 6]")
         (['sea'], ['sea', 'sand'], ['sea', 'sand'], [4, 6])
+        >>> read_list("('sea', 'sand')"), read_list("{'sea'}"), read_list("array(['sea'])"), read_list('{"sea": 1}')
+        (['sea', 'sand'], ['sea'], None, None)
         >>> read_list("[]"), read_list("[f()]"), read_list("['sea' 'sand', 'ice']"), read_list("[0 1 ... 0]")
         ([], None, None, None)
     """
     text = text.strip()
+    if text[:1] + text[-1:] in ("()", "{}"):
+        text = f"[{text[1:-1]}]"
     try:
         found = json.loads(text)
         return found if isinstance(found, list) else None

@@ -82,11 +82,12 @@ def test_links_are_followed_once(folder: Path) -> None:
 
 def test_what_is_not_there_is_counted(folder: Path, tmp_path: Path) -> None:
     folders = ImageFolders([folder, tmp_path], given=False)
-    assert find_images(["https://host/x.png", None, "plain"], folders, "t") == [
+    assert find_images(["https://host/x.png", "plain"], folders, "t") == [
         "https://host/x.png",
-        None,
         str(folder / "plain.jpg"),
     ]
+    with pytest.raises(ConfigurationError, match=r"t: 1 of 2 .*row 1 says ''"):
+        find_images(["plain", None], folders, "t")
     with pytest.raises(ConfigurationError, match=r"t\.csv: 1 of 3 .*row 1 says 'no\.png'.*scenes, .*--image-dir"):
         find_images(["plain", "no.png", "nor.png"], folders, "t.csv")
     with pytest.raises(ConfigurationError, match=r"no image of 1 .*'no\.png'"):

@@ -171,9 +171,10 @@ def test_lists_that_may_be_several_things_are_refused(text: str) -> None:
         read_labels({"train": column(["['sea']", text], Value("string"))}, "tags")
 
 
-def test_a_separator_does_not_cut_lists() -> None:
+@pytest.mark.parametrize("text", ["['sea', 'ice']", "('sea', 'ice')", "{'sea', 'ice'}", "array(['sea', 'ice'])"])
+def test_a_separator_does_not_cut_lists(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"label_separator=','.*Leave label_separator out"):
-        read_labels({"train": column(["['sea', 'ice']", "['sea']"], Value("string"))}, "tags", ",")
+        read_labels({"train": column([text, "", "['sea']"], Value("string"))}, "tags", ",")
 
 
 def test_zeros_and_ones_between_separators_are_vectors() -> None:

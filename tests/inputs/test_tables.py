@@ -201,6 +201,7 @@ def files(folder: Path, *names: str) -> None:
 def test_files_of_a_pattern(tmp_path: Path, names: list[str], pattern: str, splits: dict[str, list[str]]) -> None:
     root = tmp_path / "testing train"  # what all have in common says nothing
     files(root, *names)
+    files(root / ".ipynb_checkpoints", "train-checkpoint.csv")
     for dataset in (str(root / pattern), str(root)):
         found = find_files(DataConfig(dataset=dataset))
         assert found is not None
@@ -218,8 +219,15 @@ def test_a_pattern_of_splits_and_others_is_refused(tmp_path: Path) -> None:
 def test_what_is_for_datasets_to_find(tmp_path: Path) -> None:
     files(tmp_path / "pictures", "labels.csv", "a.png")
     files(tmp_path / "card", "labels.csv")
+    files(tmp_path / "packed", "metadata.csv", "images.zip")
     (tmp_path / "card" / "README.md").write_text("---\nconfigs: []\n---\n")
-    for dataset in ("user/name", str(tmp_path / "pictures"), str(tmp_path / "card"), str(tmp_path / "nowhere")):
+    for dataset in (
+        "user/name",
+        str(tmp_path / "pictures"),
+        str(tmp_path / "card"),
+        str(tmp_path / "packed"),
+        str(tmp_path / "nowhere"),
+    ):
         assert find_files(DataConfig(dataset=dataset)) is None
 
 
