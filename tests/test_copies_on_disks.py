@@ -291,6 +291,7 @@ def test_every_command_reads_the_same(make_release: MakeRelease, cache: str, tmp
     audit = audit_source(source)
     assert [(one.scene, one.rows, one.images, one.labels) for one in audit.scenes] == facts
     assert audit.images_checked
+    assert "strays" in variant or not any(Path(f.where).name in ("Images", "Labels") for f in audit.findings)
     assert audit.exit_code == 1
     if variant in ("plain", "strays", "one table with paths", "both zips in one zip", "a working folder"):
         prepared = prepare(source, tmp_path / "prepared").folder

@@ -100,7 +100,8 @@ class ArchiveImages:
 
 def _listed(folder: Path) -> list[str]:
     try:
-        return sorted(child.name for child in folder.iterdir())
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
     except OSError as error:
         raise ReleaseError(f"{folder}: cannot be read ({error.strerror})", "Check the folder.") from error
 

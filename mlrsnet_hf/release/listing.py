@@ -102,6 +102,8 @@ def list_copy(copy: Copy, images: ByScene[ImageStore] | None) -> Listing:
     labels, label_faults, conflicts, strays = _read_labels(found)
     if images is None:
         return Listing(labels, label_faults, None, {}, tuple(conflicts), tuple(strays))
+    if copy.labels is copy.root:
+        strays = []  # label files beside Images: what lies there is not in a part
     if isinstance(found, File):
         labels, strays = _of_scenes_there(labels, images)
     conflicts = [*images.conflicts, *conflicts, *_of_no_scene(images.strays, strays)]

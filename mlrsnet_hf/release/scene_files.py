@@ -119,7 +119,8 @@ def find_label_files(part: Part) -> "ByScene[File] | File":
             del rest[file.name]
     if not found.parts and not found.faults:
         return _table_of_all(folder)
-    found.strays.extend(_stray(file, "no label file of a scene") for file in rest.values())
+    others: list[File | Folder] = [*rest.values(), *folder.folders()]
+    found.strays.extend(_stray(node, "no label file of a scene") for node in others)
     return ByScene(found.place, _sorted(found.parts), found.conflicts, found.faults, found.strays)
 
 

@@ -367,3 +367,24 @@ def test_rewritings_together_say_the_same(
     content = as_text(table, separator, quoting, end).decode().encode(encoding)
     rows = parse_label_file(content, "x.csv")
     assert [(found.file_name, set(found.labels)) for found in rows] == RIGHT
+
+
+@settings(max_examples=300)
+@given(
+    cell=st.text(alphabet="01.,;eE+- \t", max_size=8) | st.sampled_from(["true", "FALSE", "tRUE", "falsee", "01.0"]),
+    separator=st.sampled_from(",;\t"),
+)
+def test_a_value_is_what_it_says_or_refused(cell: str, separator: str) -> None:
+    """Against Python's own reading of numbers."""
+    table = [list(cells) for cells in TABLE]
+    table[3][20] = cell
+    try:
+        rows = parse_label_file(as_text(table, separator), "x.csv")
+    except ReleaseError as error:
+        assert error.found.startswith("x.csv, line 4: label")
+        return
+    said = {"true": 1.0, "false": 0.0}.get(cell.strip().casefold())
+    value = float(cell.replace(",", ".")) if said is None else said
+    assert value in (0, 1)
+    assert (find_label(PUBLISHED[19]).id in rows[2].labels) == (value == 1)
+    assert [set(found.labels) for found in rows[:2]] == [labels for _, labels in RIGHT[:2]]
