@@ -114,10 +114,11 @@ class MLRSNet(GeneratorBasedBuilder):
     def _choose_label_version(self, asked: LabelVersion | None, opened: bool) -> LabelVersion:
         """Return the version asked for, else the one that fits the copy: the cache is named after it."""
         require_label_version(asked)
-        published = self._location is None or self._location == archive_path(self._downloads)
-        if published or opened or asked == "as-published":
-            return asked or "verified"
-        return find_label_version(self._location, asked)
+        location = self._location
+        if location in (None, archive_path(self._downloads)) or opened or asked == "as-published":
+            return asked or "verified"  # the published archive is MLRSNet, and opened copies are known already
+        assert location
+        return find_label_version(location, asked)
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel between processes without the source, which opens anew where it is needed."""

@@ -298,9 +298,9 @@ def _group(
 ) -> list[int]:
     """Return the number of each image's group, nearest neighbors first; what is connected is not compared again."""
     components = _Components(len(neighbors))
-    first: dict[bytes, int] = {}
+    first_of: dict[bytes, int] = {}
     for image, digest in enumerate(digests):
-        components.join(first.setdefault(digest, image), image)
+        components.join(first_of.setdefault(digest, image), image)
 
     def accepted(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[tuple[int, int]]:
         images, others, maps = pairs
