@@ -1,6 +1,7 @@
 """What a search of embeddings may find, its typed results, and what every search of embeddings has in common."""
 
 import contextlib
+import difflib
 import functools
 import itertools
 from abc import ABC, abstractmethod
@@ -202,6 +203,12 @@ def _known_name(
     return None
 
 
+def _likeness(name: str, known: Sequence[str]) -> float:
+    """Return how like a name is to the known name that it is most like, from 0 to 1, as far as that is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return difflib.SequenceMatcher(None, near[0], name).ratio() if near else 0.0
+
+
 def _cut_at_commas(text: str, known: Sequence[str]) -> tuple[str, ...]:
     """Return the names that a text holds; see `ImageSearch.labels_in`."""
     pieces = text.split(",")
@@ -223,9 +230,10 @@ def _cut_at_commas(text: str, known: Sequence[str]) -> tuple[str, ...]:
 
     found = names_from(0)
     if found is None:
-        parts = [",".join(pieces[farthest:end]).strip() for end in range(len(pieces), farthest, -1)]
-        near = (part for part in parts if name_alternatives(part, known).startswith("Did you mean"))
-        raise _unknown("label", next(near, parts[-1]), known)
+        starts = range(farthest, max(-1, farthest - 8), -1)  # a few pieces: names hold no more commas
+        parts = [",".join(pieces[a:b]).strip() for a in starts for b in range(a + 1, min(a + 8, len(pieces)) + 1)]
+        unknown = [part for part in parts if part not in known]
+        raise _unknown("label", max(unknown, key=lambda part: _likeness(part, known)), known)
     if not found:
         raise ConfigurationError(f"labels {text!r} name nothing", "Give labels, with commas between them.")
     return found

@@ -118,12 +118,9 @@ def empty_milvus(milvus: MilvusServer) -> str:
     return milvus.uri
 
 
-@pytest.fixture(params=["lite", pytest.param("milvus", marks=pytest.mark.milvus)])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URI of Milvus Lite's own server, and of a standalone server without collections."""
-    if request.param == "milvus":
-        yield request.getfixturevalue("empty_milvus")
-        return
+@pytest.fixture
+def lite(tmp_path: Path) -> Iterator[str]:
+    """URI of Milvus Lite's own server, which speaks the same protocol."""
     from milvus_lite import server_manager_instance
 
     folder = str(tmp_path / "server.db")
@@ -131,9 +128,16 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     server_manager_instance.release_server(folder)
 
 
+@pytest.fixture(params=["lite", pytest.param("empty_milvus", marks=pytest.mark.milvus)])
+def server(request: pytest.FixtureRequest) -> str:
+    """URI of Milvus Lite's own server, and of a standalone one."""
+    uri: str = request.getfixturevalue(request.param)
+    return uri
+
+
 @pytest.fixture(params=["folder", pytest.param("milvus", marks=pytest.mark.milvus)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an index may be built: a folder that is not there yet, and a standalone server without collections."""
+    """Where an index may be built: a folder that is not there yet, and a standalone server."""
     return str(tmp_path / "index") if request.param == "folder" else request.getfixturevalue("empty_milvus")
 
 

@@ -55,11 +55,12 @@ module.build_index(*sys.argv[1:])
 """
 
 
-def test_a_killed_build_is_completed_by_the_next(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
-    folder, target = make_embeddings(), tmp_path / "index"
-    run = subprocess.run([sys.executable, "-c", DOOMED, str(folder.path), str(target)], capture_output=True)
+def test_a_killed_build_is_completed_by_the_next(place: str, make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    folder, target = make_embeddings(), place
+    run = subprocess.run([sys.executable, "-c", DOOMED, str(folder.path), target], capture_output=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
-    assert not target.exists()
+    with pytest.raises(ConfigurationError, match="index"), open_index(target):
+        pass
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "batch_rows", lambda dimension: 10)
         built = build_index(folder, target)
@@ -78,7 +79,7 @@ def test_ids_that_occur_twice_are_refused(make_embeddings: MakeEmbeddings, tmp_p
     assert not (tmp_path / "index").exists()
 
 
-def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_by_uri(lite: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_embeddings()
     table = EmbeddingTable.load(folder)
     put = ImageCollection.put
@@ -91,19 +92,19 @@ def test_the_same_by_uri(server: str, make_embeddings: MakeEmbeddings, monkeypat
     monkeypatch.setattr(build, "batch_rows", lambda dimension: 10)
     monkeypatch.setattr(ImageCollection, "put", lost_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
-        build_index(folder, server)
-    with pytest.raises(ConfigurationError, match="'mlrsnet_images'"), open_index(server):
+        build_index(folder, lite)
+    with pytest.raises(ConfigurationError, match="'mlrsnet_images'"), open_index(lite):
         pass
     monkeypatch.setattr(ImageCollection, "put", put)
-    built = build_index(folder, server)
+    built = build_index(folder, lite)
     assert (built.rows, built.resumed, built.recall.value) == (60, 15, 1.0)
-    with open_index(server) as index:
+    with open_index(lite) as index:
         assert index.info == folder.info
         found = index.search(table.embeddings[5], 9, labels=["trees"])
     assert [hit.id for hit in found[0]] == [hit.id for hit in table.search(table.embeddings[5], 9, ["trees"])[0]]
     with pytest.raises(ConfigurationError, match="'mlrsnet_images' exists"):
-        build_index(folder, server, "flat")
-    again = build_index(folder, server)
+        build_index(folder, lite, "flat")
+    again = build_index(folder, lite)
     assert (again.rows, again.resumed, again.recall) == (60, 60, built.recall), "there is nothing left to do"
 
 

@@ -43,7 +43,7 @@ def test_pictures_are_projected_on_a_server_too(
 
 
 def test_a_projection_of_many_pieces_and_of_others(
-    server: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch
+    lite: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlrsnet_hf.retrieval.index.stored_pca._PIECE", 50)  # 40 to 60 pieces
     monkeypatch.setattr("mlrsnet_hf.retrieval.index.stored_pca._PIECES_AT_ONCE", 7)
@@ -51,20 +51,20 @@ def test_a_projection_of_many_pieces_and_of_others(
     pca, other = (fit_pca([draw.normal(size=(99, 12)).astype(np.float32)], 8, whiten) for whiten in (False, True))
     folder = make_embeddings(pca=pca.to_json())
     pca.save(folder.path / "pca.npz")
-    build_index(folder, server, collection="first")
-    with open_index(server, "first") as index:
+    build_index(folder, lite, collection="first")
+    with open_index(lite, "first") as index:
         stored = index.pca()
         assert stored is not None
         np.testing.assert_array_equal(stored.mean, pca.mean)
     other.save(folder.path / "pca.npz")
-    build_index(folder, server, collection="second")
+    build_index(folder, lite, collection="second")
     with (
-        open_index(server, "second") as index,
+        open_index(lite, "second") as index,
         pytest.raises(ConfigurationError, match=r"principal components.*other embeddings"),
     ):
         index.pca()
-    build_index(folder, server, collection="third_projection")
+    build_index(folder, lite, collection="third_projection")
     with pytest.raises(ConfigurationError, match="'third_projection'"):
-        build_index(folder, server, collection="third")
-    with open_index(server, "third_projection") as index:
+        build_index(folder, lite, collection="third")
+    with open_index(lite, "third_projection") as index:
         assert len(index.search(np.zeros(8), 60)[0]) == 60, "what stood there is untouched"
