@@ -1,6 +1,7 @@
 """Where a run computes: device, processes, precision, memory."""
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,8 +120,19 @@ def use_processor(accelerator: Accelerator, threads: int = 0) -> None:
         threads: Threads of this process; 0 shares all cores.
     """
     if accelerator.device.type == "cpu":
+        if accelerator.num_processes == 1 and _were_more_wanted():
+            logger.warning(
+                "`accelerate launch --cpu` begins a single process, whatever --num_processes says; for two: "
+                "ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 -m mlrsnet_hf COMMAND"
+            )
         keep_freed_memory()
         torch.set_num_threads(threads or max(1, available_cores() // accelerator.num_processes))
+
+
+def _were_more_wanted() -> bool:
+    """Tell whether this is what `accelerate launch --cpu --num_processes 2` begins, by what it sets and what not."""
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    return launched and "WORLD_SIZE" not in os.environ
 
 
 def keep_freed_memory() -> None:

@@ -113,6 +113,22 @@ def test_what_stands_there_is_kept(release: Path, tmp_path: Path) -> None:
         prepare(release, tmp_path / "out")
 
 
+def test_a_repository_that_is_whole_is_said_to_be(make_release: MakeRelease, tmp_path: Path) -> None:
+    release, target = make_release({"beach": 12}), tmp_path / "out"
+    first = prepare(release, target)
+    before = content(target)
+    again = prepare(release, target)
+    assert (again.was_whole, again.files, again.copy) == (True, first.files, first.copy)
+    assert again.summary().startswith("this repository is there already, whole")
+    assert content(target) == before
+    with pytest.raises(ConfigurationError, match="out: exists already"):
+        prepare(release, target, "as-published")
+    parquet = next(target.glob("data/*.parquet"))
+    parquet.write_bytes(parquet.read_bytes()[:-1])
+    with pytest.raises(ConfigurationError, match="out: exists already"):
+        prepare(release, target)
+
+
 def test_unreadable_image_is_named_or_left_out(release: Path, tmp_path: Path) -> None:
     expected = content(prepare(release, tmp_path / "whole").folder / "data")
     damaged = release / "Images/harbor&port/harbor&port_00050.jpg"

@@ -89,6 +89,22 @@ def test_faults_end_all_processes(
         assert said.count(f"error: image '{broken}_003' cannot be read") == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_another_number_of_processes_goes_on(
+    runs: Path, saved_data: Path, run_processes: RunProcesses, tmp_path: Path, before: int, after: int
+) -> None:
+    settings = SETTINGS | {"output_dir": str(tmp_path / "run")}
+    common = {"data": str(saved_data)}
+    first = common | {"settings": settings, "processes": before, "fate": "step 6 SIGTERM"}
+    second = common | {"settings": settings | {"resume": True}, "processes": after}
+    codes, said = run_processes([first, second])
+    assert codes == [[EXIT_INTERRUPTED] * before, [0] * after], said
+    assert f"processes was {before}, is {after}: dropout, batch statistics or rounding" in said
+    whole, parts = tensors(runs / "whole", "average.safetensors"), tensors(tmp_path / "run", "average.safetensors")
+    assert max((whole[name] - parts[name]).abs().max().item() for name in whole) < 1e-5
+
+
 LAUNCHERS = {"torchrun": ["torch.distributed.run", "--nproc_per_node=2"], "accelerate": ["accelerate.commands.launch"]}
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from mlrsnet_hf.cli import main
+from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.paper_tables import TABLE9_RETRIEVAL
 from mlrsnet_hf.reports.retrieval import report as retrieval_report
@@ -189,6 +191,24 @@ def test_the_page_fits_a_phone_and_shows_its_pictures(written: tuple[Path, str],
     found = json.loads(re.search(r"<title>(.*?)</title>", run.stdout)[1])
     assert found["across"] <= found["window"]
     assert found["shown"] == found["images"] == 3
+
+
+def test_results_that_are_there_already(
+    data: Data, written: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = data.config(output_dir=written[0], compare=(data.other,))
+    assert write_retrieval(config) is None
+    assert "there already, whole and of the same embeddings and settings" in capsys.readouterr().out
+    with pytest.raises(ConfigurationError, match="exists already"):
+        write_retrieval(dataclasses.replace(config, distance="cosine"))
+    shutil.copytree(written[0], tmp_path / "out")
+    moved = dataclasses.replace(config, output_dir=tmp_path / "out")
+    write_settings(tmp_path / "out" / "settings.yaml", moved)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    results["model"]["model_fingerprint"] = "0123"  # of another model, whose embeddings lay there
+    (tmp_path / "out" / "results.json").write_text(json.dumps(results))
+    with pytest.raises(ConfigurationError, match="out: exists already"):
+        write_retrieval(moved)
 
 
 def test_written_whole_or_not_at_all(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -297,6 +297,24 @@ def test_a_killed_run_is_completed_by_the_next(
     assert len(list((target / "data").iterdir())) == 4
 
 
+def test_embeddings_that_are_whole_are_said_to_be(
+    saved_model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, target = ImageSet(images=str(pictures)), tmp_path / "out"
+    make(saved_model, images, target)
+    before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    assert "already" not in capsys.readouterr().out
+    make(saved_model, images, target, batch_size=2)  # which leaves the embeddings as they are
+    assert "are there already, whole" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
+    for other in ({"layer": "pooled"}, {"dtype": "float16"}, {"shard_images": 5}):
+        with pytest.raises(ConfigurationError, match="out: exists already"):
+            make(saved_model, images, target, **other)
+    next((target / "data").glob("*.parquet")).write_bytes(b"PAR1")
+    with pytest.raises(ConfigurationError, match="out: exists already"):
+        make(saved_model, images, target)
+
+
 def test_what_another_setting_left_is_not_taken_up(
     killed: Path, saved_model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
