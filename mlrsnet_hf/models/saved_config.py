@@ -30,6 +30,8 @@ WEIGHTS_FILE = "model.safetensors"
 _OTHER_FILES = ("pytorch_model.bin", "model.bin")
 
 _REMEDY = f"Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE} as a run saves them."
+_MOST_RESIZED = 2**13
+"""Pixels of a side of the image whose center is taken."""
 _MOST_ARGUMENTS = 32
 _MOST_ARGUMENT = 2**16
 """Of a number among a network's arguments."""
@@ -82,7 +84,11 @@ def read_model_info(folder: Path) -> ModelInfo:
     preprocessing: Any = info.get("pretrained_cfg") or info
     if not timm.is_model(info["architecture"]):
         raise WeightsError(f"{source}: timm {timm.__version__} knows no model {quoted(info['architecture'])}", _REMEDY)
-    channels = preprocessing.get("input_size", (3,))[0]
+    channels, *sides = preprocessing.get("input_size", (3,))
+    if max(sides, default=0) / preprocessing.get("crop_pct", 1) > _MOST_RESIZED:
+        raise WeightsError(
+            f"{source}: crop_pct={preprocessing['crop_pct']} of {max(sides)} pixels is too little", _REMEDY
+        )
     for name in ("mean", "std"):
         if len(preprocessing.get(name, [0] * channels)) != channels:
             raise WeightsError(f"{source}: {name} has not one number for each of {channels} channels", _REMEDY)

@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 
 from mlrsnet_hf.configuration.json_file import Name, Scalar, json_as, parse_json, read_json
-from mlrsnet_hf.configuration.settings import Count, CountOrZero, Range
+from mlrsnet_hf.configuration.settings import CountOrZero, Range
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import for_file_name, quoted
 from mlrsnet_hf.retrieval.embeddings.config import ImageSet, Layer, ModelChoice
+from mlrsnet_hf.retrieval.embeddings.pca import PcaInfo
 
 INFO_FILE = "embeddings.json"
 LOCAL_FILE = ".local.json"
@@ -25,17 +26,6 @@ SCHEMA_KEY = b"mlrsnet_embeddings"
 _REMEDY = "Make it again with `mlrsnet embed`, or fetch it again."
 
 Dimension = Annotated[int, Range(1, 2**16)]
-
-
-class PcaInfo(TypedDict):
-    """What is said of principal components."""
-
-    components: Count
-    whitened: bool
-    fitted_on: CountOrZero
-    """Images."""
-    explained: Annotated[float, Range(0, 1)]
-    """Share of the variance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from mlrsnet_hf.configuration.settings import Count, CountOrZero, Range
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.files import whole_file
@@ -29,6 +30,17 @@ def unit_length(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return (N, D) embeddings scaled to length 1; a zero vector stays zero."""
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
     return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+
+
+class PcaInfo(TypedDict):
+    """What `embeddings.json` says of principal components."""
+
+    components: Count
+    whitened: bool
+    fitted_on: CountOrZero
+    """Images."""
+    explained: Annotated[float, Range(0, 1)]
+    """Share of the variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class Pca:
             projected /= np.sqrt(self.variances)
         return projected.astype(np.float32)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> PcaInfo:
         """Return what `embeddings.json` says of it."""
         return {
             "components": len(self.components),
