@@ -134,6 +134,13 @@ def bands_and_kind(data: bytes) -> tuple[int, ValueKind]:
         return (3, "integer") if _has_palette(file) else (int(file.count), _kind(file, 1))
 
 
+def raster_kind(data: bytes) -> tuple[int, int, str, str]:
+    """Return width, height, bands with their types, and format of a file. Errors as `read_raster`."""
+    with _opened(data) as file:
+        kinds = ", ".join(dict.fromkeys(file.dtypes))
+        return file.width, file.height, f"{file.count} x {kinds}", file.driver
+
+
 def not_eight_bit(data: bytes) -> PixelsError | None:
     """Return what is to be said of a file that is no 8-bit gray or RGB image; None of one that cannot be opened."""
     if not has_rasterio():

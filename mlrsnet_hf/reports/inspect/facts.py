@@ -15,9 +15,11 @@ from datasets import ClassLabel, Dataset, Image, Value
 from PIL import Image as PillowImage
 
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.load import load_data, load_rows
+from mlrsnet_hf.inputs.raster import has_rasterio, may_be_raster, raster_kind
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import PACKAGE, get_logger, progress_bar
 
@@ -51,7 +53,7 @@ class SplitFacts:
 
 
 FileKind = tuple[int, int, str, str]
-"""Width, height, Pillow's mode and format of an image file."""
+"""Width, height, Pillow's mode (or rasterio's bands and types) and format of an image file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,8 @@ def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData |
     """
     with _listening():
         rows = load_rows(config, config.train_split)
-    roles = dict.fromkeys(getattr(config, "label_columns", ()), "label")
+        config = settle_columns({"train": rows}, config)
+    roles = dict.fromkeys(config.label_columns, "label")
     roles |= {config.image_column: "image", config.labels_column: "labels", config.scene_column: "scene"}
     if data is not None and data.scene_names:
         roles[config.scene_column or "scene"] = "scene"
@@ -246,6 +249,19 @@ def _file_facts(splits: Mapping[str, Dataset], most: int) -> FileFacts:
 
 
 def _header(image: ImageFile) -> FileKind:
+    try:
+        return _pillow_header(image)
+    except PillowImage.UnidentifiedImageError:
+        if not has_rasterio():
+            raise
+        with _opened(image) as file:
+            data = file.read()
+        if not may_be_raster(data):
+            raise
+        return raster_kind(data)
+
+
+def _pillow_header(image: ImageFile) -> FileKind:
     with _opened(image) as file, PillowImage.open(file) as opened:
         # Of 16-bit colors Pillow's mode is that of 8-bit ones; how it unpacks them tells.
         deep = ";16" in str(opened.tile) and ";16" not in opened.mode
@@ -256,7 +272,7 @@ def _refusals(data: ImageData) -> Iterator[str]:
     """Decode the first image of each split as training does, and yield what it says of those that it refuses."""
     for name, split in data.splits.items():
         try:
-            decode_pixels(ImageFiles(split)[0], split["id"][0])
+            decode_pixels(ImageFiles(split)[0], split["id"][0], data.reading)
         except ImageError as error:
             yield f"{name}: {error}"
 

@@ -11,7 +11,8 @@ from PIL import Image
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
+from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels, decode_rgb
+from mlrsnet_hf.inputs.reading import Reading
 from mlrsnet_hf.reports.inspect.facts import Column, Inspection, inspect_data, read_columns
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.reports.text_table import aligned
@@ -58,7 +59,7 @@ def print_inspection(
         if not (as_json or could_not_load):
             _print_columns(config)
         raise
-    print_result(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+    print_result(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(_lines(found)))
     if page is None:
         return
     content = render_page(found, examples)
@@ -210,7 +211,7 @@ def _galleries(found: Inspection, examples: int) -> Iterator[Gallery]:
 
     def example(row: int) -> Example:
         if row not in pictures:
-            pictures[row] = _picture(files, row, ids[row])
+            pictures[row] = _picture(files, row, ids[row], data.reading)
         names = tuple(data.label_names[number] for number in labels[row])
         return Example(ids[row], pictures[row], names, "" if scenes is None else data.scene_names[scenes[row]])
 
@@ -223,9 +224,13 @@ def _galleries(found: Inspection, examples: int) -> Iterator[Gallery]:
             yield Gallery(name, len(having), tuple(map(example, chosen)))
 
 
-def _picture(files: ImageFiles, row: int, name: str) -> Image.Image | None:
+def _picture(files: ImageFiles, row: int, name: str, reading: Reading) -> Image.Image | None:
+    """Return what the network would see, or of other than three channels a picture for people to look at."""
     try:
-        picture = decode_rgb(files[row], name)
+        if reading.is_usual or reading.channels != 3:
+            picture = decode_rgb(files[row], name)
+        else:
+            picture = Image.fromarray(decode_pixels(files[row], name, reading))
     except ImageError:
         return None
     picture.thumbnail((_SIDE, _SIDE))
