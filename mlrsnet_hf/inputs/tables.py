@@ -62,16 +62,16 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
     if dataset == "imagefolder" and config.data_dir is not None:
         return _tables_in(Path(config.data_dir).expanduser())
     path = Path(dataset).expanduser()
-    if path.is_file():
-        if config.data_dir is not None:
-            raise ConfigurationError(
-                f"data_dir={config.data_dir} does not go with a table", "Name the folder of its images as image_dir."
-            )
-        return None if path.suffix == ".py" else {"train": [path]}
     if path.is_dir():
         return None if config.data_dir is not None or config.protocol is not None else _tables_in(path)
-    if not glob.has_magic(dataset):
+    if path.suffix == ".py" or not (path.is_file() or glob.has_magic(dataset)):
         return None
+    if config.data_dir is not None:
+        raise ConfigurationError(
+            f"data_dir={config.data_dir} does not go with a table", "Name the folder of its images as image_dir."
+        )
+    if path.is_file():
+        return {"train": [path]}
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - an absolute pattern too
     found = [file for file in found if file.is_file()]
     if not found:
@@ -168,15 +168,17 @@ def read_files(files: Mapping[str, Sequence[Path]], config: DataConfig) -> dict[
         )
         for split, part in files.items()
     }
-    if every[0].name == METADATA and len(every) == 1:
-        return _shared_by_folder(
-            found["train"], read["train"][0][find_image_column(found["train"].features, config)][:]
-        )
-    return found
+    return (
+        _shared_by_folder(read["train"][0], found["train"], config) if [f.name for f in every] == [METADATA] else found
+    )
 
 
-def _shared_by_folder(rows: Dataset, written: Sequence[str | None]) -> dict[str, Dataset]:
-    """Return the rows of one table of a folder of images by the split that the images' folders say."""
+def _shared_by_folder(read: Dataset, rows: Dataset, config: DataConfig) -> dict[str, Dataset]:
+    """Return the rows of one table of a folder of images by the split that the folders of the images, as read, say."""
+    column = find_image_column(read.features, config)
+    if column not in read.column_names:
+        return {"train": rows}
+    written: list[str | None] = read[column][:]
     named = [_split_of(PurePosixPath(name or "").parent / "image") for name in written]
     if not any(named):
         return {"train": rows}

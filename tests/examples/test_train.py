@@ -142,7 +142,7 @@ def other_architecture(release: Path) -> None:
         ("--epoch-count 3", "'--epochs'", None),
         ("--config {release}/gone.yaml", "gone.yaml", None),
         ("--recipe modrn", "Did you mean 'modern'", None),
-        ("--dataset {release}/Labels/beach.csv", "no column 'labels' (labels_column)", None),
+        ("--dataset {release}/Labels/beach.csv", "does not go with a table", None),
         ("--dataset {release}/Labels/beach.txt", "beach.txt' cannot be loaded", None),
         ("--labels-column tags", "no column 'tags' (labels_column)", None),
         ("--protocol ratio50", "ratio50", None),

@@ -396,3 +396,17 @@ def test_damaged_files_end_in_one_sentence(folder: Path, name: str, cuts: list, 
         load_data(DataConfig(dataset=str(folder / name), label_separator=separator, validation_share=0.3))
     except MLRSNetError as error:
         assert len(str(error)) < 2000
+
+
+def test_tables_that_are_not_for_training(folder: Path) -> None:
+    for name in ("val", "test"):
+        (folder / f"{name}.csv").write_text("image,sea\n0.png,1\n1.png,0\n")
+    with pytest.raises(MLRSNetError, match="no split 'train'"):
+        load_data(DataConfig(dataset=str(folder / "*.csv")))
+    assert len(load_rows(DataConfig(dataset=str(folder / "*.csv")), "validation+test")) == 4
+
+
+def test_metadata_without_names_of_files(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("sea,ice\n1,0\n0,1\n")
+    with pytest.raises(ConfigurationError, match="no column 'image'"):
+        load_data(DataConfig(dataset=str(folder)))
