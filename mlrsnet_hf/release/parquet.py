@@ -73,9 +73,9 @@ def _children(folder: Path) -> list[Path]:
 
 
 def has_images(file: Path) -> bool:
-    """Return whether a Parquet file has the columns of images as `datasets` writes them, or cannot be read."""
+    """Return whether a Parquet file has a column `image`, of whatever type, or cannot be read."""
     try:
-        return _is_image_column(_open(file).schema_arrow)
+        return "image" in _open(file).schema_arrow.names
     except ReleaseError:
         return True
 
@@ -197,20 +197,14 @@ def _label_column(file: Path, schema: Any) -> str:  # noqa: ANN401
     """Return the name of the column with the labels, the columns being those of a copy."""
     from pyarrow import types
 
-    if not _is_image_column(schema):
+    image = schema.field("image").type if schema.get_field_index("image") >= 0 else None  # -1 if it stands twice, too
+    if image is None or not types.is_struct(image) or not {"bytes", "path"} <= {field.name for field in image}:
         raise ReleaseError(f"{file}: no column 'image' with the bytes and path of image files", _COPY)
     is_list = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     for name in _LABEL_COLUMNS:
         if schema.get_field_index(name) >= 0 and any(check(schema.field(name).type) for check in is_list):
             return name
     raise ReleaseError(f"{file}: no column 'labels' or 'label' with a list for each image", _COPY)
-
-
-def _is_image_column(schema: Any) -> bool:  # noqa: ANN401
-    from pyarrow import types
-
-    image = schema.field("image").type if schema.get_field_index("image") >= 0 else None  # -1 if it stands twice, too
-    return image is not None and types.is_struct(image) and {"bytes", "path"} <= {field.name for field in image}
 
 
 def _refuse_other_types(file: Path, schema: Any, column: str) -> None:  # noqa: ANN401
