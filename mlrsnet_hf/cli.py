@@ -119,7 +119,8 @@ class Index(Settings):
     collection: str = setting(COLLECTION, "Collection on a server.")
     append: bool = setting(False, "Add the images to the index that is there; those of a known id take its place.")
     recall: Share | None = setting(
-        None, "Share of the exact result to find; the search effort that reaches it is measured and stored."
+        None,
+        "Share of the exact result to find, for which a search effort is found and stored; if unset it is measured.",
     )
 
     def run(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
@@ -65,6 +65,9 @@ def print_search(
     Raises:
         MLRSNetError: The index, a picture, the model, a label or the page cannot be used.
     """
+    for text in labels:
+        if not text.strip(" ,"):
+            raise ConfigurationError(f"--labels {text!r} names nothing", "Give labels, separated by commas.")
     asked = [found for query in queries for found in _pictures(query)]
     if page is not None or any(isinstance(query, Path) for query in asked):
         require_extra("train")  # decodes pictures as training does

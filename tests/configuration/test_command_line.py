@@ -224,7 +224,7 @@ def test_former_names_are_taken_and_hidden(yaml_file: WriteFile, capsys: pytest.
 
 def test_labels_filter_in_search() -> None:
     search = parse(Search, None, ["index", "-k", "3", "picture.jpg", "--labels", "water,ships"])
-    assert (search.index, search.query, search.top_k, search.labels) == ("index", "picture.jpg", 3, "water,ships")
+    assert (search.index, search.query, search.top_k, search.labels) == ("index", ("picture.jpg",), 3, ("water,ships",))
 
 
 @pytest.mark.parametrize("command", [Train, Embed, Retrieval])

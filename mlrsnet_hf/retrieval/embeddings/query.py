@@ -232,7 +232,7 @@ def _cut_at_commas(text: str, known: Sequence[str]) -> tuple[str, ...]:
     if found is None:
         starts = range(farthest, max(-1, farthest - 8), -1)  # a few pieces: names hold no more commas
         parts = [",".join(pieces[a:b]).strip() for a in starts for b in range(a + 1, min(a + 8, len(pieces)) + 1)]
-        unknown = [part for part in parts if part not in known]
+        unknown = [part for part in parts if _known_name(part, known, find_label, LABELS) is None]
         raise _unknown("label", max(unknown, key=lambda part: _likeness(part, known)), known)
     if not found:
         raise ConfigurationError(f"labels {text!r} name nothing", "Give labels, with commas between them.")

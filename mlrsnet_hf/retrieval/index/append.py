@@ -186,11 +186,12 @@ def _begun(
             "Complete it first, by its own command.",
         )
     added = _count_new(images, embeddings)
-    names = {
-        "label_names": tuple(dict.fromkeys((*old.label_names, *new.label_names))),
-        "scene_names": tuple(dict.fromkeys((*old.scene_names, *new.scene_names))),
-    }
-    info = dataclasses.replace(old, rows=old.rows + added, **names)
+    info = dataclasses.replace(
+        old,
+        rows=old.rows + added,
+        label_names=tuple(dict.fromkeys((*old.label_names, *new.label_names))),
+        scene_names=tuple(dict.fromkeys((*old.scene_names, *new.scene_names))),
+    )
     growth = Growth(embeddings=new.to_json(), digest=digest, before=old.rows, after=info.rows)
     return dataclasses.replace(description, info=info, growth=growth)
 

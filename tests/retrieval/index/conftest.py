@@ -57,7 +57,7 @@ class MilvusServer:
             options += ["--extra-config", f"{name}={value}"]
         guard = [sys.executable, str(Path(__file__).with_name("milvus_guard.py")), str(self._folder)]
         self._guard = subprocess.Popen(
-            [*guard, self._program, "--data", str(self._folder / "data"), *options],
+            [*guard, str(Path(self._program).absolute()), "--data", str(self._folder / "data"), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the tests, with which the guard ends
