@@ -7,10 +7,11 @@ import torch
 
 from mlrsnet_hf.runtime.device import use_processor
 
+# As accelerate 1.15 sets them for --cpu --num_processes 2.
 LAUNCHED = {
     "ACCELERATE_MIXED_PRECISION": "no",
     "MASTER_ADDR": "127.0.0.1",
-}  # by accelerate 1.15 --cpu --num_processes 2
+}
 
 
 @pytest.mark.parametrize(
