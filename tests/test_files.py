@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import whole_file, whole_folder
+from mlrsnet_hf.files import only_writer, whole_file, whole_folder
 
 
 def test_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -41,6 +41,16 @@ def test_what_stands_there_is_kept(tmp_path: Path) -> None:
         pass
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="cannot be written"), whole_folder(tmp_path / "file" / "out"):
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place where even root can make no file")
+@pytest.mark.parametrize("patience", [0, -1])
+def test_a_place_that_cannot_be_written_is_not_said_to_be_in_use(patience: float) -> None:
+    target = Path("/proc/out")
+    with pytest.raises(ConfigurationError, match=r"^/proc/out: cannot be written \("), only_writer(target, patience):
+        pass
+    with pytest.raises(ConfigurationError, match=r"^/proc/out: cannot be written \("), whole_folder(target):
         pass
 
 

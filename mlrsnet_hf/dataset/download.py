@@ -77,7 +77,8 @@ def download_archive(downloads: Path, force: bool = False) -> Path:
 
     def kept() -> str | None:
         some = next((path for path in (unchecked, partial) if _size(path)), None)
-        return some and f"What has come of the archive is kept in {some}; give the same command again to go on."
+        told = f"What has come of the archive is kept in {some}; give the same command again to go on."
+        return None if some is None else told
 
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)

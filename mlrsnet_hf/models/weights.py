@@ -120,7 +120,7 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path, metadata: Map
         OSError: It cannot be written; in the system's words, which safetensors wraps in its own.
     """
     try:
-        save_file(dict(tensors), path, metadata=metadata and dict(metadata))
+        save_file(dict(tensors), path, metadata=dict(metadata) if metadata else None)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error

@@ -294,11 +294,6 @@ class Checkpoints:
         except (IndexError, OSError, ValueError, KeyError, TypeError):
             return None
 
-    def kept(self) -> str | None:
-        """Say where a run that breaks off goes on from; None before the first checkpoint."""
-        newest = next(iter(self._folders()), None)
-        return newest and f"{newest} is kept; give the same command with --resume to go on."
-
     def clear_partial(self) -> None:
         """Remove what a killed process left unfinished."""
         for prefix in (_STEP, _BEST):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.configuration.yaml_file import write_settings
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.models.saved_model import MODEL_FILES
+from mlrsnet_hf.models.saved_model import MODEL_FILES, load_model
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.checkpoints import Checkpoint, Checkpoints, RunRecord
 from mlrsnet_hf.training.config import TrainingConfig
@@ -172,6 +172,7 @@ def find_run(folder: RunFolder, record: RunRecord) -> TrainingResult | Checkpoin
         result = TrainingResult.load(folder.results)
         refuse_other_settings(result.config.to_dict(), record.settings)
         _refuse_other_data(result.data.source, record.data)
+        _refuse_torn_model(folder)
         return result
     if resume:
         checkpoint = Checkpoints(folder.checkpoints).newest()
@@ -273,6 +274,17 @@ def refuse_other_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]
             f"this run cannot go on with other settings: {told}",
             "Give the settings of the run (its settings.yaml), or another output_dir.",
         )
+
+
+def _refuse_torn_model(folder: RunFolder) -> None:
+    """Refuse to call a run ended whose model is not, or no longer, whole."""
+    try:
+        load_model(folder.model)
+    except WeightsError as error:
+        raise ConfigurationError(
+            f"output_dir {folder.root} holds the results of a run, but {error.found}",
+            "Nothing was changed: choose another folder, or give --overwrite without --resume to begin anew.",
+        ) from error
 
 
 def _refuse_other_data(stored: Mapping[str, Any], source: Mapping[str, Any]) -> None:

@@ -19,7 +19,6 @@ from torch import nn
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
 from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
-from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.loader import LockstepLoader, next_or_error
@@ -116,7 +115,6 @@ def train(
         # ----------------------------------------------------------------------------------- model, data, optimizer
         trainer = Trainer(config, data, run, accelerator, collectives, interruption)
         stack.callback(trainer.loaders.close)
-        stack.enter_context(kept_if_stopped(trainer.checkpoints.kept))
         interruption.defer()  # from here on there is something to save
         trainer.begin(found, data_config, recipe)
         stack.callback(trainer.monitor.bar.close)

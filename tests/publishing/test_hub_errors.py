@@ -2,6 +2,8 @@
 
 import errno
 import inspect
+import os
+import signal
 import traceback
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from mlrsnet_hf import metric_path
 from mlrsnet_hf.publishing.hub import HubClient, check_can_publish
 from mlrsnet_hf.publishing.hub_errors import HubError, hub_errors
 from mlrsnet_hf.publishing.publish import publish
+from mlrsnet_hf.runtime.logs import exit_on_error
 
 Hub = Any
 ALWAYS = 1000
@@ -84,6 +87,18 @@ def test_a_commit_that_was_made_without_an_answer_is_made_once(
     assert (pushed.changed, pushed.commit, pushed.removed) == (True, second["oid"], 1)
     assert "curves.png" in first["files"]
     assert "curves.png" not in second["files"]
+
+
+def test_a_push_that_is_stopped_while_it_waits(
+    hub_in_process: Hub, light_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub_in_process.fail({**COMMIT, "status": 429, **SOON})
+    monkeypatch.setattr("mlrsnet_hf.publishing.hub.time.sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended, exit_on_error("publish"):
+        publish(light_run, "jane/scenes")
+    assert ended.value.code == 143
+    again = f"What the Hub has is not sent again; run `mlrsnet publish {light_run} jane/scenes` with the same options."
+    assert capsys.readouterr().err == f"stopped: SIGTERM came. {again}\n"
 
 
 def test_tries_have_a_limit(hub_in_process: Hub, light_run: Path, waits: list) -> None:

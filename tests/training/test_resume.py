@@ -226,6 +226,10 @@ def test_a_finished_run_gives_its_results(
     assert again.scores == result.scores
     with pytest.raises(ConfigurationError, match=r"epochs was 1, is 2"):
         train(make_config(epochs=2, resume=True), training_data)
+    weights = make_config().output_dir / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(ConfigurationError, match=r"holds the results of a run, but \S+model holds no saved model"):
+        train(make_config(epochs=1, resume=True), training_data)
 
 
 def test_two_runs_do_not_share_a_folder(
