@@ -8,7 +8,9 @@ import pytest
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import ConfigurationError
 
-BOMB = "a: &a [x, x]\n" + "".join(f"{name}: &{name} [*{one}, *{one}]\n" for one, name in zip("abcdefgh", "bcdefghi"))
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [*{one}, *{one}]\n" for one, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 
 @pytest.mark.parametrize(
