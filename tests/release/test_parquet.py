@@ -180,6 +180,44 @@ def test_metadata_of_every_version_of_datasets(records: list[Record], tmp_path: 
         assert list(open_release(tmp_path / "x.parquet").records()) == records
 
 
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ("[]", "metadata 'huggingface': the content"),
+        ('{"info": null}', "info=None"),
+        ('{"info": {"features": null}}', "info.features=None"),
+        ('{"info": {"features": {"labels": {"names": ["sea", 5]}}}}', r"column 'labels': \[1\]=5"),
+        ('{"info": {"features": {"labels": {"names": 5}}}}', "column 'labels': the content=5"),
+        ("{" * 50_000, "cannot be read"),
+    ],
+)
+def test_other_metadata_is_refused_in_one_sentence(
+    records: list[Record], tmp_path: Path, metadata: str, message: str
+) -> None:
+    table = pa.table(rows(records, "labels", lambda r: list(r.labels)))
+    pq.write_table(table.replace_schema_metadata({"huggingface": metadata}), tmp_path / "x.parquet")
+    with pytest.raises(ReleaseError, match=rf"x\.parquet: .*{message}"):
+        open_release(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("value", [[[1]], [{"a": 1}], [b"sea"]])
+def test_lists_of_something_else_are_refused(records: list[Record], tmp_path: Path, value: list[Any]) -> None:
+    pq.write_table(pa.table(rows(records, "labels", lambda _: value)), tmp_path / "x.parquet")
+    with pytest.raises(ReleaseError, match=r"x\.parquet: column 'labels' holds "):
+        open_release(tmp_path / "x.parquet")
+
+
+def test_lists_that_no_image_has_are_not_read(records: list[Record], tmp_path: Path) -> None:
+    """A few KB, which would be 12 million numbers in memory."""
+    table = pa.table(rows(records, "labels", lambda _: [1]))
+    ones = pa.ListArray.from_arrays(
+        pa.array([800_000 * i for i in range(len(records) + 1)], pa.int32()), pa.array([1] * 800_000 * len(records))
+    )
+    pq.write_table(table.set_column(table.schema.get_field_index("labels"), "labels", ones), tmp_path / "x.parquet")
+    with pytest.raises(ReleaseError, match=r"12,000,000 labels of 15 images"):
+        open_release(tmp_path / "x.parquet")
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(50) + b"PAR1", b"text"])
 def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.parquet").write_bytes(content)

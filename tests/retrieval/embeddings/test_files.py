@@ -76,6 +76,35 @@ def test_damage_is_one_sentence(make_embeddings: MakeEmbeddings) -> None:
         EmbeddingTable.load(folder.path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": "x"}, "rows='x'"),
+        ({"rows": -1}, "rows=-1"),
+        ({"rows": 10**9}, "60 rows where 1,000,000,000 are said to be"),
+        ({"dimension": "x"}, "dimension='x'"),
+        ({"label_names": ["water"]}, "labels 3 where embeddings.json names 1"),
+        ({"label_names": ["water", "water"]}, "stands twice"),
+        ({"scene_names": 3}, "scene_names=3"),
+        ({"scene_names": ["beach"]}, "scene 2 where embeddings.json names 1"),
+        ({"pca": "x"}, "pca='x'"),
+        ({"pca": {"components": 3}}, "pca.explained"),
+        ({"layer": "x"}, "layer='x'"),
+        ({"scores": ["water"]}, "column 'scores'"),
+    ],
+)
+def test_what_the_folder_says_is_held_against_its_files(
+    make_embeddings: MakeEmbeddings, change: dict, message: str
+) -> None:
+    folder = make_embeddings()
+    path = folder.path / "embeddings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    for file in folder.files:
+        pq.write_table(pq.read_table(file).replace_schema_metadata({}), file)
+    with pytest.raises((ConfigurationError, EmbeddingError), match=message):
+        EmbeddingTable.load(folder.path)
+
+
 def test_not_finite_is_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     folder = make_embeddings()
     table = pq.read_table(folder.files[0])
