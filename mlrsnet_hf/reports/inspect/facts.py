@@ -169,7 +169,7 @@ def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData |
     with _listening():
         rows = load_rows(config, config.train_split)
         config = settle_columns({"train": rows}, config)
-    roles = dict.fromkeys(config.label_columns, "label")
+    roles: dict[str | None, str] = dict.fromkeys(config.label_columns, "label")
     roles |= {config.image_column: "image", config.labels_column: "labels", config.scene_column: "scene"}
     if data is not None and data.scene_names:
         roles[config.scene_column or "scene"] = "scene"
