@@ -5,11 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
-from mlrsnet_hf.publishing.embeddings_card import PLACEHOLDER, RESULTS_FILE, EmbeddingsCard, embeddings_card
+from mlrsnet_hf.publishing.embeddings_card import (
+    PLACEHOLDER,
+    RESULTS_FILE,
+    EmbeddingsCard,
+    embeddings_card,
+    write_embeddings_card,
+)
 from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
+from mlrsnet_hf.taxonomy import LABEL_NAMES
 
 EXPECTED = Path(__file__).with_name("embeddings_card.md")
 """To mend it: write what `test_a_whole_card` renders into the file."""
@@ -41,6 +49,22 @@ def test_what_is_not_there_is_not_in_the_card() -> None:
     for part in ("## Retrieval", "## Citation", "`labels`", "principal components", "length 1"):
         assert part not in text
     assert "| treatment | none |" in text
+
+
+@pytest.mark.parametrize(("names", "is_mlrsnet"), [("beach, sand, sea, water", True), ("beach, water", False)])
+def test_embeddings_of_earlier_versions_are_named_by_their_rows(tmp_path: Path, names: str, is_mlrsnet: bool) -> None:
+    """They called all images in the layout of MLRSNet so; beach_00004 is published with beach, sand, sea and water."""
+    labels = [LABEL_NAMES.index(name) for name in names.split(", ")]
+    info = replace(INFO, rows=1, label_names=LABEL_NAMES)
+    rows = EmbeddingRows(["beach_00004"], np.ones((1, 4), np.float32), None, [labels])
+    (shard,) = plan_shards(info.split_name, 1, 5)
+    (tmp_path / DATA).mkdir()
+    write_rows(rows, info, tmp_path / DATA / shard.name)
+    write_json(tmp_path / INFO_FILE, info.to_json())
+    write_embeddings_card(tmp_path)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert ("Qi, X." in card) == is_mlrsnet
+    assert ("# Embeddings: images in the layout of MLRSNet, densenet201\n" in card) != is_mlrsnet
 
 
 LOAD = """
