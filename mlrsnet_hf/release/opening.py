@@ -15,7 +15,7 @@ from mlrsnet_hf.release.parquet import open_parquet
 from mlrsnet_hf.release.recognition import choose_label_version, recognize
 from mlrsnet_hf.release.release import Entry, Release, ScenePart, make_entry, verified
 from mlrsnet_hf.release.repair import LabelVersion, require_label_version
-from mlrsnet_hf.release.scene_files import ByScene, find_images, find_label_files
+from mlrsnet_hf.release.scene_files import ByScene, find_images, find_label_files, find_scenes
 from mlrsnet_hf.release.tree import is_archive
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.taxonomy import Scene
@@ -149,7 +149,7 @@ def holds_images(source: str | Path) -> bool:
 
 
 def holds_release(source: str | Path) -> bool:
-    """Return whether a path is a folder or archive that is laid out like the release, with label files of scenes."""
+    """Return whether a path is a folder or archive that is laid out like the release, with labels of its scenes."""
     source = Path(source)
     if not (source.is_dir() or (source.is_file() and is_archive(source.name))):
         return False
@@ -158,9 +158,9 @@ def holds_release(source: str | Path) -> bool:
         if isinstance(copy, ParquetCopy) or copy.images is None or copy.labels is None:
             return False
         label_files = find_label_files(copy.labels)
+        return bool(label_files.parts if isinstance(label_files, ByScene) else find_scenes(copy.images).parts)
     except ReleaseError:
         return False
-    return isinstance(label_files, ByScene) and bool(label_files.parts)
 
 
 def _tell_passed_over(source: Path, places: Sequence[str]) -> None:
