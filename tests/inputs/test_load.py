@@ -363,12 +363,14 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
         load_data(DataConfig(dataset=str(tmp_path / "empty")))
 
 
-@pytest.mark.parametrize("form", ["folder", "wrapped", "zip"])
+@pytest.mark.parametrize("form", ["folder", "wrapped", "zip", "one table"])
 def test_a_copy_of_the_release_is_no_dataset_but_data_dir(
     make_release: Callable[..., Path], tmp_path: Path, form: str
 ) -> None:
     root = make_release({"beach": 2}, root="copy/release" if form == "wrapped" else "copy")
     given = Path(shutil.make_archive(str(tmp_path / "copy"), "zip", root)) if form == "zip" else tmp_path / "copy"
+    if form == "one table":
+        (root / "Labels" / "beach.csv").rename(root / "Labels" / "all.csv")
     with pytest.raises(ConfigurationError, match=f"--data-dir {given}"):
         load_data(DataConfig(dataset=str(given)))
 
