@@ -25,6 +25,8 @@ _CONNECT_SECONDS = 10.0
 _PASSING = (
     "resource temporarily unavailable",
     "interrupted system call",
+    "read error in",  # Milvus Lite reads the file of an index while another of its threads writes it
+    "not fully written",
     "fail connecting to server",  # it may be about to start again, and then has to find its data
     "not fully loaded",
     "no available",
