@@ -5,6 +5,7 @@ A command's result is printed; what happens until then goes through `get_logger(
 """
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, TextIO
 
-from mlrsnet_hf.errors import EXIT_INTERRUPTED, MLRSNetError
+from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, MLRSNetError
 from mlrsnet_hf.runtime.signals import StopAtOnce
 
 PACKAGE = "mlrsnet_hf"
@@ -139,7 +140,7 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
             sys.stdout.flush()
             return
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return
         except MLRSNetError as error:
             if stop.signal is None:
@@ -147,10 +148,19 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
                 sys.exit(error.exit_code)
         except KeyboardInterrupt:
             pass
-        except Exception:
+        except Exception as error:
             if stop.signal is None:  # else it is what a library made of the signal
-                raise
+                if not isinstance(error, OSError) or error.errno not in _FULL:
+                    raise
+                _drop_output()
+                get_logger(__name__).error("error: %s: %s. %s", error.filename or "output", error.strerror, _MAKE_ROOM)
+                sys.exit(EXIT_BAD_INPUT)
         sys.exit(_tell_stop(stop, training))
+
+
+def _drop_output() -> None:
+    """Let Python end without another error of the same output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_stop(stop: StopAtOnce, training: bool) -> int:
@@ -162,6 +172,8 @@ def _tell_stop(stop: StopAtOnce, training: bool) -> int:
     return EXIT_INTERRUPTED if training else 128 + number
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MAKE_ROOM = "Make room on the disk, or send the output elsewhere, then run again."
 _TRAINING = ("demo", "train")
 _BEGIN_ANEW = "Nothing was kept: give the same command again to begin anew."
 
