@@ -7,6 +7,7 @@ strangers chose become harmless to the terminal.
 
 import contextlib
 import copy
+import errno
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from mlrsnet_hf.errors import EXIT_INTERRUPTED, MLRSNetError
+from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, MLRSNetError
 from mlrsnet_hf.escaping import MOST, for_terminal, on_one_line
 from mlrsnet_hf.runtime.signals import StopAtOnce
 
@@ -160,7 +161,7 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
             sys.stdout.flush()
             return
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return
         except MLRSNetError as error:
             if stop.signal is None:
@@ -168,10 +169,19 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
                 sys.exit(error.exit_code)
         except KeyboardInterrupt:
             pass
-        except Exception:
+        except Exception as error:
             if stop.signal is None:  # else it is what a library made of the signal
-                raise
+                if not isinstance(error, OSError) or error.errno not in _FULL:
+                    raise
+                _drop_output()
+                get_logger(__name__).error("error: %s: %s. %s", error.filename or "output", error.strerror, _MAKE_ROOM)
+                sys.exit(EXIT_BAD_INPUT)
         sys.exit(_tell_stop(stop, training))
+
+
+def _drop_output() -> None:
+    """Let Python end without another error of the same output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_stop(stop: StopAtOnce, training: bool) -> int:
@@ -183,6 +193,8 @@ def _tell_stop(stop: StopAtOnce, training: bool) -> int:
     return EXIT_INTERRUPTED if training else 128 + number
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MAKE_ROOM = "Make room on the disk, or send the output elsewhere, then run again."
 _TRAINING = ("demo", "train")
 _BEGIN_ANEW = "Nothing was kept: give the same command again to begin anew."
 

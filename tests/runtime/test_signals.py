@@ -116,6 +116,15 @@ def run(
     return started.wait(60), (folder / "log").read_text(), sorted(folder.glob(".*.partial"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_an_output_that_cannot_be_written_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "mlrsnet_hf", "--version"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: output: No space left on device\. Make room [^\n]+\n", done.stderr)
+
+
 @pytest.mark.parametrize("seconds", [0.3, 0.7])
 def test_a_command_that_still_imports_stops_as_well(tmp_path: Path, seconds: float) -> None:
     due = time.monotonic() + seconds
