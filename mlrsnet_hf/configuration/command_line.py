@@ -63,7 +63,8 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     switches = {name for name, (_, kind) in known.items() if kind is bool}
     words = _with_negative_numbers(sys.argv[1:] if arguments is None else arguments)
     words = [_modern(word, _former(known)) for word in words]
-    words = _gathered(words, {_option(name) for name, (_, kind) in known.items() if _takes_several(kind)})
+    lists = (name for name, (field, kind) in known.items() if _takes_several(kind) and not field.metadata["repeated"])
+    words = _gathered(words, set(map(_option, lists)))
     twin: Any
     twin, unknown = tyro.cli(
         _twin(options),
@@ -170,7 +171,7 @@ def _gathered(words: Sequence[str], several: set[str]) -> list[str]:
             if equals:
                 part.append(value)
             parts.append(part)
-        elif word.startswith("--"):
+        elif word.startswith("-"):
             parts.append([word])
         else:
             parts[-1].append(word)

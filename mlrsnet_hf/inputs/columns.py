@@ -14,7 +14,6 @@ from datasets import Sequence as ListFeature
 from mlrsnet_hf.errors import ConfigurationError, name_alternatives
 from mlrsnet_hf.inputs.column_choice import likely_labels
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.labels import (
     IdColumn,
     holds_scenes,
@@ -107,7 +106,6 @@ def read_columns(splits: Splits, config: DataConfig) -> Columns:
         if labels is not None and labels.unknown is not None:
             feature = ListFeature(Value("int64"))
             standard[name] = standard[name].add_column(UNKNOWN, labels.unknown[name], feature=feature)
-    open_first_images(standard.values())
     return Columns(standard, labels, scenes, ids_from, tuple(notes))
 
 

@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
+from mlrsnet_hf.inputs.reading import Reading
 from mlrsnet_hf.runtime.logs import get_logger
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2")
@@ -196,17 +197,18 @@ def _is_as_written(place: str, name: str) -> bool:
     return os.path.normpath(place).endswith(re.sub(r"^(\.\./)+", "", os.path.normpath(name)))
 
 
-def open_first_images(splits: Iterable[Dataset]) -> None:
+def open_first_images(splits: Iterable[Dataset], reading: Reading) -> None:
     """Decode the first images of each split, so that what is wrong with all is told before anything else is made.
 
     Args:
         splits: With the columns `image` and `id`.
+        reading: How image files are read.
 
     Raises:
-        ImageError: One of them cannot be read.
+        ImageError: One of them cannot be read, or has other bands or values.
     """
     for split in splits:
         first = split.select(range(min(_OPENED, len(split))))
         files = ImageFiles(first)
         for row, name in enumerate(first["id"]):
-            decode_pixels(files[row], name)
+            decode_pixels(files[row], name, reading)

@@ -21,6 +21,7 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, CUSTOM, MLRSNET, DataConfig
+from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
@@ -81,6 +82,7 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
         repaired = sum(sum(split["repaired"][:]) for split in chosen.values())
     _report(splits, columns, held_out, repaired, config)
     reading = settle_reading(splits, config)
+    open_first_images(splits.values(), reading)
     name, hub_id = dataset_name(config)
     return ImageData(
         splits=splits,

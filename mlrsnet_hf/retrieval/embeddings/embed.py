@@ -22,6 +22,7 @@ from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
@@ -104,6 +105,7 @@ def embed(
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
     split = processes.run_on_all(lambda: load(images))
     network = processes.run_on_all(lambda: model or load_embedding_model(config))
+    processes.run_on_main(lambda: open_first_images([split.rows], network.preprocessing.reading))
     for note in split.notes:
         logger.info("data: %s", note)
     # One process reads all weights and image files for their fingerprints.
