@@ -82,7 +82,7 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
         repaired = sum(sum(split["repaired"][:]) for split in chosen.values())
     _report(splits, columns, held_out, repaired, config)
     reading = settle_reading(splits, config)
-    open_first_images(splits.values(), reading)
+    open_first_images(columns.splits.values(), reading)
     name, hub_id = dataset_name(config)
     return ImageData(
         splits=splits,
