@@ -3,6 +3,7 @@
 What is damaged was whole: the fixtures of version 0.1. MLRSNET_DAMAGED_FILES sets how many damages of each are tried.
 """
 
+import copy
 import json
 import os
 import random
@@ -189,13 +190,10 @@ def other_values(whole: bytes, draw: random.Random) -> bytes:
         if kind == 0:
             del parent[key]
         elif kind == 1 and isinstance(parent, dict):
-            parent[draw.choice(["x", "\x1b", "format", "names"])] = draw.choice(HOSTILE)
+            parent[draw.choice(["x", "\x1b", "format", "names"])] = copy.deepcopy(draw.choice(HOSTILE))
         else:
-            parent[key] = draw.choice(HOSTILE)
-    try:
-        text = json.dumps(content)
-    except ValueError:  # a number of more digits than Python writes is not among them
-        text = "[]"
+            parent[key] = copy.deepcopy(draw.choice(HOSTILE))
+    text = json.dumps(content)
     if draw.random() < 0.05:
         text = text.replace(":", ":" + "[" * 100_000, 1)
     if draw.random() < 0.05:
