@@ -111,7 +111,7 @@ def test_code_ends_where_it_should(text: str) -> None:
 
 def test_pages_show_the_text_alone() -> None:
     name = f"<script>alert(1)</script>{HOSTILE}\" onload='x"
-    page = render("search.html", title=name, about=[name], query=None, images=[], pictures={}, wanted=())
+    page = render("search.html", title=name, about=[name], answers=[], several=False, pictures={}, wanted=())
     assert "<script>" not in page and "onload='x" not in page
     assert controls(page) == {"\n"}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b]0;title" in page

@@ -1,6 +1,7 @@
 import io
 import random
 import runpy
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,7 +204,10 @@ def test_command_reports_and_writes_groups(
 ) -> None:
     root = make_release({"beach": 12})
     main(["near-duplicates", str(root), "--output", str(tmp_path / "groups.csv")])
-    assert capsys.readouterr().out.startswith("0 of 12 images are in 0 groups of near-duplicates")
+    # Some of these colors are the same bytes as JPEG.
+    same = [n for n in Counter(path.read_bytes() for path in root.rglob("*.jpg")).values() if n > 1]
+    found = f"{sum(same)} of 12 images are in {len(same)} groups of near-duplicates"
+    assert capsys.readouterr().out.startswith(found)
     assert list(read_groups(tmp_path / "groups.csv")) == [f"beach_{i:05d}" for i in range(1, 13)]
 
 
