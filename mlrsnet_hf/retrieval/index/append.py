@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, EmbeddingRows, open_embeddings
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca
@@ -94,10 +95,12 @@ def append_to_index(
         folder = None if is_server(location) else Path(location).expanduser().absolute()
         if folder:
             _keep_sources(folder)
-        store(description)
-        _put(images, embeddings, description, store)
-        vectors = stored_vectors(images, description.info.rows, description.info.dimension)
-        measure, ef = measured(images, description, vectors, description.target)
+        kept = "The index can be searched, with the images that are in; give the same command again to go on."
+        with kept_if_stopped(lambda: kept):
+            store(description)
+            _put(images, embeddings, description, store)
+            vectors = stored_vectors(images, description.info.rows, description.info.dimension)
+            measure, ef = measured(images, description, vectors, description.target)
         entry: Appended = {
             "rows": embeddings.info.rows,
             "dataset": dict(embeddings.info.dataset),

@@ -12,12 +12,13 @@ import pytest
 
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, EmbeddingRows
 from mlrsnet_hf.retrieval.embeddings.pca import fit_pca
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import append
 from mlrsnet_hf.retrieval.index.append import append_to_index
 from mlrsnet_hf.retrieval.index.build import build_index
+from mlrsnet_hf.retrieval.index.collection import ImageCollection
 from mlrsnet_hf.retrieval.index.index import open_index
 from mlrsnet_hf.retrieval.index.sources import read_sources
 
@@ -132,6 +133,36 @@ def test_a_killed_append_is_completed_by_the_next(
     again = append_to_index(second, place)
     assert (again.rows, again.added, again.replaced, again.resumed) == (90, 0, 45, 0)
     assert_finds_the_same(place, table)
+
+
+def test_an_append_that_is_stopped_says_what_is_kept(
+    two: tuple[EmbeddingFolder, EmbeddingFolder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    first, second = two
+    place = str(tmp_path / "index")
+    build_index(first, place, "flat")
+    monkeypatch.setattr(append, "batch_rows", lambda dimension: 10)
+    put = ImageCollection.put_at
+
+    def stopped_at_the_third(self: ImageCollection, rows: EmbeddingRows, *rest: object) -> None:
+        if rows.ids[0] == SECOND[20]:
+            signal.raise_signal(signal.SIGINT)
+        put(self, rows, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageCollection, "put_at", stopped_at_the_third)
+        with pytest.raises(SystemExit) as error:
+            main(["index", str(second.path), place, "--append"])
+    assert error.value.code == 130
+    said = "The index can be searched, with the images that are in; give the same command again to go on."
+    assert f"stopped: SIGINT came. {said}\n" in capsys.readouterr().err
+    with open_index(place) as index:
+        assert index.find(SECOND[3])[0].scene == "harbor"
+    main(["index", str(second.path), place, "--append"])
+    assert "30 images added, 15 replaced, 20 of them by an earlier run" in capsys.readouterr().out
 
 
 def test_others_are_refused_and_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
