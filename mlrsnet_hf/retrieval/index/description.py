@@ -90,7 +90,8 @@ class IndexDescription:
             "ef": self.ef,
             "target": self.target,
             "appended": [dict(part) for part in self.appended] or None,
-            "growth": self.growth and dataclasses.asdict(self.growth),
+            "growth": self.growth
+            and dataclasses.asdict(self.growth) | {"embeddings": self.growth.embeddings.to_json()},
         }
         return content | {name: value for name, value in more.items() if value is not None}
 
