@@ -139,10 +139,11 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
     if "/" not in model and not Path(model).expanduser().is_dir() and config.weights in (PRETRAINED, RANDOM):
         return 0
     data = _data_of_run(Path(model).expanduser(), config)
-    if data is None or data.get("dataset") != MLRSNET or config.dataset != MLRSNET:
+    if data is None or data["dataset"] != MLRSNET or config.dataset != MLRSNET:
         return None
     seed = pool.split_seed
     protocol, trained_seed = data.get("protocol") or DEFAULT_PROTOCOL, data["split_seed"]
+    assert trained_seed is not None, "`_data_of_run` refuses it"
     if protocol.startswith("ratio") and trained_seed == seed:
         return 0
     training = dataclasses.replace(pool, protocol=protocol, split="train", split_seed=trained_seed)
