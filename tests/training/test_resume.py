@@ -228,7 +228,7 @@ def test_a_finished_run_gives_its_results(
         train(make_config(epochs=2, resume=True), training_data)
     weights = make_config().output_dir / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
-    with pytest.raises(ConfigurationError, match=r"holds the results of a run, but \S+model holds no saved model"):
+    with pytest.raises(ConfigurationError, match=r"holds the results of a run, but \S+model\.safetensors: cannot be read"):
         train(make_config(epochs=1, resume=True), training_data)
 
 
