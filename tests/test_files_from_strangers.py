@@ -22,6 +22,7 @@ from PIL import Image
 
 from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import read_values
+from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.dataset.near_duplicates.groups import read_groups
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import MLRSNetError
@@ -33,6 +34,8 @@ from mlrsnet_hf.publishing.origin import Origin
 from mlrsnet_hf.release import open_release
 from mlrsnet_hf.retrieval.embeddings.pca import Pca, load_pca
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+from mlrsnet_hf.retrieval.index.description import read_description
+from mlrsnet_hf.retrieval.index.sources import read_sources
 from mlrsnet_hf.training.checkpoints import Checkpoints
 from mlrsnet_hf.training.history import read_history
 from mlrsnet_hf.training.results import TrainingResult
@@ -67,6 +70,12 @@ def read_embeddings(folder: Path) -> None:
     EmbeddingsCard(info=table.info).render()
 
 
+def read_index(path: Path) -> None:
+    description = read_description(read_json(path, Any, "Build it again."), str(path))
+    assert read_description(description.to_json(), "again") == description
+    read_sources(path.parent)
+
+
 def read_results(path: Path) -> None:
     results = TrainingResult.load(path)
     results.report()
@@ -86,6 +95,16 @@ def write_table(path: Path, rows: dict[str, list]) -> None:
         pq.write_table(pa.table(rows), path)
 
 
+SHORT = {
+    **{"model": "net", "architecture": "resnet18", "model_fingerprint": "f" * 64, "layer": "pooled", "dimension": 8},
+    **{"dtype": "float32", "normalized": False, "dataset_fingerprint": "e" * 64, "rows": 9, "dataset": {"name": "x"}},
+}
+GROWING = {
+    **{"digest": "d" * 32, "ef": 128, "target": 0.9, "recall": {"value": 1.0, "depth": 10, "queries": 30, "ef": 128}},
+    "appended": [{"rows": 5, "dataset": {"name": "y"}, "dataset_fingerprint": "c" * 64}],
+    "growth": {"embeddings": SHORT, "digest": "b" * 32, "before": 21, "after": 30, "done": 4, "placed": 2},
+}
+"""What the index of version 0.1 says of itself since, of an append that was cut short."""
 SPLIT = {"id": IDS["beach"], "split": ["train"] * 10 + ["test"] * 10}
 BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
     "config.json": (lambda f: f / "finished/model/config.json", lambda path: read_model(path.parent)),
@@ -96,6 +115,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
         lambda f: f / "embeddings/data/query_database-00000-of-00001.parquet",
         lambda path: read_embeddings(path.parent.parent),
     ),
+    "index.json": (lambda f: f / "index-hnsw/index.json", read_index),
     "retrieval.json": (lambda f: f / "embeddings" / RESULTS_FILE, lambda path: write_embeddings_card(path.parent)),
     "a copy": (lambda f: f / "prepared/data/harbor_port-a-0.parquet", read_copy),
     "settings.yaml": (lambda f: f / "finished/settings.yaml", lambda path: read_values(path, Train)),
@@ -119,6 +139,8 @@ def add_made_files(folder: Path) -> None:
     write_table(folder / "groups.csv", {"id": IDS["beach"], "group": list(range(20))})
     scores = {"scores": {"anmrr": 0.5, "map": None}, "protocol": "retrieval10"}
     (folder / "embeddings" / RESULTS_FILE).write_text(json.dumps(scores))
+    index = folder / "index-hnsw" / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | GROWING))
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
 
 

@@ -38,6 +38,7 @@ STAGES = [
     "curation",
     "apps",
     "demo",
+    "commands",
     "cli",
     "__main__",
 ]

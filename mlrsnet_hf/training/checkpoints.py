@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -376,30 +375,3 @@ def _best_name(folder: Path) -> Any:  # noqa: ANN401 - a name, or None before th
 
 def _digests(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-
-
-class CheckpointClock:
-    """Tells when the next checkpoint is due.
-
-    Args:
-        steps: Between two checkpoints; 0 sets none by steps.
-        minutes: Between two checkpoints; 0 sets none by time.
-    """
-
-    def __init__(self, steps: int, minutes: float) -> None:
-        self.steps = steps
-        self.seconds = minutes * 60
-        self.restart()
-
-    def restart(self) -> None:
-        """Count from now on."""
-        self._last = time.monotonic()
-
-    def is_due_at(self, step: int) -> bool:
-        """Tell whether one is due after a step, on all processes alike."""
-        return bool(self.steps) and step % self.steps == 0
-
-    @property
-    def is_due_now(self) -> bool:
-        """Whether one is due by this process's time."""
-        return bool(self.seconds) and time.monotonic() - self._last >= self.seconds

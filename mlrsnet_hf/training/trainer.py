@@ -31,15 +31,8 @@ from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import device_text, ended_together, explain_memory, make_accelerator
 from mlrsnet_hf.runtime.logs import get_logger, print_result
 from mlrsnet_hf.runtime.signals import Interruption
-from mlrsnet_hf.training.checkpoints import (
-    BestModel,
-    Checkpoint,
-    CheckpointClock,
-    Checkpoints,
-    Progress,
-    RunRecord,
-    TrainingState,
-)
+from mlrsnet_hf.training.checkpoint_clock import CheckpointClock
+from mlrsnet_hf.training.checkpoints import BestModel, Checkpoint, Checkpoints, Progress, RunRecord, TrainingState
 from mlrsnet_hf.training.components import (
     batch_text,
     explain_step,

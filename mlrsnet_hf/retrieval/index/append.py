@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, EmbeddingRows, open_embeddings
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.build import digest_of
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, batch_rows
-from mlrsnet_hf.retrieval.index.description import Growth, IndexDescription, Recall
+from mlrsnet_hf.retrieval.index.description import Appended, Growth, IndexDescription, Recall
 from mlrsnet_hf.retrieval.index.index import opened_collection, store_description
 from mlrsnet_hf.retrieval.index.milvus import is_server
 from mlrsnet_hf.retrieval.index.recall import measured, refuse_target, stored_vectors
+from mlrsnet_hf.retrieval.index.sources import read_sources, write_sources
 from mlrsnet_hf.retrieval.index.stored_pca import read_pca
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 
@@ -78,7 +80,7 @@ def append_to_index(
     """
     embeddings = source if isinstance(source, EmbeddingFolder) else open_embeddings(source)
     digest = digest_of(embeddings)
-    with opened_collection(location, collection) as (images, description, _):
+    with opened_collection(location, collection) as (images, description):
         if recall is not None:
             refuse_target(description.kind, recall)
             description = dataclasses.replace(description, target=recall)
@@ -90,17 +92,22 @@ def append_to_index(
         description = _begun(description, embeddings, digest, images, str(location))
         assert description.growth is not None
         resumed = description.growth.done
-        store(description)
-        _put(images, embeddings, description, store)
-        vectors = stored_vectors(images, description.info.rows, description.info.dimension)
-        measure, ef = measured(images, description, vectors, description.target)
-        entry: dict[str, Any] = {
+        folder = None if is_server(location) else Path(location).expanduser().absolute()
+        if folder:
+            _keep_sources(folder)
+        kept = "The index can be searched, with the images that are in; give the same command again to go on."
+        with kept_if_stopped(lambda: kept):
+            store(description)
+            _put(images, embeddings, description, store)
+            vectors = stored_vectors(images, description.info.rows, description.info.dimension)
+            measure, ef = measured(images, description, vectors, description.target)
+        entry: Appended = {
             "rows": embeddings.info.rows,
             "dataset": dict(embeddings.info.dataset),
             "dataset_fingerprint": embeddings.info.dataset_fingerprint,
         }
-        local = None if is_server(location) else LocalSources.read(embeddings.path)
-        entry |= {"sources": local.to_json()} if local else {}
+        if folder and (local := LocalSources.read(embeddings.path)):
+            _keep_sources(folder, local)
         appended = (*description.appended, entry)
         store(dataclasses.replace(description, growth=None, appended=appended, recall=measure, ef=ef))
     added = description.growth.after - description.growth.before
@@ -113,6 +120,12 @@ def append_to_index(
         resumed=resumed,
         recall=measure,
     )
+
+
+def _keep_sources(folder: Path, added: LocalSources | None = None) -> None:
+    """Store where the images of an index lie, those of earlier versions too, whose file is about to be replaced."""
+    built, appended = read_sources(folder)
+    write_sources(folder, built, [*(one for one in appended if one != added), *([added] if added else [])])
 
 
 def _pca_of(location: str | Path, images: ImageCollection) -> Pca | None:
@@ -177,12 +190,11 @@ def _begun(
     """Return what the index says of itself from now on: the append that was cut short, or a new one."""
     new, old = embeddings.info, description.info
     if description.growth:
-        if (description.growth.digest, description.growth.embeddings) == (digest, new.to_json()):
+        if (description.growth.digest, description.growth.embeddings) == (digest, new):
             return description
-        name = description.growth.embeddings.get("dataset", {}).get("name", "other images")
+        begun = description.growth.embeddings
         raise ConfigurationError(
-            f"{location}: an append of other embeddings ({name}, {description.growth.embeddings.get('rows'):,} images) "
-            "was cut short",
+            f"{location}: an append of other embeddings ({begun.dataset_name}, {begun.rows:,} images) was cut short",
             "Complete it first, by its own command.",
         )
     added = _count_new(images, embeddings)
@@ -192,7 +204,7 @@ def _begun(
         label_names=tuple(dict.fromkeys((*old.label_names, *new.label_names))),
         scene_names=tuple(dict.fromkeys((*old.scene_names, *new.scene_names))),
     )
-    growth = Growth(embeddings=new.to_json(), digest=digest, before=old.rows, after=info.rows)
+    growth = Growth(embeddings=new, digest=digest, before=old.rows, after=info.rows)
     return dataclasses.replace(description, info=info, growth=growth)
 
 

@@ -6,7 +6,6 @@ name too. What a build that was cut short has stored, the next one keeps.
 
 import dataclasses
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, open_embeddings, refuse_not_finite, write_json
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE
-from mlrsnet_hf.retrieval.index import COLLECTION
+from mlrsnet_hf.retrieval.index import COLLECTION, Kind
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, batch_rows
-from mlrsnet_hf.retrieval.index.description import KINDS, IndexDescription, Recall, read_description
-from mlrsnet_hf.retrieval.index.index import DATABASE, INDEX_FILE
+from mlrsnet_hf.retrieval.index.description import INDEX_FILE, KINDS, IndexDescription, Recall, read_description
+from mlrsnet_hf.retrieval.index.index import DATABASE
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
 from mlrsnet_hf.retrieval.index.recall import measured, refuse_target
+from mlrsnet_hf.retrieval.index.sources import write_sources
 from mlrsnet_hf.retrieval.index.stored_pca import refuse_taken, store_pca
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 
@@ -57,7 +58,7 @@ class BuiltIndex:
 def build_index(
     source: str | Path | EmbeddingFolder,
     location: str | Path,
-    kind: str = "hnsw",
+    kind: Kind = "hnsw",
     collection: str = COLLECTION,
     recall: float | None = None,
 ) -> BuiltIndex:
@@ -116,9 +117,9 @@ def _build_locally(embeddings: EmbeddingFolder, target: Path, description: Index
             resumed, made = _fill(ImageCollection(client, COLLECTION), embeddings, description)
         if (embeddings.path / PCA_FILE).exists():
             shutil.copyfile(embeddings.path / PCA_FILE, folder.path / PCA_FILE)
-        local = LocalSources.read(embeddings.path)
-        sources = local.to_json() if local else {}
-        write_json(folder.path / INDEX_FILE, made.to_json() | sources)
+        if local := LocalSources.read(embeddings.path):
+            write_sources(folder.path, local)
+        write_json(folder.path / INDEX_FILE, made.to_json())
     return BuiltIndex(str(target), embeddings.info.rows, resumed, made.recall)
 
 
@@ -130,9 +131,9 @@ def _origin(description: IndexDescription) -> dict[str, Any]:
 def _read_whole(folder: Path) -> IndexDescription | None:
     """Return what an index that is whole says of itself; None if there is none."""
     try:
-        content = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-        return read_description(content, str(folder)) if (folder / DATABASE).is_dir() else None
-    except (OSError, ValueError, RecursionError):
+        description = read_description(read_json(folder / INDEX_FILE, Any, ""), str(folder))
+        return description if (folder / DATABASE).is_dir() else None
+    except ConfigurationError:
         return None
 
 

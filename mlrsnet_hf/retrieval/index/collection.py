@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlrsnet_hf.configuration.json_file import parse_json
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
@@ -72,8 +73,8 @@ class ImageCollection:
         """
         text = next((text for text in read_descriptions(self.client, self.name) if text), "")
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError):
+            content = parse_json(text, Any, "", "")
+        except ConfigurationError:  # somebody else's words
             content = None
         return read_description(content, f"collection {self.name!r}")
 

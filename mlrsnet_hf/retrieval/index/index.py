@@ -1,13 +1,12 @@
 """An index of embeddings on Milvus, as it is opened and asked; `build.py` makes it, `append.py` has it grow.
 
-A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, and the principal components if there are
-any. On a server it is a collection, beside which a second one holds the principal components; one machine then no
-longer bounds it.
+A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, the principal components if there are any,
+and `.local.json`, which alone holds paths. On a server it is a collection, beside which a second one holds the
+principal components; one machine then no longer bounds it.
 """
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
@@ -27,14 +27,14 @@ from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_le
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, Listing
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, least_effort
-from mlrsnet_hf.retrieval.index.description import IndexDescription, read_description
+from mlrsnet_hf.retrieval.index.description import INDEX_FILE, IndexDescription, read_description
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
+from mlrsnet_hf.retrieval.index.sources import read_sources
 from mlrsnet_hf.retrieval.index.stored_pca import read_pca
 from mlrsnet_hf.runtime.logs import get_logger
 
 logger = get_logger(__name__)
 
-INDEX_FILE = "index.json"
 DATABASE = "milvus.db"
 _PICTURES_AT_ONCE = 32
 
@@ -170,7 +170,7 @@ def open_index(location: str | Path, collection: str = COLLECTION, ef: int | Non
         ConfigurationError: There is no index, it is of another format version, another process has it open, or the
             server cannot be reached; or a search effort is given to an index that compares with every image.
     """
-    with opened_collection(location, collection) as (images, description, content):
+    with opened_collection(location, collection) as (images, description):
         if ef is not None and description.kind == "flat":
             raise ConfigurationError(
                 f"{location}: the index is flat and compares with every image", "Leave --ef out: it finds all."
@@ -181,15 +181,16 @@ def open_index(location: str | Path, collection: str = COLLECTION, ef: int | Non
                 "%s: an append was cut short, %s of its %s images are in; give its command again to go on",
                 location,
                 f"{growth.done:,}",
-                f"{growth.embeddings['rows']:,}",
+                f"{growth.embeddings.rows:,}",
             )
-        pca = None if is_server(location) else Path(location).expanduser().absolute() / PCA_FILE
-        appended = (LocalSources.from_json(part.get("sources", {})) for part in description.appended)
+        folder = None if is_server(location) else Path(location).expanduser().absolute()
+        local, appended = read_sources(folder) if folder else (None, ())
+        pca = folder and folder / PCA_FILE
         yield ImageIndex(
             location=str(location),
             info=info,
-            local=LocalSources.from_json(content),
-            appended=tuple(sources for sources in appended if sources),
+            local=local,
+            appended=appended,
             _collection=images,
             _description=description,
             _ef=ef,
@@ -198,30 +199,28 @@ def open_index(location: str | Path, collection: str = COLLECTION, ef: int | Non
 
 
 @contextmanager
-def opened_collection(
-    location: str | Path, collection: str
-) -> Iterator[tuple[ImageCollection, IndexDescription, dict[str, Any]]]:
-    """Open the collection of an index, with what the index says of itself, and all that stands in a local one's file.
+def opened_collection(location: str | Path, collection: str) -> Iterator[tuple[ImageCollection, IndexDescription]]:
+    """Open the collection of an index, with what the index says of itself.
 
     Raises:
         ConfigurationError: See `open_index`.
     """
     server = is_server(location)
     folder = Path(location).expanduser().absolute()
-    content = {} if server else _read_index_file(folder)
+    told = None if server else _read_index_file(folder)
     with milvus_client(location if server else folder / DATABASE) as client:
         images = ImageCollection(client, collection if server else COLLECTION)
         if not images.exists():
             raise ConfigurationError(
                 f"{location}: no collection {images.name!r}", "Build it with `mlrsnet index`, or name another."
             )
-        description = images.description() if server else read_description(content, str(folder / INDEX_FILE))
+        description = told or images.description()
         rows, growth = description.info.rows, description.growth
         found = images.count()
         if not (growth.before if growth else rows) <= found <= rows:
             # Milvus Lite may pass over a damaged file in silence.
             raise ConfigurationError(f"{location}: {found:,} images where {rows:,} are said to be", "Build it again.")
-        yield images, description, content
+        yield images, description
 
 
 def store_description(location: str | Path, images: ImageCollection, description: IndexDescription) -> None:
@@ -234,21 +233,14 @@ def store_description(location: str | Path, images: ImageCollection, description
         images.describe(description)
         return
     folder = Path(location).expanduser().absolute()
-    content = _read_index_file(folder)
-    sources = {name: content[name] for name in ("model", "images") if name in content}
     with whole_file(folder / INDEX_FILE, "Make room, and give the same command again to go on.") as partial:
-        write_json(partial, description.to_json() | sources)
+        write_json(partial, description.to_json())
 
 
-def _read_index_file(folder: Path) -> dict[str, Any]:
+def _read_index_file(folder: Path) -> IndexDescription:
     """Return what stands beside the database of a local index."""
-    try:
-        content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"{folder}: not an index ({INDEX_FILE} cannot be read)", "Give a folder that `mlrsnet index` wrote."
-        ) from error
-    read_description(content, str(folder / INDEX_FILE))
+    file = folder / INDEX_FILE
+    description = read_description(read_json(file, Any, "Give a folder that `mlrsnet index` wrote."), str(file))
     if not (folder / DATABASE).exists():  # Milvus Lite would make an empty one
         raise ConfigurationError(f"{folder}: not an index (no {DATABASE} in it)", "Build it with `mlrsnet index`.")
-    return content
+    return description

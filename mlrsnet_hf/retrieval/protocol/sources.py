@@ -1,15 +1,13 @@
 """The embeddings that are measured, for each split seed: opened, found from an earlier run, or made now."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 
@@ -26,7 +24,7 @@ from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.training.results import RESULTS, TrainingResult
+from mlrsnet_hf.training.results import RESULTS, DataSource, TrainingResult
 
 logger = get_logger(__name__)
 
@@ -136,15 +134,16 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
         load: Loads the images.
 
     Raises:
-        ConfigurationError: There are some, and they are not allowed.
+        ConfigurationError: There are some, or the results are damaged, and such images are not allowed.
     """
     if "/" not in model and not Path(model).expanduser().is_dir() and config.weights in (PRETRAINED, RANDOM):
         return 0
-    data = _data_of_run(Path(model).expanduser())
-    if data is None or data.get("dataset") != MLRSNET or config.dataset != MLRSNET:
+    data = _data_of_run(Path(model).expanduser(), config)
+    if data is None or data["dataset"] != MLRSNET or config.dataset != MLRSNET:
         return None
     seed = pool.split_seed
-    protocol, trained_seed = data.get("protocol") or DEFAULT_PROTOCOL, int(data["split_seed"])
+    protocol, trained_seed = data.get("protocol") or DEFAULT_PROTOCOL, data["split_seed"]
+    assert trained_seed is not None, "`_data_of_run` refuses it"
     if protocol.startswith("ratio") and trained_seed == seed:
         return 0
     training = dataclasses.replace(pool, protocol=protocol, split="train", split_seed=trained_seed)
@@ -158,13 +157,26 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
     return shared
 
 
-def _data_of_run(folder: Path) -> Mapping[str, Any] | None:
+def _data_of_run(folder: Path, config: RetrievalConfig) -> DataSource | None:
     """Return what a run says of its data, by its folder or that of its saved model; None where nothing tells."""
     folder = folder.resolve()
-    for run in (folder, folder.parent) if folder.name == "model" else (folder,):
-        with contextlib.suppress(MLRSNetError):
-            return TrainingResult.load(run / RESULTS).data.source
-    return None
+    runs = (folder, folder.parent) if folder.name == "model" else (folder,)
+    file = next((run / RESULTS for run in runs if (run / RESULTS).exists()), None)
+    if file is None:
+        return None
+    try:
+        data = TrainingResult.load(file).data.source
+        fault = "" if "dataset" in data else f"{file}: not whole: the dataset is missing"
+        if data.get("dataset") == MLRSNET and data.get("split_seed") is None:
+            fault = f"{file}: not whole: split_seed is missing"
+    except MLRSNetError as error:
+        data, fault = {}, error.found
+    if fault and not config.allow_trained_images:
+        raise ConfigurationError(
+            f"{fault}; it tells which images the model was trained on",
+            "Put it back as the run wrote it, or give --allow-trained-images.",
+        )
+    return None if fault else data
 
 
 def _embed_once(

@@ -1,5 +1,6 @@
 """An index that grows: what it finds then, killed, and embeddings that do not belong to it."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,18 +12,21 @@ import pytest
 
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder
+from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, EmbeddingRows
 from mlrsnet_hf.retrieval.embeddings.pca import fit_pca
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import append
 from mlrsnet_hf.retrieval.index.append import append_to_index
 from mlrsnet_hf.retrieval.index.build import build_index
+from mlrsnet_hf.retrieval.index.collection import ImageCollection
 from mlrsnet_hf.retrieval.index.index import open_index
+from mlrsnet_hf.retrieval.index.sources import read_sources
 
 pytest.importorskip("milvus_lite")
 
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
+WRITTEN = Path(__file__).parents[2] / "fixtures" / "written_at_3f65ed4"
 
 FIRST = [f"image_{i:03d}" for i in range(60)]
 SECOND = [*(f"new_{i:03d}" for i in range(0, 30, 2)), *FIRST[40:55], *(f"new_{i:03d}" for i in range(1, 30, 2))]
@@ -131,6 +135,36 @@ def test_a_killed_append_is_completed_by_the_next(
     assert_finds_the_same(place, table)
 
 
+def test_an_append_that_is_stopped_says_what_is_kept(
+    two: tuple[EmbeddingFolder, EmbeddingFolder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    first, second = two
+    place = str(tmp_path / "index")
+    build_index(first, place, "flat")
+    monkeypatch.setattr(append, "batch_rows", lambda dimension: 10)
+    put = ImageCollection.put_at
+
+    def stopped_at_the_third(self: ImageCollection, rows: EmbeddingRows, *rest: object) -> None:
+        if rows.ids[0] == SECOND[20]:
+            signal.raise_signal(signal.SIGINT)
+        put(self, rows, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageCollection, "put_at", stopped_at_the_third)
+        with pytest.raises(SystemExit) as error:
+            main(["index", str(second.path), place, "--append"])
+    assert error.value.code == 130
+    said = "The index can be searched, with the images that are in; give the same command again to go on."
+    assert f"stopped: SIGINT came. {said}\n" in capsys.readouterr().err
+    with open_index(place) as index:
+        assert index.find(SECOND[3])[0].scene == "harbor"
+    main(["index", str(second.path), place, "--append"])
+    assert "30 images added, 15 replaced, 20 of them by an earlier run" in capsys.readouterr().out
+
+
 def test_others_are_refused_and_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     place = tmp_path / "index"
     build_index(make_embeddings(rows=20), place, "flat")
@@ -195,3 +229,25 @@ def test_appended_pictures_are_found_and_shown(
     assert page.read_text().count("data:image/jpeg;base64,") == 3, "the query and both results"
     main(["search", index, "--labels", "water", "-k", "44"])
     assert "11 of 11 images" in capsys.readouterr().out, "as many as in the dataset: labels are digits of the row"
+    told = (tmp_path / "index" / "index.json").read_text()
+    assert str(tmp_path) not in told, "what is passed on holds no path"
+    built, appended = read_sources(tmp_path / "index")
+    assert (built and built.images.dataset, [one.images.images for one in appended]) == (str(dataset), [str(pictures)])
+
+
+def test_sources_of_an_earlier_version_move_out_of_what_is_passed_on(tmp_path: Path) -> None:
+    for name in ("index-flat", "embeddings"):
+        shutil.copytree(WRITTEN / name, tmp_path / name)
+    index = tmp_path / "index-flat"
+    before, appended = read_sources(index)
+    assert before is not None and before.images.data_dir == "data/release" and appended == ()
+    for _ in range(2):
+        assert append_to_index(tmp_path / "embeddings", index).replaced == 30
+        assert "data/release" not in (index / "index.json").read_text()
+        built, appended = read_sources(index)
+        assert built is not None and built.images.protocol == before.images.protocol and len(appended) == 1
+    (index / ".local.json").write_text('{"appended": [5], "model": []}')
+    assert read_sources(index) == (None, ())
+    (index / ".local.json").unlink()
+    with open_index(index) as copied:
+        assert copied.local is None and copied.appended == () and copied.find("airplane_00008")
