@@ -138,7 +138,7 @@ def _opened_sentence(found: Inspection) -> str:
 
 def _notes(found: Inspection) -> list[str]:
     """Return what a reader might overlook."""
-    notes = [f"training would refuse the first image of {reason}" for reason in found.refused]
+    notes = []
     train = found.splits["train"]
     if found.never_trained:
         notes.append(f"without an image in the training split: {_listed(found.never_trained)}")
