@@ -159,7 +159,7 @@ def test_a_failed_save_leaves_nothing_or_the_earlier_model(
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mlrsnet_hf.models.saved_model.save_file", fail)
+    monkeypatch.setattr("mlrsnet_hf.models.weights.save_file", fail)
     with pytest.raises(ConfigurationError, match="No space left"):
         saved(folder, *CASES[0])
     assert [path.name for path in tmp_path.iterdir()] == (["model"] if earlier else [])
