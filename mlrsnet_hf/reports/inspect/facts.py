@@ -142,7 +142,7 @@ def inspect_data(config: DataConfig, files_per_split: int) -> Inspection:
     return Inspection(
         data=data,
         told=tuple(told),
-        columns=read_columns(config, told, data),
+        columns=shown_columns(config, told, data),
         splits={name: _split_facts(split["id"][:], labels[name]) for name, split in data.splits.items()},
         labels=_images_of(data.label_names, labels),
         scenes=_images_of(data.scene_names, scenes),
@@ -150,7 +150,7 @@ def inspect_data(config: DataConfig, files_per_split: int) -> Inspection:
     )
 
 
-def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData | None = None) -> tuple[Column, ...]:
+def shown_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData | None = None) -> tuple[Column, ...]:
     """Return the columns of the training split as the dataset has them.
 
     Args:
