@@ -184,10 +184,10 @@ def _from_manifest(folder: Path) -> list[dict[str, Any]]:
     """Return what a whole repository was made from, and what is known of its files."""
     try:
         manifest: dict[str, Any] = read_json(folder / MANIFEST, Mapping[str, Any], "")
-        files = manifest.pop("parquet")
+        files: list[WrittenFile] = json_as(manifest.pop("parquet"), list[WrittenFile], MANIFEST, "")
     except (ConfigurationError, KeyError):
         return []
-    return [manifest, *files]
+    return [manifest, *(file.to_json() for file in files)]
 
 
 def _whole_files(
