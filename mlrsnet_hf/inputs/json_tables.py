@@ -29,7 +29,7 @@ class JsonTable:
     """Values by key; None where a record has no such key."""
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file says
+def json_content(path: Path) -> Any:  # noqa: ANN401 - whatever the file says
     """Return what a file says; of JSON lines a list.
 
     Raises:

@@ -14,7 +14,7 @@ from mlrsnet_hf.inputs.coco import is_coco, read_coco
 from mlrsnet_hf.inputs.column_choice import find_image_column, is_image_name
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, ImageFolders, find_images
-from mlrsnet_hf.inputs.json_tables import json_table, read_json, typed_json
+from mlrsnet_hf.inputs.json_tables import json_content, json_table, typed_json
 from mlrsnet_hf.inputs.text_tables import read_text_table, typed
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -219,7 +219,7 @@ def _text_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
 
 def _read_json_files(files: Mapping[str, Sequence[Path]]) -> dict[str, list[Dataset]]:
     """Return the rows of each file, all of COCO's form or none."""
-    contents = {file: read_json(file) for part in files.values() for file in part}
+    contents = {file: json_content(file) for part in files.values() for file in part}
     forms = {is_coco(content): file for file, content in contents.items()}
     if len(forms) > 1:
         raise ConfigurationError(f"{forms[True]} is of COCO's form, {forms[False]} is not", "Give files of one kind.")

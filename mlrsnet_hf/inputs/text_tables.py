@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from datasets import Dataset, Features, Value
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.image_files import has_image_suffix
+from mlrsnet_hf.release.archives.stand_ins import stand_in
 
 _SEPARATORS = ("\t", ";", ",", "|", " ")
 """In the order of trust: the later ones stand in names too."""
@@ -97,16 +99,11 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
         if path.suffix.lower() == ".gz" or content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"{path}: cannot be read ({error})", "Check the file.") from error
-    start = content[:512].lstrip().lower()
+    if other := stand_in(content):
+        raise ConfigurationError(f"{path}: {other[0]}", other[1])
     foreign = next((kind for mark, kind in _FOREIGN.items() if content.startswith(mark)), None)
-    if start.startswith((b"<!doctype html", b"<html")):
-        foreign = "an HTML page, such as a failed download leaves"
-    if start.startswith(b"version https://git-lfs"):
-        raise ConfigurationError(
-            f"{path}: a Git LFS pointer, not the table itself", "Run `git lfs pull` in its repository."
-        )
     if foreign is not None:
         raise ConfigurationError(f"{path}: not text but {foreign}", "Give the table as CSV, or under its own suffix.")
     encoding = next((name for mark, name in _BOMS.items() if content.startswith(mark)), "utf-8")

@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, decode_pixels, file_contents
+from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, file_contents
 from mlrsnet_hf.inputs.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -32,7 +32,7 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
     """Return the reading that the settings ask for, with numbers in the place of percentiles.
 
     Args:
-        splits: With the columns `id` and `image`; `train` is measured, and the first image of each is read.
+        splits: With the columns `id` and `image`; `train` is measured.
         config: Gives `bands` and `value_range`.
 
     Raises:
@@ -54,8 +54,6 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
         ranges = _measured(pairs * reading.channels if len(pairs) == 1 else pairs, samples, reading)
         reading = replace(reading, value_range=limits_of(ranges), value_kind=kind)
         _report(samples, ranges, len(rows), len(files))
-    for split in splits.values():
-        decode_pixels(ImageFiles(split)[0], split["id"][0], reading)
     logger.info("data: images are read as %s; low and high become 0 and 255", reading.described())
     return reading
 

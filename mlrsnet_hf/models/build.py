@@ -15,7 +15,7 @@ from torch import nn
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, WeightsError, name_alternatives
 from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, check_saved
-from mlrsnet_hf.models.timm_config import classifier_names, readable_source, rebuild, timm_settings
+from mlrsnet_hf.models.timm_config import classifier_names, rebuild, timm_settings
 from mlrsnet_hf.models.weights import first_line, load_weights, require_weights_file
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -135,9 +135,7 @@ def _saved_source(weights: str) -> str | None:
 
 def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any]) -> nn.Module:
     try:
-        if pretrained and name.startswith(_SOURCES):
-            check_saved(_folder(name))
-        architecture, described = readable_source(name)
+        architecture, described = _checked_source(name)
         return timm.create_model(architecture, pretrained=pretrained, num_classes=outputs, **described, **options)
     except TypeError as error:
         for option in options:
@@ -154,13 +152,31 @@ def _create(name: str, pretrained: bool, outputs: int, options: Mapping[str, Any
         raise
     # Connection errors are OSErrors; timm raises RuntimeError for a model that has no weights.
     except (OSError, RuntimeError, SafetensorError, KeyError) as error:
-        if not pretrained:
+        if not pretrained and not name.startswith(_SOURCES):
             raise
         raise _unreadable(name, error) from error
     except Exception as error:
         if isinstance(error, MLRSNetError) or not name.startswith(_SOURCES):
             raise
         raise _unreadable(name, error) from error  # what timm raises of a stranger's config.json
+
+
+def _checked_source(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what `timm.create_model` takes for a name, and what it is to be told beside it: nothing, as a rule.
+
+    transformers may save a model with null for its `model_args`, and such a config.json timm cannot read.
+    """
+    if not name.startswith(_SOURCES):
+        return name, {}
+    folder = _folder(name)
+    info = check_saved(folder)
+    settings = info.get("pretrained_cfg")
+    if settings is None or info.get("model_args", {}) is not None:
+        return name, {}
+    told = {field: value for field, value in info.items() if field in ("num_classes", "label_names")}
+    # The weights that were checked, whatever others the settings name.
+    weights = {"source": "", "state_dict": None, "file": str(folder / WEIGHTS_FILE)}
+    return info["architecture"], {"pretrained_cfg": {**settings, **told, **weights}}
 
 
 def _unreadable(name: str, error: Exception) -> WeightsError:

@@ -1,15 +1,10 @@
 """What timm knows of a model that it has built, and what is done by way of that knowledge."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import timm
-from huggingface_hub import hf_hub_download
 from torch import nn
-
-from mlrsnet_hf.models import FOLDER, HUB
 
 
 def timm_settings(model: nn.Module) -> dict[str, Any]:
@@ -40,31 +35,6 @@ def set_backbone_eval(model: nn.Module) -> None:
     for name, module in model.named_modules():
         around = not name or any(head.startswith(f"{name}.") for head in heads)
         module.training = module.training and (around or _is_within(name, heads))
-
-
-def readable_source(name: str) -> tuple[str, dict[str, Any]]:
-    """Return what `timm.create_model` takes for a name, and what it is to be told beside it: nothing, as a rule.
-
-    transformers may save a model with null for its `model_args`, and such a config.json timm cannot read.
-
-    Raises:
-        OSError, ValueError: A config.json cannot be had, or is none.
-    """
-    if not name.startswith((HUB, FOLDER)):
-        return name, {}
-    place, _, revision = name.removeprefix(HUB).partition("@")
-
-    def find(file: str) -> Path:
-        if name.startswith(FOLDER):
-            return Path(name.removeprefix(FOLDER)) / file
-        return Path(hf_hub_download(place, file, revision=revision or None))
-
-    config = json.loads(find("config.json").read_text(encoding="utf-8"))
-    if "pretrained_cfg" not in config or config.get("model_args", {}) is not None:
-        return name, {}
-    told = {field: config[field] for field in ("num_classes", "label_names") if field in config}
-    settings = {**config["pretrained_cfg"], **told, "file": str(find("model.safetensors"))}
-    return config["architecture"], {"pretrained_cfg": settings}
 
 
 def rebuild(model: nn.Module, name: str, options: Mapping[str, Any]) -> nn.Module:

@@ -184,10 +184,10 @@ def _from_manifest(folder: Path) -> list[dict[str, Any]]:
     """Return what a whole repository was made from, and what is known of its files."""
     try:
         manifest: dict[str, Any] = read_json(folder / MANIFEST, Mapping[str, Any], "")
-        files = json_as(manifest.pop("parquet"), list[Mapping[str, Any]], MANIFEST, "")
+        files: list[WrittenFile] = json_as(manifest.pop("parquet"), list[WrittenFile], MANIFEST, "")
     except (ConfigurationError, KeyError):
         return []
-    return [manifest, *map(dict, files)]
+    return [manifest, *(file.to_json() for file in files)]
 
 
 def _whole_files(
@@ -197,10 +197,7 @@ def _whole_files(
     made = _from_manifest(target)
     if not made or made[0] != origin or not all((target / name).is_file() for name in _BESIDE):
         return None
-    try:
-        noted = {file.name: file for file in json_as(made[1:], list[WrittenFile], MANIFEST, "")}
-    except ConfigurationError:
-        return None
+    noted = {note["name"]: WrittenFile(**note) for note in made[1:]}
     files = [noted[plan.name] for plan in planned if plan.name in noted]
     same = len(files) == len(planned) and (skip_unreadable or not any(file.unreadable for file in files))
     whole = same and all(file.is_whole(plan, target / DATA) for file, plan in zip(files, planned, strict=True))

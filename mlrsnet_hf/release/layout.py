@@ -253,12 +253,17 @@ def _readable_folders(folder: Folder) -> Sequence[Folder]:
 def _parts(root: Folder) -> Copy:
     images, labels = _part(root, IMAGES), _part(root, LABELS)
     if images and not labels:
-        labels = root if any(map(scene_of, tables_in(root))) else _only_table(root)
+        labels = root if any(map(scene_of, tables_in(root))) else only_table(root)
     return Copy(root, images, labels)
 
 
-def _only_table(root: Folder) -> File | None:
-    tables = label_tables(root)
+def only_table(folder: Folder) -> File | None:
+    """Return the table of all scenes in a folder; None if there is none.
+
+    Raises:
+        ReleaseError: There are two.
+    """
+    tables = label_tables(folder)
     if len(tables) > 1:
         raise ReleaseError(f"{tables[0].place} and {tables[1].place}: both hold labels", "Keep one of the two there.")
     return tables[0] if tables else None

@@ -13,7 +13,7 @@ from mlrsnet_hf.release.layout import (
     LAYOUT,
     Part,
     is_empty,
-    label_tables,
+    only_table,
     scene_of,
     stem_of,
     tables_in,
@@ -65,7 +65,7 @@ def find_scenes(part: Part) -> ByScene[File | Folder]:
     folders = _by_scene(folder.folders(), found)
     whole = {scene: child for scene, child in folders.items() if scene not in archives or not is_empty(child)}
     both = {**archives, **whole}
-    found.parts.update((scene, both[scene]) for scene in SCENES if scene in both)
+    found.parts.update(_sorted(both))
     for file in (file for file in folder.files() if not is_archive(file.name)):
         suffix = split_suffix(file.name)[1]
         if suffix in IMAGE_SUFFIXES and not both:
@@ -125,15 +125,11 @@ def find_label_files(part: Part) -> "ByScene[File] | File":
 
 
 def _table_of_all(folder: Folder) -> File:
-    tables = label_tables(folder)
-    if len(tables) > 1:
-        raise ReleaseError(f"{tables[0].place} and {tables[1].place}: both hold labels", "Keep one of the two there.")
-    if not tables:
-        other = next(iter(tables_in(folder)), None)
-        if other:
-            raise _stray(other, "no label file of a scene").error()
-        raise ReleaseError(f"{folder.place}: no label file in it", LAYOUT)
-    return tables[0]
+    if table := only_table(folder):
+        return table
+    for other in tables_in(folder)[:1]:
+        raise _stray(other, "no label file of a scene").error()
+    raise ReleaseError(f"{folder.place}: no label file in it", LAYOUT)
 
 
 def _open_images(node: File | Folder) -> ImageStore:

@@ -7,7 +7,7 @@ import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.coco import is_coco, read_coco
-from mlrsnet_hf.inputs.json_tables import read_json
+from mlrsnet_hf.inputs.json_tables import json_content
 
 IMAGES = [
     {"id": 12, "file_name": "b.jpg", "width": 5},
@@ -27,7 +27,7 @@ def coco(**changes: object) -> dict[str, object]:
 def test_labels_are_the_categories_of_the_annotations(tmp_path: Path, indent: int | None) -> None:
     path = tmp_path / "instances.json"
     path.write_text(json.dumps(coco(), indent=indent), encoding="utf-8-sig")
-    content = read_json(path)
+    content = json_content(path)
     assert is_coco(content)
     found = read_coco(path, content)
     assert found["image"][:] == ["b.jpg", "x/a.jpg", "c"]

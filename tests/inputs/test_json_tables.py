@@ -8,7 +8,7 @@ from datasets import Sequence as ListFeature
 from datasets import Value
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.json_tables import json_table, read_json, typed_json
+from mlrsnet_hf.inputs.json_tables import json_content, json_table, typed_json
 
 ROWS = [{"image": "2019-01-01.png", "labels": ["a"]}, {"image": "b.png", "labels": []}]
 
@@ -30,7 +30,7 @@ ROWS = [{"image": "2019-01-01.png", "labels": ["a"]}, {"image": "b.png", "labels
 def test_every_way_of_writing_gives_the_same_columns(tmp_path: Path, content: str, encoding: str) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(content.encode(encoding))
-    [found] = typed_json({"train": [json_table(path, read_json(path))]})["train"]
+    [found] = typed_json({"train": [json_table(path, json_content(path))]})["train"]
     assert found.to_list() == ROWS
     assert found.features["image"] == Value("string")  # not a date
 
@@ -68,4 +68,4 @@ def test_what_is_no_table_is_named(tmp_path: Path, content: str, message: str) -
     path = tmp_path / "t.json"
     path.write_text(content)
     with pytest.raises(ConfigurationError, match=rf"t\.json.*{message}"):
-        typed_json({"train": [json_table(path, read_json(path))]})
+        typed_json({"train": [json_table(path, json_content(path))]})

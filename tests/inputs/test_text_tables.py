@@ -69,6 +69,8 @@ def test_a_column_without_a_name(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html>", "HTML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer"),
         (b"\x1f\x8b\x08 cut", "cannot be read"),
+        (gzip.compress(b"image,labels\na.png,sea\n")[:-12] + b"\xff" * 12, "cannot be read"),
+        (b"/annex/objects/SHA256E-s10--00.csv\n", "git-annex pointer"),
     ],
 )
 def test_what_is_no_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:

@@ -15,6 +15,7 @@ from mlrsnet_hf.errors import ConfigurationError, ImageError, MissingExtraError,
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform, random_color_matrix
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile
+from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.reading import RGB, Reading, fixed_reading, reading_from_json
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
@@ -103,11 +104,12 @@ def test_the_usual_images_are_not_looked_at() -> None:
         ),
     ],
 )
-def test_what_cannot_be_settled_is_told(
+def test_what_cannot_be_settled_or_read_then_is_told(
     images: list[np.ndarray], settings: dict, error: type[MLRSNetError], message: str
 ) -> None:
+    split = split_of(images)
     with pytest.raises(error, match=message):
-        settled(split_of(images), **settings)
+        open_first_images([split], settled(split, **settings))
 
 
 def test_a_range_that_leaves_the_images_black_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

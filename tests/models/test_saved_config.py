@@ -112,3 +112,20 @@ def test_a_config_that_transformers_saved_again_is_read(folder: Path) -> None:
     assert (after.task, after.preprocessing, after.thresholds) == (before.task, before.preprocessing, before.thresholds)
     pixels = torch.zeros(1, 3, 64, 64)
     assert torch.equal(after.model(pixels), before.model(pixels))
+
+
+def test_new_weights_are_drawn_for_a_checked_network_alone(folder: Path) -> None:
+    build_model(f"local-dir:{folder}", 2, "random")
+    change(folder, model_args={"stem_width": 60_000})
+    with pytest.raises(WeightsError, match="the network has"):
+        build_model(f"local-dir:{folder}", 2, "random")
+
+
+def test_weights_are_those_beside_the_config_that_was_checked(folder: Path) -> None:
+    weights = load_model(folder).model.state_dict()
+    config = json.loads((folder / "config.json").read_text())
+    elsewhere = {"source": "hf-hub", "hf_hub_id": "jane/net", "state_dict": {}, "url": "https://example.com/net.pth"}
+    for arguments in ({}, None):
+        change(folder, model_args=arguments, pretrained_cfg=config["pretrained_cfg"] | elsewhere)
+        found = build_model(f"local-dir:{folder}", NAMES, "pretrained").state_dict()
+        assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())

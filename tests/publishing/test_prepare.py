@@ -109,8 +109,11 @@ def test_a_handful_of_images_leaves_protocols_out(make_release: MakeRelease, tmp
 
 def test_what_stands_there_is_kept(release: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(ConfigurationError, match="out: "):
-        prepare(release, tmp_path / "out")
+    for manifest in (None, {"parquet": 5}, {"parquet": [5]}, {"parquet": [{"name": "a.parquet"}]}):
+        if manifest is not None:
+            (tmp_path / "out" / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(ConfigurationError, match="out: "):
+            prepare(release, tmp_path / "out")
 
 
 def test_a_repository_that_is_whole_is_said_to_be(make_release: MakeRelease, tmp_path: Path) -> None:

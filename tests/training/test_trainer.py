@@ -207,7 +207,7 @@ def test_a_run_cut_while_saving_leaves_no_model(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mlrsnet_hf.models.weights.save_file", interrupt)
+    monkeypatch.setattr("mlrsnet_hf.models.saved_model.write_tensors", interrupt)
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
         train(config, training_data)

@@ -14,10 +14,9 @@ import fsspec
 from datasets import ClassLabel, Dataset, Image, Value
 from PIL import Image as PillowImage
 
-from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, decode_pixels
+from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles
 from mlrsnet_hf.inputs.load import load_data, load_rows
 from mlrsnet_hf.inputs.raster import has_rasterio, may_be_raster, raster_kind
 from mlrsnet_hf.inputs.task import ImageData
@@ -84,8 +83,6 @@ class Inspection:
     scenes: Mapping[str, Mapping[str, int]]
     """Images by scene and split."""
     files: FileFacts
-    refused: tuple[str, ...]
-    """Why the first image of a split cannot be trained on."""
 
     @property
     def never_trained(self) -> list[str]:
@@ -125,7 +122,6 @@ class Inspection:
                 ],
                 "unread": dict(self.files.unread),
             },
-            "refused": list(self.refused),
         }
 
 
@@ -146,16 +142,15 @@ def inspect_data(config: DataConfig, files_per_split: int) -> Inspection:
     return Inspection(
         data=data,
         told=tuple(told),
-        columns=read_columns(config, told, data),
+        columns=shown_columns(config, told, data),
         splits={name: _split_facts(split["id"][:], labels[name]) for name, split in data.splits.items()},
         labels=_images_of(data.label_names, labels),
         scenes=_images_of(data.scene_names, scenes),
         files=_file_facts(data.splits, files_per_split),
-        refused=tuple(_refusals(data)),
     )
 
 
-def read_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData | None = None) -> tuple[Column, ...]:
+def shown_columns(config: DataConfig, told: Sequence[str] = (), data: ImageData | None = None) -> tuple[Column, ...]:
     """Return the columns of the training split as the dataset has them.
 
     Args:
@@ -266,15 +261,6 @@ def _pillow_header(image: ImageFile) -> FileKind:
         # Of 16-bit colors Pillow's mode is that of 8-bit ones; how it unpacks them tells.
         deep = ";16" in str(opened.tile) and ";16" not in opened.mode
         return opened.width, opened.height, opened.mode + ";16" * deep, opened.format or ""
-
-
-def _refusals(data: ImageData) -> Iterator[str]:
-    """Decode the first image of each split as training does, and yield what it says of those that it refuses."""
-    for name, split in data.splits.items():
-        try:
-            decode_pixels(ImageFiles(split)[0], split["id"][0], data.reading)
-        except ImageError as error:
-            yield f"{name}: {error}"
 
 
 def _opened(image: ImageFile) -> contextlib.AbstractContextManager[BinaryIO]:

@@ -13,7 +13,7 @@ from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels, decode_rgb
 from mlrsnet_hf.inputs.reading import Reading
-from mlrsnet_hf.reports.inspect.facts import Column, Inspection, inspect_data, read_columns
+from mlrsnet_hf.reports.inspect.facts import Column, Inspection, inspect_data, shown_columns
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.runtime.logs import print_result
@@ -72,7 +72,7 @@ def print_inspection(
 
 def _print_columns(config: DataConfig) -> None:
     try:
-        columns = read_columns(config)
+        columns = shown_columns(config)
     except MLRSNetError:  # the one that is raised says why
         return
     print_result("\n".join(aligned(_column_rows(columns), "<<<<")) + "\n")
@@ -138,7 +138,7 @@ def _opened_sentence(found: Inspection) -> str:
 
 def _notes(found: Inspection) -> list[str]:
     """Return what a reader might overlook."""
-    notes = [f"training would refuse the first image of {reason}" for reason in found.refused]
+    notes = []
     train = found.splits["train"]
     if found.never_trained:
         notes.append(f"without an image in the training split: {_listed(found.never_trained)}")
