@@ -125,7 +125,7 @@ def test_a_repository_that_is_whole_is_said_to_be(make_release: MakeRelease, tmp
     assert again.summary().startswith("this repository is there already, whole")
     assert content(target) == before
     with pytest.raises(ConfigurationError, match="out: exists already"):
-        prepare(release, target, "as-published")
+        prepare(release, target, "verified")
     parquet = next(target.glob("data/*.parquet"))
     parquet.write_bytes(parquet.read_bytes()[:-1])
     with pytest.raises(ConfigurationError, match="out: exists already"):
