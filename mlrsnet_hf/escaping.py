@@ -72,7 +72,7 @@ def for_markdown(text: str) -> str:
     """
     plain = on_one_line(_LINE_ENDS.sub(" ", text))
     escaped = _MARKDOWN.sub(lambda mark: f"\\{mark[0]}", plain).replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", escaped)  # no list where it begins a line
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", escaped)  # no list where it begins a line
 
 
 def markdown_code(text: str) -> str:
