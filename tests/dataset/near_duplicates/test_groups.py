@@ -203,7 +203,7 @@ def test_command_reports_and_writes_groups(
 ) -> None:
     root = make_release({"beach": 12})
     main(["near-duplicates", str(root), "--output", str(tmp_path / "groups.csv")])
-    assert capsys.readouterr().out.startswith("0 of 12 images are in 0 groups of near-duplicates")
+    assert capsys.readouterr().out.startswith("4 of 12 images are in 2 groups of near-duplicates")
     assert list(read_groups(tmp_path / "groups.csv")) == [f"beach_{i:05d}" for i in range(1, 13)]
 
 
