@@ -71,8 +71,8 @@ def for_markdown(text: str) -> str:
         harbor_port &lt;b&gt; \# a\|b
     """
     plain = on_one_line(_LINE_ENDS.sub(" ", text))
-    marked = _MARKDOWN.sub(lambda mark: f"\\{mark[0]}", plain).replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", marked)  # no list where it begins a line
+    escaped = _MARKDOWN.sub(lambda mark: f"\\{mark[0]}", plain).replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", escaped)  # no list where it begins a line
 
 
 def markdown_code(text: str) -> str:

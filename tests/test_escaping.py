@@ -6,6 +6,8 @@ import io
 import logging
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
 import pytest
@@ -27,6 +29,7 @@ from mlrsnet_hf.escaping import (
 from mlrsnet_hf.publishing.cards import table
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.reports.text_table import aligned
+from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
 from mlrsnet_hf.runtime.logs import exit_on_error, get_logger, print_result
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\u202ered\u2066\r\nnext\x9b31m\u2028|\u200f"
@@ -88,6 +91,8 @@ def test_a_name_breaks_no_table() -> None:
 
 
 @hypothesis.given(MARKUP)
+@hypothesis.example("1. sea")
+@hypothesis.example("- sea")
 def test_markdown_shows_the_text_alone(text: str) -> None:
     markdown_it = pytest.importorskip("markdown_it")
     reader = markdown_it.MarkdownIt("gfm-like", {"linkify": False})
@@ -111,7 +116,10 @@ def test_code_ends_where_it_should(text: str) -> None:
 
 def test_pages_show_the_text_alone() -> None:
     name = f"<script>alert(1)</script>{HOSTILE}\" onload='x"
-    page = render("search.html", title=name, about=[name], answers=[], several=False, pictures={}, wanted=())
+    image = IndexedImage(id=name, row=0, scene=name, labels=(name,), scores=None)
+    answer = SimpleNamespace(title=name, images=[image])
+    values: dict[str, Any] = {"answers": [(answer, None)], "several": True, "pictures": {}, "wanted": ()}
+    page = render("search.html", title=name, about=[name], **values)
     assert "<script>" not in page and "onload='x" not in page
     assert controls(page) == {"\n"}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b]0;title" in page

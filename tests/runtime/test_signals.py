@@ -146,7 +146,7 @@ def test_prepare_says_that_it_goes_on_where_it_does(make_release: MakeRelease, t
     begun = lambda: journal.exists() and journal.read_text().count("\n") > 1  # noqa: E731
     code, said, left = run(arguments, begun, signal.SIGUSR1, tmp_path)
     assert (code, left) == (138, [tmp_path / ".out.partial"])
-    assert said.splitlines()[-1] == (  # after that it is not MLRSNet
+    assert said.splitlines()[-1] == (  # before it, that these images are not MLRSNet's
         f"stopped: SIGUSR1 came. What is finished is kept in {left[0]}; give the same command again to go on."
     )
     done = subprocess.run(

@@ -7,8 +7,6 @@
 * JSON with a list of names for each split.
 """
 
-import csv
-import io
 import json
 import os
 import re
@@ -16,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ReleaseError
 from mlrsnet_hf.release.names import IMAGE_SUFFIXES, image_scene, split_suffix
+from mlrsnet_hf.release.table_text import read_cells
 
 _IDS = """
 id image image_id file_name filename path image_path img_path file_path filepath imagepath image_name imagename
@@ -92,7 +91,7 @@ def read_list(path: Path, split: str | None = None) -> list[ListedImage]:
     header = next(iter(text.splitlines()), "")
     if suffix == ".txt" and not (_holds_columns(header) and any(sign in header for sign in _DELIMITERS)):
         return _from_lines(path, text, split)
-    return _from_columns(path, *_csv_table(path, text, header), split)
+    return _from_columns(path, *_csv_table(path), split)
 
 
 def split_of_file(path: Path) -> str:
@@ -149,26 +148,21 @@ def _from_json(path: Path, text: str, split: str | None) -> list[ListedImage]:
     ]
 
 
-def _csv_table(path: Path, text: str, header: str) -> tuple[list[int], Sequence[str], list[list[str]]]:
+def _csv_table(path: Path) -> tuple[list[int], Sequence[str], list[list[str]]]:
     """Return the lines of the rows, the names of the columns, and the rows."""
-    delimiter = max(_DELIMITERS, key=header.count)
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        columns = next(lines, [])
-        numbers, rows = [], []
-        for row in lines:
-            if not row:
-                continue
-            if len(row) != len(columns):
-                raise ConfigurationError(
-                    f"{path}, row {lines.line_num}: {len(row)} values where the header has {len(columns)}",
-                    "Mend or remove the row.",
-                )
-            numbers.append(lines.line_num)
-            rows.append(row)
-    except csv.Error as error:
-        raise ConfigurationError(f"{path}: not a CSV ({error})", FORMAT) from error
-    return numbers, columns, rows
+        lines = list(read_cells(path.read_bytes(), str(path)))
+    except ReleaseError as error:
+        raise ConfigurationError(error.found, FORMAT) from error
+    (_, columns), *numbered = lines or [(1, [])]
+    numbered = [(number, row) for number, row in numbered if any(map(str.strip, row))]
+    for number, row in numbered:
+        if len(row) != len(columns):
+            raise ConfigurationError(
+                f"{path}, row {number}: {len(row)} values where the header has {len(columns)}",
+                "Mend or remove the row.",
+            )
+    return [number for number, _ in numbered], columns, [row for _, row in numbered]
 
 
 def _parquet_table(path: Path) -> tuple[list[int], Sequence[str], list[list[Any]]]:

@@ -1,7 +1,6 @@
 import io
 import random
 import runpy
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,10 +203,7 @@ def test_command_reports_and_writes_groups(
 ) -> None:
     root = make_release({"beach": 12})
     main(["near-duplicates", str(root), "--output", str(tmp_path / "groups.csv")])
-    # Some of these colors are the same bytes as JPEG.
-    same = [n for n in Counter(path.read_bytes() for path in root.rglob("*.jpg")).values() if n > 1]
-    found = f"{sum(same)} of 12 images are in {len(same)} groups of near-duplicates"
-    assert capsys.readouterr().out.startswith(found)
+    assert capsys.readouterr().out.startswith("4 of 12 images are in 2 groups of near-duplicates")
     assert list(read_groups(tmp_path / "groups.csv")) == [f"beach_{i:05d}" for i in range(1, 13)]
 
 

@@ -30,6 +30,8 @@ def test_csv(tmp_path: Path) -> None:
         "\ufeffid,split\r\nbeach_00001,train\r\nriver_00001,test",
         "split,notes,image\ntrain,,beach/beach_00001.jpg\n\ntest,x,Images\\river\\River_00001.JPG\n",
         "Filename,Subset\nbeach_00001.tif, train\nriver_00001.png,test \n",
+        "sep=;\r\nid;split\r\nbeach_00001;train\r\n;\r\nriver_00001;test\r\n",
+        "id|split\nbeach_00001|train\nriver_00001|test\n",
     ],
 )
 def test_spellings(tmp_path: Path, text: str) -> None:
@@ -174,7 +176,7 @@ def test_parquet(tmp_path: Path) -> None:
         ("id,split\nbeach_00001,\n", "row 2: '' cannot name a split"),
         ("id,split\nbeach_00001\n", "row 2: 1 values where the header has 2"),
         ("id,split\n", "no rows"),
-        ("", "id column: no such column"),
+        ("", "empty file"),
         ("id,fold\nbeach_00001,train\n", "split column: no such column"),
         ("id,split\nbeach_00001,tr\x00ain\n", "cannot name a split|not a CSV"),
     ],
