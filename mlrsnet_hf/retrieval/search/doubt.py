@@ -30,6 +30,8 @@ _ROUNDING = 2.0**-24
 """Of a float32 number that was rounded once."""
 _UNDERFLOW = 2.0**-110
 """Sums of products that are too small for float32 may be off by this."""
+_FARTHEST = 2.0**123
+"""No two distances lie farther apart: vectors longer than 2^60 are refused."""
 _WHOLE = 2.0**24
 """Float32 holds all whole numbers up to this."""
 
@@ -85,12 +87,16 @@ class Doubt:
             longest = min(longest, query.length / 2 + max(farthest + query.term, 0.0) ** 0.5)
             offset = max(longest * longest - database.level, database.level - database.shortest**2)
         rounding = _ROUNDING * (offset + max(abs(nearest), abs(farthest)))
-        return 2 * (_SAFETY * self._relative * self.scale(query.length, longest) + rounding) + _UNDERFLOW
+        margin = 2 * (_SAFETY * self._relative * self.scale(query.length, longest) + rounding) + _UNDERFLOW
+        return margin if margin < _FARTHEST else _FARTHEST
 
     def scale(self, query: float, item: Lengths) -> Lengths:
         """Return the size of what is added up, given the lengths of a query and of items."""
         product = query * (item + self._more)
-        return product if self.database.distances.kind == "inner_product" else product + item * item
+        if self.database.distances.kind == "inner_product":
+            return product
+        # The moved query is rounded too, which all that is known of an item at the center is off by.
+        return product + item * item + query * query / 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -134,6 +134,14 @@ def test_any_numbers_rank_as_fractions_do(data: st.DataObject, distance: Distanc
             assert values[place - 1] <= values[place] + roundings[place - 1] + roundings[place]
 
 
+def test_an_item_at_the_center_does_not_end_the_search() -> None:
+    """Found by drawing: the query is rounded when it is moved, which is all that the item is off by."""
+    items, query = np.float32([[0], [1], [1]]), np.float32([[16777218]])
+    found = Search(items, "euclidean").rank(query, SameClass(np.zeros(1), np.zeros(3)), 3)
+    assert found.neighbors.indices.tolist() == [[1, 2, 0]]
+    assert found.ranks.ranks.tolist() == [1, 2, 3]
+
+
 def test_ordinary_vectors_are_left_to_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """What makes the search fast: of 4,000 items, a few are looked at again for each query."""
     draw = np.random.default_rng(0)
