@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -98,6 +99,18 @@ def settle_columns(splits: Mapping[str, Dataset], config: DataConfig) -> DataCon
 def likely_labels(split: Dataset) -> list[str]:
     """Return the columns that may be labels, whatever they are called: of booleans, or of 0, 1, -1 and nothing."""
     return [name for name, kind in split.features.items() if kind == Value("bool") or _is_binary(split, name)]
+
+
+def label_columns_option(columns: Sequence[str]) -> str:
+    """Return the option that names columns, at most twenty, as a shell takes it.
+
+    Examples:
+        >>> label_columns_option(["sea", "bare soil"]), label_columns_option(["dunes, sands", "sea"])
+        ("--label-columns 'sea,bare soil'", "--label-columns 'dunes, sands' --label-columns sea")
+    """
+    given = list(columns[:20])
+    words = given if any("," in name for name in given) else [",".join(given)]
+    return " ".join(f"--label-columns {shlex.quote(word)}" for word in words)
 
 
 def _binary_columns(split: Dataset, config: DataConfig) -> tuple[list[str], list[str]]:

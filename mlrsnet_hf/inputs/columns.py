@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset, Image, Value
 from datasets import Sequence as ListFeature
 
 from mlrsnet_hf.errors import ConfigurationError, name_alternatives
-from mlrsnet_hf.inputs.column_choice import likely_labels
+from mlrsnet_hf.inputs.column_choice import label_columns_option, likely_labels
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.labels import (
     IdColumn,
@@ -159,7 +159,7 @@ def _column_remedy(split: Dataset, setting: str, column: str, config: DataConfig
         if tables := tables_in(folder) if folder.is_dir() else []:
             return f"To read a table that lies there, pass --dataset {tables[0]}."
         if columns := likely_labels(split):
-            return f"If each label has a column, pass --label-columns {','.join(columns[:20])}."
+            return f"If each label has a column, pass {label_columns_option(columns)}."
         near = name_alternatives(column, split.column_names)
         return (f"{near} " if near.startswith("Did you mean") else "") + (
             f"Name it with {option}, or columns of one label each with --label-columns; if each image has one class, "

@@ -15,7 +15,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Value
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.column_choice import likely_labels
+from mlrsnet_hf.inputs.column_choice import label_columns_option, likely_labels
 from mlrsnet_hf.inputs.config import REFUSE, LabelForm, ValueRules
 from mlrsnet_hf.inputs.label_values import apply_rules, read_label_columns
 from mlrsnet_hf.inputs.written_labels import read_texts, single_class
@@ -183,7 +183,7 @@ def _common_feature(splits: Mapping[str, Dataset], column: str) -> Any:  # noqa:
 def _column_per_label(splits: Mapping[str, Dataset]) -> str | None:
     """Return the way out where columns of 0 and 1 are labels."""
     columns = likely_labels(next(iter(splits.values())))
-    return f"If each label has a column, pass --label-columns {','.join(columns[:20])}." if columns else None
+    return f"If each label has a column, pass {label_columns_option(columns)}." if columns else None
 
 
 def _read_vectors(values: Values, column: str, rules: ValueRules) -> IdColumn:

@@ -190,7 +190,7 @@ def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]
         part = "" if split is None else f"split {split!r} of "
         raise ConfigurationError(
             f"{part}dataset {name!r} cannot be loaded: {' '.join(str(error).split()).rstrip('.')}",
-            "Give 'mlrsnet', a dataset on the Hub, or a folder or Parquet file; protocol names its configuration"
+            "Give 'mlrsnet', a dataset on the Hub, a folder, or a table; protocol names its configuration"
             f"{'' if split is None else ', which has splits of its own'}.",
         ) from error
     return found if split is None else {split: found}
@@ -208,7 +208,8 @@ def _part(splits: Mapping[str, Dataset], split: str, dataset: str) -> Dataset:
     names = split.split("+")
     for name in names:
         if name not in splits:
-            raise UnknownNameError(f"{dataset} has no split {name!r}", name_alternatives(name, splits))
+            remedy = f"{name_alternatives(name, splits)} The option split (--split) says which is taken."
+            raise UnknownNameError(f"{dataset} has no split {name!r}", remedy)
     return concatenate_datasets([splits[name] for name in names])
 
 

@@ -56,7 +56,7 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
     or else those of their folders (`train.csv`, `test/labels.csv`), if these say it of each.
 
     Raises:
-        ConfigurationError: No file matches, or some names say a split and others do not.
+        ConfigurationError: There is no such file, no file matches, or some names say a split and others do not.
     """
     dataset = config.dataset
     if dataset == "imagefolder" and config.data_dir is not None:
@@ -65,6 +65,8 @@ def find_files(config: DataConfig) -> dict[str, list[Path]] | None:
     if path.is_dir():
         return None if config.data_dir is not None or config.protocol is not None else _tables_in(path)
     if path.suffix == ".py" or not (path.is_file() or glob.has_magic(dataset)):
+        if path.suffix.lower() in _KINDS or path.suffix.lower() in _SPREADSHEETS:
+            raise ConfigurationError(f"{dataset}: no such file", "Check its name and folder.")
         return None
     if config.data_dir is not None:
         raise ConfigurationError(

@@ -27,6 +27,8 @@ _NOT_A_NUMBER = frozenset(("na", "n/a", "nan", "null", "none", "-", "?"))
 """What stands in columns of numbers where there is none."""
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_WITH_COMMA = re.compile(r"[+-]?\d+,0+")
+"""A whole number as spreadsheets of some countries write it; other commas may stand between numbers."""
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 _LONGEST_NAME = 200
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -205,6 +207,8 @@ def _kind(cells: Sequence[Sequence[str]]) -> str:
     if found and {cell.casefold() for cell in found} <= {"true", "false"}:
         return "bool"
     numbers = {cell for cell in found if cell.casefold() not in _NOT_A_NUMBER}
+    if numbers and all(_WITH_COMMA.fullmatch(cell) for cell in numbers):
+        return "float64"
     if not numbers or any(_LEADING_ZERO.match(cell) for cell in numbers):
         return "string"
     if all(_INTEGER.fullmatch(cell) for cell in numbers):
@@ -222,4 +226,4 @@ def _value(cell: str, kind: str) -> Any:  # noqa: ANN401 - a value of the kind
         return None
     if kind == "bool":
         return cell.casefold() == "true"
-    return {"string": str, "int64": int, "float64": float}[kind](cell)
+    return float(cell.replace(",", ".")) if kind == "float64" else {"string": str, "int64": int}[kind](cell)

@@ -74,7 +74,7 @@ class LearnedData:
     @property
     def source(self) -> dict[str, Any]:
         """Where the data came from, with None for what is not known of it."""
-        known = ("protocol", "split_seed", "labels", "repaired", "is_mlrsnet", "held_out")
+        known = ("protocol", "split_seed", "labels", "repaired", "is_mlrsnet", "held_out", "unknown_labels")
         return dict.fromkeys(known) | dict(self.summary.source)
 
     @property

@@ -180,8 +180,15 @@ def _finding_table(audit: Audit) -> Iterator[str]:
     for line, findings in zip(aligned(rows, "><<"), found.values(), strict=True):
         yield line
         for finding in findings[:EXAMPLES]:
-            example = on_one_line(f"          {finding.where}" + (f": {finding.detail}" if finding.detail else ""))
-            yield example if len(example) <= _WIDTH else f"{example[: _WIDTH - 3]}..."
+            example = on_one_line(finding.where + (f": {finding.detail}" if finding.detail else ""))
+            yield from textwrap.wrap(
+                example,
+                _WIDTH,
+                initial_indent=" " * 10,
+                subsequent_indent=" " * 12,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         if len(findings) > EXAMPLES:
             yield "          ..."
     if not audit.images_checked:

@@ -178,6 +178,24 @@ def test_the_first_images_are_opened_at_once(folder: Path) -> None:
         open_first_images([load_images(ImageSet(**settings, split="train")).rows], RGB)
 
 
+def test_a_mistyped_table_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlrsnet_hf.inputs.load.load_dataset", None)
+    for name in ("train_v3.csv", "planet/train.PARQUET", "x.xlsx"):
+        with pytest.raises(ConfigurationError, match=f"{name}: no such file"):
+            load_data(DataConfig(dataset=name))
+
+
+def test_whole_numbers_with_a_decimal_comma_are_labels(folder: Path) -> None:
+    lines = ["image;sea;ice", *(f"{i}.png;{i % 2},0;{1 - i % 2},0" for i in range(4))]
+    (folder / "comma.csv").write_text("\n".join(lines))
+    data = load_data(DataConfig(dataset=str(folder / "comma.csv"), validation_share=0.3))
+    assert data.label_names == ("sea", "ice")
+    found = {
+        name: ids for split in data.splits.values() for name, ids in zip(split["id"], split["labels"], strict=True)
+    }
+    assert found == {f"{i}.png": [1 - i % 2] for i in range(4)}
+
+
 def files(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

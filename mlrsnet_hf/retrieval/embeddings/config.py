@@ -1,5 +1,6 @@
 """What to embed and how, as settings; light to import."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,6 +78,19 @@ class ImageSet(Settings):
         None, "Column of the scene, of another dataset; if unset 'scene', where there is one."
     )
     id_column: str | None = setting(None, "Column of the ids, of another dataset; if unset 'id', where there is one.")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        super().__post_init__()
+        if self.images is not None:
+            others = ("dataset", "data_dir", "protocol", "image_dir", "labels_column", "label_columns")
+            fields = {field.name: field.default for field in dataclasses.fields(self)}
+            for name in others:
+                if getattr(self, name) != fields[name]:
+                    raise ConfigurationError(
+                        f"images={self.images!r} and {name}={getattr(self, name)!r} exclude each other",
+                        "Leave one of them out: a folder of images has no labels and no splits.",
+                    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -240,6 +240,8 @@ def store_description(location: str | Path, images: ImageCollection, description
 def _read_index_file(folder: Path) -> IndexDescription:
     """Return what stands beside the database of a local index."""
     file = folder / INDEX_FILE
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: no such folder", "Give an index, or build one with `mlrsnet index`.")
     description = read_description(read_json(file, Any, "Give a folder that `mlrsnet index` wrote."), str(file))
     if not (folder / DATABASE).exists():  # Milvus Lite would make an empty one
         raise ConfigurationError(f"{folder}: not an index (no {DATABASE} in it)", "Build it with `mlrsnet index`.")

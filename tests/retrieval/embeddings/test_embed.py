@@ -394,3 +394,9 @@ def test_mistakes(saved_model: Path, pictures: Path, dataset: Path, tmp_path: Pa
     with pytest.raises(ConfigurationError, match="whiten"):
         EmbeddingConfig(whiten=True)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("other", [{"dataset": "t.csv"}, {"data_dir": "release"}, {"label_columns": ("sea",)}])
+def test_a_folder_of_images_goes_with_no_dataset(other: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"images='tiles' and {next(iter(other))}="):
+        ImageSet(images="tiles", **other)
