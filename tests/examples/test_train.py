@@ -143,7 +143,7 @@ def other_architecture(release: Path) -> None:
         ("--config {release}/gone.yaml", "gone.yaml", None),
         ("--recipe modrn", "Did you mean 'modern'", None),
         ("--dataset {release}/Labels/beach.csv", "does not go with a table", None),
-        ("--dataset {release}/Labels/beach.txt", "beach.txt' cannot be loaded", None),
+        ("--dataset {release}/Labels/beach.txt", "beach.txt: no such file", None),
         ("--labels-column tags", "no column 'tags' (labels_column)", None),
         ("--protocol ratio50", "ratio50", None),
         ("--protocol retrieval05", "query, database", None),
