@@ -33,14 +33,14 @@ from datasets import (
 from datasets.exceptions import DatasetGenerationError
 from datasets.table import MemoryMappedTable, concat_tables
 
-from mlrsnet_hf.dataset.config import CONFIG_NAMES, CUSTOM, DEMO, WHOLE, MLRSNetConfig, refuse_unknown
+from mlrsnet_hf.dataset.config import CONFIG_NAMES, DEMO, WHOLE, MLRSNetConfig, refuse_unknown
 from mlrsnet_hf.dataset.download import LANDING_PAGE, archive_path, download_archive
 from mlrsnet_hf.dataset.near_duplicates.groups import cached_groups
 from mlrsnet_hf.dataset.registration import NAME
 from mlrsnet_hf.dataset.repository.schema import FEATURES, to_example
 from mlrsnet_hf.dataset.source import ReleaseSource, SyntheticSource, cache_key, downloads_folder, expanded, find_data
 from mlrsnet_hf.dataset.splits import split_files
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, draw_split, ids_by_scene
+from mlrsnet_hf.dataset.splits.protocols import CUSTOM, DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, draw_split, ids_by_scene
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, ReleaseError
 from mlrsnet_hf.release import LabelVersion, find_label_version
 from mlrsnet_hf.release.repair import require_label_version

@@ -10,7 +10,7 @@ from datasets import BuilderConfig, Features, GeneratorBasedBuilder
 
 from mlrsnet_hf.dataset.near_duplicates.groups import GROUPS_VERSION
 from mlrsnet_hf.dataset.registration import NAME
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS
+from mlrsnet_hf.dataset.splits.protocols import CUSTOM, DEFAULT_PROTOCOL, GROUPED_PROTOCOLS, PROTOCOLS
 from mlrsnet_hf.dataset.splits.split_files import content_hash
 from mlrsnet_hf.dataset.splits.split_lists import SplitFiles
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
@@ -18,7 +18,6 @@ from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.release.repair import require_label_version
 
 DEMO = "demo"
-CUSTOM = "custom"
 WHOLE = "all"
 CONFIG_NAMES = (*PROTOCOLS, DEMO, CUSTOM)
 

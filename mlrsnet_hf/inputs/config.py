@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, setting
+from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.reading import parse_bands, parse_value_range
 from mlrsnet_hf.release.repair import LabelVersion
@@ -12,8 +13,6 @@ TaskKind = Literal["labels", "labels+scene", "scene"]
 """What a model learns; see `inputs.task`."""
 
 MLRSNET = "mlrsnet"
-CUSTOM = "custom"
-"""Protocol of splits that a file says."""
 AUTO = "auto"
 """Value of a split's setting: the split of the usual name, if there is one that can be used."""
 

@@ -17,10 +17,11 @@ from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.dataset.registration import BUILDER_MODULE
 from mlrsnet_hf.dataset.source import downloads_folder, find_data
+from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
-from mlrsnet_hf.inputs.config import AUTO, CUSTOM, MLRSNET, DataConfig
+from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData

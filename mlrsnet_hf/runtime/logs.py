@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TextIO
 
 from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, MLRSNetError
 from mlrsnet_hf.escaping import MOST, for_terminal, on_one_line
-from mlrsnet_hf.runtime.signals import StopAtOnce
+from mlrsnet_hf.runtime.signals import NOTHING_LOST, StopAtOnce
 
 PACKAGE = "mlrsnet_hf"
 _MOST_REMEDY = 600
@@ -187,7 +187,7 @@ def _drop_output() -> None:
 def _tell_stop(stop: StopAtOnce, training: bool) -> int:
     """Say that a command was stopped, and what is kept; return its exit code."""
     number = stop.signal or signal.SIGINT
-    again = "Nothing is lost: give the same command with --resume." if training else _BEGIN_ANEW
+    again = NOTHING_LOST if training else _BEGIN_ANEW
     if is_main_process():
         get_logger(__name__).error("stopped: %s came. %s", number.name, stop.kept() or again)
     return EXIT_INTERRUPTED if training else 128 + number

@@ -14,6 +14,8 @@ from mlrsnet_hf.errors import InterruptedRunError
 from mlrsnet_hf.files import Tell, kept_now
 from mlrsnet_hf.parallel import STOP_SIGNALS
 
+NOTHING_LOST = "Nothing is lost: give the same command with --resume."
+"""What to do about a training that was stopped before it had anything to keep."""
 _ECHO = 1.0
 """Seconds: Ctrl-C reaches a process twice, from the terminal and from torchrun."""
 
@@ -159,7 +161,7 @@ class Interruption(_Handlers):
         if error is not None and self.signal is not None and not self._deferred:
             raise InterruptedRunError(
                 f"{self.signal.name} came before the first step",
-                "Nothing is lost: give the same command with --resume.",
+                NOTHING_LOST,
             ) from None
 
     def _take(self, number: int, frame: FrameType | None) -> None:

@@ -35,6 +35,8 @@ _GROUPED = {f"grouped{percent}": percent for percent in TRAIN_PERCENTS}
 PROTOCOLS = (*_RATIO, *_RETRIEVAL, *_GROUPED, "all")
 """Names of the protocols, in documented order."""
 DEFAULT_PROTOCOL = "ratio20"
+CUSTOM = "custom"
+"""Name in the place of a protocol's, where a file says the splits."""
 GROUPED_PROTOCOLS = tuple(_GROUPED)
 """Those that need groups of near-duplicates."""
 
