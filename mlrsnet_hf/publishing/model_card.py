@@ -56,7 +56,7 @@ FILES = {
     "scene_head.safetensors": "the scene's classifier",
     "settings.yaml": "every setting of the run",
     "results.json": "scores, thresholds and history of the run",
-    "history.csv": "loss and validation scores by epoch",
+    "history.csv": "losses and validation scores by epoch",
     "history.json": "the same",
     "curves.png": "the same, drawn",
 }

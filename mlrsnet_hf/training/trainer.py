@@ -43,7 +43,7 @@ from mlrsnet_hf.training.components import (
 )
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.history import Epoch, draw_curves, kept_epoch, write_history
-from mlrsnet_hf.training.losses import make_loss
+from mlrsnet_hf.training.losses import loss_of_split, make_loss
 from mlrsnet_hf.training.monitor import Monitor, require_trackers
 from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, rate_factor
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
@@ -281,15 +281,18 @@ class Trainer:
         """Measure an epoch on the validation split, save its model if it is to be kept, write a checkpoint."""
         progress, model = self.progress, self.state.scored
         share_batch_statistics(model, self.accelerator.num_processes)
-        validation = evaluate(self.predict("validation", model, self.preprocessing), self.task)
+        predictions = self.predict("validation", model, self.preprocessing)
+        validation = evaluate(predictions, self.task)
+        validation_loss = loss_of_split(self.loss, predictions)
         values = {f"validation/{name}": value for name, value in validation.items()}
-        self.monitor.log(values)
+        self.monitor.log(values | ({} if validation_loss is None else {"validation/loss": validation_loss}))
         epoch = Epoch(
             epoch=number,
             step=progress.step,
             loss=self.monitor.read_loss(),
             learning_rate=self.learning_rate,
             validation=validation,
+            validation_loss=validation_loss,
         )
         progress.history.append(epoch)
         if kept_epoch(progress.history, self.config.keep, self.config.selection_metric) is epoch:

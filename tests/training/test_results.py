@@ -92,6 +92,7 @@ def test_the_file_has_the_documented_form(tmp_path: Path) -> None:
                 "loss": 0.30000000000000004,
                 "learning_rate": 0.001,
                 "validation": {"sample_f1": 0.8, "map": 0.9},
+                "validation_loss": None,
             }
         ],
         "scored_epoch": 1,
