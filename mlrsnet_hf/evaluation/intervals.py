@@ -5,6 +5,7 @@ and the ranking of the images are the same in every draw; only these counts diff
 draw's average precision is that of the one ranking with the counts as weights.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,6 +39,16 @@ class Bounds:
     low: Defined
     high: Defined
 
+    @property
+    def are_defined(self) -> bool:
+        """Whether there is an interval."""
+        return not math.isnan(self.low)
+
+    @property
+    def text(self) -> str:
+        """The interval as a report gives it."""
+        return f"{self.low:.4f} to {self.high:.4f}"
+
 
 Intervals = Mapping[Name, Bounds]
 """Interval of each score by its name."""
@@ -68,6 +79,14 @@ class ScoreIntervals:
     """Share of the draws that an interval covers."""
     validation: SplitIntervals
     test: SplitIntervals | None
+
+    @property
+    def text(self) -> str:
+        """What the intervals are, for reports."""
+        return (
+            f"the middle {self.confidence:.0%} of {self.draws:,} bootstrap draws of the images (seed {self.seed}); "
+            "what does not occur in a draw counts in no mean of that draw"
+        )
 
 
 def bootstrap_scores(
@@ -183,14 +202,14 @@ class _Ranking:
     def average_precisions(self, weights: npt.NDArray[np.float32]) -> Values:
         """Return the (D,) average precision for each row of (D, N) weights; NaN where all positives weigh 0."""
         values = np.empty(len(weights))
-        for number, row in enumerate(weights):  # a row stays in the processor's cache
+        for number, row in enumerate(weights.astype(np.int32)):  # a row stays in the processor's cache
             ranked = row[self.order]
-            taken = np.cumsum(ranked, dtype=np.float64)[self.ends]
+            taken = np.cumsum(ranked, dtype=np.int32)[self.ends]
             own = ranked[self.positives]
-            hits = np.cumsum(own, dtype=np.float64)
+            hits = np.cumsum(own, dtype=np.int32)
             total = hits[-1]
             # Where no weight is taken yet, the positive itself weighs nothing.
-            precision = hits[self.hits] / np.maximum(taken, 1.0)
+            precision = hits[self.hits] / np.maximum(taken, 1)
             values[number] = own @ precision / total if total else np.nan
         return values
 

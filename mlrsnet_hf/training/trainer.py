@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
+from mlrsnet_hf.evaluation.intervals import bootstrap_scores
 from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
 from mlrsnet_hf.inputs.batches import Batch
@@ -335,6 +336,8 @@ class Trainer:
             for name in self.loaders.evaluation
         }
         evaluation = evaluate_splits(predictions, saved.task, config.tune_thresholds)
+        thresholds = None if evaluation.tuned is None else np.array(list(evaluation.tuned.thresholds.values()))
+        intervals = self.collectives.run_on_main(lambda: bootstrap_scores(predictions, saved.task, thresholds))
         processes, images = self.accelerator.num_processes, self.batches.batch_size
         result = TrainingResult(
             recipe=recipe,
@@ -356,6 +359,7 @@ class Trainer:
                 seconds=time.perf_counter() - self.started,
                 resumed=self.resumed,
             ),
+            intervals=intervals,
         )
 
         def write() -> None:
