@@ -140,7 +140,7 @@ def evaluate(predictions: Predictions, task: "Task", thresholds: Scores | None =
         threshold = PAPER_THRESHOLD if thresholds is None else thresholds
         values |= training_values(*predictions.counted, threshold)
     if task.scene_outputs:
-        report = classification_report(*_scene_decisions(predictions))
+        report = classification_report(*scene_decisions(predictions))
         values[SCENE_ACCURACY] = float(report.subset_accuracy)
         if task.kind == "scene":
             values["macro_f1"] = float(report.macro_f1_of_occurring)
@@ -208,7 +208,7 @@ def label_scores(predictions: Predictions, task: "Task", thresholds: Scores | No
     else:
         names, scores = task.scene_names, predictions.scene_scores
         shown = [None] * len(names)
-        targets, predicted = _scene_decisions(predictions)
+        targets, predicted = scene_decisions(predictions)
         report = classification_report(targets, predicted)
     precisions = mean_average_precision(targets, scores).values
     columns = zip(names, report.images_per_label, precisions, report.macro_f1_of_occurring.values, shown, strict=True)
@@ -218,7 +218,7 @@ def label_scores(predictions: Predictions, task: "Task", thresholds: Scores | No
     )
 
 
-def _scene_decisions(predictions: Predictions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def scene_decisions(predictions: Predictions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return true and predicted scenes as (N, number of scenes) arrays with a single 1 in each row."""
     assert predictions.scenes is not None, "the task learns scenes"
     assert predictions.scene_logits is not None, "the task learns scenes"

@@ -56,7 +56,7 @@ FILES = {
     "scene_head.safetensors": "the scene's classifier",
     "settings.yaml": "every setting of the run",
     "results.json": "scores, thresholds and history of the run",
-    "history.csv": "loss and validation scores by epoch",
+    "history.csv": "losses and validation scores by epoch",
     "history.json": "the same",
     "curves.png": "the same, drawn",
 }
@@ -292,8 +292,18 @@ def _scores(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
         for suffix, of_splits in (("", results.scores), (", tuned thresholds", results.tuned))
         if (scores := getattr(of_splits, split, None))
     }
+    intervals = {
+        split + suffix: getattr(getattr(results.intervals, split, None), part, None) or {}
+        for split in ("test", "validation")
+        for suffix, part in (("", "scores"), (", tuned thresholds", "tuned"))
+    }
+
+    def cell(column: str, name: str) -> str:
+        value, bounds = number(columns[column].get(name)), intervals[column].get(name)
+        return f"{value} ({bounds.text})" if bounds is not None and bounds.are_defined else value
+
     names = dict.fromkeys(name for scores in columns.values() for name in scores)
-    rows = [[metric_title(name), *(number(scores.get(name)) for scores in columns.values())] for name in names]
+    rows = [[metric_title(name), *(cell(column, name) for column in columns)] for name in names]
     return list(columns), rows
 
 

@@ -43,6 +43,9 @@ class Epoch:
     learning_rate: float
     """`TrainingConfig.learning_rate` times the schedule's factor, at the epoch's last step."""
     validation: Metrics
+    validation_loss: float | None = None
+    """The training's loss over the validation split, of the model that is measured there, in evaluation mode, without
+    augmentation. None where it is not defined, and in histories of runs that did not measure it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None stands for a metric that is not defined."""
@@ -157,7 +160,7 @@ def draw_curves(history: Sequence[Epoch], path: Path, scored_epoch: int | None =
 
 
 def curves_figure(history: Sequence[Epoch], scored_epoch: int | None = None) -> "Figure":
-    """Draw loss, learning rate and validation metrics by epoch.
+    """Draw the losses, learning rate and validation metrics by epoch.
 
     Matplotlib is imported here, not with the module, and needs no window system.
 
@@ -173,6 +176,7 @@ def curves_figure(history: Sequence[Epoch], scored_epoch: int | None = None) -> 
         figure = Figure(figsize=(9.6, 4), layout="constrained")
         axes = figure.subplot_mosaic([["loss", "metrics"], ["rate", "metrics"]], width_ratios=[1, 1.5])
         _draw_line(axes["loss"], history, [epoch.loss for epoch in history], "Training loss")
+        _draw_validation_loss(axes["loss"], history)
         _draw_line(axes["rate"], history, [epoch.learning_rate for epoch in history], "Learning rate")
         _draw_metrics(axes["metrics"], history, scored_epoch)
         for name in ("rate", "metrics"):
@@ -185,6 +189,19 @@ def _draw_line(axes: "Axes", history: Sequence[Epoch], values: Sequence[float], 
     axes.set_ylim(bottom=0)
     axes.set_title(title)
     _set_axes(axes, history)
+
+
+def _draw_validation_loss(axes: "Axes", history: Sequence[Epoch]) -> None:
+    """Draw it beside the training loss, in the epochs that have measured it; in none, leave the picture as it is."""
+    if all(epoch.validation_loss is None for epoch in history):
+        return
+    values = [math.nan if epoch.validation_loss is None else epoch.validation_loss for epoch in history]
+    axes.lines[0].set_label("training")
+    axes.plot([epoch.epoch for epoch in history], values, _marker(history), color=_COLORS[1], label="validation")
+    axes.autoscale(axis="y")  # setting the lower limit had ended it
+    axes.set_ylim(bottom=0)
+    axes.set_title("Loss")
+    axes.legend()
 
 
 def _draw_metrics(axes: "Axes", history: Sequence[Epoch], scored_epoch: int | None) -> None:

@@ -5,11 +5,14 @@ accumulated or on several processes, average to the loss of the whole batch. Lab
 the others are divided by their share of the whole split, not of the batch, so that this stays true.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
+from mlrsnet_hf.evaluation.scores import Predictions
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.training.config import TrainingConfig
@@ -65,6 +68,33 @@ def make_loss(config: TrainingConfig, task: Task, known_share: float = 1.0) -> L
         scene_weight=config.scene_weight,
         known_share=known_share,
     )
+
+
+def loss_of_split(loss: Loss, predictions: Predictions) -> float | None:
+    """Return the loss of a whole split, from the predictions of all processes, so that it is the same for any number.
+
+    Labels that are not known count nothing; the mean is over those that are known in this split.
+
+    Args:
+        loss: Of the training.
+        predictions: Of the split, on the CPU.
+
+    Returns:
+        The mean over the images; None where it is no finite number, as where no label of the split is known.
+    """
+    known = ~np.isnan(predictions.targets)
+    loss = replace(loss, known_share=float(known.mean()) if known.size else 1.0)
+    if not known.any() and loss.task.label_outputs:
+        return None
+    parts = [predictions.logits] + ([] if predictions.scene_logits is None else [predictions.scene_logits])
+    batch = Batch(
+        rows=torch.arange(len(predictions.logits)),
+        pixels=torch.empty(0, dtype=torch.uint8),
+        targets=torch.from_numpy(predictions.targets),
+        scenes=None if predictions.scenes is None else torch.from_numpy(predictions.scenes),
+    )
+    value = loss(torch.from_numpy(np.concatenate(parts, axis=1)), batch).item()
+    return value if math.isfinite(value) else None
 
 
 def smoothed(targets: torch.Tensor, smoothing: float) -> torch.Tensor:

@@ -3,7 +3,8 @@
 The one reader of that file, for training, publishing and retrieval; it needs no torch. A result's shape: `recipe`,
 `config` (a `TrainingConfig`), `data` (`source`, `label_names`, `scene_names`, `images` by split), `model`, `task`,
 `history` (`Epoch`s), `scored_epoch`, `scores` and `tuned` (metrics of `validation` and `test`), `eval_symmetries`,
-`labels` (`LabelScore`s) and `run`. A metric that is not defined is NaN here and null in the file.
+`labels` (`LabelScore`s), `run` and `intervals` (`ScoreIntervals`). A metric that is not
+defined is NaN here and null in the file.
 """
 
 import json
@@ -19,6 +20,7 @@ from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Count, CountOrZero, PositiveOrZero
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import on_one_line, quoted
+from mlrsnet_hf.evaluation.intervals import Intervals, ScoreIntervals
 from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, TunedScores, metric_text
 from mlrsnet_hf.files import nulls_for_nan, whole_file
 from mlrsnet_hf.inputs.config import TaskKind
@@ -149,6 +151,8 @@ class TrainingResult:
     labels: tuple[LabelScore, ...]
     """The per-label table of `scored_split`, at the tuned thresholds if there are any."""
     run: RunSummary
+    intervals: ScoreIntervals | None = None
+    """How sure `scores` and `tuned` are; None in results of before they were measured."""
 
     @property
     def scored_split(self) -> str:
@@ -228,6 +232,8 @@ class TrainingResult:
         if self.eval_symmetries > 1:
             lines.append(f"  logits averaged over {self.eval_symmetries} symmetries of each image")
         lines += self._metric_lines()
+        if self.intervals is not None:
+            lines.append(f"  in brackets {self.intervals.text}")
         if self.labels_left_out:
             what = "scenes" if self.task == "scene" else "labels"
             lines.append(
@@ -247,13 +253,22 @@ class TrainingResult:
         tuned: Metrics = {}
         if self.tuned is not None:
             tuned = self.tuned.validation if self.tuned.test is None else self.tuned.test
+        split = None if self.intervals is None else getattr(self.intervals, self.scored_split)
         lines = []
         for name, value in self.reported.items():
             other = tuned.get(name, value)
             # A value that is not defined differs from itself, but tells no more the second time.
-            shown = f", {other:.4f} with tuned thresholds" if other != value and other == other else ""
-            lines.append(f"  {metric_text(name, value)}{shown}")
+            shown = ""
+            if other != value and other == other:
+                shown = f", {other:.4f}{_brackets(split and split.tuned, name)} with tuned thresholds"
+            lines.append(f"  {metric_text(name, value)}{_brackets(split and split.scores, name)}{shown}")
         return lines
+
+
+def _brackets(intervals: Intervals | None, name: str) -> str:
+    """Return the interval of a score behind it; "" where there is none."""
+    bounds = (intervals or {}).get(name)
+    return "" if bounds is None or not bounds.are_defined else f" ({bounds.text})"
 
 
 def _result(values: Mapping[str, Any], source: str) -> TrainingResult:

@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
+from mlrsnet_hf.evaluation.intervals import bootstrap_scores
 from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
 from mlrsnet_hf.inputs.batches import Batch
@@ -43,7 +44,7 @@ from mlrsnet_hf.training.components import (
 )
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.history import Epoch, draw_curves, kept_epoch, write_history
-from mlrsnet_hf.training.losses import make_loss
+from mlrsnet_hf.training.losses import loss_of_split, make_loss
 from mlrsnet_hf.training.monitor import Monitor, require_trackers
 from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, rate_factor
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
@@ -281,15 +282,18 @@ class Trainer:
         """Measure an epoch on the validation split, save its model if it is to be kept, write a checkpoint."""
         progress, model = self.progress, self.state.scored
         share_batch_statistics(model, self.accelerator.num_processes)
-        validation = evaluate(self.predict("validation", model, self.preprocessing), self.task)
+        predictions = self.predict("validation", model, self.preprocessing)
+        validation = evaluate(predictions, self.task)
+        validation_loss = loss_of_split(self.loss, predictions)
         values = {f"validation/{name}": value for name, value in validation.items()}
-        self.monitor.log(values)
+        self.monitor.log(values | ({} if validation_loss is None else {"validation/loss": validation_loss}))
         epoch = Epoch(
             epoch=number,
             step=progress.step,
             loss=self.monitor.read_loss(),
             learning_rate=self.learning_rate,
             validation=validation,
+            validation_loss=validation_loss,
         )
         progress.history.append(epoch)
         if kept_epoch(progress.history, self.config.keep, self.config.selection_metric) is epoch:
@@ -332,6 +336,8 @@ class Trainer:
             for name in self.loaders.evaluation
         }
         evaluation = evaluate_splits(predictions, saved.task, config.tune_thresholds)
+        thresholds = None if evaluation.tuned is None else np.array(list(evaluation.tuned.thresholds.values()))
+        intervals = self.collectives.run_on_main(lambda: bootstrap_scores(predictions, saved.task, thresholds))
         processes, images = self.accelerator.num_processes, self.batches.batch_size
         result = TrainingResult(
             recipe=recipe,
@@ -353,6 +359,7 @@ class Trainer:
                 seconds=time.perf_counter() - self.started,
                 resumed=self.resumed,
             ),
+            intervals=intervals,
         )
 
         def write() -> None:

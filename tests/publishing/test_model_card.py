@@ -304,3 +304,13 @@ def built_card(run: Path, **options: Any) -> HubCard:  # noqa: ANN401
     built = publish(run, "jane/scenes", dry_run=True, **options)
     assert isinstance(built, Built)
     return HubCard.load(built.repository.folder / "README.md")
+
+
+def test_scores_stand_with_their_intervals(render: Render, results: dict[str, Any]) -> None:
+    of_test = {"scores": {"map": {"low": 0.65, "high": 0.75}}, "tuned": None}
+    nothing = {"scores": {"map": {"low": None, "high": None}}, "tuned": None}
+    results["intervals"] = {"draws": 1000, "seed": 0, "confidence": 0.95, "validation": nothing, "test": of_test}
+    card = render()
+    [row] = [line for line in card.splitlines() if line.startswith("| mAP |")]
+    assert row.count("(0.6500 to 0.7500)") == row.count("(") == 1
+    assert "\nIn brackets stands the middle 95% of 1,000 bootstrap draws of the images (seed 0); " in card

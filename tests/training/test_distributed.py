@@ -70,6 +70,8 @@ def test_metrics_are_those_of_one_process(runs: Path) -> None:
         assert shared["scores"][split] == pytest.approx(whole["scores"][split], abs=1e-6)
     losses = [[epoch["loss"] for epoch in results["history"]] for results in (whole, shared)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-6)
+    losses = [[epoch["validation_loss"] for epoch in results["history"]] for results in (whole, shared)]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-6)
 
 
 @pytest.mark.slow

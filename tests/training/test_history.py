@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,14 @@ from mlrsnet_hf.training.history import (
 
 EPOCHS = (
     Epoch(epoch=1, step=4, loss=0.1 + 0.2, learning_rate=1e-3, validation={"map": 2 / 3, "sample_f1": math.nan}),
-    Epoch(epoch=2, step=8, loss=1e-17, learning_rate=5e-324, validation={"map": 1.0, "sample_f1": 0.1}),
+    Epoch(
+        epoch=2,
+        step=8,
+        loss=1e-17,
+        learning_rate=5e-324,
+        validation={"map": 1.0, "sample_f1": 0.1},
+        validation_loss=0.1 + 0.7,
+    ),
 )
 
 
@@ -28,9 +36,9 @@ def test_the_files_hold_these_bytes(tmp_path: Path) -> None:
     write_history(EPOCHS[:1], tmp_path)
     write_history(EPOCHS, tmp_path)
     assert (tmp_path / "history.csv").read_bytes().decode() == (
-        "epoch,step,loss,learning_rate,validation/map,validation/sample_f1\n"
-        "1,4,0.30000000000000004,0.001,0.6666666666666666,\n"
-        "2,8,1e-17,5e-324,1.0,0.1\n"
+        "epoch,step,loss,learning_rate,validation_loss,validation/map,validation/sample_f1\n"
+        "1,4,0.30000000000000004,0.001,,0.6666666666666666,\n"
+        "2,8,1e-17,5e-324,0.7999999999999999,1.0,0.1\n"
     )
     assert json.loads((tmp_path / "history.json").read_text())[0] == {
         "epoch": 1,
@@ -38,6 +46,7 @@ def test_the_files_hold_these_bytes(tmp_path: Path) -> None:
         "loss": 0.30000000000000004,
         "learning_rate": 0.001,
         "validation": {"map": 0.6666666666666666, "sample_f1": None},
+        "validation_loss": None,
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "history.json"]
 
@@ -119,6 +128,29 @@ def test_the_lines_are_the_history() -> None:
     # The best first; values at the last epoch: 0.95 - 0.06 and 0.9 - 0.04.
     assert list(found) == ["mAP 0.8900", "sample-F1 0.8600", "macro-F1 not defined"]
     assert found["mAP 0.8900"] == [epoch.validation["map"] for epoch in some_epochs(5)]
+
+
+def test_the_validation_loss_stands_beside_that_of_training() -> None:
+    # As in a run that an older version began: its epochs did not measure it.
+    epochs = [replace(epoch, validation_loss=None if epoch.epoch == 1 else 2.0) for epoch in some_epochs(3)]
+    loss = curves_figure(epochs).axes[0]
+    found = curves(loss)
+    assert list(found) == ["training", "validation"]
+    assert found["training"] == [1, 1 / 2, 1 / 3]
+    assert np.isnan(found["validation"][0])
+    assert found["validation"][1:] == [2.0, 2.0]
+    assert loss.get_ylim()[0] == 0
+    assert loss.get_ylim()[1] >= 2
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["training", "validation"]
+
+
+def test_a_history_without_validation_loss_is_read_and_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    values = [{name: value for name, value in e.to_dict().items() if name != "validation_loss"} for e in EPOCHS]
+    path.write_text(json.dumps(values))
+    epochs = read_history(path)
+    assert [epoch.validation_loss for epoch in epochs] == [None, None]
+    assert curves_figure(epochs).axes[0].get_title(loc="left") == "Training loss"
 
 
 def test_the_kept_epoch_is_marked() -> None:

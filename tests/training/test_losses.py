@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from mlrsnet_hf.evaluation.scores import Predictions
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.losses import asymmetric_loss, make_loss
+from mlrsnet_hf.training.losses import asymmetric_loss, loss_of_split, make_loss
 
 TASKS = {
     kind: Task(kind=kind, label_names=("a", "b", "c"), scene_names=("s", "t"))
@@ -171,3 +172,33 @@ def test_the_loss_of_bfloat16_logits_is_computed_in_float32(task: Task, name: st
         found = loss(rounded, truth)
     assert found.dtype == torch.float32
     assert found == loss(rounded.float(), truth)
+
+
+def as_predictions(task: Task, logits: torch.Tensor, truth: Batch) -> Predictions:
+    labels, scenes = logits.split((task.label_outputs, task.scene_outputs), dim=1)
+    return Predictions(
+        targets=truth.targets.numpy(),
+        logits=labels.numpy(),
+        scenes=truth.scenes.numpy() if task.scene_outputs else None,
+        scene_logits=scenes.numpy() if task.scene_outputs else None,
+    )
+
+
+@pytest.mark.parametrize("name", ["bce", "asymmetric"])
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_loss_of_a_split_is_that_of_its_images_in_one_batch(kind: str, name: str) -> None:
+    task = TASKS[kind]
+    logits, truth = draw(task)
+    loss = make_loss(TrainingConfig(loss=name, scene_weight=0.5, label_smoothing=0.1), task)
+    assert loss_of_split(loss, as_predictions(task, logits, truth)) == pytest.approx(loss(logits, truth).item())
+
+
+def test_the_loss_of_a_split_is_a_mean_over_the_labels_known_there() -> None:
+    # Known are the first label, right at p = 3/4, and the third, wrong; half of the training's targets are.
+    loss = make_loss(TrainingConfig(), TASKS["labels"], known_share=0.5)
+    logits = torch.full((1, 3), math.log(3.0))
+    truth = truth_of(torch.tensor([[1.0, math.nan, 0.0]]))
+    found = loss_of_split(loss, as_predictions(TASKS["labels"], logits, truth))
+    assert found == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+    nothing = truth_of(torch.full((1, 3), math.nan))
+    assert loss_of_split(loss, as_predictions(TASKS["labels"], logits, nothing)) is None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.evaluation.intervals import Bounds, ScoreIntervals, SplitIntervals
 from mlrsnet_hf.evaluation.scores import LabelScore
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.history import Epoch, read_history
@@ -92,6 +93,7 @@ def test_the_file_has_the_documented_form(tmp_path: Path) -> None:
                 "loss": 0.30000000000000004,
                 "learning_rate": 0.001,
                 "validation": {"sample_f1": 0.8, "map": 0.9},
+                "validation_loss": None,
             }
         ],
         "scored_epoch": 1,
@@ -117,10 +119,41 @@ def test_the_file_has_the_documented_form(tmp_path: Path) -> None:
             "resumed": True,
             "versions": {"torch": "2.9"},
         },
+        "intervals": None,
     }
 
 
-@pytest.mark.parametrize("result", [RESULT, WITHOUT_TEST], ids=["test", "no test"])
+NO_BOUNDS = Bounds(low=math.nan, high=math.nan)
+WITH_INTERVALS = replace(
+    RESULT,
+    intervals=ScoreIntervals(
+        draws=1000,
+        seed=0,
+        confidence=0.95,
+        validation=SplitIntervals(scores={"map": Bounds(low=0.8, high=0.95)}, tuned=None),
+        test=SplitIntervals(
+            scores={"sample_f1": Bounds(low=0.65, high=0.75), "map": NO_BOUNDS},
+            tuned={"sample_f1": Bounds(low=0.7, high=0.8), "map": NO_BOUNDS},
+        ),
+    ),
+)
+
+
+def test_the_report_of_scores_with_intervals() -> None:
+    assert WITH_INTERVALS.report().splitlines()[2:5] == [
+        "  sample-F1 0.7000 (0.6500 to 0.7500), 0.7500 (0.7000 to 0.8000) with tuned thresholds",
+        "  mAP not defined",
+        "  in brackets the middle 95% of 1,000 bootstrap draws of the images (seed 0); what does not occur in a draw "
+        "counts in no mean of that draw",
+    ]
+
+
+def test_results_of_before_intervals_were_measured_are_read() -> None:
+    values = {name: value for name, value in RESULT.to_dict().items() if name != "intervals"}
+    assert TrainingResult.from_dict(values).intervals is None
+
+
+@pytest.mark.parametrize("result", [RESULT, WITHOUT_TEST, WITH_INTERVALS], ids=["test", "no test", "intervals"])
 def test_what_is_saved_is_read_back(tmp_path: Path, result: TrainingResult) -> None:
     path = tmp_path / "results.json"
     result.save(path)
@@ -137,6 +170,7 @@ def test_what_is_saved_is_read_back(tmp_path: Path, result: TrainingResult) -> N
 def test_the_file_of_a_run_is_read_back(run: TrainingResult) -> None:
     found = TrainingResult.load(RunFolder(run.config.output_dir).results)
     assert found.to_dict() == run.to_dict()
+    assert found.intervals.test.scores.keys() == run.scores.test.keys()
     assert found.config == run.config
     assert read_history(RunFolder(run.config.output_dir).history[0]) == found.history == run.history
 

@@ -1,0 +1,261 @@
+"""How sure scores are: bootstrap intervals of every score over the images of a split, all draws at once.
+
+A draw takes as many images as the split has, with replacement, so each image counts 0, 1, 2, ... times. The decisions
+and the ranking of the images are the same in every draw; only these counts differ. So each label is sorted once, and a
+draw's average precision is that of the one ranking with the counts as weights.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mlrsnet_hf.configuration.json_file import Defined, Name
+from mlrsnet_hf.configuration.settings import Count, CountOrZero
+from mlrsnet_hf.evaluation.scores import SCENE_ACCURACY, Predictions, Scores, scene_decisions
+from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
+from mlrsnet_hf.metrics.sorting import descending_keys, radix_argsort
+
+if TYPE_CHECKING:  # it brings `datasets`
+    from mlrsnet_hf.inputs.task import Task
+
+DRAWS = 1000
+SEED = 0
+CONFIDENCE = 0.95
+_AT_ONCE = 50
+"""Draws whose weights are in memory together."""
+
+Values = npt.NDArray[np.float64]
+Decisions = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Ends of an interval; NaN where the score is defined in no draw."""
+
+    low: Defined
+    high: Defined
+
+    @property
+    def are_defined(self) -> bool:
+        """Whether there is an interval."""
+        return not math.isnan(self.low)
+
+    @property
+    def text(self) -> str:
+        """The interval as a report gives it."""
+        return f"{self.low:.4f} to {self.high:.4f}"
+
+
+Intervals = Mapping[Name, Bounds]
+"""Interval of each score by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitIntervals:
+    """Intervals of the scores of a split."""
+
+    scores: Intervals
+    """Labels at the threshold 0.5."""
+    tuned: Intervals | None
+    """Labels at their own thresholds, which are the same in every draw; None unless thresholds were tuned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreIntervals:
+    """Percentile bootstrap intervals (Efron 1979) over the images of each split.
+
+    The draws depend on the seed and the number of images alone: two models on one split are drawn alike, image by
+    image. A label that does not occur in a draw is left out of that draw's means over labels. The model is the same in
+    all draws, so the intervals say nothing of how training varies from seed to seed.
+    """
+
+    draws: Count
+    seed: CountOrZero
+    confidence: float
+    """Share of the draws that an interval covers."""
+    validation: SplitIntervals
+    test: SplitIntervals | None
+
+    @property
+    def text(self) -> str:
+        """What the intervals are, for reports."""
+        return (
+            f"the middle {self.confidence:.0%} of {self.draws:,} bootstrap draws of the images (seed {self.seed}); "
+            "what does not occur in a draw counts in no mean of that draw"
+        )
+
+
+def bootstrap_scores(
+    predictions: Mapping[str, Predictions], task: "Task", thresholds: Scores | None = None, draws: int = DRAWS
+) -> ScoreIntervals:
+    """Return an interval for each score that `evaluate` gives, on each split.
+
+    Args:
+        predictions: Of `validation` and, if there is one, `test`.
+        task: What the model learns.
+        thresholds: (L,) tuned ones, if any.
+        draws: How many draws of the images.
+    """
+    found = {name: _of_split(split, task, thresholds, draws) for name, split in predictions.items()}
+    return ScoreIntervals(
+        draws=draws, seed=SEED, confidence=CONFIDENCE, validation=found["validation"], test=found.get("test")
+    )
+
+
+def _of_split(predictions: Predictions, task: "Task", thresholds: Scores | None, draws: int) -> SplitIntervals:
+    images = len(predictions.targets)
+    draw = np.random.default_rng(SEED)
+    parts = []
+    measure = _Measure(predictions, task, thresholds)
+    for start in range(0, draws, _AT_ONCE):
+        size = min(_AT_ONCE, draws - start)
+        parts.append(measure.values(np.stack([_counts(draw, images) for _ in range(size)])))
+    plain, tuned = (
+        None if of_parts[0] is None else {name: _bounds([part[name] for part in of_parts]) for name in of_parts[0]}
+        for of_parts in zip(*parts, strict=True)
+    )
+    assert plain is not None, "only tuned scores may be missing"
+    return SplitIntervals(scores=plain, tuned=tuned)
+
+
+def _counts(draw: np.random.Generator, images: int) -> npt.NDArray[np.float32]:
+    """Return (N,) how often each image is drawn; float32 holds counts and their sums exactly up to 16 million."""
+    return np.bincount(draw.integers(images, size=images), minlength=images).astype(np.float32)
+
+
+def _bounds(parts: list[Values]) -> Bounds:
+    values = np.concatenate(parts)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return Bounds(low=float("nan"), high=float("nan"))
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Bounds(low=float(low), high=float(high))
+
+
+class _Measure:
+    """The scores of a split, prepared once for draws of any weights."""
+
+    def __init__(self, predictions: Predictions, task: "Task", thresholds: Scores | None) -> None:
+        self.task = task
+        self.thresholds = thresholds
+        if task.label_outputs:
+            self.known = ~np.isnan(predictions.targets).all(axis=1)
+            true, scores = predictions.counted
+            self.true = true > 0
+            self.plain = scores > PAPER_THRESHOLD
+            self.tuned = None if thresholds is None else scores > thresholds
+            keys = descending_keys(scores.T)
+            self.rankings = [_Ranking.of(t, k) for t, k in zip(self.true.T, keys, strict=True) if t.any()]
+        if task.scene_outputs:
+            scenes, predicted = scene_decisions(predictions)
+            self.scenes, self.predicted_scenes = scenes > 0, predicted > 0
+
+    def values(self, weights: npt.NDArray[np.float32]) -> tuple[dict[str, Values], dict[str, Values] | None]:
+        """Return (D,) values by name for (D, N) weights: at the threshold 0.5, and at tuned ones if there are any."""
+        scene: dict[str, Values] = {}
+        if self.task.scene_outputs:
+            right = (self.scenes & self.predicted_scenes).any(axis=1)
+            scene[SCENE_ACCURACY] = _ratio(weights @ right.astype(np.float32), weights.sum(axis=1))
+            if self.task.kind == "scene":
+                scene["macro_f1"] = _macro_f1(self.scenes, self.predicted_scenes, weights)
+        if not self.task.label_outputs:
+            return scene, None
+        if not self.known.any():
+            nothing = np.full(len(weights), np.nan)
+            own = dict.fromkeys(("sample_f1", "f1_of_means", "map", "micro_f1", "macro_f1"), nothing)
+            return own | scene, None if self.tuned is None else own | scene
+        weights = weights[:, self.known]
+        precisions = [ranking.average_precisions(weights) for ranking in self.rankings]
+        mean = _mean_of_defined(np.stack(precisions, axis=1)) if precisions else np.full(len(weights), np.nan)
+        plain = _of_decisions(self.true, self.plain, weights) | {"map": mean} | scene
+        if self.tuned is None:
+            return plain, None
+        return plain, _of_decisions(self.true, self.tuned, weights) | {"map": mean} | scene
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """A label's ranking of the images."""
+
+    order: npt.NDArray[np.intp]
+    """(N,) images, the highest score first."""
+    positives: npt.NDArray[np.intp]
+    """(P,) ranks of those with the label, from 0."""
+    ends: npt.NDArray[np.intp]
+    """(P,) the last rank with the score of each of these."""
+    hits: npt.NDArray[np.intp]
+    """(P,) the last of the positives with that score, as a position in `positives`."""
+
+    @classmethod
+    def of(cls, true: Decisions, keys: npt.NDArray[np.unsignedinteger]) -> "_Ranking":
+        order = radix_argsort(keys)
+        ranked = keys[order]
+        positives = np.flatnonzero(true[order])
+        blocks = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        ends = blocks[np.searchsorted(blocks, positives)]
+        return cls(order, positives, ends, np.searchsorted(positives, ends, side="right") - 1)
+
+    def average_precisions(self, weights: npt.NDArray[np.float32]) -> Values:
+        """Return the (D,) average precision for each row of (D, N) weights; NaN where all positives weigh 0."""
+        values = np.empty(len(weights))
+        for number, row in enumerate(weights.astype(np.int32)):  # a row stays in the processor's cache
+            ranked = row[self.order]
+            taken = np.cumsum(ranked, dtype=np.int32)[self.ends]
+            own = ranked[self.positives]
+            hits = np.cumsum(own, dtype=np.int32)
+            total = hits[-1]
+            # Where no weight is taken yet, the positive itself weighs nothing.
+            precision = hits[self.hits] / np.maximum(taken, 1)
+            values[number] = own @ precision / total if total else np.nan
+        return values
+
+
+def _of_decisions(true: Decisions, decided: Decisions, weights: npt.NDArray[np.float32]) -> dict[str, Values]:
+    """Return the scores of decisions on labels as `training_values` defines them, for each row of weights."""
+    # Counts of each image.
+    hits, predicted, actual = (
+        np.count_nonzero(matrix, axis=1).astype(np.float32) for matrix in (true & decided, decided, true)
+    )
+    images = weights.sum(axis=1, dtype=np.float64)
+    wide = weights.astype(np.float64)
+
+    def mean(values: Values) -> Values:
+        return _ratio(wide @ values, images)
+
+    precision, recall = mean(_zero_ratio(hits, predicted)), mean(_zero_ratio(hits, actual))
+    all_hits, all_predicted, all_actual = wide @ hits, wide @ predicted, wide @ actual
+    undefined = np.where(images > 0, 0.0, np.nan)
+    return {
+        "sample_f1": mean(_zero_ratio(2 * hits, predicted + actual)),
+        "f1_of_means": _zero_ratio(2 * precision * recall, precision + recall) + undefined,
+        "micro_f1": _zero_ratio(2 * all_hits, all_predicted + all_actual) + undefined,
+        "macro_f1": _macro_f1(true, decided, weights),
+    }
+
+
+def _macro_f1(true: Decisions, decided: Decisions, weights: npt.NDArray[np.float32]) -> Values:
+    """Return the mean F1 over the labels that occur in each draw."""
+    hits, predicted, actual = (
+        (weights @ matrix.astype(np.float32)).astype(np.float64) for matrix in (true & decided, decided, true)
+    )
+    f1 = _zero_ratio(2 * hits, predicted + actual)
+    return _mean_of_defined(np.where(actual > 0, f1, np.nan))
+
+
+def _mean_of_defined(values: Values) -> Values:
+    """Return the mean of each row over what is not NaN; NaN where all is."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1))
+
+
+def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Values:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _zero_ratio(part: npt.NDArray[np.floating], whole: npt.NDArray[np.floating]) -> Values:
+    """Divide as scikit-learn does by default: what is divided by 0 is 0."""
+    return np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)

@@ -1,0 +1,120 @@
+"""Bootstrap intervals, against draws that are made one by one and scored by scikit-learn."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score
+
+from mlrsnet_hf.evaluation.intervals import SEED, Bounds, bootstrap_scores
+from mlrsnet_hf.evaluation.scores import Predictions, evaluate
+from mlrsnet_hf.inputs.task import Task
+
+LABELS = ("often", "seldom", "once", "never")
+TASKS = {
+    kind: Task(kind=kind, label_names=LABELS, scene_names=("s", "t", "u"))
+    for kind in ("labels", "labels+scene", "scene")
+}
+THRESHOLDS = np.array([0.3, 0.6, 0.4, 0.5])
+
+
+def drawn(task: Task, images: int = 25) -> Predictions:
+    """Return predictions with equal scores, with a label that many draws lack and one that occurs nowhere."""
+    draw = np.random.default_rng(3)
+    targets = (draw.random((images, 4)) < [0.5, 0.2, 0, 0]).astype(np.float32)
+    targets[7, 2] = 1
+    logits = (draw.normal(size=(images, 4)) + targets).round(0).astype(np.float32)
+    scenes = np.append(draw.integers(2, size=images - 1), 2)
+    return Predictions(
+        targets=targets[:, : task.label_outputs],
+        logits=logits[:, : task.label_outputs],
+        scenes=scenes if task.scene_outputs else None,
+        scene_logits=draw.normal(size=(images, 3)).astype(np.float32) if task.scene_outputs else None,
+    )
+
+
+def rows_of(predictions: Predictions, rows: np.ndarray) -> Predictions:
+    return Predictions(
+        targets=predictions.targets[rows],
+        logits=predictions.logits[rows],
+        scenes=None if predictions.scenes is None else predictions.scenes[rows],
+        scene_logits=None if predictions.scene_logits is None else predictions.scene_logits[rows],
+    )
+
+
+def one_by_one(predictions: Predictions, draws: int) -> list[Predictions]:
+    """Return the drawn images themselves."""
+    draw, images = np.random.default_rng(SEED), len(predictions.targets)
+    return [rows_of(predictions, draw.integers(images, size=images)) for _ in range(draws)]
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return low, high
+
+
+def map_by_scikit_learn(predictions: Predictions) -> float:
+    occurring = predictions.targets.any(axis=0)
+    if not occurring.any():
+        return math.nan
+    return average_precision_score(predictions.targets[:, occurring], predictions.scores[:, occurring])
+
+
+def test_map_is_that_of_draws_scored_by_scikit_learn() -> None:
+    predictions = drawn(TASKS["labels"])
+    draws = one_by_one(predictions, 120)
+    assert 0 < sum(not draw.targets[:, 2].any() for draw in draws) < 120  # left out of some means, not of all
+    found = bootstrap_scores({"validation": predictions}, TASKS["labels"], draws=120).validation.scores["map"]
+    assert (found.low, found.high) == pytest.approx(interval([map_by_scikit_learn(draw) for draw in draws]))
+
+
+def test_scene_accuracy_is_that_of_draws_scored_by_scikit_learn() -> None:
+    predictions = drawn(TASKS["scene"])
+    draws = one_by_one(predictions, 70)
+    found = bootstrap_scores({"validation": predictions}, TASKS["scene"], draws=70).validation.scores
+    accuracies = [accuracy_score(draw.scenes, draw.scene_logits.argmax(axis=1)) for draw in draws]
+    macro = [
+        f1_score(draw.scenes, draw.scene_logits.argmax(axis=1), labels=np.unique(draw.scenes), average="macro")
+        for draw in draws
+    ]
+    assert (found["scene_accuracy"].low, found["scene_accuracy"].high) == pytest.approx(interval(accuracies))
+    assert (found["macro_f1"].low, found["macro_f1"].high) == pytest.approx(interval(macro))
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("tuned", [False, True])
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_score_has_the_interval_of_draws_made_one_by_one(kind: str, tuned: bool, unknown: bool) -> None:
+    task = TASKS[kind]
+    predictions = drawn(task)
+    if unknown:
+        predictions.targets[::3, :2] = np.nan
+        predictions.targets[:2] = np.nan
+    thresholds = THRESHOLDS if tuned and task.label_outputs else None
+    found = bootstrap_scores({"validation": predictions, "test": predictions}, task, thresholds, draws=60)
+    assert (found.draws, found.test) == (60, found.validation)
+    draws = one_by_one(predictions, 60)
+    for intervals, used in ((found.validation.scores, None), (found.validation.tuned, thresholds)):
+        if intervals is None:
+            assert used is None
+            continue
+        values = [evaluate(draw, task, used) for draw in draws]
+        assert intervals.keys() == values[0].keys()
+        for name, bounds in intervals.items():
+            assert (bounds.low, bounds.high) == pytest.approx(interval([value[name] for value in values])), name
+
+
+def test_what_is_never_known_has_no_interval() -> None:
+    predictions = drawn(TASKS["labels"])
+    predictions.targets[:] = np.nan
+    found = bootstrap_scores({"validation": predictions}, TASKS["labels"], draws=3)
+    assert found.test is None
+    assert found.validation.scores.keys() == evaluate(predictions, TASKS["labels"]).keys()
+    assert all(math.isnan(bounds.low) and math.isnan(bounds.high) for bounds in found.validation.scores.values())
+
+
+def test_a_perfect_ranking_is_perfect_in_every_draw() -> None:
+    targets = np.eye(4, dtype=np.float32)[np.arange(20) % 4]
+    predictions = Predictions(targets=targets, logits=8 * targets - 4)
+    found = bootstrap_scores({"validation": predictions}, TASKS["labels"], draws=20).validation.scores
+    assert set(map(repr, found.values())) == {repr(Bounds(low=1.0, high=1.0))}
