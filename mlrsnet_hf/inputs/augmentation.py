@@ -26,7 +26,8 @@ top-bottom mirror, and all 8 the transposes of these four."""
 _STORED_SIDE = 256 / 224
 """Images are kept this much larger than the model sees them, so that crops still hold detail.
 
-Whoever changes it, or how `StoredTransform` resizes, raises `_FORMAT` in decoded_cache.py, or old caches are read on.
+Whoever changes it, or how `StoredTransform` resizes, or when large JPEG files are decoded at a fraction of their size,
+raises `_FORMAT` in decoded_cache.py, or old caches are read on.
 """
 _GRAY_ROWS = 4
 _LITTLE = 4 / 3

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix
+from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
@@ -141,7 +141,8 @@ class SplitImages(TorchDataset):
 
     def decode(self, row: int) -> Pixels:
         """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8."""
-        return self.transform(decode_pixels(self.files[row], self.ids[row], self.reading))
+        enough = self.transform.shorter_side if isinstance(self.transform, StoredTransform) else None
+        return self.transform(decode_pixels(self.files[row], self.ids[row], self.reading, enough))
 
     def cache(self, mode: str, megabytes: int, folder: Path | None = None) -> bool:
         """Decode all images now, if they fit, so that later epochs do not; return whether they are now kept so.
