@@ -96,6 +96,7 @@ EXTRAS = {
     "search": ("milvus_lite", "pymilvus"),
     "train": (
         "accelerate",
+        "cv2",
         "fsspec",
         "matplotlib",
         "safetensors",

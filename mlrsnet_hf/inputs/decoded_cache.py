@@ -20,7 +20,7 @@ from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 Decode = Callable[[int], Pixels]
 """Returns the image of a row; called from several threads."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Format of the files; whoever changes what the same transform makes of the same image raises it too."""
 _PIXELS, _SIZES = "pixels.bin", "sizes.npy"
 _SAMPLE = 16

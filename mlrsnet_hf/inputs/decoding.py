@@ -54,7 +54,7 @@ _SAMPLE_FORMAT = 339
 logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 
 
-def decode_pixels(image: Mapping[str, Any], name: str, reading: Reading = RGB) -> Pixels:
+def decode_pixels(image: Mapping[str, Any], name: str, reading: Reading = RGB, enough: int | None = None) -> Pixels:
     """Return the undecoded value of a `datasets.Image` column as the pixels that a reading makes of it.
 
     Without one, an upright RGB image: gray, palette, CMYK and 1-bit images are brought to RGB as Pillow's
@@ -69,6 +69,8 @@ def decode_pixels(image: Mapping[str, Any], name: str, reading: Reading = RGB) -
             `datasets` writes it.
         name: How an error calls the image, such as its id.
         reading: Which bands are read, and the range of their values.
+        enough: Pixels of the shorter side that serve the caller. Without a reading, JPEG files of at least twice as
+            many are decoded at 1/2, 1/4 or 1/8 of their size, in a fraction of the time: the decoder averages.
 
     Returns:
         (H, W, reading.channels) uint8, writable: the same to the last bit with and without simplejpeg.
@@ -79,7 +81,7 @@ def decode_pixels(image: Mapping[str, Any], name: str, reading: Reading = RGB) -
     """
     with _named_errors(image, name):
         data = _content(image)
-        return _decode_usual(data) if reading.is_usual else _decode_bands(data, reading)
+        return _decode_usual(data, enough) if reading.is_usual else _decode_bands(data, reading)
 
 
 def decode_rgb(image: Mapping[str, Any], name: str) -> Image.Image:
@@ -160,9 +162,9 @@ def _read(path: str | None) -> bytes:
     return content
 
 
-def _decode_usual(data: bytes) -> Pixels:
-    pixels = _decode_jpeg(data)
-    return _decode_by_pillow(data) if pixels is None else pixels
+def _decode_usual(data: bytes, enough: int | None = None) -> Pixels:
+    pixels = _decode_jpeg(data, enough)
+    return _decode_by_pillow(data, enough) if pixels is None else pixels
 
 
 def _decode_bands(data: bytes, reading: Reading) -> Pixels:
@@ -187,7 +189,12 @@ def _chosen_colors(data: bytes, reading: Reading) -> Pixels:
     return colors if reading.bands is None else np.ascontiguousarray(colors[..., [band - 1 for band in reading.bands]])
 
 
-def _decode_jpeg(data: bytes) -> Pixels | None:
+def _divisor(shorter_side: int, enough: int | None) -> int:
+    """Return 1, 2, 4 or 8: by how much a JPEG file may be made smaller."""
+    return next((by for by in (8, 4, 2) if enough is not None and shorter_side >= by * enough), 1)
+
+
+def _decode_jpeg(data: bytes, enough: int | None = None) -> Pixels | None:
     """Return the pixels of a usual JPEG file; None for what is Pillow's to read or to refuse."""
     if simplejpeg is None or data[:3] != b"\xff\xd8\xff" or any(mark in data for mark in _TURNED):
         return None
@@ -197,12 +204,15 @@ def _decode_jpeg(data: bytes) -> Pixels | None:
         is_bomb = Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS
         if colors not in _COLORS or sampling not in _SAMPLINGS or is_bomb:
             return None
-        return simplejpeg.decode_jpeg(data)
+        by = _divisor(min(height, width), enough)
+        if by == 1:
+            return simplejpeg.decode_jpeg(data)
+        return simplejpeg.decode_jpeg(data, min_height=-(-height // by), min_width=-(-width // by), min_factor=by)
     except ValueError:
         return None
 
 
-def _decode_by_pillow(data: bytes) -> Pixels:
+def _decode_by_pillow(data: bytes, enough: int | None = None) -> Pixels:
     try:
         opened = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
@@ -212,6 +222,9 @@ def _decode_by_pillow(data: bytes) -> Pixels:
     with opened:
         if not _is_eight_bit(opened, data) and (fault := not_eight_bit(data)):
             raise fault
+        by = _divisor(min(opened.size), enough)
+        if by > 1:
+            opened.draft(opened.mode, (opened.width // by, opened.height // by))  # without effect but on JPEG files
         return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mlrsnet_hf.errors import ImageError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.inputs.batches import Batch, Draw, ShuffledBatches, ordered_batches
+from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.inputs.split_images import Sample, SplitImages
 from mlrsnet_hf.parallel import available_cores, deaf_children, leave_signals_to_the_parent, local_processes
 
@@ -115,13 +116,15 @@ class ThreadedLoader(Loader):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _decode_batch(self, draws: list[Draw], pool: Executor) -> Batch:
-        shares = (draws[start : start + _SHARE] for start in range(0, len(draws), _SHARE))
+        pixels = self.images.empty_pixels(len(draws))
+        places = list(zip(draws, [None] * len(draws) if pixels is None else pixels.numpy(), strict=True))
+        shares = (places[start : start + _SHARE] for start in range(0, len(places), _SHARE))
         samples = [sample for share in pool.map(self._decode, shares) for sample in share]
-        batch = self.images.batch(samples)
+        batch = self.images.batch(samples, pixels)
         return batch.pin_memory() if self.pin else batch
 
-    def _decode(self, draws: list[Draw]) -> list[Sample]:
-        return [self.images[draw] for draw in draws]
+    def _decode(self, places: list[tuple[Draw, Pixels | None]]) -> list[Sample]:
+        return [self.images.sample(draw, place) for draw, place in places]
 
 
 class WorkerLoader(Loader):

@@ -1,5 +1,6 @@
 """One split of a dataset as decoded images with their targets, one by one and in batches."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ import datasets
 import numpy as np
 import torch
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import get_worker_info
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix
+from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
@@ -85,27 +87,53 @@ class SplitImages(TorchDataset):
 
     def __getitem__(self, draw: Draw) -> Sample:
         """Return one image, or raise `ImageError`."""
+        return self.sample(draw)
+
+    def sample(self, draw: Draw, out: Pixels | None = None) -> Sample:
+        """Return one image, whose pixels are written to `out`, if that is given: a place of `empty_pixels`.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         epoch, row = draw
         pixels = self.decode(row) if self._decoded is None else self._decoded[row]
         if self.augment is None:
             return Sample(row, pixels, None)
         random = np.random.default_rng((self.seed, AUGMENTATION_STREAM, epoch, row))
-        return Sample(row, *self.augment(pixels, random))
+        return Sample(row, *self.augment(pixels, random, out))
+
+    def empty_pixels(self, count: int) -> torch.Tensor | None:
+        """Return memory for the pixels of a batch; None in evaluation, whose transform tells only with an image.
+
+        In a process of a `DataLoader` it is shared with the process that the batch is for.
+        """
+        if self.augment is None:
+            return None
+        side = self.augment.image_size
+        shape = (count, side, side, self.reading.channels)
+        if get_worker_info() is None:
+            return torch.empty(shape, dtype=torch.uint8)
+        # As torch's own collate function makes it; `share_memory_` would copy.
+        storage = torch.UntypedStorage._new_shared(math.prod(shape))
+        return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch | ImageError:
         """Return a batch, or the error as a value: raised in a process of a `DataLoader`, it would lose its type."""
         try:
-            return self.batch([self[draw] for draw in draws])
+            pixels = self.empty_pixels(len(draws))
+            places = [None] * len(draws) if pixels is None else pixels.numpy()
+            samples = [self.sample(draw, place) for draw, place in zip(draws, places, strict=True)]
+            return self.batch(samples, pixels)
         except ImageError as error:
             return error
 
-    def batch(self, samples: Sequence[Sample]) -> Batch:
-        """Return samples as one batch."""
+    def batch(self, samples: Sequence[Sample], pixels: torch.Tensor | None = None) -> Batch:
+        """Return samples as one batch, of the `empty_pixels` to which theirs were written, if they were."""
         rows = torch.tensor([sample.row for sample in samples])
         colors = [sample.color for sample in samples if sample.color is not None]
         return Batch(
             rows=rows,
-            pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])),
+            pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])) if pixels is None else pixels,
             targets=self.targets[rows],
             scenes=None if self.scenes is None else self.scenes[rows],
             color=torch.from_numpy(np.stack(colors)) if colors else None,
@@ -113,7 +141,8 @@ class SplitImages(TorchDataset):
 
     def decode(self, row: int) -> Pixels:
         """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8."""
-        return self.transform(decode_pixels(self.files[row], self.ids[row], self.reading))
+        enough = self.transform.shorter_side if isinstance(self.transform, StoredTransform) else None
+        return self.transform(decode_pixels(self.files[row], self.ids[row], self.reading, enough))
 
     def cache(self, mode: str, megabytes: int, folder: Path | None = None) -> bool:
         """Decode all images now, if they fit, so that later epochs do not; return whether they are now kept so.

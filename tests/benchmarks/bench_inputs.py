@@ -1,9 +1,15 @@
 """How fast training images become the network's input, beside datasets with torchvision's v2 transforms.
 
-Run `python tests/benchmarks/bench_inputs.py`. Both sides start from the same JPEG bytes and end with normalized
-float32 batches of 224 pixels: random resized crop, all eight symmetries, color jitter. The peer decodes through
-datasets (Pillow), augments uint8 tensors by torchvision, and is loaded by `DataLoader` with the number of workers that
-serves it best. Rounds of both sides alternate, so that ratios hold on a machine that others use too.
+Run `python tests/benchmarks/bench_inputs.py`. Both sides start from the same JPEG bytes and augment as the recipe
+`modern` does: a random square crop at 224 pixels, and all eight symmetries. The figures:
+
+    uint8    batches that are ready for a device, which does the rest
+    float32  normalized on the CPU
+    jitter   the same with colors that change, which `modern` does not do
+
+The peer decodes through datasets (Pillow), augments uint8 tensors by torchvision, and is loaded by `DataLoader` with
+the number of workers that serves it best. Rounds of both sides alternate, so that ratios hold on a machine that others
+use too.
 """
 
 import argparse
@@ -25,15 +31,21 @@ from torchvision.transforms import v2
 
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import ShuffledBatches
-from mlrsnet_hf.inputs.loader import make_loader
+from mlrsnet_hf.inputs.loader import Loader, ThreadedLoader, make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
 from mlrsnet_hf.parallel import available_cores
 from mlrsnet_hf.runtime.device import keep_freed_memory
+from mlrsnet_hf.training.config import TrainingConfig
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "ucm_release" / "Images"
-SIZE, CROP_SCALE, CROP_RATIO, JITTER = 224, 0.6, 4 / 3, 0.2
+SIZE, JITTER = 224, 0.2
+MODERN = TrainingConfig()
+CROP_SCALE, CROP_RATIO, SYMMETRIES = MODERN.crop_scale, MODERN.crop_ratio, MODERN.symmetries
+FIGURES = ("uint8", "float32", "jitter")
+AHEAD = 4
+"""Batches that are made while a GPU is at work, as in `make_loader`."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREPROCESSING = Preprocessing(
     image_size=SIZE, crop_pct=1.0, crop_mode="center", interpolation="bicubic", mean=MEAN, std=STD
@@ -67,19 +79,22 @@ def synthetic_jpeg(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def our_batches(split: datasets.Dataset, batch_size: int, cached: bool) -> Iterator[torch.Tensor]:
+def our_batches(split: datasets.Dataset, batch_size: int, figure: str, cached: bool) -> Iterator[torch.Tensor]:
     """Yield batches of one epoch after another."""
     task = Task(kind="labels", label_names=tuple(map(str, range(60))))
-    augment = Augmentation(SIZE, CROP_SCALE, CROP_RATIO, 8, JITTER)
+    augment = Augmentation(SIZE, CROP_SCALE, CROP_RATIO, SYMMETRIES, JITTER if figure == "jitter" else 0.0)
     images = SplitImages(split, task, StoredTransform(SIZE), augment)
     if cached:
         images.cache("memory", 10_000)
     batches = ShuffledBatches(len(images), batch_size, seed=0)
-    loader = make_loader(images, batches, workers=0)
+    if figure == "uint8":
+        loader: Loader = ThreadedLoader(images, batches, available_cores(), AHEAD, pin=False)
+    else:
+        loader = make_loader(images, batches, workers=0)
     for epoch in itertools.count(1):
         batches.epoch = epoch
         for batch in loader:
-            yield model_input(batch, PREPROCESSING)
+            yield batch.pixels if figure == "uint8" else model_input(batch, PREPROCESSING)
 
 
 class QuarterTurn(torch.nn.Module):
@@ -90,20 +105,20 @@ class QuarterTurn(torch.nn.Module):
         return torch.rot90(image, int(torch.randint(4, ())), (-2, -1))
 
 
-def peer_transform() -> v2.Compose:
+def peer_transform(figure: str) -> v2.Compose:
     """Return the same augmentation as torchvision has it, on uint8 tensors, where it is fastest."""
-    return v2.Compose(
-        [
-            v2.ToImage(),
-            v2.RandomResizedCrop(SIZE, (CROP_SCALE, 1.0), (1 / CROP_RATIO, CROP_RATIO), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            QuarterTurn(),
-            v2.ColorJitter(JITTER, JITTER, JITTER),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(MEAN, STD),
-        ]
-    )
+    steps = [
+        v2.ToImage(),
+        v2.RandomResizedCrop(SIZE, (CROP_SCALE, 1.0), (1 / CROP_RATIO, CROP_RATIO), antialias=True),
+        v2.RandomHorizontalFlip(),
+        v2.RandomVerticalFlip(),
+        QuarterTurn(),
+    ]
+    if figure == "jitter":
+        steps.append(v2.ColorJitter(JITTER, JITTER, JITTER))
+    if figure != "uint8":
+        steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    return v2.Compose(steps)
 
 
 def transform_rows(rows: dict[str, list], transform: v2.Compose) -> dict[str, list]:
@@ -119,9 +134,9 @@ def collate(rows: list[dict[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack([row["image"] for row in rows]), targets
 
 
-def peer_batches(split: datasets.Dataset, batch_size: int, workers: int) -> Iterator[torch.Tensor]:
+def peer_batches(split: datasets.Dataset, batch_size: int, figure: str, workers: int) -> Iterator[torch.Tensor]:
     """Yield batches of one epoch after another."""
-    rows = split.with_transform(functools.partial(transform_rows, transform=peer_transform()))
+    rows = split.with_transform(functools.partial(transform_rows, transform=peer_transform(figure)))
     if workers == 0:
         torch.set_num_threads(available_cores())
     loader = DataLoader(
@@ -150,28 +165,36 @@ def images_per_second(batches: Iterator[torch.Tensor], seconds: float) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--figures", nargs="+", choices=FIGURES, default=FIGURES)
     options = parser.parse_args()
     keep_freed_memory()  # as the trainer does; it serves both sides
     split, source = load_images()
-    size = options.batch_size
-    sides = {
-        "ours, from JPEG bytes": lambda: our_batches(split, size, cached=False),
-        "ours, decoded in memory": lambda: our_batches(split, size, cached=True),
-    } | {f"peer, {workers} workers": functools.partial(peer_batches, split, size, workers) for workers in (0, 1, 2)}
-    speeds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(options.rounds):
-        for name, make in sides.items():
-            speeds[name].append(images_per_second(make(), options.seconds))
-    medians = {name: statistics.median(values) for name, values in speeds.items()}
-    best = max(value for name, value in medians.items() if name.startswith("peer"))
-    print(f"{len(split)} {source}, {available_cores()} cores, batches of {size}, median of {options.rounds} rounds")
-    for name, value in medians.items():
-        print(f"{name:26}{value:7.0f} images/s, {value / best:5.2f} times the peer's best")
+    cores, size = available_cores(), options.batch_size
+    print(f"{len(split)} {source}, {cores} cores, batches of {size}, median of {options.rounds} rounds")
+    for figure in options.figures:
+        sides = {
+            "ours, from JPEG bytes": functools.partial(our_batches, split, size, figure, cached=False),
+            "ours, decoded in memory": functools.partial(our_batches, split, size, figure, cached=True),
+        } | {
+            f"peer, {workers} workers": functools.partial(peer_batches, split, size, figure, workers)
+            for workers in range(cores + 1)
+        }
+        speeds: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(options.rounds):
+            for name, make in sides.items():
+                speeds[name].append(images_per_second(make(), options.seconds))
+        medians = {name: statistics.median(values) for name, values in speeds.items()}
+        best = max(value for name, value in medians.items() if name.startswith("peer"))
+        for name, value in medians.items():
+            print(
+                f"{figure:8}{name:26}{value:7.0f} images/s, {value / cores:6.0f} per core, "
+                f"{value / best:5.2f} times the peer's best"
+            )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from mlrsnet_hf.inputs.augmentation import (
     random_color_matrix,
     random_crop,
     resize,
+    resize_crop,
     symmetry,
     symmetry_views,
 )
-from mlrsnet_hf.inputs.decoding import Pixels
+from mlrsnet_hf.inputs.decoding import Pixels, decode_pixels
 
 
 def coordinates(height: int, width: int) -> Pixels:
@@ -112,6 +114,59 @@ def test_resizing_is_torchvisions_and_near_pillows(size: tuple[int, int], pictur
     assert np.abs(found.astype(int) - expected.permute(1, 2, 0).numpy()).max() <= 1
     by_pillow = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(found - by_pillow).max() <= 2
+
+
+def by_opencv_and_by_pillow(pixels: Pixels, side: int) -> tuple[np.ndarray, np.ndarray]:
+    found = resize_crop(pixels, np.empty((side, side, 3), np.uint8))
+    expected = Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)
+    return found.astype(int), np.asarray(expected).astype(int)
+
+
+@pytest.mark.parametrize("size", [(40, 40), (63, 48), (64, 17)])
+def test_crops_grow_as_pillows(size: tuple[int, int], picture: Callable) -> None:
+    pixels = np.array(picture([0, 3], seed=1, size=size))
+    found, expected = by_opencv_and_by_pillow(pixels, 64)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_crops_that_shrink_a_little_are_sharper_than_pillows(shared: Path) -> None:
+    files = sorted((shared / "data" / "ucm_release" / "Images").glob("*/*.jpg"))[::60]
+    assert files
+    scenes = [decode_pixels({"bytes": path.read_bytes(), "path": None}, path.name)[:250, :250] for path in files]
+    pairs = [by_opencv_and_by_pillow(scene, 219) for scene in scenes]  # 250 / 219 is 8/7
+    assert np.mean([np.abs(found - expected).mean() for found, expected in pairs]) < 1.5
+    assert np.abs(np.mean([found.mean() - expected.mean() for found, expected in pairs])) < 0.25
+    # Pillow softens edges, and no pixel is passed over: all that differs is how far.
+    assert all(found.std() >= expected.std() for found, expected in pairs)
+
+
+def test_crops_that_shrink_much_are_antialiased(picture: Callable) -> None:
+    pixels = np.array(picture([0, 3], seed=1, size=(90, 80)))
+    found, expected = by_opencv_and_by_pillow(pixels, 40)
+    assert np.abs(found - expected).max() <= 2
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5, 13])
+@pytest.mark.parametrize("side", [20, 30, 70])
+def test_crops_of_any_bands_are_resized_and_turned_band_by_band(channels: int, side: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 60, channels)).astype(np.uint8)[2:35, 1:34]
+    found = resize_crop(pixels, np.empty((side, side, channels), np.uint8))
+    for channel in range(channels):
+        band = resize_crop(pixels[..., channel : channel + 1], np.empty((side, side, 1), np.uint8))
+        assert np.array_equal(found[..., channel : channel + 1], band)
+    for which in range(SYMMETRIES):
+        bands = [symmetry(found[..., channel : channel + 1], which) for channel in range(channels)]
+        assert np.array_equal(symmetry(found, which), np.concatenate(bands, axis=2))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_view_is_written_where_the_batch_wants_it(seed: int) -> None:
+    batch = np.zeros((3, 16, 16, 3), np.uint8)
+    augment = Augmentation(16, crop_scale=0.5)
+    view, _ = augment(coordinates(20, 20), np.random.default_rng(seed), batch[1])
+    assert np.shares_memory(view, batch)
+    assert np.array_equal(batch[1], augment(coordinates(20, 20), np.random.default_rng(seed))[0])
+    assert not batch[[0, 2]].any()
 
 
 def test_colors_change_only_if_asked() -> None:

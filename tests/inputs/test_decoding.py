@@ -78,6 +78,40 @@ def test_the_same_without_the_fast_decoder(
     assert "no simplejpeg" in decoding.decoder_version()
 
 
+@pytest.mark.parametrize(("enough", "divisor"), [(241, 1), (240, 2), (121, 2), (120, 4), (60, 8), (7, 8)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "turned"])
+def test_large_jpeg_files_are_decoded_at_a_fraction_of_their_size(
+    enough: int, divisor: int, mode: str, monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
+) -> None:
+    image, exif = picture([0, 3], seed=1, size=(640, 480)), Image.Exif()
+    if mode == "turned":
+        exif[0x0112] = 6
+    options = {} if mode == "L" else {"subsampling": "4:4:4"}
+    data = encoded(image.convert("L" if mode == "L" else "RGB"), "JPEG", quality=90, exif=exif, **options)
+    whole = pillow(data)
+    found = decode_pixels({"bytes": data, "path": None}, "x", enough=enough)
+    assert found.shape == (whole.shape[0] // divisor, whole.shape[1] // divisor, 3)
+    # The decoder's average of squares, in frequencies, beside that of the decoded pixels.
+    squares = np.asarray(Image.fromarray(whole).reduce(divisor))
+    assert np.abs(found.astype(int) - squares).mean() < 3
+    monkeypatch.setattr(decoding, "simplejpeg", None)
+    assert np.array_equal(decode_pixels({"bytes": data, "path": None}, "x", enough=enough), found)
+    png = encoded(image, "PNG")
+    assert np.array_equal(decode_pixels({"bytes": png, "path": None}, "x", enough=enough), np.asarray(image))
+
+
+@pytest.mark.parametrize("size", [(333, 517), (1031, 515)])
+def test_fractions_of_odd_sizes_are_the_same_by_both_decoders(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
+) -> None:
+    image = {"bytes": encoded(picture([0, 3], seed=1, size=size), "JPEG"), "path": None}
+    found = [decode_pixels(image, "x", enough=enough) for enough in (20, 40, 80, 160)]
+    assert all(min(pixels.shape[:2]) >= enough for enough, pixels in zip((20, 40, 80, 160), found, strict=True))
+    monkeypatch.setattr(decoding, "simplejpeg", None)
+    for enough, pixels in zip((20, 40, 80, 160), found, strict=True):
+        assert np.array_equal(decode_pixels(image, "x", enough=enough), pixels)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "1"])
 def test_any_mode_becomes_rgb(mode: str, picture: Callable, encoded: Callable) -> None:
     image = picture([1], seed=2).convert(mode)

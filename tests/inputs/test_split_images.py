@@ -78,6 +78,21 @@ def test_files_travel_to_processes_that_are_not_forked(data: DatasetDict, make_i
         assert np.array_equal(arrived[(1, 2)].pixels, images[(1, 2)].pixels)
 
 
+def test_batches_of_workers_lie_in_shared_memory(
+    data: DatasetDict, make_images: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = make_images(data["train"])
+    draws = [(1, 0), (1, 3)]
+    alone = images.__getitems__(draws)
+    assert not alone.pixels.is_shared()
+    # What a process of a `DataLoader` is told.
+    monkeypatch.setattr("mlrsnet_hf.inputs.split_images.get_worker_info", object)
+    shared = images.__getitems__(draws)
+    assert shared.pixels.is_shared()
+    assert torch.equal(shared.pixels, alone.pixels)
+    assert torch.equal(alone.pixels, images.batch([images[draw] for draw in draws]).pixels)
+
+
 def test_a_row_without_an_image_is_named(data: DatasetDict) -> None:
     rows = {"id": ["here", "gone"], "image": [data["train"][0]["image"], None], "labels": [[0], [1]]}
     split = Dataset.from_dict(rows, features=data["train"].features)
