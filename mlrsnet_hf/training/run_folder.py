@@ -268,7 +268,8 @@ def refuse_other_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]
     Raises:
         ConfigurationError: They differ; all differences are listed.
     """
-    told = _differences(stored, settings, FREE_SETTINGS)
+    # A setting that is younger than the run does nothing at its default.
+    told = _differences(TrainingConfig().to_dict() | dict(stored), settings, FREE_SETTINGS)
     if told:
         raise ConfigurationError(
             f"this run cannot go on with other settings: {told}",
