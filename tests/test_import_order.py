@@ -68,6 +68,7 @@ LIGHT = [
     "mlrsnet_hf.models",
     "mlrsnet_hf.models.paper_networks",
     "mlrsnet_hf.training.config",
+    "mlrsnet_hf.training.families",
     "mlrsnet_hf.training.recipes",
     "mlrsnet_hf.training.results",
     "mlrsnet_hf.retrieval.embeddings.config",

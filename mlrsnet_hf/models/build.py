@@ -52,6 +52,7 @@ def build_model(
     image_size: int | None = None,
     varied: bool = False,
     channels: int = 3,
+    head_init_scale: float = 1.0,
     **options: float,
 ) -> nn.Module:
     """Return a timm model that gives (N, outputs) logits.
@@ -64,6 +65,7 @@ def build_model(
         varied: Whether the model shall take other sizes too, if it can.
         channels: Of its input; timm fits weights of another number to it: it sums them for one channel, and repeats
             them otherwise, times the old number / the new.
+        head_init_scale: Factor on weights and biases of a classifier that is started anew, as ConvNeXt has it.
         **options: Of `timm.create_model`, such as `drop_rate`.
 
     Raises:
@@ -89,9 +91,11 @@ def build_model(
             "Give as many --bands, those that it was trained on.",
         )
     if pretrained:
-        _check_classifier(model, source, outputs)
-    elif weights != RANDOM:
-        load_weights(model, Path(weights))
+        anew = _check_classifier(model, source, outputs)
+    else:
+        anew = weights == RANDOM or load_weights(model, Path(weights))
+    if anew and head_init_scale != 1:
+        _scale_classifier(model, head_init_scale)
     model = _with_input_size(model, source, image_size, varied, options)
     if image_size is not None and (fault := _fault_at(model, image_size, channels)):
         raise ConfigurationError(
@@ -218,8 +222,15 @@ def _require_architecture(model: nn.Module, name: str, weights: str) -> None:
         raise WeightsError(f"{weights} holds a {found}, not a {name}", f"Give --model {found}, or other weights.")
 
 
-def _check_classifier(model: nn.Module, source: str, outputs: int | Sequence[str]) -> None:
-    """Start the classifier anew if it stands for other names; log that, or that timm did so for another number."""
+def _scale_classifier(model: nn.Module, factor: float) -> None:
+    with torch.no_grad():
+        for name in classifier_names(model):
+            for parameter in model.get_submodule(name).parameters():
+                parameter.mul_(factor)
+
+
+def _check_classifier(model: nn.Module, source: str, outputs: int | Sequence[str]) -> bool:
+    """Start the classifier anew if it stands for other names, or log that timm did so; tell whether it is new."""
     settings = timm_settings(model)
     known, trained = settings["num_classes"], settings.get("label_names")
     count = outputs if isinstance(outputs, int) else len(outputs)
@@ -228,9 +239,12 @@ def _check_classifier(model: nn.Module, source: str, outputs: int | Sequence[str
             logger.info(
                 "%s: %s.weight has %d outputs, the model needs %d: started anew", source, classifier, known, count
             )
-    elif not isinstance(outputs, int) and count and trained and list(trained) != list(outputs):
+        return True
+    if not isinstance(outputs, int) and count and trained and list(trained) != list(outputs):
         cast(Any, model).reset_classifier(count)
         logger.info("%s: the classifier was trained for other labels: started anew", source)
+        return True
+    return False
 
 
 def _with_input_size(

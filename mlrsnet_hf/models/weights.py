@@ -19,8 +19,8 @@ from mlrsnet_hf.runtime.logs import get_logger
 logger = get_logger(__name__)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a weights file into the model; all but the classifier must fit.
+def load_weights(model: nn.Module, path: Path) -> bool:
+    """Load a weights file into the model; all but the classifier must fit. Tell whether that was started anew.
 
     A file that has what layers share under one of its names only, as safetensors may write it, is whole.
 
@@ -42,6 +42,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if key.endswith(".weight"):
             found = f"{len(state[key])} outputs" if key in state else "no such tensor"
             logger.info("%s: %s has %s, the model needs %d: started anew", path, key, found, len(expected[key]))
+    return bool(anew)
 
 
 def _with_channels(

@@ -50,7 +50,9 @@ def find_origin(name: str, weights: str) -> Origin:
     source = name if weights == PRETRAINED else weights
     if source.startswith(HUB):
         repository = source.removeprefix(HUB).partition("@")[0]
-        return Origin(f"`{repository}`", repository=repository)
+        owner, _, known = repository.partition("/")
+        license = _timm_license(known) if owner == "timm" else UNKNOWN_LICENSE
+        return Origin(f"`{repository}`", license, repository)
     if weights != PRETRAINED:
         return Origin("weights that were given as a file or folder")
     import timm
@@ -59,6 +61,13 @@ def find_origin(name: str, weights: str) -> Origin:
     if config is None or not config.hf_hub_id:
         return Origin(f"timm's weights of `{name}`", (config and config.license) or UNKNOWN_LICENSE)
     return Origin(f"`{config.hf_hub_id}`", config.license or UNKNOWN_LICENSE, config.hf_hub_id)
+
+
+def _timm_license(name: str) -> str:
+    import timm
+
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    return (config and config.license) or UNKNOWN_LICENSE
 
 
 def license_fields(license: str, origin: Origin) -> dict[str, Any]:

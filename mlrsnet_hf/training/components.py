@@ -26,6 +26,7 @@ from mlrsnet_hf.parallel import local_processes
 from mlrsnet_hf.runtime.device import explain_memory
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.families import FAMILIES
 
 logger = get_logger(__name__)
 
@@ -43,10 +44,21 @@ def make_model(config: TrainingConfig, task: Task, channels: int = 3) -> nn.Modu
     dropout = {name: getattr(config, name) for name in ("drop_rate", "drop_path_rate") if getattr(config, name)}
     varied = config.train_scale != 1
     size = config.image_size
-    model = build_model(config.model, task.output_names, config.weights, size, varied, channels, **dropout)
+    model = build_model(
+        config.model, task.output_names, config.weights, size, varied, channels, config.head_init_scale, **dropout
+    )
     if config.freeze_backbone:
         freeze_backbone(model)
     return model
+
+
+def family_text(config: TrainingConfig) -> str:
+    """Return the line that tells the row of the families, its values, and which of them the user has set otherwise."""
+    assert config.family is not None, "a recipe without a row tells none"
+    row = FAMILIES[config.family].settings(config.batch_size)
+    told = ", ".join(f"{name} {value}" for name, value in row.items() if name != "family")
+    other = [f"{name} {getattr(config, name)}" for name, value in row.items() if getattr(config, name) != value]
+    return f"recipe of the family {config.family}: {told}" + (f"; set otherwise: {', '.join(other)}" if other else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alterna
 from mlrsnet_hf.metrics import training_metrics
 from mlrsnet_hf.models import PRETRAINED
 from mlrsnet_hf.runtime import Precision
+from mlrsnet_hf.training.families import FamilyName
 
 _METRICS = tuple(training_metrics())
 _SCENE_METRICS = ("scene_accuracy", "macro_f1")
@@ -32,7 +33,7 @@ Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow", "comet_ml", "aim"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Settings):
-    """Settings of one run, checked when made; the defaults are those of `recipes.modern`.
+    """Settings of one run, checked when made; the defaults are those of `recipes.modern` for its network.
 
     Devices and processes are Accelerate's to choose (`accelerate config`, `accelerate launch`).
 
@@ -48,6 +49,9 @@ class TrainingConfig(Settings):
         PRETRAINED,
         "Where the weights come from: 'pretrained' (timm's own, from the Hub), 'random', a file, a run's folder, or "
         "hf-hub:USER/NAME.",
+    )
+    family: FamilyName | None = setting(
+        None, "Row of the table of recipes by family (docs/recipes.md) that modern goes by; if unset the name's."
     )
     output_dir: Path = setting(Path("runs/train"), "Run folder: model, results, history, curves and checkpoints.")
     overwrite: bool = setting(False, "Replace the run that output_dir already holds.")
@@ -66,6 +70,7 @@ class TrainingConfig(Settings):
     learning_rate: Positive = setting(1e-3, "Highest learning rate of the backbone.")
     head_rate: Positive = setting(3.0, "Learning rate of the classifier as a multiple of learning_rate.")
     layer_decay: Share = setting(1.0, "Rate of each block of layers as a multiple of the next one's; 1 is one rate.")
+    head_init_scale: Positive = setting(1.0, "Factor on the first values of a classifier that is started anew.")
     weight_decay: PositiveOrZero = setting(0.05, "Weight decay of all tensors with two dimensions or more.")
     schedule: Literal["cosine", "linear", "constant"] = setting("constant", "Course of the rate after the warm-up.")
     warmup: Fraction = setting(0.1, "Share of the steps in which the rate climbs.")

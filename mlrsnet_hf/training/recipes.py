@@ -12,8 +12,11 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.models import RANDOM
 from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS, find_paper_network
 from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.families import FAMILIES, family_of
 
 Recipe = Callable[..., TrainingConfig]
+_ROW_CHOICE = ("model", "weights", "family", "batch_size")
+"""Settings that choose a row of the families, and its rate."""
 
 _PLAIN: dict[str, Any] = {
     "batch_size": 32,
@@ -35,12 +38,20 @@ _PLAIN: dict[str, Any] = {
 
 
 def modern(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
-    """Fine-tune a pretrained network for the best multi-label scores: the defaults of `TrainingConfig`.
+    """Fine-tune a pretrained network for the best multi-label scores, each family of networks by its own row.
 
     Command: `accelerate launch -m mlrsnet_hf train --data-dir PATH`.
     Hardware, time and scores, and what each part of the recipe is worth: see docs/recipes.md.
+
+    The row of `families.FAMILIES` that the model's name tells, or that `family` names, gives rate, layer decay,
+    schedule and what else it holds. Random weights, and names that tell none, take the defaults of `TrainingConfig`,
+    the row of networks with BatchNorm.
     """
-    return TrainingConfig(**changes)
+    defaults = TrainingConfig(**{name: changes[name] for name in _ROW_CHOICE if changes.get(name) is not None})
+    family = defaults.family
+    if family is None and defaults.weights != RANDOM:
+        family = family_of(defaults.model, defaults.weights)
+    return TrainingConfig(**(FAMILIES[family].settings(defaults.batch_size) if family else {}) | changes)
 
 
 def paper(network: str | None = None, **changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field
@@ -97,10 +108,11 @@ def linear_probe(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field 
     Command: `mlrsnet train --recipe linear_probe --data-dir PATH`.
     Hardware, time and scores: see docs/recipes.md.
 
-    As `modern`, but at a higher rate, for one layer from zero; neither decay nor stochastic depth serve it.
+    As the defaults of `TrainingConfig`, but at a higher rate, for one layer from zero; neither decay nor
+    stochastic depth serve it.
     """
     settings = {"freeze_backbone": True, "learning_rate": 1e-2, "head_rate": 1.0, "weight_decay": 0.0}
-    return modern(**settings | {"drop_path_rate": 0.0} | changes)
+    return TrainingConfig(**settings | {"drop_path_rate": 0.0} | changes)
 
 
 def debug_cpu(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
@@ -120,7 +132,7 @@ def debug_cpu(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of 
         "cpu_threads": 1,
         "trackers": (),
     }
-    return modern(**settings | changes)
+    return TrainingConfig(**settings | changes)
 
 
 def demo(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
@@ -182,6 +194,6 @@ class RecipeChoice(Settings):
 def recipe_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the recipe that some values name, under `recipe` and `network`."""
     recipe = values.get("recipe", "modern")
-    names = ("network", "model") if recipe == "paper" else ()
+    names = {"paper": ("network", "model"), "modern": _ROW_CHOICE}.get(recipe, ())
     chosen = {name: values[name] for name in names if values.get(name) is not None}
     return {} if recipe is None else RECIPES[recipe](**chosen).to_dict()

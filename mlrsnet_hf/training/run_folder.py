@@ -22,13 +22,13 @@ from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 FREE_SETTINGS = frozenset(
     {
-        *("output_dir", "overwrite", "resume"),
+        *("output_dir", "overwrite", "resume", "family"),
         *("accumulation", "cpu_threads", "num_workers", "cache", "cache_dir", "cache_megabytes", "eval_batch_size"),
         *("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints", "log_every", "trackers"),
     }
 )
-"""Settings that leave a run's results as they are, up to the rounding of float32 sums in another order; of accumulation
-`_side_effects` tells what else it does."""
+"""Settings that leave a run's results as they are up to the rounding of float32 sums in another order. A family's
+values are settings of their own; of accumulation `_side_effects` tells what else it does."""
 
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed notice it within five, and hold its lock until then."""
@@ -268,7 +268,8 @@ def refuse_other_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]
     Raises:
         ConfigurationError: They differ; all differences are listed.
     """
-    told = _differences(stored, settings, FREE_SETTINGS)
+    # A setting that is younger than the run does nothing at its default.
+    told = _differences(TrainingConfig().to_dict() | dict(stored), settings, FREE_SETTINGS)
     if told:
         raise ConfigurationError(
             f"this run cannot go on with other settings: {told}",

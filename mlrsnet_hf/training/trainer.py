@@ -37,6 +37,7 @@ from mlrsnet_hf.training.checkpoints import BestModel, Checkpoint, Checkpoints, 
 from mlrsnet_hf.training.components import (
     batch_text,
     explain_step,
+    family_text,
     make_loaders,
     make_model,
     share_batch_statistics,
@@ -176,6 +177,8 @@ class Trainer:
         self.progress = Progress()
         self.state = TrainingState(self.network, average, optimizer, schedule, accelerator.scaler, self.progress)
         logger.info("%s, %s", device_text(accelerator), self.batch_text)
+        if config.family:
+            logger.info(family_text(config))
         self._set_training_mode()
         if note := statistics_note(
             self.model, self.batches.batch_size, accelerator.num_processes * config.accumulation

@@ -54,7 +54,11 @@ def test_the_command_line_counts_before_the_file_and_that_before_the_recipe(yaml
 
 def test_without_anything_the_settings_are_moderns() -> None:
     settings = train_settings([])
-    assert (settings.choice.recipe, settings.training, settings.data) == ("modern", TrainingConfig(), DataConfig())
+    assert (settings.choice.recipe, settings.training, settings.data) == (
+        "modern",
+        TrainingConfig(family="cnn_batchnorm"),
+        DataConfig(),
+    )
     assert settings.publish == PublishConfig(push_to_hub=None, private=False)
 
 

@@ -55,7 +55,7 @@ def test_another_network_with_the_papers_settings() -> None:
 
 
 def test_modern_is_the_default() -> None:
-    assert parse(Train, None, []).training == modern() == TrainingConfig()
+    assert parse(Train, None, []).training == modern() == TrainingConfig(family="cnn_batchnorm")
 
 
 def test_linear_probe_trains_the_classifier_alone() -> None:
