@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from mlrsnet_hf.configuration.json_file import Defined, Name, read_json
 from mlrsnet_hf.configuration.settings import Count, Positive
-from mlrsnet_hf.evaluation.scores import is_better
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.escaping import quoted
+from mlrsnet_hf.evaluation.scores import SCENE_ACCURACY, is_better
 from mlrsnet_hf.files import nulls_for_nan, whole_file
-from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.metrics import METRICS, metric_title
 
 TRIALS_FILE = "trials.json"
 
@@ -46,6 +48,15 @@ class RateTrials:
     """Optimizer steps of a trial."""
     tried: tuple[RateTrial, ...] = ()
     """The trials that have ended, in the order of `rates`."""
+
+    def __post_init__(self) -> None:
+        """Refuse, of a file, what no run wrote."""
+        if self.metric != SCENE_ACCURACY and self.metric not in METRICS:
+            raise UnknownNameError(
+                f"metric={quoted(self.metric)} is not known", name_alternatives(self.metric, METRICS)
+            )
+        if [trial.rate for trial in self.tried] != list(self.rates[: len(self.tried)]):
+            raise ConfigurationError("what was tried are not the first of the rates", "Use them as a run wrote them.")
 
     @property
     def left(self) -> tuple[float, ...]:
