@@ -52,6 +52,10 @@ class ConfigurationError(MLRSNetError, ValueError):
     """An argument or setting has a value that cannot be used."""
 
 
+class DivergedError(ConfigurationError):
+    """A loss is infinite or not a number."""
+
+
 class WeightsError(MLRSNetError, ValueError):
     """A weights file that does not fit the model."""
 

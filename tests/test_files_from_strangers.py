@@ -5,6 +5,7 @@ What is damaged was whole: the fixtures of version 0.1. MLRSNET_DAMAGED_FILES se
 
 import copy
 import json
+import math
 import os
 import random
 import shutil
@@ -38,6 +39,7 @@ from mlrsnet_hf.retrieval.index.description import read_description
 from mlrsnet_hf.retrieval.index.sources import read_sources
 from mlrsnet_hf.training.checkpoints import Checkpoints
 from mlrsnet_hf.training.history import read_history
+from mlrsnet_hf.training.rate_scores import RateTrials, StoredTrials
 from mlrsnet_hf.training.results import TrainingResult
 
 WRITTEN = Path(__file__).with_name("fixtures") / "written_at_3f65ed4"
@@ -120,6 +122,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "a copy": (lambda f: f / "prepared/data/harbor_port-a-0.parquet", read_copy),
     "settings.yaml": (lambda f: f / "finished/settings.yaml", lambda path: read_values(path, Train)),
     "results.json": (lambda f: f / "finished/results.json", read_results),
+    "trials.json": (lambda f: f / "trials.json", lambda path: StoredTrials.load(path).trials.chosen),
     "history.json": (lambda f: f / "finished/history.json", read_history),
     "state.json": (
         lambda f: f / "interrupted/pictures/checkpoints/step-00000008/state.json",
@@ -139,6 +142,10 @@ def add_made_files(folder: Path) -> None:
     write_table(folder / "groups.csv", {"id": IDS["beach"], "group": list(range(20))})
     scores = {"scores": {"anmrr": 0.5, "map": None}, "protocol": "retrieval10"}
     (folder / "embeddings" / RESULTS_FILE).write_text(json.dumps(scores))
+    trials = RateTrials(base=0.1, rates=(0.1, 0.3), metric="map", held_out=9, images=8, epochs=1, steps=2)
+    trials = trials.with_score(0.5).with_score(math.nan)
+    stored = StoredTrials(settings={"epochs": 3}, data={"fingerprint": "a"}, precision="no", trials=trials)
+    stored.save(folder / "trials.json")
     index = folder / "index-hnsw" / "index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | GROWING))
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")

@@ -19,6 +19,7 @@ from mlrsnet_hf.configuration.settings import (
     parts,
     setting,
     take_apart,
+    words_beside_number,
 )
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
@@ -260,7 +261,8 @@ def _metavar(kind: Any) -> str:  # noqa: ANN401
         return f"[{_metavar(typing.get_args(plain)[0])} ...]"
     if typing.get_origin(plain) is Literal:
         return f"{{{','.join(map(str, [*typing.get_args(plain), *['none'] * optional]))}}}"
-    return {int: "N", float: "X", str: "TEXT", Path: "PATH"}[plain] + "|none" * optional
+    shown = {int: "N", float: "X", str: "TEXT", Path: "PATH"}[plain]
+    return "|".join([shown, *words_beside_number(kind), *["none"] * optional])
 
 
 def _shown(default: Any) -> str:  # noqa: ANN401 - any setting

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from mlrsnet_hf.configuration.settings import Range, checked, take_apart
+from mlrsnet_hf.configuration.settings import Range, checked, take_apart, words_beside_number
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import quoted, shortened
 
@@ -91,7 +91,7 @@ def _value(name: str, kind: Any, value: Any) -> Any:
     if value is None and NULL_IS_NAN in getattr(kind, "__metadata__", ()):
         return math.nan
     choices = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else ()
-    if len(choices) > 2:  # such as Scalar
+    if len(choices) > 2 and not words_beside_number(kind):  # such as Scalar
         if isinstance(value, choices):
             return value
         raise ConfigurationError(f"{_shown(name)}={quoted(value)} cannot be used", "Give text, a number or null.")

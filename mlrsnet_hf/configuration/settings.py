@@ -151,6 +151,8 @@ def checked(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - any sett
         UnknownNameError: It is none of the known names.
     """
     plain, optional, limits = take_apart(kind)
+    if isinstance(value, str) and value in words_beside_number(kind):
+        return value
     if optional and (value is None or value == "none"):
         return None
     if Joined() in _notes(kind):
@@ -200,22 +202,39 @@ def expected(kind: Any) -> str:  # noqa: ANN401 - any annotation
     else:
         known = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
         words = known[plain] + ("" if limits is None else f" {limits}{' characters' * (plain is str)}")
-    return words + (" or none" if optional else "")
+    return " or ".join([words, *words_beside_number(kind), *["none"] * optional])
 
 
 def take_apart(kind: Any) -> tuple[Any, bool, Range | None]:  # noqa: ANN401 - any annotation
-    """Return the bare type of an annotation, whether it allows None, and its limits."""
-    optional = typing.get_origin(kind) in (types.UnionType, typing.Union)
-    if optional:
-        (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
+    """Return the bare type of an annotation, whether it allows None, and its limits; see also `words_beside_number`."""
+    optional = type(None) in _options(kind)
+    if len(_options(kind)) > 1:
+        others = {type(None), *_word_types(kind)}
+        (kind,) = (part for part in typing.get_args(kind) if part not in others)
     limits = next((note for note in _notes(kind) if isinstance(note, Range)), None)
     return (typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind), optional, limits
 
 
+def words_beside_number(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - any annotation
+    """Return the words that a setting takes in place of its number, as `float | Literal["auto"]` does."""
+    return tuple(word for words in _word_types(kind) for word in typing.get_args(words))
+
+
+def _word_types(kind: Any) -> list[Any]:  # noqa: ANN401 - any annotation
+    """Return the literals of a union in which a number stands beside them."""
+    options = [option for option in _options(kind) if option is not type(None)]
+    return [option for option in options if typing.get_origin(option) is Literal] if len(options) > 1 else []
+
+
+def _options(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
+    """Return the parts of a union; of another annotation itself alone."""
+    is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)
+    return typing.get_args(kind) if is_union else (kind,)
+
+
 def _notes(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
     """Return what an annotation, or the part of it that is not None, is marked with."""
-    options = [kind, *typing.get_args(kind)] if typing.get_origin(kind) in (types.UnionType, typing.Union) else [kind]
-    return tuple(note for option in options for note in getattr(option, "__metadata__", ()))
+    return tuple(note for option in (kind, *_options(kind)) for note in getattr(option, "__metadata__", ()))
 
 
 def _number(kind: Any, text: str) -> Any:  # noqa: ANN401

@@ -343,7 +343,10 @@ def _answer(results: TrainingResult) -> str:
 
 def _settings(results: TrainingResult) -> list[list[str]]:
     """Return the settings that say how the model was trained."""
-    settings = results.config.to_dict()
+    settings = results.config.to_dict() | {"learning_rate": results.learning_rate}
+    if results.rate_trials is not None:
+        rates = len(results.rate_trials.rates)
+        settings["learning_rate"] = f"{results.learning_rate:g}, the best of {rates} on training images held out"
     if results.task != "labels+scene":
         del settings["scene_weight"]  # weighs nothing
     if results.config.keep == "best":

@@ -26,6 +26,8 @@ _METRICS = tuple(training_metrics())
 _SCENE_METRICS = ("scene_accuracy", "macro_f1")
 """Metrics of a run that learns the scene alone."""
 
+AUTO: Literal["auto"] = "auto"
+"""A learning rate that is yet to be chosen."""
 Views = Literal[1, 2, 4, 8]
 Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow", "comet_ml", "aim", "clearml", "dvclive", "swanlab"]
 """Names that Accelerate knows."""
@@ -67,7 +69,11 @@ class TrainingConfig(Settings):
     batch_size: Count = setting(32, "Images per optimizer step, over all processes and accumulation steps.")
     accumulation: Count = setting(1, "Parts into which each process splits its share of a batch, to save memory.")
     optimizer: Literal["adamw", "adam", "sgd"] = setting("adamw", "Optimizer.")
-    learning_rate: Positive = setting(1e-3, "Highest learning rate of the backbone.")
+    learning_rate: Positive | Literal["auto"] = setting(
+        1e-3,
+        "Highest learning rate of the backbone; 'auto' tries multiples of the recipe's on a part of the training "
+        "images, and goes on with the best.",
+    )
     head_rate: Positive = setting(3.0, "Learning rate of the classifier as a multiple of learning_rate.")
     layer_decay: Share = setting(1.0, "Rate of each block of layers as a multiple of the next one's; 1 is one rate.")
     head_init_scale: Positive = setting(1.0, "Factor on the first values of a classifier that is started anew.")
@@ -152,6 +158,12 @@ class TrainingConfig(Settings):
             raise UnknownNameError(
                 f"best_metric={self.selection_metric!r} is not known", name_alternatives(self.selection_metric, metrics)
             )
+
+    @property
+    def fixed_rate(self) -> float:
+        """The learning rate of a run that is under way, when `auto` has given way to a number."""
+        assert self.learning_rate != AUTO, "no rate is chosen yet"
+        return self.learning_rate
 
     @property
     def selection_metric(self) -> str:

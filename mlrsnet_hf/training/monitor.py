@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, DivergedError
 from mlrsnet_hf.runtime.logs import progress_bar
 from mlrsnet_hf.training.checkpoints import Progress, RunRecord
 
@@ -89,7 +89,7 @@ class Monitor:
         The sum grows step by step in float64, so that it does not depend on when it is read.
 
         Raises:
-            ConfigurationError: A loss is infinite or not a number; on all processes alike.
+            DivergedError: A loss is infinite or not a number; on all processes alike.
         """
         progress = self.progress
         if self._unread:
@@ -103,10 +103,10 @@ class Monitor:
             self._unread.clear()
         return progress.loss_total / max(1, progress.loss_count)
 
-    def _loss_error(self, loss: float, step: int) -> ConfigurationError:
+    def _loss_error(self, loss: float, step: int) -> DivergedError:
         ids = self.name_images(step)
         more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
-        return ConfigurationError(
+        return DivergedError(
             f"the loss is {loss} at step {step + 1}, of the images {', '.join(ids[:_LISTED])}{more}",
             "Lower learning_rate, set clip_norm, or look at these images and at the weights.",
         )

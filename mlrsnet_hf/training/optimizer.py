@@ -29,9 +29,9 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
     """
     groups = parameter_groups(model, config)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=_MOMENTUM)
+        return torch.optim.SGD(groups, lr=config.fixed_rate, momentum=_MOMENTUM)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[config.optimizer]
-    return kind(groups, lr=config.learning_rate)
+    return kind(groups, lr=config.fixed_rate)
 
 
 def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
     for block in blocks:
         for parameter in block["params"]:
             factor = config.head_rate if id(parameter) in head else min(1.0, block["lr_scale"] / top)
-            groups.setdefault((config.learning_rate * factor, block["weight_decay"]), []).append(parameter)
+            groups.setdefault((config.fixed_rate * factor, block["weight_decay"]), []).append(parameter)
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
 
 

@@ -3,8 +3,8 @@
 The one reader of that file, for training, publishing and retrieval; it needs no torch. A result's shape: `recipe`,
 `config` (a `TrainingConfig`), `data` (`source`, `label_names`, `scene_names`, `images` by split), `model`, `task`,
 `history` (`Epoch`s), `scored_epoch`, `scores` and `tuned` (metrics of `validation` and `test`), `eval_symmetries`,
-`labels` (`LabelScore`s), `run` and `intervals` (`ScoreIntervals`). A metric that is not
-defined is NaN here and null in the file.
+`labels` (`LabelScore`s), `run`, `intervals` (`ScoreIntervals`), and `rate_trials` where learning rates were tried. A
+metric that is not defined is NaN here and null in the file.
 """
 
 import json
@@ -25,8 +25,9 @@ from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, Tuned
 from mlrsnet_hf.files import nulls_for_nan, whole_file
 from mlrsnet_hf.inputs.config import TaskKind
 from mlrsnet_hf.metrics import metric_title
-from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.config import AUTO, TrainingConfig
 from mlrsnet_hf.training.history import Epoch, history_fault
+from mlrsnet_hf.training.rate_scores import RateTrials
 
 if TYPE_CHECKING:  # they bring `datasets` and torch
     from mlrsnet_hf.inputs.task import ImageData
@@ -153,6 +154,14 @@ class TrainingResult:
     run: RunSummary
     intervals: ScoreIntervals | None = None
     """How sure `scores` and `tuned` are; None in results of before they were measured."""
+    rate_trials: RateTrials | None = None
+    """What `learning_rate: auto` has tried; None where a number was given."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest rate of the run, given or chosen."""
+        chosen = None if self.rate_trials is None else self.rate_trials.chosen
+        return self.config.fixed_rate if chosen is None else chosen
 
     @property
     def scored_split(self) -> str:
@@ -179,6 +188,10 @@ class TrainingResult:
             "data": data.pop("source") | data,
             "run": asdict(self.run) | {"seconds": round(self.run.seconds, 2)},
         }
+        if self.rate_trials is None:
+            del values["rate_trials"]
+        else:
+            values["rate_trials"] = {"chosen": self.learning_rate, **asdict(self.rate_trials)}
         return {name: nulls_for_nan(value) for name, value in values.items()}
 
     @classmethod
@@ -229,6 +242,8 @@ class TrainingResult:
         chosen = self.config.selection_metric
         if self.config.keep == "best" and all(math.isnan(epoch.validation[chosen]) for epoch in self.history):
             lines.append(f"  {metric_title(chosen)} was defined in no epoch and chose none: the last is kept")
+        if self.rate_trials is not None:
+            lines.append(f"  {self.rate_trials.report()}")
         if self.eval_symmetries > 1:
             lines.append(f"  logits averaged over {self.eval_symmetries} symmetries of each image")
         lines += self._metric_lines()
@@ -277,6 +292,8 @@ def _result(values: Mapping[str, Any], source: str) -> TrainingResult:
     if isinstance(data := content.get("data"), dict):  # where the source stands among the rest
         own = {name: data[name] for name in ("label_names", "scene_names", "images") if name in data}
         content["data"] = own | {"source": {name: value for name, value in data.items() if name not in own}}
+    if isinstance(trials := content.get("rate_trials"), dict):  # `chosen` follows from the rest
+        content["rate_trials"] = {name: value for name, value in trials.items() if name != "chosen"}
     result: TrainingResult = json_as(content, TrainingResult, source, _AS_WRITTEN)
     if fault := _fault(result):
         raise ConfigurationError(f"{source}: {fault}", _AS_WRITTEN)
@@ -288,6 +305,8 @@ def _fault(result: TrainingResult) -> str:
     chosen = result.config.selection_metric
     if fault := history_fault(result.history):
         return fault
+    if result.config.learning_rate == AUTO and (result.rate_trials is None or result.rate_trials.chosen is None):
+        return "learning_rate is auto, and rate_trials chooses none"
     if result.config.keep == "best" and not all(chosen in epoch.validation for epoch in result.history):
         return f"the epochs have no {chosen}, which chooses among them"
     return ""

@@ -16,8 +16,9 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.models.saved_model import MODEL_FILES, load_model
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.checkpoints import Checkpoint, Checkpoints, RunRecord
-from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.config import AUTO, TrainingConfig
 from mlrsnet_hf.training.history import CSV_FILE, CURVES_FILE, JSON_FILE, write_history
+from mlrsnet_hf.training.rate_scores import TRIALS_FILE, StoredTrials
 from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
 FREE_SETTINGS = frozenset(
@@ -51,6 +52,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """What `--resume` goes on from, a folder for each checkpoint, and the best model so far."""
         return self.root / "checkpoints"
+
+    @property
+    def rate_trials(self) -> Path:
+        """The JSON file of the learning rates that were tried, in a folder that holds the trial under way as well."""
+        return self.root / "rate_trials" / TRIALS_FILE
 
     @property
     def results(self) -> Path:
@@ -147,6 +153,8 @@ def check_folder(config: TrainingConfig) -> None:
     elif config.resume and (checkpoints := Checkpoints(folder.checkpoints)):
         if (stored := checkpoints.stored_settings()) is not None:
             refuse_other_settings(stored, config.to_dict())
+    elif config.resume and folder.rate_trials.exists():
+        refuse_other_settings(StoredTrials.load(folder.rate_trials).settings, config.to_dict())
     else:
         refuse_used_folder(folder, config.overwrite, config.resume)
 
@@ -184,6 +192,11 @@ def find_run(folder: RunFolder, record: RunRecord) -> TrainingResult | Checkpoin
             if told := _side_effects(checkpoint.run, record):
                 logger.info(told)
             return checkpoint
+        if folder.rate_trials.exists():
+            trials = StoredTrials.load(folder.rate_trials)
+            refuse_other_settings(trials.settings, record.settings)
+            _refuse_other_data(trials.data, record.data)
+            _refuse_other_precision(trials.precision, record.precision)
     refuse_used_folder(folder, record.settings["overwrite"], resume)
     if resume:
         logger.info("%s holds no checkpoint: the run begins anew", folder.checkpoints)
@@ -201,7 +214,9 @@ def refuse_used_folder(folder: RunFolder, overwrite: bool, resume: bool) -> None
     Raises:
         ConfigurationError: It holds a run that is not to be overwritten, or what no run wrote.
     """
-    files = (folder.model, folder.results, *folder.history)
+    files = [folder.model, folder.results, *folder.history]
+    if not resume:  # what a stopped run has tried alone is enough to go on with
+        files.append(folder.rate_trials)
     # A model beside the checkpoints alone is no run yet: it was killed before its first checkpoint.
     used = any(path.exists() for path in files) or bool(Checkpoints(folder.checkpoints))
     if used and not overwrite:
@@ -234,7 +249,7 @@ def enter_folder(
         ConfigurationError: The folder cannot be written.
     """
     if checkpoint is None:
-        _clear(folder)
+        clear_run(folder, keep_trials=config.learning_rate == AUTO)  # which have come first
     else:
         Checkpoints(folder.checkpoints).clear_partial()
         if checkpoint.progress.history:  # the run may have died between checkpoint and history
@@ -244,11 +259,15 @@ def enter_folder(
         write_settings(folder.settings, replace(config, overwrite=False, resume=False), data_config, recipe=recipe)
 
 
-def _clear(folder: RunFolder) -> None:
-    """Make the folder, without the parts of an earlier run."""
+def clear_run(folder: RunFolder, keep_trials: bool) -> None:
+    """Make the folder, without the parts of an earlier run.
+
+    Raises:
+        ConfigurationError: The folder cannot be written.
+    """
     with folder.writing():
         folder.root.mkdir(parents=True, exist_ok=True)
-        for part in (folder.model, folder.checkpoints):
+        for part in (folder.model, folder.checkpoints, *[folder.rate_trials.parent] * (not keep_trials)):
             if part.exists():
                 shutil.rmtree(part)
         for events in folder.logs.rglob("events.out.tfevents.*"):

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import nn
 
-from mlrsnet_hf.errors import InterruptedRunError, MLRSNetError
+from mlrsnet_hf.errors import DivergedError, InterruptedRunError, MLRSNetError
 from mlrsnet_hf.evaluation.intervals import bootstrap_scores
 from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate, evaluate_splits, metric_text
@@ -43,11 +44,13 @@ from mlrsnet_hf.training.components import (
     share_batch_statistics,
     statistics_note,
 )
-from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.config import AUTO, TrainingConfig
 from mlrsnet_hf.training.history import Epoch, draw_curves, kept_epoch, write_history
 from mlrsnet_hf.training.losses import loss_of_split, make_loss
 from mlrsnet_hf.training.monitor import Monitor, require_trackers
 from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, rate_factor
+from mlrsnet_hf.training.rate_scores import RateTrials
+from mlrsnet_hf.training.rate_trials import choose_rate
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
 from mlrsnet_hf.training.run_folder import RunFolder, enter_folder, find_run
 
@@ -107,20 +110,54 @@ def train(
             print_result(f"{found.report()}\n{folder.parts_text()}")
             return found
 
+        # ------------------------------------------------------------------------ learning rate, if it is to be chosen
+        trials = None
+        if config.learning_rate == AUTO:
+
+            def score(trial: TrainingConfig, part: ImageData) -> float:
+                return score_rate(trial, part, run, collectives, interruption)
+
+            trials = choose_rate(config, data, recipe, run, found is not None, collectives, score)
+            set_seed(config.seed)  # so that the run is that of the chosen number
+
         # ----------------------------------------------------------------------------------- model, data, optimizer
-        trainer = Trainer(config, data, run, accelerator, collectives, interruption)
+        trainer = Trainer(config, data, run, accelerator, collectives, interruption, trials)
         stack.callback(trainer.loaders.close)
         interruption.defer()  # from here on there is something to save
         trainer.begin(found, data_config, recipe)
         stack.callback(trainer.monitor.bar.close)
 
         # ------------------------------------------------------------------------ loop: load, step, watch, save
-        for epoch in range(len(trainer.progress.history) + 1, config.epochs + 1):
-            trainer.train_epoch(epoch)
-            trainer.evaluate_epoch(epoch)
+        trainer.train_epochs()
 
         # ------------------------------------------------------------------------------------------- evaluate, save
         return trainer.finish(recipe)
+
+
+def score_rate(
+    config: TrainingConfig, data: ImageData, run: RunRecord, collectives: Collectives, interruption: Interruption
+) -> float:
+    """Train for a trial of `choose_rate`, and return the score of its last epoch; NaN where the loss is no number."""
+    folder = RunFolder(config.output_dir)
+    accelerator = make_accelerator(
+        config.precision, (), folder.logs, config.accumulation, config.cpu_threads, config.seed
+    )
+    run = replace(run, settings=config.to_dict())
+    found = collectives.run_on_main(lambda: find_run(folder, run) if folder.root.exists() else None)
+    assert not isinstance(found, TrainingResult), "a trial writes no results"
+    with ExitStack() as stack:
+        stack.callback(accelerator.free_memory)
+        trainer = Trainer(config, data, run, accelerator, collectives, interruption)
+        stack.callback(trainer.loaders.close)
+        interruption.defer()
+        trainer.begin(found, None, None)
+        stack.callback(trainer.monitor.bar.close)
+        try:
+            trainer.train_epochs()
+        except DivergedError as error:
+            logger.info(error.found)
+            return math.nan
+        return trainer.progress.history[-1].validation[config.selection_metric]
 
 
 class Trainer:
@@ -138,7 +175,11 @@ class Trainer:
         accelerator: Accelerator,
         collectives: Collectives,
         interruption: Interruption,
+        trials: RateTrials | None = None,
     ) -> None:
+        self.asked, self.trials = config, trials
+        if trials is not None and trials.chosen is not None:
+            config = replace(config, learning_rate=trials.chosen)
         self.config, self.data, self.run = config, data, run
         self.accelerator, self.collectives, self.interruption = accelerator, collectives, interruption
         self.folder = RunFolder(config.output_dir)
@@ -187,7 +228,7 @@ class Trainer:
 
     def begin(self, checkpoint: Checkpoint | None, data_config: DataConfig | None, recipe: str | None) -> None:
         """Bring folder, state and trackers to where the run begins, or goes on from a checkpoint."""
-        self.collectives.run_on_main(lambda: enter_folder(self.folder, checkpoint, self.config, data_config, recipe))
+        self.collectives.run_on_main(lambda: enter_folder(self.folder, checkpoint, self.asked, data_config, recipe))
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             self.run = replace(self.run, run_id=checkpoint.run.run_id)
@@ -197,6 +238,12 @@ class Trainer:
         self.started = time.perf_counter() - self.progress.seconds
         self.monitor = Monitor(self.accelerator, self.progress, self.steps, self.batches.batch_size, self._step_ids)
         self.monitor.start_trackers(self.run, self.folder.root, self.resumed)
+
+    def train_epochs(self) -> None:
+        """Train and evaluate the epochs that are left of the run."""
+        for number in range(len(self.progress.history) + 1, self.config.epochs + 1):
+            self.train_epoch(number)
+            self.evaluate_epoch(number)
 
     def train_epoch(self, number: int) -> None:
         """Take the optimizer steps that are left of an epoch, counted from 1."""
@@ -279,13 +326,17 @@ class Trainer:
     def learning_rate(self) -> float:
         """The backbone's learning rate at the last step taken."""
         config, last = self.config, self.progress.step - 1
-        return config.learning_rate * rate_factor(last, self.steps, config.warmup, config.schedule)
+        return config.fixed_rate * rate_factor(last, self.steps, config.warmup, config.schedule)
 
     def evaluate_epoch(self, number: int) -> None:
         """Measure an epoch on the validation split, save its model if it is to be kept, write a checkpoint."""
         progress, model = self.progress, self.state.scored
         share_batch_statistics(model, self.accelerator.num_processes)
         predictions = self.predict("validation", model, self.preprocessing)
+        if any(
+            np.isnan(logits).any() for logits in (predictions.logits, predictions.scene_logits) if logits is not None
+        ):
+            raise DivergedError(f"the network gives no numbers after step {progress.step}", "Lower learning_rate.")
         validation = evaluate(predictions, self.task)
         validation_loss = loss_of_split(self.loss, predictions)
         values = {f"validation/{name}": value for name, value in validation.items()}
@@ -344,7 +395,8 @@ class Trainer:
         processes, images = self.accelerator.num_processes, self.batches.batch_size
         result = TrainingResult(
             recipe=recipe,
-            config=config,
+            config=self.asked,
+            rate_trials=self.trials,
             data=DataSummary.of(self.data),
             model=ModelSummary.of(saved, config.model, config.weights),
             task=saved.task.kind,

@@ -272,7 +272,7 @@ def test_settings_of_no_recipe_come_back(tmp_path: Path) -> None:
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip).filter(bool)
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "model": TEXT | st.sampled_from(["no", "off", "1e-3", "010", "null", "~", "2026-01-01", "1:30", ".5", "+3", "- a"]),
-    "learning_rate": st.floats(1e-12, 1e6),
+    "learning_rate": st.floats(1e-12, 1e6) | st.just("auto"),
     "seed": st.integers(0, 2**32 - 1),
     "image_size": st.none() | st.integers(16, 10**6),
     "precision": st.none() | st.sampled_from(["no", "bf16", "fp16"]),

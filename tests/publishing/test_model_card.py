@@ -10,9 +10,11 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard as HubCard
 
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.model_card import SETTINGS, ModelCard
 from mlrsnet_hf.publishing.origin import Origin
 from mlrsnet_hf.training import config
+from mlrsnet_hf.training.rate_scores import RateTrials
 from mlrsnet_hf.training.results import TrainingResult
 
 EXPECTED = Path(__file__).with_name("model_card.md")
@@ -261,6 +263,16 @@ def test_code_on_a_branch_loads_the_branch(render: Render) -> None:
 def test_the_scene_head_has_its_code(render: Render, results: dict[str, Any]) -> None:
     results["task"] = "labels+scene"
     assert 'load_model(Path(snapshot_download("jane/scenes")))' in render()
+
+
+def test_a_rate_that_was_chosen_is_a_number_on_the_card(render: Render, results: dict[str, Any]) -> None:
+    results["config"]["learning_rate"] = "auto"
+    with pytest.raises(ConfigurationError, match="learning_rate is auto, and rate_trials chooses none"):
+        render()
+    trials = RateTrials(base=0.1, rates=(0.1, 0.03), metric="map", held_out=9, images=8, epochs=1, steps=2)
+    results["rate_trials"] = dataclasses.asdict(trials.with_score(0.2).with_score(0.5)) | {"chosen": 0.03}
+    results["rate_trials"] = json.loads(json.dumps(results["rate_trials"]))
+    assert "| learning rate | 0.03, the best of 2 on training images held out |" in render()
 
 
 def test_the_settings_of_the_card_are_those_of_the_trainer() -> None:
