@@ -1,6 +1,6 @@
 """Exact search against the matrix product that it needs, and against FAISS, in one process.
 
-    python tests/benchmarks/bench_exact_search.py [--rounds 3] [--growth] [--faiss]
+    python tests/benchmarks/bench_exact_search.py [--rounds 3] [--growth] [--faiss] [--device cuda]
 
 The size is the paper's: 6,550 queries (Table 8) of 58,947 images, 1,920 dimensions (densenet201), 46 scenes; the values
 are random, in classes, none below zero like pooled features. `--growth` times a quarter, a half and the whole of the
@@ -8,6 +8,9 @@ queries, of the items and of the dimensions, and fits by which power of each the
 
 Wall times need an idle machine; the processor time beside them (of all threads) bears other work better, and the parts
 of a round are timed in turns, in both orders.
+
+`--device` measures Table 9 on a device of torch instead, beside the product there, and compares its values with those
+of the processor.
 """
 
 import argparse
@@ -114,6 +117,47 @@ def timed_in_turns(
     return {name: tuple(np.min(values, axis=0)) for name, values in times.items()}
 
 
+class OnDevice:
+    """Table 9 and the product that it needs on a device, both from vectors in the processor's memory."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def product(self, task: Task, rows: int = ROWS) -> None:
+        """Multiply in full float32, as the search does."""
+        import torch
+
+        items = torch.from_numpy(task.items).to(self.device)
+        for start in range(0, len(task.queries), rows):
+            torch.mm(torch.from_numpy(task.queries[start : start + rows]).to(self.device), items.T)
+        if items.is_cuda:
+            torch.cuda.synchronize()
+
+    def table9(self, task: Task) -> dict[str, float]:
+        """Return the values of Table 9; the search ends on the processor, so that there is nothing to wait for."""
+        relevance = SameClass(task.query_scenes, task.scenes)
+        search = Search(task.items, device=self.device, memory_megabytes=8192)
+        return table9(search.relevant_ranks(task.queries, relevance, depth=table9_depth(relevance)))
+
+
+def compare_on_device(task: Task, device: str, rounds: int) -> None:
+    """Print the ratio of Table 9 to the product on a device, and how its values differ from the processor's."""
+    on_device = OnDevice(device)
+    on_device.product(task)  # the libraries' first calls
+    best = timed_in_turns(task, [on_device.product, on_device.table9], rounds)
+    product, whole = best["product"][0], best["table9"][0]
+    print(f"Table 9 on {device}: product {product:.3f} s, all {whole:.3f} s, ratio {whole / product:.2f}")
+    values, expected = on_device.table9(task), engine_table9(task)
+    worst = max(expected, key=lambda name: abs(values[name] - expected[name]))
+    equal = values == expected
+    print(
+        f"values beside the processor's: {'equal to the last bit' if equal else f'{worst} differs most'}, "
+        f"ratio {values[worst] / expected[worst]:.9f}"
+    )
+    if not equal:
+        raise SystemExit(1)
+
+
 def grow(size: tuple[int, int, int], rounds: int) -> None:
     """Print seconds at a quarter, a half and the whole of each size, and the powers by which they grow."""
     functions: list[Callable[[Task], object]] = [product_numpy, engine_table9, engine_curves]
@@ -156,10 +200,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--growth", action="store_true", help="only by which power of each size the time grows")
     parser.add_argument("--faiss", action="store_true", help="also IndexFlatL2 (pip install faiss-cpu)")
+    parser.add_argument("--device", help="only Table 9 on this device of torch, such as cuda")
     arguments = parser.parse_args()
     size = (arguments.queries, arguments.items, arguments.dimensions)
     if arguments.growth:
         grow(size, arguments.rounds)
+        return
+
+    if arguments.device:
+        compare_on_device(Task.random(*size), arguments.device, arguments.rounds)
         return
 
     for function in (engine_table9, engine_curves):

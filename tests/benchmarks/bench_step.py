@@ -4,10 +4,12 @@ Run `python tests/benchmarks/bench_step.py`. The bare loop does forward, backwar
 lies on the device, in the same precision and memory format; the loop reads, augments and copies its batches, averages
 the weights, clips the gradient, agrees with other processes, keeps the losses and shows them. Both run in turns, in
 the same process, and the medians are compared, by the clock and, for a machine that others use too, by the time of
-the cores.
+the cores. With `--cache off` every batch of the loop is decoded from JPEG files: what feeding costs beside a resident
+batch. On a GPU the most memory of either is compared too.
 """
 
 import argparse
+import io
 import tempfile
 import time
 from collections.abc import Sequence as Steps
@@ -37,11 +39,30 @@ def pictures(images: int, labels: int) -> Dataset:
     return Dataset.from_dict(
         {
             "id": [str(row) for row in range(images)],
-            "image": [Image.fromarray(pixels).resize((256, 256)) for pixels in coarse],
+            "image": [{"bytes": jpeg(Image.fromarray(pixels).resize((256, 256))), "path": None} for pixels in coarse],
             "labels": [draw.choice(labels, 3, replace=False).tolist() for _ in range(images)],
         },
         features=FEATURES,
     )
+
+
+def drawn_data(images: int) -> ImageData:
+    """Return a training split of so many images, two of which are the validation split."""
+    labels = tuple(f"label {number}" for number in range(60))
+    split = pictures(images, len(labels))
+    return ImageData(
+        splits={"train": split, "validation": split.select(range(2))},
+        label_names=labels,
+        scene_names=(),
+        source={"fingerprint": ""},
+    )
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """Return a file of the image."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
 
 
 def wait(device: torch.device) -> np.ndarray:
@@ -59,18 +80,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4, help="of each loop, after one that is not counted")
     parser.add_argument("--precision", default="no")
+    parser.add_argument("--compile", action="store_true", help="both loops' network by torch.compile")
     parser.add_argument("--cache", default="memory")
     parser.add_argument("--num-workers", type=int, default=0)
     options = parser.parse_args()
-    labels = tuple(f"label {number}" for number in range(60))
-    images = options.batch_size * (options.steps + 3)
-    split = pictures(images, len(labels))
-    data = ImageData(
-        splits={"train": split, "validation": split.select(range(2))},
-        label_names=labels,
-        scene_names=(),
-        source={"fingerprint": ""},
-    )
+    data = drawn_data(options.batch_size * (options.steps + 3))
     with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(
             model=options.model,
@@ -81,6 +95,7 @@ def main() -> None:
             image_size=options.image_size,
             train_scale=1.0,
             precision=options.precision,
+            compile=options.compile,
             cache=options.cache,
             num_workers=options.num_workers,
             jitter=0.2,
@@ -90,6 +105,10 @@ def main() -> None:
         bare, whole = measure(config, data)
     for name, few, many in zip(("clock", "cores"), bare, whole, strict=True):
         print(f"by the {name}: bare loop {few:.3f} s a step, training loop {many:.3f} s, ratio {many / few:.3f}")
+    if MeasuredTrainer.peaks:
+        few, many = np.max(MeasuredTrainer.peaks, axis=0)
+        print(f"most memory: bare loop {few / 1e6:.0f} MB, training loop {many / 1e6:.0f} MB, ratio {many / few:.3f}")
+    print(f"{options.model} at {options.image_size} pixels, batches of {options.batch_size}, {options.precision}")
 
 
 class MeasuredTrainer(Trainer):
@@ -97,6 +116,8 @@ class MeasuredTrainer(Trainer):
 
     moments: ClassVar[list[tuple[np.ndarray, np.ndarray]]] = []
     """Before and after each step of the bare loop; see `wait`."""
+    peaks: ClassVar[list[tuple[int, int]]] = []
+    """Most bytes on the GPU in each step of the bare loop and of the training loop."""
 
     def train_step(self, micro_batches: Steps[Batch]) -> torch.Tensor:
         """Take both steps."""
@@ -105,12 +126,26 @@ class MeasuredTrainer(Trainer):
         if not self.moments:
             self.resident = micro_batches[0].to(device)
             self.pixels = model_input(self.resident, self.preprocessing)
+        _new_peak(device)
         loss = self.loss(self.model(self.pixels), self.resident)
         self.accelerator.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.moments.append((before, wait(device)))
-        return super().train_step(micro_batches)
+        bare_peak = _new_peak(device)
+        loss = super().train_step(micro_batches)
+        if device.type == "cuda":
+            self.peaks.append((bare_peak, torch.cuda.max_memory_allocated()))
+        return loss
+
+
+def _new_peak(device: torch.device) -> int:
+    """Return the most bytes that were on a GPU since the last call, 0 for another device."""
+    if device.type != "cuda":
+        return 0
+    peak = torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    return peak
 
 
 def measure(config: TrainingConfig, data: ImageData) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ What float32 leaves open is decided on the processor, where the vectors lie as t
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from mlrsnet_hf.retrieval.search.database import Database
 from mlrsnet_hf.retrieval.search.doubt import Doubt, Query
 from mlrsnet_hf.retrieval.search.rankings import Block, BlockRanking, Wanted
 from mlrsnet_hf.retrieval.search.relevance import Relevance
+
+Settled = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]
+"""Places, the items that belong there, and their distances."""
 
 
 class TorchBackend:
@@ -47,34 +50,51 @@ class TorchBackend:
         nearest = order[:, : wanted.k].cpu().numpy().copy()
         terms = np.array([query.term for query in queries])
         squares = values[:, : wanted.k].cpu().numpy() + terms[:, None]
-        for row, query in enumerate(queries):
-            if not query.certain:
-                places, items, exact = self._settled(query, values[row], order[row], wanted, relevant, row)
-                first = np.searchsorted(places, wanted.k)
-                nearest[row, places[:first]], squares[row, places[:first]] = items[:first], exact[:first]
-                order[row, torch.from_numpy(places).to(self._device)] = torch.from_numpy(items).to(self._device)
+        for row, (places, items, exact) in self._settled(queries, values, order, wanted, relevant):
+            first = np.searchsorted(places, wanted.k)
+            nearest[row, places[:first]], squares[row, places[:first]] = items[:first], exact[:first]
         ranks = [] if relevant is None else _ranks(relevant, order[:, : wanted.depth])
         return BlockRanking(ranks, nearest, squares)
 
     def _settled(
         self,
-        query: Query,
+        queries: Sequence[Query],
         values: torch.Tensor,
         order: torch.Tensor,
         wanted: Wanted,
         relevant: torch.Tensor | None,
-        row: int,
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-        """Return what `Query.settled` does, of one row."""
-        last = max(wanted.k, (wanted.depth or len(order)) if relevant is not None else 0) - 1
-        margin = query.margin(float(values[0]), float(values[last]))
-        within = int(torch.count_nonzero(values <= values[last] + margin))
-        values, order = values[:within], order[:within]
-        decisive = np.arange(1, within) <= wanted.k
-        if relevant is not None:
-            found = relevant[row].gather(0, order).cpu().numpy()
-            decisive |= found[1:] != found[:-1]
-        return query.settled(order.cpu().numpy(), values.cpu().numpy(), margin, decisive)
+    ) -> list[tuple[int, Settled]]:
+        """Return what `Query.settled` does, of each row that float32 leaves open, and put it into (B, N) `order`.
+
+        The device is waited for a few times a block, not for each query.
+        """
+        rows = [row for row, query in enumerate(queries) if not query.certain]
+        last = max(wanted.k, (wanted.depth or order.shape[1]) if relevant is not None else 0) - 1
+        ends = values[:, [0, last]].cpu().numpy()
+        margins = np.zeros(len(queries))
+        for row in rows:
+            margins[row] = queries[row].margin(float(ends[row, 0]), float(ends[row, 1]))
+        limits = torch.from_numpy(ends[:, 1] + margins.astype(np.float32))
+        within = torch.count_nonzero(values <= limits[:, None].to(self._device), dim=1).tolist()
+        widest = max((within[row] for row in rows), default=0)
+        near, items = values[:, :widest].cpu().numpy(), order[:, :widest].cpu().numpy()
+        flags = None if relevant is None else relevant.gather(1, order[:, :widest]).cpu().numpy()
+
+        settled = []
+        for row in rows:
+            number = within[row]
+            decisive = np.arange(1, number) <= wanted.k
+            if flags is not None:
+                decisive |= flags[row, 1:number] != flags[row, : number - 1]
+            found = queries[row].settled(items[row, :number], near[row, :number], float(margins[row]), decisive)
+            if len(found[0]):
+                settled.append((row, found))
+        if settled:
+            repeated = np.repeat([row for row, _ in settled], [len(places) for _, (places, _, _) in settled])
+            places, changed = (np.concatenate([found[part] for _, found in settled]) for part in (0, 1))
+            at = tuple(torch.from_numpy(index).to(self._device) for index in (repeated, places))
+            order[at] = torch.from_numpy(changed).to(self._device)
+        return settled
 
     def _relevant(self, block: Block, relevance: Relevance) -> torch.Tensor:
         """Return (B, N) whether an item is relevant."""

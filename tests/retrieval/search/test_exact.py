@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch.overrides import TorchFunctionMode
 
 from mlrsnet_hf.metrics import METRICS, RelevantRanks, common_labels, metrics_of, ndcg_at_k
 from mlrsnet_hf.retrieval import CommonLabels, SameClass, Search, table9_depth
@@ -75,6 +76,30 @@ def test_a_few_short_vectors_keep_their_ranks(device: str | None, squared_distan
     found = Search(items, device=device).relevant_ranks(queries, SameClass(np.ones(5), classes))
     expected = RelevantRanks.from_distances(squared_distances(queries, items), np.tile(classes == 1, (5, 1)))
     assert (found.ranks == expected.ranks).all()
+
+
+class Readings(TorchFunctionMode):
+    """Counts what waits for a device."""
+
+    count = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        names = ("cpu", "item", "tolist", "__float__", "__int__")
+        self.count += getattr(function, "__name__", "") in names
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_device_is_waited_for_by_block_and_not_by_query() -> None:
+    draw = np.random.default_rng(0)
+    items, queries = (draw.standard_normal((rows, 8), dtype=np.float32) for rows in (200, 60))
+    counts = []
+    for number in (3, 60):
+        search = Search(items, device="cpu")
+        relevance = SameClass(np.zeros(number, int), np.arange(200) % 2)
+        with Readings() as readings:
+            search.rank(queries[:number], relevance, k=5)
+        counts.append(readings.count)
+    assert counts[0] == counts[1] > 3
 
 
 def test_a_block_does_not_outlive_its_first_results() -> None:
