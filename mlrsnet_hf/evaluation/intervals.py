@@ -202,8 +202,8 @@ class _Ranking:
     def average_precisions(self, weights: npt.NDArray[np.float32]) -> Values:
         """Return the (D,) average precision for each row of (D, N) weights; NaN where all positives weigh 0."""
         values = np.empty(len(weights))
-        for number, row in enumerate(weights.astype(np.int32)):  # a row stays in the processor's cache
-            ranked = row[self.order]
+        for number, row in enumerate(weights.astype(np.uint16)):  # a row stays in the processor's cache
+            ranked = row.take(self.order)
             taken = np.cumsum(ranked, dtype=np.int32)[self.ends]
             own = ranked[self.positives]
             hits = np.cumsum(own, dtype=np.int32)

@@ -140,12 +140,22 @@ def keep_freed_memory() -> None:
 
     By default each large tensor of each step is mapped anew, and the kernel clears every page of it, which costs a
     training step on the CPU up to a third of its time. The process keeps its peak of memory until it ends. Other C
-    libraries than glibc are left as they are.
+    libraries than glibc are left as they are, and so is what the environment says of the allocator.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if platform.libc_ver()[0] == "glibc" and not _is_allocator_chosen():
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _is_allocator_chosen() -> bool:
+    """Tell whether the user has set glibc's allocator, or put another in its place."""
+    preloaded = os.environ.get("LD_PRELOAD", "")
+    return (
+        any(name in os.environ for name in ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"))
+        or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
+        or any(name in preloaded for name in ("jemalloc", "tcmalloc", "mimalloc"))
+    )
 
 
 def device_text(accelerator: Accelerator) -> str:

@@ -1,5 +1,9 @@
 """What is said of the processes that a launcher has begun, or not."""
 
+import os
+import platform
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -35,3 +39,33 @@ def test_a_launcher_that_begins_one_process_of_several(
     threads = torch.get_num_threads()
     use_processor(SimpleNamespace(device=torch.device("cpu"), num_processes=processes), threads)
     assert ("torchrun --nproc_per_node 2" in capsys.readouterr().err) == warned
+
+
+STEPS = """
+import resource, sys
+import numpy as np
+from mlrsnet_hf.runtime.device import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+def step():
+    for _ in range(4):  # each of 16 MB, of which every page is written
+        np.ones(2**22, np.float32) + np.ones(2**22, np.float32)
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_freed_memory_is_kept_unless_the_user_has_set_the_allocator() -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "LD_PRE"))}
+
+    def faults(how: str, **environment: str) -> int:
+        command = [sys.executable, "-c", STEPS, how]
+        return int(subprocess.run(command, env=own | environment, capture_output=True, check=True).stdout)
+
+    kept, given_back = faults("kept"), faults("left")
+    assert given_back > 20 * max(kept, 10)
+    assert faults("kept", MALLOC_MMAP_MAX_="65536") > 20 * max(kept, 10)
