@@ -53,7 +53,8 @@ def base_rate(config: TrainingConfig, recipe: str | None) -> float:
         config: The settings.
         recipe: Name of the recipe that they began with; None, or a name of one's own, is `modern`.
     """
-    return RECIPES.get(recipe or "modern", modern)(model=config.model).fixed_rate
+    choice = {name: getattr(config, name) for name in ("model", "weights", "family", "batch_size")}
+    return RECIPES.get(recipe or "modern", modern)(**choice).fixed_rate
 
 
 def plan_trials(config: TrainingConfig, images: int, base: float) -> RateTrials:
