@@ -17,7 +17,7 @@ with exit_on_error("train"):  # in one sentence, also while what it brings is im
     from mlrsnet_hf.inputs.load import load_data
     from mlrsnet_hf.runtime.signals import Interruption
     from mlrsnet_hf.training.run import check_start
-    from mlrsnet_hf.training.trainer import train
+    from mlrsnet_hf.training.train import train
 
 
 def main() -> None:

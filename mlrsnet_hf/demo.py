@@ -11,7 +11,7 @@ from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET, write_synthetic_release
 from mlrsnet_hf.training import recipes
 from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.trainer import train
+from mlrsnet_hf.training.train import train
 
 DEMO_IMAGES_PER_SCENE = 150
 

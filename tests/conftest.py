@@ -24,7 +24,7 @@ from mlrsnet_hf.release import recognition
 from mlrsnet_hf.taxonomy import LABELS, find_label, find_scene
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
-from mlrsnet_hf.training.trainer import train
+from mlrsnet_hf.training.train import train
 
 CHECKOUT = Path(__file__).parents[1]
 SHARED = CHECKOUT.parent / "shared"

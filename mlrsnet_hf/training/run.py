@@ -13,7 +13,7 @@ from mlrsnet_hf.training.results import TrainingResult
 def train(
     config: TrainingConfig, data: ImageData | DataConfig | None = None, recipe: str | None = None
 ) -> TrainingResult:
-    """Fine-tune a model on a dataset, and measure it; see `mlrsnet_hf.training.trainer.train`.
+    """Fine-tune a model on a dataset, and measure it; see `mlrsnet_hf.training.train.train`.
 
     Args:
         config: The settings, such as those of a recipe.
@@ -26,14 +26,14 @@ def train(
         InterruptedRunError: SIGTERM, SIGINT or SIGUSR1 came; `exit_on_error` ends the program with code 75.
     """
     check_start(config)
-    from mlrsnet_hf.training import trainer
+    from mlrsnet_hf.training import train as training
 
     if isinstance(data, ImageData):
-        return trainer.train(config, data, recipe)
+        return training.train(config, data, recipe)
     with Interruption():  # a cluster may ask to stop before training listens
         source = with_label_version(data or DataConfig())
         loaded = load_data(source)
-    return trainer.train(config, loaded, recipe, source)
+    return training.train(config, loaded, recipe, source)
 
 
 def check_start(config: TrainingConfig) -> None:

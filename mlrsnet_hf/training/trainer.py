@@ -1,20 +1,15 @@
-"""The training run, from top to bottom: resume, model, data, optimizer, loop, evaluate, save.
-
-From `train` to the optimizer it is three calls: `train`, `Trainer.train_epoch`, `Trainer.train_step`.
-"""
+"""What a training run computes with, and its parts in their order: begin, epochs, steps, evaluations, results."""
 
 import math
-import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from torch import nn
 
 from mlrsnet_hf.errors import DivergedError, InterruptedRunError, MLRSNetError
@@ -30,7 +25,7 @@ from mlrsnet_hf.models.preprocessing import Preprocessing, model_input, model_pr
 from mlrsnet_hf.models.saved_model import copy_model, load_model, save_model
 from mlrsnet_hf.models.timm_config import set_backbone_eval
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import device_text, ended_together, explain_memory, make_accelerator
+from mlrsnet_hf.runtime.device import device_text, explain_memory
 from mlrsnet_hf.runtime.logs import get_logger, print_result
 from mlrsnet_hf.runtime.signals import Interruption
 from mlrsnet_hf.training.checkpoint_clock import CheckpointClock
@@ -44,120 +39,19 @@ from mlrsnet_hf.training.components import (
     share_batch_statistics,
     statistics_note,
 )
-from mlrsnet_hf.training.config import AUTO, TrainingConfig
+from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.history import Epoch, draw_curves, kept_epoch, write_history
 from mlrsnet_hf.training.losses import loss_of_split, make_loss
-from mlrsnet_hf.training.monitor import Monitor, require_trackers
+from mlrsnet_hf.training.monitor import Monitor
 from mlrsnet_hf.training.optimizer import make_average, make_optimizer, make_schedule, rate_factor
 from mlrsnet_hf.training.rate_scores import RateTrials
-from mlrsnet_hf.training.rate_trials import choose_rate
 from mlrsnet_hf.training.results import DataSummary, ModelSummary, RunSummary, TrainingResult
-from mlrsnet_hf.training.run_folder import RunFolder, enter_folder, find_run
+from mlrsnet_hf.training.run_folder import RunFolder, enter_folder
 
 # Separates dropout's random stream from those of the inputs under one seed.
 _DROPOUT = 3
 
 logger = get_logger(__name__)
-
-
-def train(
-    config: TrainingConfig, data: ImageData, recipe: str | None = None, data_config: DataConfig | None = None
-) -> TrainingResult:
-    """Fine-tune a model, keep the best epoch by validation, and measure it once on the test split.
-
-    The run folder then holds `model/`, `results.json`, `settings.yaml`, `history.json` and `.csv`, `curves.png`, the
-    last checkpoints, with the model of the best epoch among them, and the trackers' files. With `config.resume` a run
-    goes on from its newest checkpoint, and ends with the files of a run that was never stopped, on the CPU to the last
-    bit. On several machines the folder must be one that all of them see.
-
-    Args:
-        config: The settings.
-        data: The splits.
-        recipe: Name of the recipe that the settings began with, for the results.
-        data_config: Where the data came from, for settings.yaml; None if from elsewhere than `load_data`.
-
-    Returns:
-        What results.json holds.
-
-    Raises:
-        MLRSNetError: A setting, the weights, an image or the output folder cannot be used.
-        InterruptedRunError: SIGTERM, SIGINT or SIGUSR1 came; `exit_on_error` ends the program with code 75.
-    """
-    require_trackers(config.trackers)
-    folder = RunFolder(config.output_dir)
-    accelerator = make_accelerator(
-        config.precision, config.trackers, folder.logs, config.accumulation, config.cpu_threads, config.seed
-    )
-    collectives = Collectives(accelerator)
-    with ExitStack() as stack:
-        stack.enter_context(ended_together(accelerator))
-        interruption = stack.enter_context(Interruption())
-
-        # ------------------------------------------------------------------------------------------- resume, or begin
-        collectives.run_on_main(folder.check_place)
-        collectives.run_on_main(lambda: stack.enter_context(folder.lock()))
-        run = RunRecord(
-            settings=config.to_dict(),
-            data=data.source,
-            processes=accelerator.num_processes,
-            precision=accelerator.mixed_precision,
-            device=accelerator.device.type,
-            run_id=secrets.token_hex(4),
-        )
-        found = collectives.run_on_main(lambda: find_run(folder, run))
-        if isinstance(found, TrainingResult):
-            logger.info("the run in %s has ended already; these are its results", folder.root)
-            print_result(f"{found.report()}\n{folder.parts_text()}")
-            return found
-
-        # ------------------------------------------------------------------------ learning rate, if it is to be chosen
-        trials = None
-        if config.learning_rate == AUTO:
-
-            def score(trial: TrainingConfig, part: ImageData) -> float:
-                return score_rate(trial, part, run, collectives, interruption)
-
-            trials = choose_rate(config, data, recipe, run, found is not None, collectives, score)
-            set_seed(config.seed)  # so that the run is that of the chosen number
-
-        # ----------------------------------------------------------------------------------- model, data, optimizer
-        trainer = Trainer(config, data, run, accelerator, collectives, interruption, trials)
-        stack.callback(trainer.loaders.close)
-        interruption.defer()  # from here on there is something to save
-        trainer.begin(found, data_config, recipe)
-        stack.callback(trainer.monitor.bar.close)
-
-        # ------------------------------------------------------------------------ loop: load, step, watch, save
-        trainer.train_epochs()
-
-        # ------------------------------------------------------------------------------------------- evaluate, save
-        return trainer.finish(recipe)
-
-
-def score_rate(
-    config: TrainingConfig, data: ImageData, run: RunRecord, collectives: Collectives, interruption: Interruption
-) -> float:
-    """Train for a trial of `choose_rate`, and return the score of its last epoch; NaN where the loss is no number."""
-    folder = RunFolder(config.output_dir)
-    accelerator = make_accelerator(
-        config.precision, (), folder.logs, config.accumulation, config.cpu_threads, config.seed
-    )
-    run = replace(run, settings=config.to_dict())
-    found = collectives.run_on_main(lambda: find_run(folder, run) if folder.root.exists() else None)
-    assert not isinstance(found, TrainingResult), "a trial writes no results"
-    with ExitStack() as stack:
-        stack.callback(accelerator.free_memory)
-        trainer = Trainer(config, data, run, accelerator, collectives, interruption)
-        stack.callback(trainer.loaders.close)
-        interruption.defer()
-        trainer.begin(found, None, None)
-        stack.callback(trainer.monitor.bar.close)
-        try:
-            trainer.train_epochs()
-        except DivergedError as error:
-            logger.info(error.found)
-            return math.nan
-        return trainer.progress.history[-1].validation[config.selection_metric]
 
 
 class Trainer:

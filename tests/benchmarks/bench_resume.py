@@ -19,9 +19,10 @@ import torch
 from bench_step import drawn_data
 
 from mlrsnet_hf.inputs.batches import Batch
-from mlrsnet_hf.training import trainer
+from mlrsnet_hf.training import train as training
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.trainer import Trainer, train
+from mlrsnet_hf.training.train import train
+from mlrsnet_hf.training.trainer import Trainer
 
 EPOCHS, STEPS_OF_EPOCH = 2, 6
 KILLED_AT = STEPS_OF_EPOCH + 3
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace, folder: Path, doomed: bool, resume: bool) -
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     if doomed:
-        trainer.Trainer = DoomedTrainer  # type: ignore[misc]
+        training.Trainer = DoomedTrainer  # type: ignore[misc]
     config = TrainingConfig(
         model=options.model,
         weights="random",

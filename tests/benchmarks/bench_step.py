@@ -25,9 +25,10 @@ from PIL import Image
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.preprocessing import model_input
-from mlrsnet_hf.training import trainer
+from mlrsnet_hf.training import train as training
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.trainer import Trainer, train
+from mlrsnet_hf.training.train import train
+from mlrsnet_hf.training.trainer import Trainer
 
 FEATURES = Features({"id": Value("string"), "image": ImageFeature(), "labels": Sequence(Value("int64"))})
 
@@ -151,7 +152,7 @@ def _new_peak(device: torch.device) -> int:
 def measure(config: TrainingConfig, data: ImageData) -> tuple[np.ndarray, np.ndarray]:
     """Return the median seconds, see `wait`, of a step of the bare loop and of the training loop, done in turns."""
     MeasuredTrainer.moments.clear()
-    trainer.Trainer = MeasuredTrainer  # type: ignore[misc]
+    training.Trainer = MeasuredTrainer  # type: ignore[misc]
     train(config, data)
     before, after = (np.array(moments) for moments in zip(*MeasuredTrainer.moments, strict=True))
     bare, whole = after - before, before[1:] - after[:-1]  # from a bare step to the next the loop goes round once

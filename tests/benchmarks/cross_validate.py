@@ -43,7 +43,7 @@ from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.training.recipes import modern
-from mlrsnet_hf.training.trainer import train
+from mlrsnet_hf.training.train import train
 
 PLAIN = "plain"
 ROWS: dict[str, Mapping[str, Any]] = {

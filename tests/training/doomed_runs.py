@@ -26,7 +26,8 @@ from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training import trainer as evaluation
 from mlrsnet_hf.training.config import TrainingConfig
-from mlrsnet_hf.training.trainer import Trainer, train
+from mlrsnet_hf.training.train import train
+from mlrsnet_hf.training.trainer import Trainer
 
 MOMENTS: dict[str, tuple[object, str]] = {
     "step": (Trainer, "train_step"),

@@ -18,7 +18,7 @@ from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.families import FAMILIES, family_of
 from mlrsnet_hf.training.optimizer import parameter_groups
 from mlrsnet_hf.training.recipes import debug_cpu, demo, linear_probe, modern, paper
-from mlrsnet_hf.training.trainer import train
+from mlrsnet_hf.training.train import train
 
 TINY = {
     "cnn_batchnorm": "test_resnet",

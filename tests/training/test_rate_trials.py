@@ -20,7 +20,8 @@ from mlrsnet_hf.training.rate_trials import MULTIPLES, base_rate, plan_trials
 from mlrsnet_hf.training.recipes import linear_probe, modern
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.run_folder import RunFolder, check_folder
-from mlrsnet_hf.training.trainer import Trainer, train
+from mlrsnet_hf.training.train import train
+from mlrsnet_hf.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainingConfig]
 RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]

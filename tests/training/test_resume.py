@@ -21,7 +21,8 @@ from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.run_folder import RunFolder, check_folder
-from mlrsnet_hf.training.trainer import Trainer, train
+from mlrsnet_hf.training.train import train
+from mlrsnet_hf.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainingConfig]
 RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]

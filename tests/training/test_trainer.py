@@ -18,7 +18,8 @@ from mlrsnet_hf.training.components import make_model
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.run_folder import RunFolder
-from mlrsnet_hf.training.trainer import Trainer, train
+from mlrsnet_hf.training.train import train
+from mlrsnet_hf.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainingConfig]
 
