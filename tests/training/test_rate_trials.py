@@ -13,7 +13,8 @@ from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, DivergedError
 from mlrsnet_hf.inputs.task import ImageData
-from mlrsnet_hf.training import rate_trials, trainer
+from mlrsnet_hf.training import rate_trials
+from mlrsnet_hf.training import train as training
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.rate_scores import RateTrial, RateTrials, StoredTrials
 from mlrsnet_hf.training.rate_trials import MULTIPLES, base_rate, plan_trials
@@ -58,7 +59,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[float, float]], li
             asked.append(config.fixed_rate)
             return scores[config.fixed_rate]
 
-        monkeypatch.setattr(trainer, "score_rate", score)
+        monkeypatch.setattr(training, "score_rate", score)
         return asked
 
     return arrange

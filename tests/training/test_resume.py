@@ -18,6 +18,7 @@ from mlrsnet_hf.errors import EXIT_INTERRUPTED, ConfigurationError, InterruptedR
 from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.training import train as training
 from mlrsnet_hf.training import trainer
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.run_folder import RunFolder, check_folder
@@ -364,7 +365,7 @@ def test_a_folder_that_another_run_filled_meanwhile_is_kept(
 def test_a_signal_before_the_first_step_stops_at_once(
     make_config: MakeConfig, training_data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "Trainer", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(training, "Trainer", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRunError, match=r"^SIGTERM .*--resume"):
         train(make_config(), training_data)
     assert not make_config().output_dir.exists()
