@@ -98,6 +98,7 @@ EXTRAS = {
     "geo": ("rasterio",),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
+    "streaming": ("litdata",),
     "train": (
         "accelerate",
         "cv2",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlrsnet_hf.configuration.settings import Count, Seed, Settings, setting
+from mlrsnet_hf.configuration.settings import Count, Positive, Seed, Settings, changed_settings, setting
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.parallel import default_processes
@@ -102,24 +102,60 @@ class NearDuplicates(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Prepare(Settings):
-    """Turn a copy of the release into a repository for the Hub.
+    """Turn a copy of the release into a repository for the Hub, or any dataset into a set to stream from.
 
-    Writes Parquet files with the images, each stored once, all ratio and retrieval protocols, and a card. A run that
-    was cut short is completed by the next.
+    As parquet, writes Parquet files with the images, each stored once, all ratio and retrieval protocols, and a card.
+    As litdata, writes the splits of one protocol, or of any dataset that mlrsnet train reads with the same options, in
+    chunks that mlrsnet train --streaming fetches as it needs them. A run that was cut short is completed by the next.
 
     Examples:
         mlrsnet prepare path/to/mlrsnet ./mlrsnet --label-version as-published
+        mlrsnet prepare table.csv ./chunks --format litdata --label-separator ,
     """
 
-    source: Path = setting(text="Copy of the release: folder, archives, or Parquet.", positional=True)
+    source: Path = setting(
+        text="Copy of the release: folder, archives, or Parquet; for litdata also what --dataset takes.",
+        positional=True,
+    )
     target: Path = setting(text="Folder to create.", positional=True)
-    label_version: LabelVersion | None = setting(None, _LABELS, former="labels")
-    skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
+    format: Literal["parquet", "litdata"] = setting("parquet", "What is written.")
+    chunk_megabytes: Positive = setting(32.0, "Size of litdata's chunks, about.")
+    skip_unreadable: bool = setting(False, "Leave out images that cannot be read; of parquet alone.")
+    data: DataConfig
 
     def run(self) -> None:
+        if self.format == "litdata":
+            print_result(self._write_stream())
+            return
+        given = changed_settings(self.data) - {"label_version"}
+        if given:
+            raise ConfigurationError(
+                f"--{min(given).replace('_', '-')} says how images are read for --format litdata, and not for parquet",
+                "Leave it out, or give --format litdata.",
+            )
         from mlrsnet_hf.publishing.prepare import prepare
 
-        print_result(prepare(self.source, self.target, self.label_version, self.skip_unreadable).summary())
+        print_result(prepare(self.source, self.target, self.data.label_version, self.skip_unreadable).summary())
+
+    def _write_stream(self) -> str:
+        require_extra("train")
+        from mlrsnet_hf.inputs.load import load_data, refuse_streaming
+        from mlrsnet_hf.inputs.stream_writing import write_stream
+        from mlrsnet_hf.release import holds_release
+
+        refuse_streaming(self.data)
+        given = changed_settings(self.data) & {"dataset", "data_dir", "bands", "value_range"}
+        if given or self.skip_unreadable:
+            name = min(given, default="skip_unreadable").replace("_", "-")
+            raise ConfigurationError(
+                f"--{name} does not go with --format litdata",
+                "The dataset is the first argument; --bands and --value-range are for mlrsnet train, which reads "
+                "the files; an image that cannot be read is left out with its row.",
+            )
+        is_release = holds_release(self.source.expanduser())
+        place = {"data_dir": str(self.source)} if is_release else {"dataset": str(self.source)}
+        loaded = load_data(dataclasses.replace(self.data, **place))
+        return write_stream(loaded, self.target, self.chunk_megabytes).summary()
 
 
 @dataclass(frozen=True, kw_only=True)

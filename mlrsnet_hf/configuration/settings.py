@@ -115,6 +115,15 @@ class Settings:
             raise ConfigurationError(f"{name}={quoted(getattr(self, name))} cannot be used", f"Give {expected}.")
 
 
+def changed_settings(settings: Settings) -> set[str]:
+    """Return the names of the settings that are not at their default."""
+    return {
+        field.name
+        for field in dataclasses.fields(settings)  # type: ignore[arg-type] # its children are dataclasses
+        if getattr(settings, field.name) != field.default
+    }
+
+
 def parts(settings: type) -> Mapping[str, type]:
     """Return the dataclasses of which some settings are composed, by field."""
     return {name: kind for name, (_, kind) in _fields(settings).items() if dataclasses.is_dataclass(kind)}  # type: ignore[misc]

@@ -1,17 +1,18 @@
 """Which images make which batch: drawn from (seed, epoch) alone, and shared among processes and parts of a step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Sampler
 
 from mlrsnet_hf.errors import ConfigurationError
 
-Draw = tuple[int, int]
-"""(epoch, row): which image, and with the draws of which epoch."""
+Draw = tuple[int, int] | tuple[int, int, bytes]
+"""(epoch, row): which image, and with the draws of which epoch; of a streamed split with its file."""
 
 # Separate the random streams of one seed; a trailing 0 would not (numpy pads seeds with zeros).
 ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
@@ -31,6 +32,8 @@ class ShuffledBatches(Sampler[list[Draw]]):
         process: Which of the processes this one is, from 0.
         processes: Number of processes that share each batch.
         accumulation: Parts into which each process splits its share of a step.
+        chunks: Of a streamed split the chunk of each row: an epoch takes one chunk after the other, in a random order,
+            and the rows of each in a random order.
 
     Attributes:
         epoch: The epoch whose batches the next iteration yields.
@@ -41,7 +44,14 @@ class ShuffledBatches(Sampler[list[Draw]]):
     """
 
     def __init__(
-        self, rows: int, batch_size: int, seed: int, process: int = 0, processes: int = 1, accumulation: int = 1
+        self,
+        rows: int,
+        batch_size: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+        accumulation: int = 1,
+        chunks: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.rows = rows
         self.batch_size = min(batch_size, rows)
@@ -49,6 +59,7 @@ class ShuffledBatches(Sampler[list[Draw]]):
         self.process = process
         self.processes = processes
         self.accumulation = accumulation
+        self.chunks = chunks
         self.parts = processes * accumulation
         self.epoch = 0
         self.first_step = 0
@@ -83,10 +94,19 @@ class ShuffledBatches(Sampler[list[Draw]]):
         return self._slice(self._order(epoch), step)
 
     def _order(self, epoch: int) -> list[int]:
-        return np.random.default_rng((self.seed, ORDER_STREAM, epoch)).permutation(self.rows).tolist()
+        random = np.random.default_rng((self.seed, ORDER_STREAM, epoch))
+        order = random.permutation(self.rows)
+        if self.chunks is not None:
+            turn = random.permutation(self.chunks.max() + 1)
+            order = order[np.argsort(turn[self.chunks[order]], kind="stable")]
+        return order.tolist()
 
     def _slice(self, order: list[int], step: int) -> list[int]:
         return order[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+Draws = ShuffledBatches | Sequence[list[Draw]]
+"""Which images make which batch; iterated anew for each epoch."""
 
 
 def ordered_batches(rows: int, batch_size: int, process: int = 0, processes: int = 1) -> list[list[Draw]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, setting
+from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, changed_settings, setting
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.reading import parse_bands, parse_value_range
@@ -48,6 +48,12 @@ class DataConfig(Settings):
         "'mlrsnet', a dataset on the Hub (USER/NAME), a folder that datasets can load, or a Parquet, Arrow, CSV, TSV "
         "or JSON file, or several by a pattern in quotes ('tables/*.csv'); see docs/data.md.",
         section="Data",
+    )
+    streaming: str | None = setting(
+        None,
+        "Folder, or its address (s3://, gs://, hf://, https://, whatever fsspec knows), of a set that mlrsnet prepare "
+        "--format litdata has written; training fetches from there what it needs next, and dataset counts for nothing.",
+        metavar="FOLDER|URL|none",
     )
     protocol: str | None = setting(
         None, "Configuration of the dataset; of mlrsnet the protocol, ratio20 if unset: ratio30, grouped20, ..."
@@ -151,11 +157,22 @@ class DataConfig(Settings):
                 + (f"dataset {self.dataset!r}" if self.dataset != MLRSNET else f"protocol {self.protocol!r}"),
                 "It goes with mlrsnet, and with no protocol but 'custom'; of other data each split has its own file.",
             )
+        if self.streaming is not None:
+            self._refuse_beside_streaming()
         columns = [name for name in self.columns().values() if name is not None]
         for column in columns:
             if columns.count(column) > 1:
                 roles = " and ".join(role for role, name in self.columns().items() if name == column)
                 raise ConfigurationError(f"column {column!r} is given as {roles}", "Give each another column.")
+
+    def _refuse_beside_streaming(self) -> None:
+        """Refuse what was settled when the set was written."""
+        for name in sorted(changed_settings(self) - {"streaming", "bands", "value_range"}):
+            raise ConfigurationError(
+                f"{name}={getattr(self, name)!r} is given with streaming, whose set has its images, labels and splits "
+                "already",
+                f"Leave {name} out, and give it to mlrsnet prepare.",
+            )
 
     def columns(self) -> dict[str, str | None]:
         """Return the names of the columns by setting."""

@@ -123,6 +123,16 @@ def file_contents(image: Mapping[str, Any], name: str) -> tuple[int, ValueKind]:
         return bands_and_kind(_content(image))
 
 
+def file_content(image: Mapping[str, Any], name: str) -> bytes:
+    """Return an image file as it is; arguments as in `decode_pixels`.
+
+    Raises:
+        ImageError: It is missing.
+    """
+    with _named_errors(image, name):
+        return _content(image)
+
+
 def decoder_version(reading: Reading = RGB) -> str:
     """Return the libraries that decode, with their versions, and what they are told to read."""
     fast = f"simplejpeg {simplejpeg.__version__}" if simplejpeg else "no simplejpeg"

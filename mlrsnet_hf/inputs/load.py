@@ -23,6 +23,7 @@ from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
+from mlrsnet_hf.inputs.stream import load_stream
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
@@ -47,6 +48,8 @@ def load_data(config: DataConfig) -> ImageData:
     Raises:
         MLRSNetError: The dataset cannot be loaded, or lacks a split or column, or holds what is no label.
     """
+    if config.streaming is not None:
+        return load_stream(config)
     config = with_label_version(config)
     with _without_builder_warnings():
         loaded = _load(config)
@@ -59,7 +62,7 @@ def with_label_version(config: DataConfig) -> DataConfig:
     Raises:
         MLRSNetError: The copy cannot be found or read.
     """
-    if config.dataset != MLRSNET or config.label_version is not None:
+    if config.dataset != MLRSNET or config.label_version is not None or config.streaming is not None:
         return config
     copy = None if is_drawn(config) else find_data(config.data_dir, downloads_folder(None))
     version: LabelVersion = "as-published" if is_drawn(config) else "verified"  # no copy: the published archive
@@ -123,6 +126,15 @@ def load_rows(config: DataConfig, split: str) -> Dataset:
     return rows
 
 
+def refuse_streaming(config: DataConfig) -> None:
+    """Refuse a streamed set where rows and images are asked for in any order."""
+    if config.streaming is not None:
+        raise ConfigurationError(
+            f"streaming={config.streaming!r} names a set that can be trained on, and nothing else",
+            "Give the dataset that it was made of.",
+        )
+
+
 def holds_mlrsnet(splits: Splits, label_names: Sequence[str]) -> bool:
     """Tell whether images and labels are MLRSNet's, or a part of it, in whichever form they were loaded."""
     if tuple(label_names) != LABEL_NAMES:
@@ -164,6 +176,7 @@ def is_drawn(config: DataConfig) -> bool:
 
 def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]:
     """Return the splits by name; only the one that is asked for, by the name that is asked for."""
+    refuse_streaming(config)
     name, path = config.dataset, Path(config.dataset).expanduser()
     protocol, data_dir = _protocol(config), config.data_dir
     if name != MLRSNET and holds_release(path):

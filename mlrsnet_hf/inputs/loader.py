@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
@@ -13,13 +13,11 @@ from accelerate.state import PartialState, is_initialized
 from torch.utils.data import DataLoader
 
 from mlrsnet_hf.errors import ImageError, MLRSNetError, OutOfMemoryError
-from mlrsnet_hf.inputs.batches import Batch, Draw, ShuffledBatches, ordered_batches
+from mlrsnet_hf.inputs.batches import Batch, Draw, Draws, ordered_batches
 from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.inputs.split_images import Sample, SplitImages
+from mlrsnet_hf.inputs.stream_reading import StreamedBatches, StreamedFiles
 from mlrsnet_hf.parallel import available_cores, deaf_children, leave_signals_to_the_parent, local_processes
-
-Draws = ShuffledBatches | Sequence[list[Draw]]
-"""Which images make which batch; iterated anew for each epoch."""
 
 _MOST_THREADS = 16
 """More would wait for Python's lock."""
@@ -39,7 +37,7 @@ class Loader(ABC):
         draws: One list per batch.
     """
 
-    def __init__(self, images: SplitImages, draws: Draws) -> None:
+    def __init__(self, images: SplitImages, draws: Draws | StreamedBatches) -> None:
         self.images = images
         self.draws = draws
 
@@ -68,6 +66,8 @@ def make_loader(images: SplitImages, draws: Draws, workers: int) -> Loader:
         workers: Processes that read. With 0, threads of this process do it, which is usually faster: several batches
             ahead of a step that a GPU takes, one ahead where the step needs the cores itself.
     """
+    if isinstance(images.files, StreamedFiles):
+        draws = StreamedBatches(draws, images.files)
     default = "cuda" if torch.cuda.is_available() else "cpu"
     device = PartialState().device.type if is_initialized() else default
     if workers:
@@ -95,7 +95,9 @@ class ThreadedLoader(Loader):
         pin: Put the batches where a GPU can copy them from.
     """
 
-    def __init__(self, images: SplitImages, draws: Draws, threads: int, ahead: int, pin: bool) -> None:
+    def __init__(
+        self, images: SplitImages, draws: Draws | StreamedBatches, threads: int, ahead: int, pin: bool
+    ) -> None:
         super().__init__(images, draws)
         self.threads = threads
         self.ahead = ahead
@@ -130,7 +132,7 @@ class ThreadedLoader(Loader):
 class WorkerLoader(Loader):
     """Batches made by the processes of a `DataLoader`, each batch by one of them; arguments as in `ThreadedLoader`."""
 
-    def __init__(self, images: SplitImages, draws: Draws, workers: int, pin: bool) -> None:
+    def __init__(self, images: SplitImages, draws: Draws | StreamedBatches, workers: int, pin: bool) -> None:
         super().__init__(images, draws)
         self._loader: DataLoader | None = DataLoader(
             images,

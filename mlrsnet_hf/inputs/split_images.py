@@ -16,8 +16,9 @@ from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
-from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, Pixels, decode_pixels, decoder_version
 from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.stream_reading import StreamedFiles
 from mlrsnet_hf.inputs.task import Task
 
 PixelTransform = Callable[[Pixels], Pixels]
@@ -41,12 +42,13 @@ class SplitImages(TorchDataset):
 
     Args:
         split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, a `scene` if the task
-            has scenes, and perhaps a list `unknown_labels`.
+            has scenes, and perhaps a list `unknown_labels`; of a streamed split without an `image`.
         task: What is learned.
         transform: The part that is the same in every epoch; its `repr` names it in the fingerprint of a cache.
         augment: The random part; None for evaluation.
         seed: Of the random part.
         reading: Which bands of the files are read, and the range of their values.
+        streamed: The image files of a streamed split, whose draws bring them.
 
     Attributes:
         ids: The rows' ids.
@@ -62,8 +64,9 @@ class SplitImages(TorchDataset):
         augment: Augmentation | None = None,
         seed: int = 0,
         reading: Reading = RGB,
+        streamed: StreamedFiles | None = None,
     ) -> None:
-        self.files = ImageFiles(split)
+        self.files = ImageFiles(split) if streamed is None else streamed
         rows = range(len(split))
         self.ids: list[str] = list(split["id"]) if "id" in split.column_names else [f"row {row}" for row in rows]
         self.targets = multi_hot(split["labels"][:] if task.label_outputs else [[]] * len(split), task.label_outputs)
@@ -95,8 +98,8 @@ class SplitImages(TorchDataset):
         Raises:
             ImageError: It cannot be read.
         """
-        epoch, row = draw
-        pixels = self.decode(row) if self._decoded is None else self._decoded[row]
+        epoch, row, *content = draw
+        pixels = self.decode(row, *content) if self._decoded is None else self._decoded[row]
         if self.augment is None:
             return Sample(row, pixels, None)
         random = np.random.default_rng((self.seed, AUGMENTATION_STREAM, epoch, row))
@@ -139,13 +142,21 @@ class SplitImages(TorchDataset):
             color=torch.from_numpy(np.stack(colors)) if colors else None,
         )
 
-    def decode(self, row: int) -> Pixels:
-        """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8."""
+    def decode(self, row: int, content: bytes | None = None) -> Pixels:
+        """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8.
+
+        Args:
+            row: Of the split.
+            content: Its file, of a streamed split.
+        """
+        file = self.files[row] if isinstance(self.files, ImageFiles) else ImageFile(bytes=content, path=None)
         enough = self.transform.shorter_side if isinstance(self.transform, StoredTransform) else None
-        return self.transform(decode_pixels(self.files[row], self.ids[row], self.reading, enough))
+        return self.transform(decode_pixels(file, self.ids[row], self.reading, enough))
 
     def cache(self, mode: str, megabytes: int, folder: Path | None = None) -> bool:
         """Decode all images now, if they fit, so that later epochs do not; return whether they are now kept so.
+
+        Those of a streamed split never are.
 
         Args:
             mode: `off`; `memory`, of this process and the workers forked from it; or `disk`, in a file that all
@@ -157,6 +168,8 @@ class SplitImages(TorchDataset):
             ImageError: An image cannot be read.
             ConfigurationError: The folder cannot be written.
         """
+        if isinstance(self.files, StreamedFiles):
+            return False
         if mode == "memory":
             self._decoded = decode_to_memory(self.decode, len(self), megabytes)
         elif mode == "disk":

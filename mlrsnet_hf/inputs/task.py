@@ -9,6 +9,7 @@ from datasets import Dataset
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import TaskKind
 from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.stream_reading import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class ImageData:
     `Reading.to_json` gives, where that is not RGB."""
     reading: Reading = RGB
     """How the image files are read."""
+    stream: Stream | None = None
+    """Where the image files are, if they are streamed: the splits have the column `place` then, and no `image`."""
 
 
 def make_task(data: ImageData, scene_head: bool = False, single_label: bool = False) -> Task:

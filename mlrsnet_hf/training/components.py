@@ -3,6 +3,7 @@
 And what is to be said, and done, where a batch is cut into micro-batches.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.loader import Loader, evaluation_loader, make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.inputs.stream_reading import StreamedFiles
 from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.preprocessing import Preprocessing
@@ -74,9 +76,11 @@ class Loaders:
     """Ids of the training images, by row."""
 
     def close(self) -> None:
-        """End the reading processes."""
+        """End the reading processes, and remove what is kept of streamed splits."""
         for loader in (self.train, *self.evaluation.values()):
             loader.close()
+            if isinstance(loader.images.files, StreamedFiles):
+                loader.images.files.clear()
 
 
 def make_loaders(
@@ -97,7 +101,8 @@ def make_loaders(
         preprocessing: The model's.
         train_size: Side in pixels of the squares that training sees.
         accelerator: Knows the processes.
-        cache_folder: Of decoded images, if they are kept on the disk and `config.cache_dir` names no other.
+        cache_folder: Of decoded images, if they are kept on the disk, or of what is kept of streamed splits, if
+            `config.cache_dir` names no other.
 
     Raises:
         ConfigurationError: A split is missing or empty, or the processes cannot share the batch.
@@ -111,18 +116,30 @@ def make_loaders(
     # Processes of one machine map one file, which the system keeps in memory as far as it has room.
     cache = "disk" if config.cache == "memory" and local_processes() > 1 else config.cache
     folder = config.cache_dir or cache_folder
+    streamed = _streamed_files(config, data, folder, accelerator)
     evaluation_transform = preprocessing.evaluation_transform()
     with explain_memory("reading the images", "Lower cache_megabytes, or give --cache disk or off."):
-        train = SplitImages(data.splits["train"], task, stored, augment, config.seed, preprocessing.reading)
+        train = SplitImages(
+            data.splits["train"], task, stored, augment, config.seed, preprocessing.reading, streamed.get("train")
+        )
         evaluation = {
-            name: SplitImages(data.splits[name], task, evaluation_transform, reading=preprocessing.reading)
+            name: SplitImages(
+                data.splits[name],
+                task,
+                evaluation_transform,
+                reading=preprocessing.reading,
+                streamed=streamed.get(name),
+            )
             for name in ("validation", "test")
             if name in data.splits
         }
         for images in (train, evaluation["validation"]):  # the test split is read once: nothing to gain
             images.cache(cache, config.cache_megabytes, folder)
     process, processes = accelerator.process_index, accelerator.num_processes
-    batches = ShuffledBatches(len(train), config.batch_size, config.seed, process, processes, config.accumulation)
+    chunks = streamed["train"].chunks if streamed else None
+    batches = ShuffledBatches(
+        len(train), config.batch_size, config.seed, process, processes, config.accumulation, chunks
+    )
     return Loaders(
         batches=batches,
         train=make_loader(train, batches, config.num_workers),
@@ -132,6 +149,25 @@ def make_loaders(
         },
         train_ids=train.ids,
     )
+
+
+def _streamed_files(
+    config: TrainingConfig, data: ImageData, folder: Path, accelerator: Accelerator
+) -> dict[str, StreamedFiles]:
+    """Return the image files of the splits of a streamed set, with nothing kept of an earlier run."""
+    if data.stream is None:
+        return {}
+    # Of each run its own: litdata counts there who reads what.
+    own = hashlib.sha256(str(config.output_dir.absolute()).encode()).hexdigest()[:12]
+    files = {
+        name: data.stream.files(name, split, folder / f"streamed-{own}", config.cache_megabytes)
+        for name, split in data.splits.items()
+    }
+    if accelerator.is_local_main_process:
+        for split in files.values():
+            split.clear()
+    accelerator.wait_for_everyone()
+    return files
 
 
 def _refuse_missing_splits(data: ImageData) -> None:

@@ -120,12 +120,18 @@ class TrainingConfig(Settings):
     )
     cache: Literal["off", "memory", "disk"] = setting(
         "memory",
-        "Place of the decoded images. Several processes on one machine share a file on the disk, also with memory.",
+        "Place of the decoded images. Several processes on one machine share a file on the disk, also with memory. "
+        "Streamed images are not kept decoded.",
     )
     cache_dir: Path | None = setting(
-        None, "Folder of decoded images on the disk, which later runs take up; if unset in the run folder."
+        None,
+        "Folder of decoded images on the disk, which later runs take up, and of what is kept of streamed splits; if "
+        "unset in the run folder.",
     )
-    cache_megabytes: CountOrZero = setting(1024, "Largest size at which a split is kept decoded.")
+    cache_megabytes: CountOrZero = setting(
+        1024,
+        "Largest size at which a split is kept decoded; of a streamed split so much of its files is kept.",
+    )
 
     eval_batch_size: Count = setting(64, "Images per evaluation step and process.", section="Evaluation")
     eval_symmetries: Views = setting(1, "Views whose scores are averaged in the final evaluation.")

@@ -179,6 +179,8 @@ def _part_of(data: "ImageData", seed: int, trials: RateTrials) -> "ImageData":
     """Return training images to learn from, and others that stand in for validation; the same for every rate."""
     split = data.splits["train"]
     order = np.random.default_rng((seed, _STREAM)).permutation(len(split))
+    if data.stream is not None:  # its rows are in a random order already, and far-off ones are in other chunks
+        order = np.arange(len(split))
     held_out, learned = order[: trials.held_out], order[trials.held_out : trials.held_out + trials.images]
     rows = {"train": learned, "validation": held_out}
     parts = {name: split.select(sorted(some.tolist()), keep_in_memory=True) for name, some in rows.items()}

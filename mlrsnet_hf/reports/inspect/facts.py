@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles
-from mlrsnet_hf.inputs.load import load_data, load_rows
+from mlrsnet_hf.inputs.load import load_data, load_rows, refuse_streaming
 from mlrsnet_hf.inputs.raster import has_rasterio, may_be_raster, raster_kind
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import PACKAGE, get_logger, progress_bar
@@ -135,6 +135,7 @@ def inspect_data(config: DataConfig, files_per_split: int) -> Inspection:
     Raises:
         MLRSNetError: Training would refuse the data.
     """
+    refuse_streaming(config)
     with _listening() as told:
         data = load_data(config)
     labels: dict[str, list[list[int]]] = {name: split["labels"][:] for name, split in data.splits.items()}
