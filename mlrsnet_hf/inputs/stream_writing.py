@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from datasets import Dataset
 
 from mlrsnet_hf.configuration.json_file import json_as
@@ -183,7 +184,8 @@ class _Planned:
     def finish(self, root: Path, chunks: Sequence[WrittenChunk]) -> None:
         """Write the table of the split, and litdata's index of all its chunks."""
         kept = [column for column in ("id", "labels", "scene", UNKNOWN) if column in self._split.column_names]
-        self._split.select_columns(kept).select(self._order).to_parquet(root / self.name / ROWS)
+        rows: Any = self._split.select_columns(kept).select(self._order).with_format("arrow")
+        pq.write_table(rows[:].replace_schema_metadata(None), root / self.name / ROWS)
         index = dict(chunks[0].index) | {"chunks": [chunk.index["chunks"][0] for chunk in chunks]}
         (root / self.name / INDEX).write_text(json.dumps(index, sort_keys=True), encoding="utf-8")
 

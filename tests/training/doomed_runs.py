@@ -1,8 +1,9 @@
 """Runs of the trainer in processes of their own, some of which die: `python doomed_runs.py < runs.json > codes.json`.
 
 Standard input holds a list of runs, done one after the other: the `settings`, the `data` (a folder with one saved
-dataset per split), the number of `processes`, and the `fate`: a moment ("step 3", "disk 2", "evaluation 1",
-"history 1") and a signal that its processes are sent then. Prints the exit codes of each run's processes as JSON; what
+dataset per split, or the address of a streamed set), the number of `processes`, the `fate`: a moment ("step 3",
+"disk 2", "evaluation 1", "history 1") and a signal that its processes are sent then, and perhaps a file `seen`, to which
+each process adds a line of JSON for each step: its number, and the ids that the process learns from. Prints the exit codes of each run's processes as JSON; what
 the runs say goes to standard error. The processes are forks of this one, because to import torch takes longer than to
 train a network this small. With arguments in place of standard input, `doomed_runs.py RUN`, it does one run in this
 process.
@@ -21,6 +22,8 @@ import torch.distributed
 from datasets import load_from_disk
 
 from mlrsnet_hf import files
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import exit_on_error
 from mlrsnet_hf.training import trainer
@@ -56,18 +59,37 @@ def strike(moment: str, number: str, signal_name: str) -> None:
     setattr(owner, name, struck)
 
 
-def load(folder: Path) -> ImageData:
+def write_down(file: str) -> None:
+    """Write down the ids of each step before it is done."""
+    original = Trainer.train_step
+
+    def seen(self: Trainer, micro_batches: list) -> object:
+        rows = [row for batch in micro_batches for row in batch.rows.tolist()]
+        ids = [self.loaders.train_ids[row] for row in rows]
+        with Path(file).open("a") as lines:
+            lines.write(json.dumps([self.progress.step + 1, ids]) + "\n")
+        return original(self, micro_batches)
+
+    Trainer.train_step = seen  # type: ignore[method-assign]
+
+
+def load(place: str) -> ImageData:
+    if "://" in place:
+        return load_data(DataConfig(streaming=place))
+    folder = Path(place)
     splits = {split.name: load_from_disk(str(split)) for split in folder.iterdir()}
     names = tuple(splits["train"].features["labels"].feature.names)
     return ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": folder.name})
 
 
 def live(run: dict) -> None:
+    if run.get("seen"):
+        write_down(run["seen"])
     if run.get("fate"):
         strike(*run["fate"].split())
     trainer.draw_curves = lambda *_: None  # takes as long as all the rest
     with exit_on_error():
-        train(TrainingConfig(**run["settings"]), load(Path(run["data"])))
+        train(TrainingConfig(**run["settings"]), load(run["data"]))
 
 
 def start(run: dict) -> list[int]:
