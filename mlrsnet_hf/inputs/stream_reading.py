@@ -102,11 +102,14 @@ class StreamedFiles:
         # An open chunk is mapped into memory, where it stays readable when litdata removes the file.
         loader = PyTreeLoader(batch_decode=0)
         place: Any = self.address
-        if "://" in self.address:
+        is_elsewhere = "://" in self.address
+        if is_elsewhere:
             self.folder.mkdir(parents=True, exist_ok=True)
             place = Dir(path=str(self.folder), url=f"{_BY_FSSPEC}{self.address}")
         # A limit of 0 would be none.
         dataset = StreamingDataset(place, item_loader=loader, max_cache_size=max(1, self.megabytes * 2**20))
+        if is_elsewhere:
+            dataset.posix_fast = None  # it takes addresses that it does not know for this machine's, and removes nothing
         _ = dataset[0:0]  # opens the index, and has whole chunks fetched in place of single images
         loader.set_mmap_allowed_chunks(set(range(len(self.images))))
         return dataset, ChunkedIndex
