@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
+from datasets import Image as ImageFeature
 from PIL import Image
 
 from mlrsnet_hf.cli import Train
@@ -27,6 +29,10 @@ from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.dataset.near_duplicates.groups import read_groups
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.stream_writing import write_stream
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, EmbeddingsCard, write_embeddings_card
@@ -89,6 +95,12 @@ def read_copy(path: Path) -> None:
         assert record.image is not None
 
 
+def read_stream(folder: Path) -> None:
+    data = load_data(DataConfig(streaming=str(folder)))
+    assert data.stream is not None
+    list(data.stream.files("train", data.splits["train"], folder / "kept", 1).read(range(3)))
+
+
 def write_table(path: Path, rows: dict[str, list]) -> None:
     if path.suffix == ".csv":
         lines = [",".join(rows), *(",".join(map(str, row)) for row in zip(*rows.values(), strict=True))]
@@ -131,6 +143,9 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "split.csv": (lambda f: f / "split.csv", lambda path: read_split_file(path, IDS)),
     "split.parquet": (lambda f: f / "split.parquet", lambda path: read_split_file(path, IDS)),
     "groups.csv": (lambda f: f / "groups.csv", read_groups),
+    "stream.json": (lambda f: f / "stream/stream.json", lambda path: read_stream(path.parent)),
+    "rows of a stream": (lambda f: f / "stream/train/rows.parquet", lambda path: read_stream(path.parents[1])),
+    "index of a stream": (lambda f: f / "stream/train/index.json", lambda path: read_stream(path.parents[1])),
     "pca.npz": (lambda f: f / "pca.npz", load_pca),
 }
 
@@ -148,6 +163,11 @@ def add_made_files(folder: Path) -> None:
     stored.save(folder / "trials.json")
     index = folder / "index-hnsw" / "index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | GROWING))
+    rows = Dataset.from_dict({"id": ["a", "b", "c"], "image": [PICTURE] * 3, "labels": [[0], [], [1, 0]]})
+    rows = rows.cast_column("image", ImageFeature())
+    splits, names = {"train": rows, "validation": rows}, ("sea", "sand")
+    stream = ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": "a"})
+    write_stream(stream, folder / "stream")
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
 
 

@@ -25,19 +25,17 @@ from mlrsnet_hf.configuration.settings import Count
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.stream_reading import PLACE, Stream
+from mlrsnet_hf.inputs.stream_reading import PLACE, REMEDY, Stream
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
 from mlrsnet_hf.runtime.logs import get_logger
 
 MANIFEST = "stream.json"
 ROWS = "rows.parquet"
-INDEX = "index.json"
-"""Litdata's."""
 FORMAT = 1
+_NEEDED = {"train", "validation"}
 _MEASURED = 256
 """Training images of which percentiles are taken: chunks hold them in a random order, so the first will do."""
-_REMEDY = "Give a folder, or its address, that mlrsnet prepare --format litdata has written whole."
 
 logger = get_logger(__name__)
 
@@ -72,9 +70,10 @@ def load_stream(config: DataConfig) -> ImageData:
     assert config.streaming is not None, "no streamed set is asked for"
     address = config.streaming if "://" in config.streaming else str(Path(config.streaming).expanduser().absolute())
     content = _read(address, MANIFEST)
-    manifest: Manifest = parse_json(content, Manifest, f"{address}/{MANIFEST}", _REMEDY)
-    if manifest.format != FORMAT or not {"train", "validation"} <= manifest.images.keys():
-        raise ConfigurationError(f"{address}/{MANIFEST}: another version wrote it, or it lacks a split", _REMEDY)
+    manifest: Manifest = parse_json(content, Manifest, f"{address}/{MANIFEST}", REMEDY)
+    # Splits of other names would be folders of other names, here too.
+    if manifest.format != FORMAT or not _NEEDED <= manifest.images.keys() <= _NEEDED | {"test"}:
+        raise ConfigurationError(f"{address}/{MANIFEST}: another version wrote it, or it has other splits", REMEDY)
     stream = Stream(address=address, images=manifest.images)
     splits = {name: _table(stream, name, manifest) for name in manifest.images}
     parts = [f"{len(split):,} {name}" for name, split in splits.items()]
@@ -95,7 +94,7 @@ def load_stream(config: DataConfig) -> ImageData:
 def find_manifest(folder: Path) -> Manifest | None:
     """Return the manifest in a folder of this machine; None where there is none that can be read."""
     try:
-        return parse_json((folder / MANIFEST).read_bytes(), Manifest, str(folder), _REMEDY)
+        return parse_json((folder / MANIFEST).read_bytes(), Manifest, str(folder), REMEDY)
     except (OSError, ConfigurationError):
         return None
 
@@ -113,42 +112,40 @@ def _read(address: str, name: str) -> bytes:
             content: bytes = file.read() if name.endswith(ROWS) else file.read(MOST_BYTES + 1)
     except Exception as error:  # each file system, and the library behind it, has errors of its own
         raise ConfigurationError(
-            f"{address}/{name}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})", _REMEDY
+            f"{address}/{name}: cannot be read ({' '.join(str(error).split()) or type(error).__name__})", REMEDY
         ) from error
     return content
 
 
 def _table(stream: Stream, name: str, manifest: Manifest) -> Dataset:
     """Return the rows of a split, checked, with the place of each row's image."""
-    source = f"{stream.address}/{name}/{ROWS}"
     content = _read(stream.address, f"{name}/{ROWS}")
     try:
         split = Dataset(InMemoryTable(pq.read_table(pa.BufferReader(content))))
-    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(f"{source}: is no table of a split ({error})", _REMEDY) from error
-    images = sum(manifest.images[name])
-    labels = len(manifest.label_names)
-    scenes = ["scene"] if manifest.scene_names else []
-    fault = None
-    if not {"id", "labels", *scenes} <= set(split.column_names) or split.features["id"] != Value("string"):
-        fault = f"its columns are {', '.join(split.column_names)}"
-    elif len(split) != images:
-        fault = f"it has {len(split):,} rows for {images:,} images"
-    elif not all(
-        isinstance(label, int) and 0 <= label < labels
-        for column in ("labels", UNKNOWN)
-        if column in split.column_names
-        for label in chain.from_iterable(split[column][:])
-    ):
-        fault = f"a label is none of the {labels} that {MANIFEST} names"
-    elif scenes and not all(
-        isinstance(scene, int) and 0 <= scene < len(manifest.scene_names) for scene in split["scene"][:]
-    ):
-        fault = f"a scene is none of the {len(manifest.scene_names)} that {MANIFEST} names"
+        fault = _fault(split, sum(manifest.images[name]), manifest)
+    except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        fault = f"is no table of a split ({' '.join(str(error).split())})"
     if fault:
-        raise ConfigurationError(f"{source}: {fault}", _REMEDY)
+        raise ConfigurationError(f"{stream.address}/{name}/{ROWS}: {fault}", REMEDY)
     first = stream.first_place(name)
-    return split.add_column(PLACE, list(range(first, first + images)))
+    return split.add_column(PLACE, list(range(first, first + len(split))))
+
+
+def _fault(split: Dataset, images: int, manifest: Manifest) -> str | None:
+    """Return what is wrong with the rows of a split."""
+    limits = {"labels": len(manifest.label_names), UNKNOWN: len(manifest.label_names)}
+    if manifest.scene_names:
+        limits["scene"] = len(manifest.scene_names)
+    if not {"id", *limits} - {UNKNOWN} <= set(split.column_names) or split.features["id"] != Value("string"):
+        return f"has the columns {', '.join(split.column_names)}"
+    if len(split) != images:
+        return f"has {len(split):,} rows for {images:,} images"
+    for column in limits.keys() & set(split.column_names):
+        rows = split[column][:]
+        values = rows if column == "scene" else chain.from_iterable(rows)
+        if not all(isinstance(value, int) and 0 <= value < limits[column] for value in values):
+            return f"has in its column {column!r} what is none of the {limits[column]} names in {MANIFEST}"
+    return None
 
 
 def _first_images(stream: Stream, train: Dataset, config: DataConfig) -> Dataset:

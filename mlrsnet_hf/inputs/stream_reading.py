@@ -8,19 +8,23 @@ the image files to the threads or processes that decode.
 
 import asyncio
 import logging
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import fsspec.core
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
 
+from mlrsnet_hf.configuration.json_file import Name, read_json
+from mlrsnet_hf.configuration.settings import Count
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:  # it brings torch, which the tables of a streamed set do with
 
 IMAGE = "image"
 """Name of the image file in a record of a chunk; beside it stands its `id`."""
+INDEX = "index.json"
+"""Name of litdata's index of the chunks of a split."""
+REMEDY = "Give a folder, or its address, that mlrsnet prepare --format litdata has written whole."
 PLACE = "place"
 """Column of the position of a row's image, counted through all chunks of all splits."""
 _BY_FSSPEC = "fsspec+"
@@ -36,6 +43,24 @@ _BY_FSSPEC = "fsspec+"
 _TRIES = 3
 
 logger = get_logger(__name__)
+
+
+class _Chunk(TypedDict):
+    filename: Name
+    chunk_size: Count
+
+
+class _Config(TypedDict):
+    data_format: tuple[Name, ...]
+    compression: Name | None
+    encryption: Any
+
+
+class _Index(TypedDict):
+    """What litdata's index of a split says; there is more."""
+
+    chunks: tuple[_Chunk, ...]
+    config: _Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +131,29 @@ class StreamedFiles:
         if is_elsewhere:
             self.folder.mkdir(parents=True, exist_ok=True)
             place = Dir(path=str(self.folder), url=f"{_BY_FSSPEC}{self.address}")
+            partial = self.folder / f"{INDEX}.{os.getpid()}"
+            _fetch(f"{self.address}/{INDEX}", str(partial))
+            partial.replace(self.folder / INDEX)  # which is the one that litdata takes
+        self._check_index(self.folder if is_elsewhere else Path(self.address))
         # A limit of 0 would be none.
         dataset = StreamingDataset(place, item_loader=loader, max_cache_size=max(1, self.megabytes * 2**20))
         if is_elsewhere:
-            dataset.posix_fast = None  # it takes addresses that it does not know for this machine's, and removes nothing
+            dataset.posix_fast = (
+                None  # it takes addresses that it does not know for this machine's, and removes nothing
+            )
         _ = dataset[0:0]  # opens the index, and has whole chunks fetched in place of single images
         loader.set_mmap_allowed_chunks(set(range(len(self.images))))
         return dataset, ChunkedIndex
+
+    def _check_index(self, folder: Path) -> None:
+        """Refuse an index that would have litdata write elsewhere, or run what a chunk holds, or that is of others."""
+        source = f"{self.address}/{INDEX}"
+        index: _Index = read_json(folder / INDEX, _Index, REMEDY)
+        config, chunks = index["config"], index["chunks"]
+        names = all(re.fullmatch(r"chunk-\d+-\d+\.bin", chunk["filename"]) for chunk in chunks)
+        plain = config["data_format"] == ("str", "bytes") and not (config["compression"] or config["encryption"])
+        if not names or not plain or tuple(chunk["chunk_size"] for chunk in chunks) != self.images:
+            raise ConfigurationError(f"{source}: is not the index of these chunks", REMEDY)
 
     def clear(self) -> None:
         """Remove the chunks that are kept, and litdata's notes of who reads them, which a killed process leaves."""

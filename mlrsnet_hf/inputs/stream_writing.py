@@ -18,8 +18,8 @@ from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.files import refuse_existing, sync
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoding import ImageFiles, file_content
-from mlrsnet_hf.inputs.stream import FORMAT, INDEX, MANIFEST, ROWS, find_manifest, manifest_text
-from mlrsnet_hf.inputs.stream_reading import IMAGE
+from mlrsnet_hf.inputs.stream import FORMAT, MANIFEST, ROWS, find_manifest, manifest_text
+from mlrsnet_hf.inputs.stream_reading import IMAGE, INDEX
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.runtime.logs import progress_bar

@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
+from mlrsnet_hf.commands.data import Prepare
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs import stream_reading
 from mlrsnet_hf.inputs.augmentation import Augmentation
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.config import DataConfig
@@ -28,8 +30,6 @@ from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.stream_reading import StreamedBatches, StreamedFiles
 from mlrsnet_hf.inputs.stream_writing import WrittenStream, write_stream
 from mlrsnet_hf.inputs.task import ImageData, make_task
-
-pytest.importorskip("litdata", reason="needs the extra streaming")
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,7 @@ def test_rows_labels_and_files_are_those_of_the_dataset(
 
 
 @pytest.mark.parametrize("place", ["file", "http"])
-def test_chunks_come_and_go(
-    written: WrittenStream, data: DatasetDict, served: str, tmp_path: Path, place: str
-) -> None:
+def test_chunks_come_and_go(written: WrittenStream, data: DatasetDict, served: str, tmp_path: Path, place: str) -> None:
     found = load_data(DataConfig(streaming=served if place == "http" else f"file://{written.folder}"))
     files = streamed(found, "train", tmp_path)
     assert len(files.images) == 12
@@ -138,11 +136,16 @@ def test_threads_and_processes_give_the_same_pixels(written: WrittenStream, tmp_
     assert len(made[0]) == 4
 
 
-def test_a_set_that_goes_away_ends_in_a_sentence(written: WrittenStream, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["", "file://"])
+def test_chunks_that_go_away_end_in_a_sentence(
+    written: WrittenStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(stream_reading, "_TRIES", 1)
     folder = tmp_path / "copy"
     shutil.copytree(written.folder, folder)
-    found = load_data(DataConfig(streaming=str(folder)))
-    shutil.rmtree(folder / "train")
+    found = load_data(DataConfig(streaming=f"{place}{folder}"))
+    for path in folder.glob("train/chunk-*"):
+        path.unlink()
     with pytest.raises(ConfigurationError, match=r"copy/train: cannot be read on \(.*\)\. See that it is there"):
         list(streamed(found, "train", tmp_path / "kept").read(range(32)))
 
@@ -163,8 +166,8 @@ def damage_rows(folder: Path) -> None:
         (lambda folder: (folder / "stream.json").unlink(), r"stream\.json: cannot be read"),
         (lambda folder: (folder / "stream.json").write_text("{}"), r"stream\.json: "),
         (lambda folder: (folder / "train/rows.parquet").write_text("no table"), r"rows\.parquet: is no table"),
-        (damage_labels, r"rows\.parquet: a label is none of the 5"),
-        (damage_rows, r"rows\.parquet: it has 13 rows for 32 images"),
+        (damage_labels, r"rows\.parquet: has in its column 'labels' what is none of the 5 names"),
+        (damage_rows, r"rows\.parquet: has 13 rows for 32 images"),
     ],
 )
 def test_another_folder_is_refused(
@@ -176,8 +179,28 @@ def test_another_folder_is_refused(
         load_data(DataConfig(streaming=str(tmp_path / "copy")))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"chunk-0-1.bin"', '"../../chunk-0-1.bin"'),
+        ('["str", "bytes"]', '["str", "pickle"]'),
+        ('"chunk_size": 3', '"chunk_size": 4'),
+    ],
+)
+def test_an_index_of_others_is_not_given_to_litdata(
+    written: WrittenStream, tmp_path: Path, before: str, after: str
+) -> None:
+    shutil.copytree(written.folder, tmp_path / "copy")
+    index = tmp_path / "copy" / "train" / "index.json"
+    assert before in index.read_text()
+    index.write_text(index.read_text().replace(before, after, 1))
+    found = load_data(DataConfig(streaming=f"file://{tmp_path}/copy"))
+    with pytest.raises(ConfigurationError, match=r"train/index\.json: is not the index of these chunks"):
+        list(streamed(found, "train", tmp_path / "kept").read(range(32)))
+
+
 def test_settings_of_the_dataset_are_refused_beside_it() -> None:
-    with pytest.raises(ConfigurationError, match="protocol='ratio30' is given with streaming.*mlrsnet prepare"):
+    with pytest.raises(ConfigurationError, match=r"protocol='ratio30' is given with streaming.*mlrsnet prepare"):
         DataConfig(streaming="somewhere", protocol="ratio30")
     with pytest.raises(ConfigurationError, match="can be trained on, and nothing else"):
         load_rows(DataConfig(streaming="somewhere"), "train")
@@ -238,3 +261,39 @@ def test_the_set_of_a_run_that_ended_before_its_name(training_data: ImageData, t
     assert (again.taken_up, again.was_whole) == (56, False)
     assert content_of(written.folder) == before
     assert json.loads((written.folder / "stream.json").read_text())["engine"].startswith("litdata ")
+
+
+def test_the_command_takes_a_copy_of_the_release_and_any_table(
+    make_release: Callable[..., Path], data: DatasetDict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = make_release({"beach": 20, "harbor&port": 20})
+    Prepare(source=release, target=tmp_path / "a", format="litdata", data=DataConfig(protocol="ratio30")).run()
+    assert f"next: mlrsnet train --streaming {tmp_path / 'a'}" in capsys.readouterr().out
+    found = load_data(DataConfig(streaming=str(tmp_path / "a")))
+    plain = load_data(DataConfig(data_dir=str(release), protocol="ratio30"))
+    assert {name: set(split["id"]) for name, split in found.splits.items()} == {
+        name: set(split["id"]) for name, split in plain.splits.items()
+    }
+    assert found.scene_names == plain.scene_names
+    assert found.source["protocol"] == "ratio30"
+    assert found.source["fingerprint"] != plain.source["fingerprint"], "the order is another"
+
+    data["train"].to_parquet(tmp_path / "table.parquet")
+    options = DataConfig(validation_share=0.25)
+    Prepare(source=tmp_path / "table.parquet", target=tmp_path / "b", format="litdata", data=options).run()
+    counts = {name: len(split) for name, split in load_data(DataConfig(streaming=str(tmp_path / "b"))).splits.items()}
+    assert counts == {"train": 24, "validation": 8}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"data": DataConfig(protocol="ratio30")}, "--protocol says how images are read for --format litdata"),
+        ({"format": "litdata", "data": DataConfig(bands="1,2,3")}, "--bands does not go with --format litdata"),
+        ({"format": "litdata", "skip_unreadable": True}, "--skip-unreadable does not go with --format litdata"),
+        ({"format": "litdata", "data": DataConfig(streaming="x")}, "can be trained on, and nothing else"),
+    ],
+)
+def test_options_of_the_other_format_are_refused(tmp_path: Path, options: dict, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        Prepare(**{"source": tmp_path, "target": tmp_path / "set", "data": DataConfig(), **options}).run()

@@ -2,11 +2,11 @@
 
 Standard input holds a list of runs, done one after the other: the `settings`, the `data` (a folder with one saved
 dataset per split, or the address of a streamed set), the number of `processes`, the `fate`: a moment ("step 3",
-"disk 2", "evaluation 1", "history 1") and a signal that its processes are sent then, and perhaps a file `seen`, to which
-each process adds a line of JSON for each step: its number, and the ids that the process learns from. Prints the exit codes of each run's processes as JSON; what
-the runs say goes to standard error. The processes are forks of this one, because to import torch takes longer than to
-train a network this small. With arguments in place of standard input, `doomed_runs.py RUN`, it does one run in this
-process.
+"disk 2", "evaluation 1", "history 1") and a signal that its processes are sent then, and perhaps a file `seen`, to
+which each process adds a line of JSON before each step: its number, and the ids that the process learns from. Prints
+the exit codes of each run's processes as JSON; what the runs say goes to standard error. The processes are forks of
+this one, because to import torch takes longer than to train a network this small. With arguments in place of standard
+input, `doomed_runs.py RUN`, it does one run in this process.
 """
 
 import json

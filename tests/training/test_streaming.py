@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from datasets import DatasetDict
+from datasets import DatasetDict, concatenate_datasets
 
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.stream_writing import write_stream
 from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.training import train as training
+from mlrsnet_hf.training.config import TrainingConfig
+from mlrsnet_hf.training.train import train
 
 RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
 Steps = dict[int, set[tuple[str, ...]]]
-
-pytest.importorskip("litdata", reason="needs the extra streaming")
 
 EPOCHS, STEPS = 2, 4
 SETTINGS = {
@@ -89,8 +92,9 @@ def test_each_step_sees_the_same_whoever_reads(seen: dict[tuple[int, int], Path]
 def test_a_killed_run_ends_as_one_in_peace(seen: dict[tuple[int, int], Path], processes: int, workers: int) -> None:
     doomed = seen[processes, workers]
     peace = doomed.with_name(f"{processes}-0-peace")
-    assert json.loads((doomed / "results.json").read_text())["history"] == (
-        json.loads((peace / "results.json").read_text())["history"]
+    assert (
+        json.loads((doomed / "results.json").read_text())["history"]
+        == (json.loads((peace / "results.json").read_text())["history"])
     )
     for name in ("model.safetensors", "average.safetensors"):
         file = Path("checkpoints", f"step-{EPOCHS * STEPS:08d}-evaluated", name)
@@ -101,3 +105,28 @@ def test_a_killed_run_ends_as_one_in_peace(seen: dict[tuple[int, int], Path], pr
 def test_nothing_of_the_chunks_is_left(seen: dict[tuple[int, int], Path]) -> None:
     for run in seen.values():
         assert not [path for path in (run / "decoded").rglob("*") if path.is_file()]
+
+
+def test_rates_are_tried_on_the_first_chunks(
+    data: DatasetDict,
+    as_training_data: Callable[..., ImageData],
+    make_config: Callable[..., TrainingConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mlrsnet_hf.training.trainer.draw_curves", lambda *_: None)
+    splits = {"train": concatenate_datasets(list(data.values())), "validation": data["validation"]}
+    written = write_stream(as_training_data(splits), tmp_path / "set", chunk_megabytes=0.035)
+    found = load_data(DataConfig(streaming=f"file://{written.folder}"))
+    tried: list[list[int]] = []
+    original = training.score_rate
+
+    def score(config: TrainingConfig, part: ImageData, *others: object) -> float:
+        tried.append([*part.splits["validation"]["place"], *part.splits["train"]["place"]])
+        return original(config, part, *others)
+
+    monkeypatch.setattr(training, "score_rate", score)
+    result = train(make_config(learning_rate="auto", epochs=6, batch_size=4, log_every=50), found)
+    assert result.rate_trials is not None and result.rate_trials.chosen is not None
+    # 4 rates, 10 steps each: 11 images are held out of 56, 40 are learned from.
+    assert tried == [list(range(11 + 40))] * 4
