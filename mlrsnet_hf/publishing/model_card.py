@@ -25,11 +25,13 @@ from mlrsnet_hf.training.results import DataSummary, RunSummary, TrainingResult
 
 TASK = "image-classification"
 SETTINGS = {
+    "family": "recipe by family of networks",
     "epochs": "epochs",
     "optimizer": "optimizer",
     "learning_rate": "learning rate",
     "head_rate": "rate of the classifier, times that",
     "layer_decay": "decay of the rate by layer",
+    "head_init_scale": "first values of the classifier, times",
     "weight_decay": "weight decay",
     "schedule": "schedule",
     "warmup": "share of steps that warm up",
@@ -347,6 +349,8 @@ def _settings(results: TrainingResult) -> list[list[str]]:
     if results.rate_trials is not None:
         rates = len(results.rate_trials.rates)
         settings["learning_rate"] = f"{results.learning_rate:g}, the best of {rates} on training images held out"
+    if results.config.head_init_scale == 1:
+        del settings["head_init_scale"]  # leaves them as they are
     if results.task != "labels+scene":
         del settings["scene_weight"]  # weighs nothing
     if results.config.keep == "best":

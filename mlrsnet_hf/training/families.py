@@ -16,8 +16,8 @@ FamilyName = Literal[
     "cnn_batchnorm",
     "cnn_plain",
     "convnext",
-    "convnext_masked",
     "hierarchical",
+    "hierarchical_masked",
     "vit_supervised",
     "vit_masked",
     "vit_masked_large",
@@ -32,6 +32,7 @@ _CONVNEXT_V2 = "ConvNeXt V2, TRAINING.md, fine-tuning of Base (github.com/facebo
 _SWIN = "Swin, swin_base_patch4_window7_224_22kto1k_finetune.yaml (github.com/microsoft/Swin-Transformer)"
 _BEIT = "BEiT, get_started_for_image_classification.md (github.com/microsoft/unilm)"
 _MAE = "MAE, FINETUNE.md and main_finetune.py (github.com/facebookresearch/mae)"
+_EVA02 = "EVA-02, asuka/README.md, after masked modeling alone (github.com/baaivision/EVA)"
 _CLIP = "FT-CLIP, scripts/bash_fine_Openai_CLIP_P16.sh (github.com/LightDXY/FT-CLIP), Dong et al. 2022"
 _ADAM_BATCHES = "ours: the square root, as for Adam (Malladi et al. 2022)"
 _PER_BLOCK = "per block of timm; published is {} for each three blocks"
@@ -102,7 +103,7 @@ _ROWS = (
     ),
     Family(
         name="cnn_plain",
-        about="convolutional networks with another normalization or none: BiT, NFNet, VGG",
+        about="convolutional networks without BatchNorm: BiT, NFNet, VGG; and CLIP's, which learned from text",
         sources={"scaling": _ADAM_BATCHES},
         rate=1e-4,
         ema=0.998,
@@ -114,11 +115,12 @@ _ROWS = (
             **dict.fromkeys(("rate", "schedule", "warmup", "head_init_scale", "drop_path_rate"), _CONVNEXT),
             "weight_decay": _CONVNEXT,
             "layer_decay": f"{_CONVNEXT}: {_PER_BLOCK.format(0.8)}",
-            "scaling": _ADAM_BATCHES,
+            "scaling": "ours: a smaller batch asks for less, a run of hundreds of steps instead of 75,000 for more",
             "head_rate": _NEW_CLASSIFIER,
         },
         rate=5e-5,
         reference_batch=512,
+        scaling="constant",
         head_rate=10.0,
         layer_decay=0.93,
         warmup=0.0,
@@ -127,8 +129,23 @@ _ROWS = (
         weight_decay=1e-8,
     ),
     Family(
-        name="convnext_masked",
-        about="ConvNeXt V2 with weights of masked autoencoding alone (.fcmae)",
+        name="hierarchical",
+        about="transformers and mixers in stages: Swin, MaxViT, CoAtNet, NextViT, PVT, MViT, Hiera (fine-tuned)",
+        sources={
+            **dict.fromkeys(("schedule", "warmup", "drop_path_rate"), _SWIN),
+            "rate": "ours: Swin was fine-tuned at 2e-5 and trained at 5e-4, both at 512 images and linear",
+            "scaling": _ADAM_BATCHES,
+            "head_rate": _NEW_CLASSIFIER,
+        },
+        rate=3e-5,
+        head_rate=10.0,
+        layer_decay=0.9,
+        warmup=0.17,
+        drop_path_rate=0.2,
+    ),
+    Family(
+        name="hierarchical_masked",
+        about="networks in stages that learned to fill in what was masked, and no more: ConvNeXt V2 .fcmae, Hiera .mae",
         sources={
             **dict.fromkeys(("rate", "scaling", "schedule", "warmup", "head_rate", "drop_path_rate"), _CONVNEXT_V2),
             "weight_decay": _CONVNEXT_V2,
@@ -147,21 +164,6 @@ _ROWS = (
         ema=0.998,
     ),
     Family(
-        name="hierarchical",
-        about="transformers and mixers in stages: Swin, MaxViT, CoAtNet, PVT, MViT, Hiera (fine-tuned), MetaFormers",
-        sources={
-            **dict.fromkeys(("schedule", "warmup", "drop_path_rate"), _SWIN),
-            "rate": "ours: Swin was fine-tuned at 2e-5 and trained at 5e-4, both at 512 images and linear",
-            "scaling": _ADAM_BATCHES,
-            "head_rate": _NEW_CLASSIFIER,
-        },
-        rate=3e-5,
-        head_rate=10.0,
-        layer_decay=0.9,
-        warmup=0.17,
-        drop_path_rate=0.2,
-    ),
-    Family(
         name="vit_supervised",
         about="ViTs that learned labels last: .augreg_in21k_ft_in1k, DeiT, anything _ft_; also MLP mixers",
         sources={
@@ -178,7 +180,7 @@ _ROWS = (
     ),
     Family(
         name="vit_masked",
-        about="ViTs up to Base that learned to fill in what was masked: .mae, .mim_*, I-JEPA, AIMv2, Hiera .mae",
+        about="ViTs up to Base that learned to fill in what was masked: .mae, BEiT-3, Sapiens",
         sources=dict.fromkeys(
             ("rate", "scaling", "head_rate", "layer_decay", "schedule", "warmup", "head_init_scale"), f"{_MAE}, Base"
         )
@@ -194,7 +196,7 @@ _ROWS = (
     ),
     Family(
         name="vit_masked_large",
-        about="the same, from Large on",
+        about="the same, from Large on; also I-JEPA, AIMv2",
         sources=dict.fromkeys(
             ("rate", "scaling", "head_rate", "layer_decay", "schedule", "warmup", "head_init_scale"), f"{_MAE}, Large"
         )
@@ -210,8 +212,11 @@ _ROWS = (
     ),
     Family(
         name="vit_self_distilled",
-        about="ViTs of DINO, DINOv2, DINOv3 (also on satellite images), EUPE, RADIO",
+        about="ViTs that learned features: DINO, DINOv2, DINOv3 (also on satellite images), EUPE, RADIO, EVA-02 .mim_*",
         sources={
+            "rate": f"ours: as for labels, with a steeper decay; {_EVA02}: 1e-4 (Base) and 5e-5 (Large) at 1,024",
+            "layer_decay": f"between the 0.7 (Base) and 0.8 (Large) of {_EVA02}",
+            **dict.fromkeys(("schedule", "warmup", "drop_path_rate", "weight_decay"), f"{_EVA02}, Base"),
             "scaling": _ADAM_BATCHES,
             "head_rate": _NEW_CLASSIFIER,
             "image_size": "ours: the size at which DINOv2 and v3 are measured; timm's own go up to 518",
@@ -226,8 +231,8 @@ _ROWS = (
         name="vit_clip",
         about="image towers that learned from text: OpenAI, LAION, DataComp, SigLIP, those of language models",
         sources={
-            **dict.fromkeys(("rate", "head_rate", "layer_decay", "warmup", "drop_path_rate"), _CLIP),
-            **dict.fromkeys(("schedule", "weight_decay"), _CLIP),
+            **dict.fromkeys(("rate", "head_rate", "warmup", "drop_path_rate", "schedule", "weight_decay"), _CLIP),
+            "layer_decay": f"{_CLIP}; 0.65 for Large",
             "scaling": _ADAM_BATCHES,
             "ema": "ours: 0.9998 is published, for runs a hundred times as long",
         },
@@ -244,32 +249,45 @@ FAMILIES: dict[str, Family] = {row.name: row for row in _ROWS}
 assert tuple(FAMILIES) == get_args(FamilyName)
 
 _VITS = (
-    "vit_|deit|beit|eva_|eva02|flexivit|aimv2|cait|convit|crossvit|tnt_|xcit|volo|naflexvit|samvit|mixer|gmixer|gmlp|"
-    "resmlp|qwen|gemma|deepseek|vitamin|test_vit"
+    r"vit\d?(_|$)|deit|beit|eva_|eva02|flexivit|aimv2|cait|convit|crossvit|tnt_|xcit|volo|naflexvit|samvit|mixer|gmixer|gmlp|"
+    "resmlp|qwen|gemma|deepseek|vitamin"
 )
 _STAGED = (
-    "swin|maxvit|maxxvit|coatn|coat_|pvt_|twins|mvit|hiera|sam2_hiera|davit|focalnet|gcvit|nest_|convformer|caformer|"
-    "poolformer|pit_|tiny_vit|sequencer|mambaout|edgenext|csatv2"
+    "swin|maxvit|maxxvit|coatn|coat_|pvt_|twins|mvit|hiera|sam2_hiera|davit|focalnet|gcvit|nest_|nextvit|convformer|"
+    "caformer|poolformer|pit_|tiny_vit|sequencer|mambaout|edgenext|csatv2|visformer"
 )
-_PLAIN = r"nfnet|dm_nfnet|eca_nfnet|nf_|test_nfnet|vgg\d+$|resnetv2_\d+x\d+_bit|rdnet|mobilenetv5"
+_PLAIN = (
+    r"nfnet|dm_nfnet|eca_nfnet|nf_|vgg\d+$|resnetv2_\d+x\d+_bit|rdnet|mobilenetv5|\w+_(gn|ln|evos)$|resnet\w+_clip|"
+    "fastvit_mci"
+)
 _BATCHNORM = (
-    "bat_|botnet|cpubone|convmixer|cs3|csp|darknet|densenet|dla|dpn|eca|efficientformer|efficientnet|efficientvim|"
-    "efficientvit|ese_|fasternet|fastvit|fbnet|gcres|gc_|gernet|ghostnet|halo|hardcorenas|hgnet|hrnet|iformer|inception|"
-    "lambda|lamhalo|lcnet|legacy|levit|lowformer|mixnet|mnasnet|mobilenet|mobileone|mobilevit|nasnet|nextvit|pnasnet|"
-    "regnet|repghost|repvgg|repvit|res2n|resne|rexnet|sebotnet|sehalonet|selecsls|semnasnet|senet|seresne|shvit|skres|"
-    "spnasnet|starnet|swiftformer|test_|tf_|tinynet|tresnet|vgg|visformer|wide_resnet|xception"
+    "bat_|botnet|byobnet|cpubone|convmixer|cs3|csp|darknet|densenet|dla|dpn|eca|efficientformer|efficientnet|"
+    "efficientvim|efficientvit|ese_|fasternet|fastvit|fbnet|gcres|gc_|gernet|ghostnet|halo|hardcorenas|hgnet|hrnet|"
+    "iformer|inception|lambda|lamhalo|lcnet|legacy|levit|lowformer|mixnet|mnasnet|mobilenet|mobileone|mobilevit|nasnet|"
+    "pnasnet|regnet|repghost|repvgg|repvit|res2n|resne|rexnet|sebotnet|sedarknet|sehalonet|selecsls|semnasnet|senet|"
+    "seresne|shvit|skres|spnasnet|starnet|swiftformer|tf_|tinynet|tresnet|vgg|vovnet|wide_resnet|xception"
 )
 _ARCHITECTURES = (
-    ("convnext", "convnext|test_convnext"),
+    ("convnext", "convnext"),
     ("vit_supervised", _VITS),
     ("hierarchical", _STAGED),
     ("cnn_plain", _PLAIN),
     ("cnn_batchnorm", _BATCHNORM),
 )
-"""Beginnings of timm's architectures; the first that fits counts."""
-_SELF_DISTILLED = r"dino|lvd|sat493m|eupe|radio|robbyant"
-_MASKED = r"\.mae|\.mim_|ijepa|apple_pt|beit3.*pt$|sapiens"
-_FROM_TEXT = "clip|openai|laion|datacomp|dfn|webli|pali|yfcc|ogvl|merged2b|vit_pe_|qwen|gemma|deepseek|vitamin"
+"""Beginnings of timm's architectures, and the row of those that learned labels last; the first that fits counts."""
+_MASKED = r"\.mae|ijepa|apple_pt|beit3.*pt$|sapiens"
+_WEIGHTS = (
+    ("convnext", r"\.fcmae$", "hierarchical_masked"),
+    ("hierarchical", r"\.mae$", "hierarchical_masked"),
+    ("vit_supervised", r"dino|lvd|sat493m|eupe|radio|robbyant|eva02\w*\.mim_", "vit_self_distilled"),
+    ("vit_supervised", _MASKED, "vit_masked"),
+    (
+        "vit_supervised",
+        "clip|openai|laion|datacomp|dfn|webli|pali|yfcc|ogvl|merged2b|vit_pe_|qwen|gemma|deepseek|vitamin",
+        "vit_clip",
+    ),
+)
+"""The architecture's row, what a name tells of weights that did not learn labels last, and their row."""
 _LARGE = r"large|huge|giant|so400m|_\d+b_|aimv2"
 
 
@@ -294,21 +312,16 @@ def family_of(model: str, weights: str = PRETRAINED) -> FamilyName | None:
 def _by_name(name: str) -> FamilyName | None:
     """Return the family of `architecture` or `architecture.tag`."""
     architecture, _, tag = name.partition(".")
-    kind: Any = next((row for row, starts in _ARCHITECTURES if re.match(starts, architecture)), None)
-    by_tag = kind in ("convnext", "vit_supervised") or architecture.startswith("hiera")
-    if not by_tag:
-        return kind
+    start = architecture.removeprefix("test_")
+    found: Any = next((row for row, starts in _ARCHITECTURES if re.match(starts, start)), None)
+    ways = [(told, row) for kind, told, row in _WEIGHTS if kind == found]
+    if not ways:
+        return found
     tag = tag or _default_tag(architecture)
     if re.search(r"(^|_)ft($|_)", tag):  # labels came last
-        return kind
-    if kind == "convnext":
-        return "convnext_masked" if tag == "fcmae" else kind
-    whole = f"{architecture}.{tag}"
-    if kind == "vit_supervised" and re.search(_SELF_DISTILLED, whole):
-        return "vit_self_distilled"
-    if re.search(_MASKED, whole):
-        return "vit_masked_large" if re.search(_LARGE, architecture) else "vit_masked"
-    return "vit_clip" if kind == "vit_supervised" and re.search(_FROM_TEXT, whole) else kind
+        return found
+    found = next((row for told, row in ways if re.search(told, f"{architecture}.{tag}")), found)
+    return "vit_masked_large" if found == "vit_masked" and re.search(_LARGE, architecture) else found
 
 
 def _default_tag(architecture: str) -> str:

@@ -275,6 +275,15 @@ def test_a_rate_that_was_chosen_is_a_number_on_the_card(render: Render, results:
     assert "| learning rate | 0.03, the best of 2 on training images held out |" in render()
 
 
+def test_the_row_of_the_families_stands_where_there_is_one(render: Render, results: dict[str, Any]) -> None:
+    assert "family of networks" not in (card := render())
+    assert "first values of the classifier" not in card
+    results["config"] |= {"family": "vit_masked", "head_init_scale": 0.001}
+    card = render()
+    assert "| recipe by family of networks | vit_masked |" in card
+    assert "| first values of the classifier, times | 0.001 |" in card
+
+
 def test_the_settings_of_the_card_are_those_of_the_trainer() -> None:
     assert set(SETTINGS) <= {field.name for field in dataclasses.fields(config.TrainingConfig)}
 
@@ -288,6 +297,22 @@ def test_the_settings_of_the_card_are_those_of_the_trainer() -> None:
         ("hf-hub:jane/own@v2", "pretrained", "jane/own", "unknown"),
         ("resnet50", "hf-hub:jane/own", "jane/own", "unknown"),
         ("vit_small_patch16_dinov3.lvd1689m", "pretrained", "timm/vit_small_patch16_dinov3.lvd1689m", "other"),
+        ("hf-hub:timm/resnet50.tv_in1k@main", "pretrained", "timm/resnet50.tv_in1k", "bsd-3-clause"),
+        ("hf-hub:timm/vit_large_patch16_dinov3.sat493m", "random", None, "apache-2.0"),
+        (
+            "vit_large_patch16_dinov3",
+            "hf-hub:timm/vit_large_patch16_dinov3.sat493m",
+            "timm/vit_large_patch16_dinov3.sat493m",
+            "other",
+        ),
+        (
+            "vit_base_patch16_224",
+            "hf-hub:timm/vit_base_patch16_224.mae",
+            "timm/vit_base_patch16_224.mae",
+            "cc-by-nc-4.0",
+        ),
+        ("hf-hub:jane/resnet50.tv_in1k", "pretrained", "jane/resnet50.tv_in1k", "unknown"),
+        ("hf-hub:timm/of_a_later_timm.tag", "pretrained", "timm/of_a_later_timm.tag", "unknown"),
     ],
 )
 def test_base_model_and_license(
