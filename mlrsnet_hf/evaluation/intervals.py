@@ -6,7 +6,7 @@ draw's average precision is that of the one ranking with the counts as weights.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,8 +148,7 @@ class _Measure:
             self.true = true > 0
             self.plain = scores > PAPER_THRESHOLD
             self.tuned = None if thresholds is None else scores > thresholds
-            keys = descending_keys(scores.T)
-            self.rankings = [_Ranking.of(t, k) for t, k in zip(self.true.T, keys, strict=True) if t.any()]
+            self.rankings = rankings(self.true, scores)
         if task.scene_outputs:
             scenes, predicted = scene_decisions(predictions)
             self.scenes, self.predicted_scenes = scenes > 0, predicted > 0
@@ -164,22 +163,16 @@ class _Measure:
                 scene["macro_f1"] = _macro_f1(self.scenes, self.predicted_scenes, weights)
         if not self.task.label_outputs:
             return scene, None
-        if not self.known.any():
-            nothing = np.full(len(weights), np.nan)
-            own = dict.fromkeys(("sample_f1", "f1_of_means", "map", "micro_f1", "macro_f1"), nothing)
-            return own | scene, None if self.tuned is None else own | scene
-        weights = weights[:, self.known]
-        precisions = [ranking.average_precisions(weights) for ranking in self.rankings]
-        mean = _mean_of_defined(np.stack(precisions, axis=1)) if precisions else np.full(len(weights), np.nan)
-        plain = _of_decisions(self.true, self.plain, weights) | {"map": mean} | scene
-        if self.tuned is None:
-            return plain, None
-        return plain, _of_decisions(self.true, self.tuned, weights) | {"map": mean} | scene
+        # Where nothing is known, the one image of `Predictions.counted` stands for none.
+        weights = weights[:, self.known] if self.known.any() else np.zeros((len(weights), 1), np.float32)
+        common = {"map": weighted_map(self.rankings, weights)} | scene
+        plain = _of_decisions(self.true, self.plain, weights) | common
+        return plain, None if self.tuned is None else _of_decisions(self.true, self.tuned, weights) | common
 
 
 @dataclass(frozen=True, slots=True)
-class _Ranking:
-    """A label's ranking of the images."""
+class Ranking:
+    """A label's ranking of the images, made once for any weights of the images."""
 
     order: npt.NDArray[np.intp]
     """(N,) images, the highest score first."""
@@ -191,7 +184,8 @@ class _Ranking:
     """(P,) the last of the positives with that score, as a position in `positives`."""
 
     @classmethod
-    def of(cls, true: Decisions, keys: npt.NDArray[np.unsignedinteger]) -> "_Ranking":
+    def of(cls, true: Decisions, keys: npt.NDArray[np.unsignedinteger]) -> "Ranking":
+        """Rank (N,) images, some with the label, by `descending_keys` of their scores."""
         order = radix_argsort(keys)
         ranked = keys[order]
         positives = np.flatnonzero(true[order])
@@ -199,10 +193,10 @@ class _Ranking:
         ends = blocks[np.searchsorted(blocks, positives)]
         return cls(order, positives, ends, np.searchsorted(positives, ends, side="right") - 1)
 
-    def average_precisions(self, weights: npt.NDArray[np.float32]) -> Values:
+    def average_precisions(self, weights: npt.NDArray[np.uint16]) -> Values:
         """Return the (D,) average precision for each row of (D, N) weights; NaN where all positives weigh 0."""
         values = np.empty(len(weights))
-        for number, row in enumerate(weights.astype(np.uint16)):  # a row stays in the processor's cache
+        for number, row in enumerate(weights):  # a row stays in the processor's cache
             ranked = row.take(self.order)
             taken = np.cumsum(ranked, dtype=np.int32)[self.ends]
             own = ranked[self.positives]
@@ -212,6 +206,30 @@ class _Ranking:
             precision = hits[self.hits] / np.maximum(taken, 1)
             values[number] = own @ precision / total if total else np.nan
         return values
+
+
+def rankings(true: Decisions, scores: Scores) -> list[Ranking]:
+    """Return the rankings of the labels that occur.
+
+    Args:
+        true: (N, L), whether an image has a label.
+        scores: (N, L).
+    """
+    keys = descending_keys(scores.T)
+    return [Ranking.of(own, key) for own, key in zip(true.T, keys, strict=True) if own.any()]
+
+
+def weighted_map(rankings: Sequence[Ranking], weights: npt.NDArray[np.number]) -> Values:
+    """Return the (D,) mean average precision over the labels that occur in each draw; NaN where none does.
+
+    Args:
+        rankings: Of the labels.
+        weights: (D, N), how often each draw has each image, below 65,536.
+    """
+    if not rankings:
+        return np.full(len(weights), np.nan)
+    counts = weights.astype(np.uint16)
+    return _mean_of_defined(np.stack([ranking.average_precisions(counts) for ranking in rankings], axis=1))
 
 
 def _of_decisions(true: Decisions, decided: Decisions, weights: npt.NDArray[np.float32]) -> dict[str, Values]:

@@ -8,7 +8,7 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,33 +175,34 @@ def curves_figure(history: Sequence[Epoch], scored_epoch: int | None = None) -> 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9.6, 4), layout="constrained")
         axes = figure.subplot_mosaic([["loss", "metrics"], ["rate", "metrics"]], width_ratios=[1, 1.5])
-        _draw_line(axes["loss"], history, [epoch.loss for epoch in history], "Training loss")
-        _draw_validation_loss(axes["loss"], history)
-        _draw_line(axes["rate"], history, [epoch.learning_rate for epoch in history], "Learning rate")
+        _draw_losses(axes["loss"], history)
+        _draw_from_zero(axes["rate"], history, {"Learning rate": [epoch.learning_rate for epoch in history]})
+        axes["rate"].set_title("Learning rate")
         _draw_metrics(axes["metrics"], history, scored_epoch)
         for name in ("rate", "metrics"):
             axes[name].set_xlabel("epoch")
     return figure
 
 
-def _draw_line(axes: "Axes", history: Sequence[Epoch], values: Sequence[float], title: str) -> None:
-    axes.plot([epoch.epoch for epoch in history], values, _marker(history), color=_COLORS[0])
+def _draw_losses(axes: "Axes", history: Sequence[Epoch]) -> None:
+    """Draw that of training, and that of validation in the epochs that have measured it."""
+    losses = {"training": [epoch.loss for epoch in history]}
+    if any(epoch.validation_loss is not None for epoch in history):
+        losses["validation"] = [math.nan if (own := epoch.validation_loss) is None else own for epoch in history]
+    _draw_from_zero(axes, history, losses)
+    axes.set_title("Loss" if len(losses) > 1 else "Training loss")
+    if len(losses) > 1:
+        axes.legend()
+
+
+def _draw_from_zero(axes: "Axes", history: Sequence[Epoch], lines: Mapping[str, Sequence[float]]) -> None:
+    numbers = [epoch.epoch for epoch in history]
+    for (label, values), color in zip(lines.items(), _COLORS, strict=False):
+        axes.plot(numbers, values, _marker(history), color=color, label=label)
+    axes.update_datalim([(numbers[0], 0)])  # the margin above is then a share of the whole height
+    axes.autoscale_view()
     axes.set_ylim(bottom=0)
-    axes.set_title(title)
     _set_axes(axes, history)
-
-
-def _draw_validation_loss(axes: "Axes", history: Sequence[Epoch]) -> None:
-    """Draw it beside the training loss, in the epochs that have measured it; in none, leave the picture as it is."""
-    if all(epoch.validation_loss is None for epoch in history):
-        return
-    values = [math.nan if epoch.validation_loss is None else epoch.validation_loss for epoch in history]
-    axes.lines[0].set_label("training")
-    axes.plot([epoch.epoch for epoch in history], values, _marker(history), color=_COLORS[1], label="validation")
-    axes.autoscale(axis="y")  # setting the lower limit had ended it
-    axes.set_ylim(bottom=0)
-    axes.set_title("Loss")
-    axes.legend()
 
 
 def _draw_metrics(axes: "Axes", history: Sequence[Epoch], scored_epoch: int | None) -> None:

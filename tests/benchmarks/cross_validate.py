@@ -32,6 +32,7 @@ from PIL import Image
 from torchvision import transforms
 
 from mlrsnet_hf.dataset.near_duplicates.groups import near_duplicate_groups
+from mlrsnet_hf.evaluation.intervals import rankings, weighted_map
 from mlrsnet_hf.evaluation.predict import predict
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import DataConfig
@@ -241,7 +242,8 @@ def table(arguments: argparse.Namespace, dataset: str, groups: np.ndarray) -> st
         for seed in range(arguments.seeds):
             for fold in range(arguments.folds):
                 with np.load(run_file(arguments, dataset, row, seed, fold)) as run:
-                    values.append(100 * weighted_map(run["targets"], run["scores"], weights[:, run["rows"]]))
+                    ranked = rankings(run["targets"] > 0, run["scores"].astype(float))
+                    values.append(100 * weighted_map(ranked, weights[:, run["rows"]]))
                     seconds.append(float(run["seconds"]))
         mean = np.mean(values, axis=0)
         first = mean if first is None else first
@@ -249,29 +251,6 @@ def table(arguments: argparse.Namespace, dataset: str, groups: np.ndarray) -> st
         against = "" if row == arguments.rows[0] else f"{(mean - first)[0]:+.2f} ({low:+.2f} to {high:+.2f})"
         lines.append(f"| {row} | {mean[0]:.2f} | {against} | {np.mean(seconds):.0f} |")
     return "\n".join(lines)
-
-
-def weighted_map(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the (D,) macro mean average precision of D weightings of the images.
-
-    Args:
-        targets: (N, L), 0 or 1.
-        scores: (N, L).
-        weights: (D, N), how often each image counts. A label that no image of a weighting has is left out of its mean.
-    """
-    totals, present = np.zeros(len(weights)), np.zeros(len(weights))
-    for target, score in zip(targets.T, scores.T, strict=True):
-        order = np.argsort(-score, kind="stable")
-        drawn = np.cumsum(weights[:, order], axis=1)
-        found = np.where(target[order] > 0, weights[:, order], 0)
-        ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)  # equal scores count together
-        hits = np.cumsum(found, axis=1)[:, ends]
-        gained = np.diff(hits, axis=1, prepend=0)
-        precision = hits / np.maximum(drawn[:, ends], 1)
-        some = hits[:, -1] > 0
-        totals += np.where(some, (gained * precision).sum(axis=1) / np.maximum(hits[:, -1], 1), 0)
-        present += some
-    return totals / np.maximum(present, 1)
 
 
 if __name__ == "__main__":

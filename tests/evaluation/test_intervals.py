@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
-from mlrsnet_hf.evaluation.intervals import SEED, Bounds, bootstrap_scores
+from mlrsnet_hf.evaluation.intervals import SEED, Bounds, bootstrap_scores, rankings, weighted_map
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate
 from mlrsnet_hf.inputs.task import Task
 
@@ -58,6 +60,19 @@ def map_by_scikit_learn(predictions: Predictions) -> float:
     if not occurring.any():
         return math.nan
     return average_precision_score(predictions.targets[:, occurring], predictions.scores[:, occurring])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_weight_counts_as_that_many_copies_of_an_image(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    true = draw.random((30, 3)) < 0.1
+    scores = draw.integers(0, 8, (30, 3)) / 8  # some are equal
+    weights = draw.integers(0, 4, (2, 30))
+    for weight, value in zip(weights, weighted_map(rankings(true, scores), weights), strict=True):
+        rows = np.repeat(np.arange(30), weight)
+        present = np.flatnonzero(true[rows].any(axis=0))
+        expected = [average_precision_score(true[rows, k], scores[rows, k]) for k in present]
+        np.testing.assert_allclose(value, np.mean(expected) if expected else np.nan)
 
 
 def test_map_is_that_of_draws_scored_by_scikit_learn() -> None:
