@@ -152,10 +152,12 @@ class Prepare(Settings):
                 "The dataset is the first argument; --bands and --value-range are for mlrsnet train, which reads "
                 "the files; an image that cannot be read is left out with its row.",
             )
-        is_release = holds_release(self.source.expanduser())
-        place = {"data_dir": str(self.source)} if is_release else {"dataset": str(self.source)}
-        loaded = load_data(dataclasses.replace(self.data, **place))
-        return write_stream(loaded, self.target, self.chunk_megabytes).summary()
+        source = str(self.source)
+        if holds_release(self.source.expanduser()):
+            data = dataclasses.replace(self.data, data_dir=source)
+        else:
+            data = dataclasses.replace(self.data, dataset=source)
+        return write_stream(load_data(data), self.target, self.chunk_megabytes).summary()
 
 
 @dataclass(frozen=True, kw_only=True)

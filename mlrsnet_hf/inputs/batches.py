@@ -111,7 +111,7 @@ Draws = ShuffledBatches | Sequence[list[Draw]]
 
 def ordered_batches(rows: int, batch_size: int, process: int = 0, processes: int = 1) -> list[list[Draw]]:
     """Return this process's share of the rows, each row once over all processes, in batches."""
-    own = [(0, row) for row in range(process, rows, processes)]
+    own: list[Draw] = [(0, row) for row in range(process, rows, processes)]
     return [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
 
 

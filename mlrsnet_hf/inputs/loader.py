@@ -66,14 +66,13 @@ def make_loader(images: SplitImages, draws: Draws, workers: int) -> Loader:
         workers: Processes that read. With 0, threads of this process do it, which is usually faster: several batches
             ahead of a step that a GPU takes, one ahead where the step needs the cores itself.
     """
-    if isinstance(images.files, StreamedFiles):
-        draws = StreamedBatches(draws, images.files)
+    batches = StreamedBatches(draws, images.files) if isinstance(images.files, StreamedFiles) else draws
     default = "cuda" if torch.cuda.is_available() else "cpu"
     device = PartialState().device.type if is_initialized() else default
     if workers:
-        return WorkerLoader(images, draws, workers, pin=device == "cuda")
+        return WorkerLoader(images, batches, workers, pin=device == "cuda")
     threads = max(1, min(_MOST_THREADS, available_cores() // local_processes()))
-    return ThreadedLoader(images, draws, threads, ahead=1 if device == "cpu" else _AHEAD, pin=device == "cuda")
+    return ThreadedLoader(images, batches, threads, ahead=1 if device == "cpu" else _AHEAD, pin=device == "cuda")
 
 
 def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accelerator: Accelerator) -> Loader:

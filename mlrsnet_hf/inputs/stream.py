@@ -121,7 +121,9 @@ def _table(stream: Stream, name: str, manifest: Manifest) -> Dataset:
     """Return the rows of a split, checked, with the place of each row's image."""
     content = _read(stream.address, f"{name}/{ROWS}")
     try:
-        split = Dataset(InMemoryTable(pq.read_table(pa.BufferReader(content))))
+        # What `datasets` notes of the columns in a file is left out: it may be anything.
+        rows = pq.read_table(pa.BufferReader(content)).replace_schema_metadata(None)
+        split = Dataset(InMemoryTable(rows))
         fault = _fault(split, sum(manifest.images[name]), manifest)
     except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:
         fault = f"is no table of a split ({' '.join(str(error).split())})"

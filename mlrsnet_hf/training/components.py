@@ -157,16 +157,13 @@ def _streamed_files(
     """Return the image files of the splits of a streamed set, with nothing kept of an earlier run."""
     if data.stream is None:
         return {}
-    # Of each run its own: litdata counts there who reads what.
-    own = hashlib.sha256(str(config.output_dir.absolute()).encode()).hexdigest()[:12]
-    files = {
-        name: data.stream.files(name, split, folder / f"streamed-{own}", config.cache_megabytes)
-        for name, split in data.splits.items()
-    }
-    if accelerator.is_local_main_process:
-        for split in files.values():
-            split.clear()
-    accelerator.wait_for_everyone()
+    # Of each process its own: processes that share what is kept were found to wait for each other forever.
+    run = hashlib.sha256(str(config.output_dir.absolute()).encode()).hexdigest()[:12]
+    own = folder / f"streamed-{run}-{accelerator.process_index}"
+    megabytes = config.cache_megabytes // local_processes()
+    files = {name: data.stream.files(name, split, own, megabytes) for name, split in data.splits.items()}
+    for split in files.values():
+        split.clear()
     return files
 
 

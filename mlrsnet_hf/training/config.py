@@ -130,7 +130,7 @@ class TrainingConfig(Settings):
     )
     cache_megabytes: CountOrZero = setting(
         1024,
-        "Largest size at which a split is kept decoded; of a streamed split so much of its files is kept.",
+        "Largest size at which a split is kept decoded; of a streamed split so much is kept of its files.",
     )
 
     eval_batch_size: Count = setting(64, "Images per evaluation step and process.", section="Evaluation")

@@ -26,7 +26,10 @@ SETTINGS = {
     **{"eval_batch_size": 4, "cpu_threads": 1, "drop_rate": 0.3, "ema": 0.9, "trackers": []},
     **{"checkpoint_steps": 1, "cache_megabytes": 0},
 }
-WAYS = [(processes, workers) for processes in (1, 2) for workers in (0, 2)]
+TWICE, ONCE = ["step 3 SIGKILL", "step 4 SIGKILL", None], ["step 6 SIGKILL", None]
+FATES = {(1, 0): TWICE, (1, 2): ONCE, (2, 0): ONCE, (2, 2): TWICE}
+"""By processes and workers what comes over the lives of a run: of those that die twice each dies in another epoch."""
+WAYS = list(FATES)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +44,10 @@ def stream(training_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -
 def seen(
     stream: str, run_processes: RunProcesses, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[int, int], Path]:
-    """By processes and workers the folder of a run that was killed in each epoch, once in the middle of a chunk."""
+    """By processes and workers the folder of a run that was killed in the middle of epochs, and of chunks."""
     root = tmp_path_factory.mktemp("runs")
-    runs, fates = [], ["step 3 SIGKILL", "step 4 SIGKILL", None]
-    for processes, workers in WAYS:
+    runs = []
+    for (processes, workers), fates in FATES.items():
         settings = SETTINGS | {"num_workers": workers}
         common = {"data": stream, "processes": processes}
         for name, lives in {"doomed": fates, "peace": [None] if not workers else []}.items():

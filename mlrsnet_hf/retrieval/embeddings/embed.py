@@ -22,6 +22,7 @@ from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.inputs.batches import Draw
 from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
@@ -230,7 +231,7 @@ def extract(
     batches = [shard.batches(config.batch_size) for shard in shards]
     transform, reading = model.preprocessing.evaluation_transform(), model.preprocessing.reading
     images = SplitImages(split.rows, Task(kind="labels", label_names=()), transform, reading=reading)
-    draws = [[(0, row) for row in batch] for batch in itertools.chain(*batches)]
+    draws: list[list[Draw]] = [[(0, row) for row in batch] for batch in itertools.chain(*batches)]
     title = "embedding" if accelerator.num_processes == 1 else f"embedding (1 of {accelerator.num_processes} processes)"
     number = sum(len(shard.rows) for shard in shards)
     with (
