@@ -85,7 +85,7 @@ def synthetic_scenes(arguments: argparse.Namespace) -> ImageData:
     folder = arguments.output / f"scenes-{arguments.images_per_scene}"
     if not folder.exists():
         arguments.output.mkdir(parents=True, exist_ok=True)
-        write_synthetic_release(folder, arguments.images_per_scene, seed=0)
+        write_synthetic_release(folder, arguments.images_per_scene, seed=0, processes=1)
     drawn = load_data(DataConfig(data_dir=str(folder)))
     learned = concatenate_datasets([drawn.splits["train"], drawn.splits["test"]])
     return dataclasses.replace(drawn, splits={"train": learned, "validation": drawn.splits["validation"]})

@@ -19,7 +19,7 @@ def test_a_row_is_scored_at_each_rate(
     options |= {
         "--images": "16",
         "--pretraining-epochs": "1",
-        "--images-per-scene": "3",
+        "--images-per-scene": "1",
         "--output": str(tmp_path / "runs"),
     }
     words = [word for option in options.items() for word in option]
@@ -31,7 +31,7 @@ def test_a_row_is_scored_at_each_rate(
     assert all(0 < float(score) <= 100 for score in row)
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {
         "decoded",
-        "scenes-3",
+        "scenes-1",
         "pretrained-test_vit",
         "vit_masked-1",
         "vit_masked-3",
