@@ -275,12 +275,11 @@ _ARCHITECTURES = (
     ("cnn_batchnorm", _BATCHNORM),
 )
 """Beginnings of timm's architectures, and the row of those that learned labels last; the first that fits counts."""
-_MASKED = r"\.mae|ijepa|apple_pt|beit3.*pt$|sapiens"
 _WEIGHTS = (
     ("convnext", r"\.fcmae$", "hierarchical_masked"),
     ("hierarchical", r"\.mae$", "hierarchical_masked"),
     ("vit_supervised", r"dino|lvd|sat493m|eupe|radio|robbyant|eva02\w*\.mim_", "vit_self_distilled"),
-    ("vit_supervised", _MASKED, "vit_masked"),
+    ("vit_supervised", r"\.mae|ijepa|apple_pt|beit3.*pt$|sapiens", "vit_masked"),
     (
         "vit_supervised",
         "clip|openai|laion|datacomp|dfn|webli|pali|yfcc|ogvl|merged2b|vit_pe_|qwen|gemma|deepseek|vitamin",

@@ -245,3 +245,25 @@ def test_a_run_that_was_killed_anywhere_chooses_and_ends_as_in_peace(
             assert (stopped / file).read_bytes() == (peace / file).read_bytes(), fate
         trials = [json.loads((run / "results.json").read_text())["rate_trials"] for run in (peace, stopped)]
         assert trials[0] == trials[1], fate
+
+
+@pytest.mark.slow
+def test_one_process_and_two_choose_the_same_rate(
+    more: DatasetDict, run_processes: RunProcesses, tmp_path: Path
+) -> None:
+    """Without BatchNorm, whose statistics are those of a process's own share, and dropout, which each draws anew."""
+    folder = tmp_path / "pictures"
+    for name, split in more.items():
+        split.save_to_disk(str(folder / name))
+    settings = AUTO | {"model": "test_convnext", "weights": "random", "image_size": 32, "cpu_threads": 1}
+    settings |= {"drop_rate": 0.0, "trackers": []}
+    runs = [
+        {"data": str(folder), "processes": count, "settings": settings | {"output_dir": str(tmp_path / str(count))}}
+        for count in (1, 2)
+    ]
+    codes, said = run_processes(runs)
+    assert codes == [[0], [0, 0]], said
+    one, two = (json.loads((tmp_path / name / "results.json").read_text())["rate_trials"] for name in ("1", "2"))
+    assert one["chosen"] == two["chosen"]
+    for alone, shared in zip(one["tried"], two["tried"], strict=True):
+        assert shared == pytest.approx(alone, abs=1e-3)
