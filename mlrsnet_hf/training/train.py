@@ -84,8 +84,8 @@ def train(
 
         # ----------------------------------------------------------------------------------- model, data, optimizer
         trainer = Trainer(config, data, run, accelerator, collectives, interruption, trials)
-        trainer.tell()
         stack.callback(trainer.loaders.close)
+        trainer.tell()
         interruption.defer()  # from here on there is something to save
         trainer.begin(found, data_config, recipe)
         stack.callback(trainer.monitor.bar.close)
