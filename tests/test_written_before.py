@@ -11,7 +11,8 @@ import pytest
 from datasets import load_dataset
 from safetensors.numpy import load_file
 
-from mlrsnet_hf.cli import main
+from mlrsnet_hf.cli import Train, main
+from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.training.results import TrainingResult
@@ -71,6 +72,16 @@ def test_settings_are_given_back(written: Path, name: str, capsys: pytest.Captur
         main(["train", "--config", f"settings/{name}.yaml", "--epochs", "0"])
     assert end.value.code == 2
     assert "epochs" in capsys.readouterr().err
+
+
+def test_settings_of_before_take_nothing_from_the_families(written: Path) -> None:
+    """A ConvNeXt's classifier begins as it did when the file was written, or the run could not be resumed."""
+    file = written / "settings" / "many.yaml"
+    file.write_text(file.read_text().replace("model: resnet50", "model: convnext_tiny"))
+    given = parse(Train, None, ["--config", str(file)]).training
+    assert (given.family, given.head_init_scale, given.layer_decay) == (None, 1.0, 0.9)
+    named = parse(Train, None, ["--config", str(file), "--family", "convnext"]).training
+    assert (named.family, named.head_init_scale, named.layer_decay) == ("convnext", 0.001, 0.9)
 
 
 def test_embeddings_are_read(written: Path) -> None:

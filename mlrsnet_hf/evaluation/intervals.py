@@ -70,7 +70,9 @@ class ScoreIntervals:
 
     The draws depend on the seed and the number of images alone: two models on one split are drawn alike, image by
     image. A label that does not occur in a draw is left out of that draw's means over labels. The model is the same in
-    all draws, so the intervals say nothing of how training varies from seed to seed.
+    all draws, so the intervals say nothing of how training varies from seed to seed. Those of average precision lie a
+    little high, for an image that is drawn twice stands twice at its rank: with 395 images and 17 labels at an mAP of
+    0.647, their middle is 0.652.
     """
 
     draws: Count

@@ -1,6 +1,5 @@
 """One split of a dataset as decoded images with their targets, one by one and in batches."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,12 +112,8 @@ class SplitImages(TorchDataset):
         if self.augment is None:
             return None
         side = self.augment.image_size
-        shape = (count, side, side, self.reading.channels)
-        if get_worker_info() is None:
-            return torch.empty(shape, dtype=torch.uint8)
-        # As torch's own collate function makes it; `share_memory_` would copy.
-        storage = torch.UntypedStorage._new_shared(math.prod(shape))
-        return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+        pixels = torch.empty((count, side, side, self.reading.channels), dtype=torch.uint8)
+        return pixels if get_worker_info() is None else pixels.share_memory_()
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch | ImageError:
         """Return a batch, or the error as a value: raised in a process of a `DataLoader`, it would lose its type."""

@@ -8,26 +8,28 @@ under way has checkpoints of its own beside it, and is gone on with like any run
 
 import math
 import shutil
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+from accelerate.utils import release_memory
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, DivergedError
 from mlrsnet_hf.evaluation.scores import metric_text
+from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.runtime.collectives import Collectives
+from mlrsnet_hf.runtime.device import make_accelerator
 from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.runtime.signals import Interruption
+from mlrsnet_hf.training.checkpoints import RunRecord
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.rate_scores import RateTrials, StoredTrials
 from mlrsnet_hf.training.recipes import RECIPES, modern
-from mlrsnet_hf.training.run_folder import RunFolder, clear_run
-
-if TYPE_CHECKING:  # they bring `datasets` and torch
-    from mlrsnet_hf.inputs.task import ImageData
-    from mlrsnet_hf.runtime.collectives import Collectives
-    from mlrsnet_hf.training.checkpoints import RunRecord
+from mlrsnet_hf.training.results import TrainingResult
+from mlrsnet_hf.training.run_folder import RunFolder, clear_run, find_run
+from mlrsnet_hf.training.trainer import Trainer
 
 MULTIPLES = (1.0, 0.3, 3.0, 0.1)
 """Of the recipe's rate, in the order in which they are tried; of equal scores the first one counts."""
@@ -100,12 +102,12 @@ def plan_trials(config: TrainingConfig, images: int, base: float) -> RateTrials:
 
 def choose_rate(
     config: TrainingConfig,
-    data: "ImageData",
+    data: ImageData,
     recipe: str | None,
-    run: "RunRecord",
+    run: RunRecord,
     is_under_way: bool,
-    collectives: "Collectives",
-    score_rate: Callable[[TrainingConfig, "ImageData"], float],
+    collectives: Collectives,
+    interruption: Interruption,
 ) -> RateTrials:
     """Try what is left to try for a run, and return all trials; all processes do it together.
 
@@ -116,8 +118,7 @@ def choose_rate(
         run: What the trials are stored for.
         is_under_way: Whether the run itself has a checkpoint to go on from, and so has chosen its rate.
         collectives: Of the processes.
-        score_rate: Trains by settings and splits, in the settings' own folder, and returns the score; NaN where the
-            loss is no number. If the folder holds a checkpoint, it goes on from that.
+        interruption: Ends a trial under way at its next checkpoint.
 
     Returns:
         The trials, with a rate chosen.
@@ -134,12 +135,13 @@ def choose_rate(
         trials = collectives.run_on_main(lambda: _begin(folder, config.resume, run, plan))
     part = _part_of(data, config.seed, trials)
     while trials.left:
-        trial = _trial_settings(config, trials, folder)
-        trials = trials.with_score(score_rate(trial, part))
+        rate, number = trials.left[0], f"{len(trials.tried) + 1} of {len(trials.rates)}"
+        logger.info("learning rate %g, %s, is tried for %d steps", rate, number, trials.steps)
+        score = score_rate(_trial_settings(config, trials, folder), part, run, collectives, interruption)
+        release_memory()  # a trainer's parts know it: it would stay until Python looks, its network on the device
+        trials = trials.with_score(score)
         collectives.run_on_main(partial(_store, folder, run, trials))
-        last, count = trials.tried[-1], len(trials.tried)
-        score = metric_text(trials.metric, last.score)
-        logger.info("learning rate %g, %d of %d: %s", last.rate, count, len(trials.rates), score)
+        logger.info("learning rate %g, %s: %s", rate, number, metric_text(trials.metric, score))
     if trials.chosen is None:
         raise ConfigurationError(
             f"learning_rate='auto' found no rate: with each of {', '.join(f'{rate:g}' for rate in trials.rates)} the "
@@ -150,7 +152,32 @@ def choose_rate(
     return trials
 
 
-def _begin(folder: RunFolder, resume: bool, run: "RunRecord", plan: RateTrials) -> RateTrials:
+def score_rate(
+    config: TrainingConfig, data: ImageData, run: RunRecord, collectives: Collectives, interruption: Interruption
+) -> float:
+    """Train for a trial, from its checkpoint if it has one; return its last score, NaN where a loss is no number."""
+    folder = RunFolder(config.output_dir)
+    accelerator = make_accelerator(
+        config.precision, (), folder.logs, config.accumulation, config.cpu_threads, config.seed
+    )
+    run = replace(run, settings=config.to_dict())
+    found = collectives.run_on_main(lambda: find_run(folder, run) if folder.root.exists() else None)
+    assert not isinstance(found, TrainingResult), "a trial writes no results"
+    with ExitStack() as stack:
+        trainer = Trainer(config, data, run, accelerator, collectives, interruption)
+        stack.callback(trainer.loaders.close)
+        interruption.defer()
+        trainer.begin(found, None, None)
+        stack.callback(trainer.monitor.bar.close)
+        try:
+            trainer.train_epochs()
+        except DivergedError as error:
+            logger.info(error.found)
+            return math.nan
+        return trainer.progress.history[-1].validation[config.selection_metric]
+
+
+def _begin(folder: RunFolder, resume: bool, run: RunRecord, plan: RateTrials) -> RateTrials:
     """Return the trials that a stopped run has come to, or begin them in an empty folder."""
     if resume and folder.rate_trials.exists():
         trials = StoredTrials.load(folder.rate_trials).trials
@@ -166,7 +193,7 @@ def _begin(folder: RunFolder, resume: bool, run: "RunRecord", plan: RateTrials) 
     return plan
 
 
-def _store(folder: RunFolder, run: "RunRecord", trials: RateTrials) -> None:
+def _store(folder: RunFolder, run: RunRecord, trials: RateTrials) -> None:
     """Write what is known, then remove what the trials that have ended have left."""
     with folder.writing():
         folder.rate_trials.parent.mkdir(exist_ok=True)
@@ -175,7 +202,7 @@ def _store(folder: RunFolder, run: "RunRecord", trials: RateTrials) -> None:
         shutil.rmtree(folder.rate_trials.parent / f"{trial.rate:g}", ignore_errors=True)
 
 
-def _part_of(data: "ImageData", seed: int, trials: RateTrials) -> "ImageData":
+def _part_of(data: ImageData, seed: int, trials: RateTrials) -> ImageData:
     """Return training images to learn from, and others that stand in for validation; the same for every rate."""
     split = data.splits["train"]
     order = np.random.default_rng((seed, _STREAM)).permutation(len(split))

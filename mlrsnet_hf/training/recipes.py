@@ -17,6 +17,8 @@ from mlrsnet_hf.training.families import FAMILIES, family_of
 Recipe = Callable[..., TrainingConfig]
 _ROW_CHOICE = ("model", "weights", "family", "batch_size")
 """Settings that choose a row of the families, and its rate."""
+_OF_THE_ROWS = frozenset({"family", "head_init_scale"})
+"""Settings that there were not before the families."""
 
 _PLAIN: dict[str, Any] = {
     "batch_size": 32,
@@ -194,6 +196,14 @@ class RecipeChoice(Settings):
 def recipe_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the recipe that some values name, under `recipe` and `network`."""
     recipe = values.get("recipe", "modern")
+    if recipe == "modern" and _is_older_than_rows(values):
+        return TrainingConfig().to_dict()
     names = {"paper": ("network", "model"), "modern": _ROW_CHOICE}.get(recipe, ())
     chosen = {name: values[name] for name in names if values.get(name) is not None}
     return {} if recipe is None else RECIPES[recipe](**chosen).to_dict()
+
+
+def _is_older_than_rows(values: Mapping[str, Any]) -> bool:
+    """Tell the settings.yaml of a run that knew no rows: it gives all that one decides, but what came with them."""
+    row = FAMILIES["cnn_batchnorm"].settings(1).keys()
+    return row - _OF_THE_ROWS <= values.keys() and _OF_THE_ROWS.isdisjoint(values)

@@ -4,14 +4,11 @@ From `train` to the optimizer it is four calls: `train`, `Trainer.train_epochs`,
 `Trainer.train_step`.
 """
 
-import math
 import secrets
 from contextlib import ExitStack
-from dataclasses import replace
 
 from accelerate.utils import set_seed
 
-from mlrsnet_hf.errors import DivergedError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.collectives import Collectives
@@ -82,16 +79,13 @@ def train(
         # ------------------------------------------------------------------------ learning rate, if it is to be chosen
         trials = None
         if config.learning_rate == AUTO:
-
-            def score(trial: TrainingConfig, part: ImageData) -> float:
-                return score_rate(trial, part, run, collectives, interruption)
-
-            trials = choose_rate(config, data, recipe, run, found is not None, collectives, score)
+            trials = choose_rate(config, data, recipe, run, found is not None, collectives, interruption)
             set_seed(config.seed)  # so that the run is that of the chosen number
 
         # ----------------------------------------------------------------------------------- model, data, optimizer
         trainer = Trainer(config, data, run, accelerator, collectives, interruption, trials)
         stack.callback(trainer.loaders.close)
+        trainer.tell()
         interruption.defer()  # from here on there is something to save
         trainer.begin(found, data_config, recipe)
         stack.callback(trainer.monitor.bar.close)
@@ -101,29 +95,3 @@ def train(
 
         # ------------------------------------------------------------------------------------------- evaluate, save
         return trainer.finish(recipe)
-
-
-def score_rate(
-    config: TrainingConfig, data: ImageData, run: RunRecord, collectives: Collectives, interruption: Interruption
-) -> float:
-    """Train for a trial of `choose_rate`, and return the score of its last epoch; NaN where the loss is no number."""
-    folder = RunFolder(config.output_dir)
-    accelerator = make_accelerator(
-        config.precision, (), folder.logs, config.accumulation, config.cpu_threads, config.seed
-    )
-    run = replace(run, settings=config.to_dict())
-    found = collectives.run_on_main(lambda: find_run(folder, run) if folder.root.exists() else None)
-    assert not isinstance(found, TrainingResult), "a trial writes no results"
-    with ExitStack() as stack:
-        stack.callback(accelerator.free_memory)
-        trainer = Trainer(config, data, run, accelerator, collectives, interruption)
-        stack.callback(trainer.loaders.close)
-        interruption.defer()
-        trainer.begin(found, None, None)
-        stack.callback(trainer.monitor.bar.close)
-        try:
-            trainer.train_epochs()
-        except DivergedError as error:
-            logger.info(error.found)
-            return math.nan
-        return trainer.progress.history[-1].validation[config.selection_metric]

@@ -111,13 +111,15 @@ class Trainer:
         # ---- state: what checkpoints hold
         self.progress = Progress()
         self.state = TrainingState(self.network, average, optimizer, schedule, accelerator.scaler, self.progress)
-        logger.info("%s, %s", device_text(accelerator), self.batch_text)
-        if config.family:
-            logger.info(family_text(config))
         self._set_training_mode()
-        if note := statistics_note(
-            self.model, self.batches.batch_size, accelerator.num_processes * config.accumulation
-        ):
+
+    def tell(self) -> None:
+        """Log where and by what recipe the run computes."""
+        logger.info("%s, %s", device_text(self.accelerator), self.batch_text)
+        if self.config.family:
+            logger.info(family_text(self.config))
+        parts = self.accelerator.num_processes * self.config.accumulation
+        if note := statistics_note(self.model, self.batches.batch_size, parts):
             logger.info(note)
 
     def begin(self, checkpoint: Checkpoint | None, data_config: DataConfig | None, recipe: str | None) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, DivergedError
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.training import rate_trials
-from mlrsnet_hf.training import train as training
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.rate_scores import RateTrial, RateTrials, StoredTrials
 from mlrsnet_hf.training.rate_trials import MULTIPLES, base_rate, plan_trials
@@ -59,10 +59,24 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[float, float]], li
             asked.append(config.fixed_rate)
             return scores[config.fixed_rate]
 
-        monkeypatch.setattr(training, "score_rate", score)
+        monkeypatch.setattr(rate_trials, "score_rate", score)
         return asked
 
     return arrange
+
+
+def one_trainer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref]:
+    """Have each new trainer look whether another is still in memory; return the list of them."""
+    made: list[weakref.ref] = []
+    original = Trainer.__init__
+
+    def begin(self: Trainer, *arguments: object) -> None:
+        assert not [other for other in made if other() is not None]
+        made.append(weakref.ref(self))
+        original(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "__init__", begin)
+    return made
 
 
 def weights(config: TrainingConfig) -> bytes:
@@ -83,10 +97,17 @@ def test_auto_is_a_rate_wherever_settings_come_from(tmp_path: Path, way: str) ->
 
 
 def test_the_run_is_that_of_the_rate_it_chose(
-    make_config: MakeConfig, images: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_config: MakeConfig,
+    images: ImageData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = make_config(**AUTO, output_dir=tmp_path / "auto")
-    result = train(config, images)
+    with monkeypatch.context() as patch:
+        trainers = one_trainer_at_a_time(patch)
+        result = train(config, images)
+    assert len(trainers) == 5
     assert result.rate_trials is not None
     assert [trial.rate for trial in result.rate_trials.tried] == [1e-3, 3e-4, 3e-3, 1e-4]
     best = max(result.rate_trials.tried, key=lambda trial: trial.score)
