@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform
+from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform, random_numbers
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
@@ -99,8 +99,8 @@ class SplitImages(TorchDataset):
         pixels = self.decode(row) if self._decoded is None else self._decoded[row]
         if self.augment is None:
             return Sample(row, pixels, None)
-        random = np.random.default_rng((self.seed, AUGMENTATION_STREAM, epoch, row))
-        return Sample(row, *self.augment(pixels, random, out))
+        numbers = random_numbers(self.seed, AUGMENTATION_STREAM, epoch, row)
+        return Sample(row, *self.augment(pixels, numbers, out))
 
     def empty_pixels(self, count: int) -> torch.Tensor | None:
         """Return memory for the pixels of a batch; None in evaluation, whose transform tells only with an image.
