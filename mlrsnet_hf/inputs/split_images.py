@@ -30,6 +30,8 @@ class Sample:
     row: int
     pixels: Pixels
     """(S, S, C) for the model."""
+    symmetry: int
+    """Which of the `SYMMETRIES` they are still to be turned by; 0 changes nothing."""
     color: Matrix | None
     """(3, 4), or (1, 2) where there are not three channels, if the colors change."""
 
@@ -98,7 +100,7 @@ class SplitImages(TorchDataset):
         epoch, row = draw
         pixels = self.decode(row) if self._decoded is None else self._decoded[row]
         if self.augment is None:
-            return Sample(row, pixels, None)
+            return Sample(row, pixels, 0, None)
         numbers = random_numbers(self.seed, AUGMENTATION_STREAM, epoch, row)
         return Sample(row, *self.augment(pixels, numbers, out))
 
@@ -130,12 +132,14 @@ class SplitImages(TorchDataset):
     def batch(self, samples: Sequence[Sample], pixels: torch.Tensor | None = None) -> Batch:
         """Return samples as one batch, of the `empty_pixels` to which theirs were written, if they were."""
         rows = torch.tensor([sample.row for sample in samples])
+        symmetries = torch.tensor([sample.symmetry for sample in samples], dtype=torch.uint8)
         colors = [sample.color for sample in samples if sample.color is not None]
         return Batch(
             rows=rows,
             pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])) if pixels is None else pixels,
             targets=self.targets[rows],
             scenes=None if self.scenes is None else self.scenes[rows],
+            symmetries=symmetries if self.augment is not None and self.augment.symmetries > 1 else None,
             color=torch.from_numpy(np.stack(colors)) if colors else None,
         )
 

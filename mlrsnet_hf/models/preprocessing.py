@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.augmentation import turn
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.inputs.reading import RGB, Reading
@@ -121,14 +122,15 @@ def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
     """Return a batch as the network's input, (N, C, S, S) float32 on the batch's device, the channels last in memory.
 
     Where the colors do not change, it is what timm's transform gives, to the last bit; elsewhere the changed colors,
-    bounded to 0 to 255, and normalized.
+    bounded to 0 to 255, and normalized. Images that are to be turned are.
     """
+    pixels = batch.pixels if batch.symmetries is None else turn(batch.pixels, batch.symmetries)
     if batch.color is None:
-        return normalize_pixels(batch.pixels, preprocessing)
+        return normalize_pixels(pixels, preprocessing)
     if preprocessing.channels != 3:
         scale, offset = batch.color[:, 0, :, None, None, None].unbind(1)
-        return normalize_pixels((batch.pixels * scale + offset).clamp_(0, 255), preprocessing)
-    return _recolor(batch.pixels, batch.color, preprocessing)
+        return normalize_pixels((pixels * scale + offset).clamp_(0, 255), preprocessing)
+    return _recolor(pixels, batch.color, preprocessing)
 
 
 def normalize_pixels(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
