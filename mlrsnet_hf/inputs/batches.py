@@ -127,6 +127,8 @@ class Batch:
     """(N, L) float32, 0 or 1, NaN where it is not known; L is 0 where labels are not learned."""
     scenes: torch.Tensor | None = None
     """(N,) int64 scene ids, where scenes are learned."""
+    symmetries: torch.Tensor | None = None
+    """(N,) uint8: which symmetry each image is still to be turned by, where they are drawn; see `turn`."""
     color: torch.Tensor | None = None
     """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `random_color_matrix`. Where there are not
     three channels (N, 1, 2)."""
@@ -145,5 +147,6 @@ class Batch:
             pixels=change(self.pixels),
             targets=change(self.targets),
             scenes=None if self.scenes is None else change(self.scenes),
+            symmetries=None if self.symmetries is None else change(self.symmetries),
             color=None if self.color is None else change(self.color),
         )

@@ -23,10 +23,8 @@ _MOST_THREADS = 16
 """More would wait for Python's lock."""
 _AHEAD = 4
 """Batches made while a GPU is at work."""
-_BUILDERS = 2
-"""Batches made at the same time, so that one is decoded while another is put together and pinned."""
-_SHARE = 4
-"""Images that a thread decodes at a time: many small shares, because some images take longer."""
+_SHARE = 8
+"""Images, at least, that a thread decodes at a time; fewer would often hand Python's lock from thread to thread."""
 
 
 class Loader(ABC):
@@ -82,7 +80,7 @@ def evaluation_loader(images: SplitImages, batch_size: int, workers: int, accele
 
 
 class ThreadedLoader(Loader):
-    """Batches made by threads, each batch by all of them.
+    """Batches made by threads, each batch by all of them if it is large enough.
 
     Decoding and resizing leave Python's lock to others, and no batch has to travel from another process.
 
@@ -103,7 +101,7 @@ class ThreadedLoader(Loader):
         self.pin = pin
 
     def __iter__(self) -> Iterator[Batch]:
-        pool, builders = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(_BUILDERS)
+        pool, builders = ThreadPoolExecutor(self.threads), ThreadPoolExecutor(self.ahead)
         try:
             waiting = iter(self.draws)
             ahead: deque[Future[Batch]] = deque()
@@ -119,7 +117,8 @@ class ThreadedLoader(Loader):
     def _decode_batch(self, draws: list[Draw], pool: Executor) -> Batch:
         pixels = self.images.empty_pixels(len(draws))
         places = list(zip(draws, [None] * len(draws) if pixels is None else pixels.numpy(), strict=True))
-        shares = (places[start : start + _SHARE] for start in range(0, len(places), _SHARE))
+        size = max(_SHARE, -(-len(places) // self.threads))
+        shares = (places[start : start + size] for start in range(0, len(places), size))
         samples = [sample for share in pool.map(self._decode, shares) for sample in share]
         batch = self.images.batch(samples, pixels)
         return batch.pin_memory() if self.pin else batch

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform
+from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform, random_numbers
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
@@ -30,6 +30,8 @@ class Sample:
     row: int
     pixels: Pixels
     """(S, S, C) for the model."""
+    symmetry: int
+    """Which of the `SYMMETRIES` they are still to be turned by; 0 changes nothing."""
     color: Matrix | None
     """(3, 4), or (1, 2) where there are not three channels, if the colors change."""
 
@@ -100,9 +102,9 @@ class SplitImages(TorchDataset):
         epoch, row, *content = draw
         pixels = self.decode(row, *content) if self._decoded is None else self._decoded[row]
         if self.augment is None:
-            return Sample(row, pixels, None)
-        random = np.random.default_rng((self.seed, AUGMENTATION_STREAM, epoch, row))
-        return Sample(row, *self.augment(pixels, random, out))
+            return Sample(row, pixels, 0, None)
+        numbers = random_numbers(self.seed, AUGMENTATION_STREAM, epoch, row)
+        return Sample(row, *self.augment(pixels, numbers, out))
 
     def empty_pixels(self, count: int) -> torch.Tensor | None:
         """Return memory for the pixels of a batch; None in evaluation, whose transform tells only with an image.
@@ -128,12 +130,14 @@ class SplitImages(TorchDataset):
     def batch(self, samples: Sequence[Sample], pixels: torch.Tensor | None = None) -> Batch:
         """Return samples as one batch, of the `empty_pixels` to which theirs were written, if they were."""
         rows = torch.tensor([sample.row for sample in samples])
+        symmetries = torch.tensor([sample.symmetry for sample in samples], dtype=torch.uint8)
         colors = [sample.color for sample in samples if sample.color is not None]
         return Batch(
             rows=rows,
             pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples])) if pixels is None else pixels,
             targets=self.targets[rows],
             scenes=None if self.scenes is None else self.scenes[rows],
+            symmetries=symmetries if self.augment is not None and self.augment.symmetries > 1 else None,
             color=torch.from_numpy(np.stack(colors)) if colors else None,
         )
 

@@ -4,7 +4,9 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import timm
 import timm.data
 import torch
@@ -12,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.augmentation import turn
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.inputs.reading import RGB, Reading
@@ -121,14 +124,15 @@ def model_input(batch: Batch, preprocessing: Preprocessing) -> torch.Tensor:
     """Return a batch as the network's input, (N, C, S, S) float32 on the batch's device, the channels last in memory.
 
     Where the colors do not change, it is what timm's transform gives, to the last bit; elsewhere the changed colors,
-    bounded to 0 to 255, and normalized.
+    bounded to 0 to 255, and normalized. Images that are to be turned are.
     """
+    pixels = batch.pixels if batch.symmetries is None else turn(batch.pixels, batch.symmetries)
     if batch.color is None:
-        return normalize_pixels(batch.pixels, preprocessing)
+        return normalize_pixels(pixels, preprocessing)
     if preprocessing.channels != 3:
         scale, offset = batch.color[:, 0, :, None, None, None].unbind(1)
-        return normalize_pixels((batch.pixels * scale + offset).clamp_(0, 255), preprocessing)
-    return _recolor(batch.pixels, batch.color, preprocessing)
+        return normalize_pixels((pixels * scale + offset).clamp_(0, 255), preprocessing)
+    return _recolor(pixels, batch.color, preprocessing)
 
 
 def normalize_pixels(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
@@ -137,14 +141,22 @@ def normalize_pixels(pixels: torch.Tensor, preprocessing: Preprocessing) -> torc
     Division, subtraction and division in timm's order, so that the values are equal to the last bit. The channels stay
     last in memory, where convolutions are fastest.
     """
-    mean, std = (values.repeat(pixels.shape[2]) for values in _statistics(preprocessing, pixels.device))
-    rows = pixels.flatten(2)
-    output = torch.empty(rows.shape, device=pixels.device)
-    at_once, high = _strip_size(output)
-    for source, place in zip(rows.split(at_once), output.split(at_once), strict=True):
-        for strip, target in zip(source.split(high, 1), place.split(high, 1), strict=True):
-            torch.div(strip, 255, out=target).sub_(mean).div_(std)
-    return output.view(pixels.shape).permute(0, 3, 1, 2)
+    if pixels.device.type == "cpu" and pixels.dtype == torch.uint8:
+        output = torch.empty(pixels.shape)
+        for image, place in zip(pixels.numpy(), output.numpy(), strict=True):
+            cv2.LUT(image, _normalized_levels(preprocessing), dst=place)
+    else:
+        mean, std = (values.repeat(pixels.shape[2]) for values in _statistics(preprocessing, pixels.device))
+        output = torch.div(pixels.flatten(2), 255).sub_(mean).div_(std).view(pixels.shape)
+    return output.permute(0, 3, 1, 2)
+
+
+@functools.lru_cache
+def _normalized_levels(preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+    """Return (1, 256, C): what each of the 256 levels becomes."""
+    mean, std = _statistics(preprocessing, torch.device("cpu"))
+    levels = torch.arange(256, dtype=torch.uint8)[:, None]
+    return torch.div(levels, 255).sub(mean).div_(std)[None].numpy()
 
 
 def _recolor(pixels: torch.Tensor, color: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:

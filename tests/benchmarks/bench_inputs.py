@@ -3,8 +3,9 @@
 Run `python tests/benchmarks/bench_inputs.py`. Both sides start from the same JPEG bytes and augment as the recipe
 `modern` does: a random square crop at 224 pixels, and all eight symmetries. The figures:
 
-    uint8    batches that are ready for a device, which does the rest
-    float32  normalized on the CPU
+    uint8    batches that are ready for a device, which does the rest; of ours that includes the symmetries, which the
+             peer draws for one image at a time, so that there is a row of ours with them too
+    float32  turned and normalized on the CPU
     jitter   the same with colors that change, which `modern` does not do
 
 The peer decodes through datasets (Pillow), augments uint8 tensors by torchvision, and is loaded by `DataLoader` with
@@ -29,7 +30,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
+from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform, turn
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.loader import Loader, ThreadedLoader, make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
@@ -79,8 +80,10 @@ def synthetic_jpeg(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def our_batches(split: datasets.Dataset, batch_size: int, figure: str, cached: bool) -> Iterator[torch.Tensor]:
-    """Yield batches of one epoch after another."""
+def our_batches(
+    split: datasets.Dataset, batch_size: int, figure: str, cached: bool = False, turned: bool = False
+) -> Iterator[torch.Tensor]:
+    """Yield batches of one epoch after another; those of uint8 as the device gets them, or turned."""
     task = Task(kind="labels", label_names=tuple(map(str, range(60))))
     augment = Augmentation(SIZE, CROP_SCALE, CROP_RATIO, SYMMETRIES, JITTER if figure == "jitter" else 0.0)
     images = SplitImages(split, task, StoredTransform(SIZE), augment)
@@ -94,7 +97,10 @@ def our_batches(split: datasets.Dataset, batch_size: int, figure: str, cached: b
     for epoch in itertools.count(1):
         batches.epoch = epoch
         for batch in loader:
-            yield batch.pixels if figure == "uint8" else model_input(batch, PREPROCESSING)
+            if figure != "uint8":
+                yield model_input(batch, PREPROCESSING)
+            else:
+                yield turn(batch.pixels, batch.symmetries) if turned and batch.symmetries is not None else batch.pixels
 
 
 class QuarterTurn(torch.nn.Module):
@@ -178,12 +184,14 @@ def main() -> None:
     print(f"{len(split)} {source}, {cores} cores, batches of {size}, median of {options.rounds} rounds")
     for figure in options.figures:
         sides = {
-            "ours, from JPEG bytes": functools.partial(our_batches, split, size, figure, cached=False),
+            "ours, from JPEG bytes": functools.partial(our_batches, split, size, figure),
             "ours, decoded in memory": functools.partial(our_batches, split, size, figure, cached=True),
         } | {
             f"peer, {workers} workers": functools.partial(peer_batches, split, size, figure, workers)
             for workers in range(cores + 1)
         }
+        if figure == "uint8":
+            sides["ours, turned on the CPU"] = functools.partial(our_batches, split, size, figure, turned=True)
         speeds: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(options.rounds):
             for name, make in sides.items():

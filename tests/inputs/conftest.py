@@ -35,7 +35,8 @@ def step_hashes(parts: Sequence[Sequence[Batch]], accumulation: int = 1) -> list
     for start in range(0, len(parts[0]), accumulation):
         images = {}
         for batch in (batch for share in parts for batch in share[start : start + accumulation]):
-            for row, *tensors in zip(batch.rows.tolist(), batch.pixels, batch.targets, batch.color, strict=True):
+            parts_of_rows = (batch.pixels, batch.targets, batch.symmetries, batch.color)
+            for row, *tensors in zip(batch.rows.tolist(), *parts_of_rows, strict=True):
                 assert row not in images, "a row twice in a step"
                 images[row] = b"".join(tensor.numpy().tobytes() for tensor in tensors)
         steps.append(hashlib.sha256(b"".join(b"%d:" % row + images[row] for row in sorted(images))).hexdigest())

@@ -18,10 +18,13 @@ from mlrsnet_hf.inputs.augmentation import (
     mean_gray,
     random_color_matrix,
     random_crop,
+    random_numbers,
     resize,
     resize_crop,
     symmetry,
     symmetry_views,
+    turn,
+    turn_at_once,
 )
 from mlrsnet_hf.inputs.decoding import Pixels, decode_pixels
 
@@ -63,12 +66,36 @@ def test_views_of_a_batch_are_the_symmetries_of_its_images(count: int, layout: t
             assert np.array_equal(turned, symmetry(image, which))
 
 
+def test_random_numbers_are_even_and_depend_on_the_whole_key_alone() -> None:
+    assert list(random_numbers(1, 2)) == list(random_numbers(1, 2))
+    keys = [(seed, epoch, row) for seed in range(2) for epoch in range(10) for row in range(100)]
+    numbers = np.array([list(random_numbers(*key)) for key in [*keys, (12, 3), (1, 23)]])
+    assert len(np.unique(numbers)) == numbers.size
+    assert 0 <= numbers.min() < 0.001
+    assert 0.999 < numbers.max() < 1
+    # 32,000 numbers in tenths: one of them holds 3,200 with a standard deviation of 54.
+    assert np.abs(np.histogram(numbers[: len(keys)], 10, (0, 1))[0] - 3200).max() < 5 * 54
+    # Neither do those of one image depend on each other, or on those of the row before: 0.0224 is one deviation.
+    columns = np.hstack([numbers[1:], numbers[:-1]])
+    assert np.abs(np.corrcoef(columns.T) - np.eye(32)).max() < 5 * 0.0224
+    # What a run draws stays what it is, so that it goes on as it began.
+    assert list(random_numbers(0, 2, 1, 7))[:2] == pytest.approx([0.687985, 0.88519], abs=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_each_image_of_a_batch_is_turned_by_its_own_symmetry(channels: int) -> None:
+    images = torch.randint(256, (SYMMETRIES, 6, 6, channels), generator=torch.Generator().manual_seed(0)).byte()
+    which = torch.arange(SYMMETRIES, dtype=torch.uint8).flip(0)
+    expected = np.stack([symmetry(image, number) for image, number in zip(images.numpy(), which.tolist(), strict=True)])
+    assert np.array_equal(turn(images, which), expected)
+    assert np.array_equal(turn_at_once(images, which), expected)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_all_symmetries_asked_for_are_drawn(count: int) -> None:
     augment = Augmentation(image_size=8, crop_scale=1.0, symmetries=count)
-    draw = np.random.default_rng(0)
-    seen = {augment(coordinates(8, 8), draw)[0].tobytes() for _ in range(100)}
-    assert seen == {symmetry(coordinates(8, 8), which).tobytes() for which in range(count)}
+    drawn = [augment(coordinates(8, 8), random_numbers(number))[1] for number in range(100)]
+    assert set(drawn) == set(range(count))
 
 
 @given(
@@ -81,7 +108,7 @@ def test_all_symmetries_asked_for_are_drawn(count: int) -> None:
 def test_crops_lie_in_the_image_and_keep_area_and_ratio(
     height: int, width: int, scale: float, ratio: float, seed: int
 ) -> None:
-    crop = random_crop(coordinates(height, width), scale, ratio, np.random.default_rng(seed))
+    crop = random_crop(coordinates(height, width), scale, ratio, random_numbers(seed))
     high, wide = crop.shape[:2]
     top, left = crop[0, 0, :2]
     assert np.array_equal(crop, coordinates(height, width)[top : top + high, left : left + wide])
@@ -94,7 +121,7 @@ def test_crops_lie_in_the_image_and_keep_area_and_ratio(
 
 
 def test_ratios_and_areas_are_spread() -> None:
-    draw = np.random.default_rng(0)
+    draw = itertools.chain.from_iterable(random_numbers(number) for number in itertools.count())
     shapes = np.array([random_crop(coordinates(90, 120), 0.3, 1.5, draw).shape[:2] for _ in range(400)])
     ratios, areas = shapes[:, 1] / shapes[:, 0], shapes.prod(axis=1) / 90**2
     assert ratios.min() < 0.72
@@ -163,16 +190,15 @@ def test_crops_of_any_bands_are_resized_and_turned_band_by_band(channels: int, s
 def test_a_view_is_written_where_the_batch_wants_it(seed: int) -> None:
     batch = np.zeros((3, 16, 16, 3), np.uint8)
     augment = Augmentation(16, crop_scale=0.5)
-    view, _ = augment(coordinates(20, 20), np.random.default_rng(seed), batch[1])
+    view, *_ = augment(coordinates(20, 20), random_numbers(seed), batch[1])
     assert np.shares_memory(view, batch)
-    assert np.array_equal(batch[1], augment(coordinates(20, 20), np.random.default_rng(seed))[0])
+    assert np.array_equal(batch[1], augment(coordinates(20, 20), random_numbers(seed))[0])
     assert not batch[[0, 2]].any()
 
 
 def test_colors_change_only_if_asked() -> None:
-    draw = np.random.default_rng(0)
-    assert Augmentation(8, 0.5)(coordinates(9, 9), draw)[1] is None
-    matrix = Augmentation(8, 0.5, jitter=0.3)(coordinates(9, 9), draw)[1]
+    assert Augmentation(8, 0.5)(coordinates(9, 9), random_numbers(0))[2] is None
+    matrix = Augmentation(8, 0.5, jitter=0.3)(coordinates(9, 9), random_numbers(0))[2]
     assert matrix.shape == (3, 4)
     assert matrix.dtype == np.float32
 
@@ -217,7 +243,7 @@ def test_mean_gray(size: tuple[int, int]) -> None:
 
 
 def test_factors_are_drawn_from_their_range() -> None:
-    draw = np.random.default_rng(0)
+    draw = itertools.chain.from_iterable(random_numbers(number) for number in itertools.count())
     black = np.zeros((2, 2, 3), np.uint8)
     # The rows of a matrix sum to brightness times contrast, because gray of gray is gray.
     scales = [random_color_matrix(black, 0.3, draw)[:, :3].sum(axis=1) for _ in range(300)]

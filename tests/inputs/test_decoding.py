@@ -68,6 +68,20 @@ def test_pillow_reads_what_the_fast_decoder_would_read_otherwise(
         assert np.array_equal(decoded(data), pillow(data))
 
 
+@pytest.mark.parametrize(
+    "before",
+    [b"\xff\xfe\x00\x08\xff\xda\xff\xda\xff\xda", b"\xff\xff", b"\x00\x00", b"\xff\xd0"],
+    ids=["scan's marker in a comment", "padding", "stray bytes", "marker without a length"],
+)
+def test_the_orientation_is_found_wherever_it_stands(before: bytes, picture: Callable, encoded: Callable) -> None:
+    image, exif = picture([0], seed=1, size=(40, 20)), Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(image, "JPEG", exif=exif)
+    place = data.index(b"\xff\xe1")
+    data = data[:place] + before + data[place:]
+    assert np.array_equal(decoded(data), pillow(data))
+
+
 def test_the_same_without_the_fast_decoder(
     monkeypatch: pytest.MonkeyPatch, picture: Callable, encoded: Callable
 ) -> None:

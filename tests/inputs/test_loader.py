@@ -106,4 +106,5 @@ def test_a_batch_keeps_its_parts_on_the_way_to_a_device(data: DatasetDict, make_
     assert batch.rows.device.type == batch.pixels.device.type == batch.color.device.type == "meta"
     assert batch.scenes is None
     assert batch.color.shape == (2, 3, 4)
+    assert batch.symmetries.shape == (2,)
     assert batch.targets.dtype == torch.float32

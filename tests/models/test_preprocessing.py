@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -6,6 +7,7 @@ import timm
 import torch
 
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.augmentation import turn
 from mlrsnet_hf.inputs.batches import Batch
 from mlrsnet_hf.models.preprocessing import (
     Preprocessing,
@@ -73,6 +75,16 @@ def test_colors_that_stay_are_normalized_as_timm_does_it() -> None:
     assert torch.equal(unchanged, (planes.float() / 255 - mean) / std)
     by_matrix = model_input(make_batch(40, torch.eye(3, 4).repeat(3, 1, 1)), preprocessing)
     torch.testing.assert_close(by_matrix, unchanged, atol=1e-5, rtol=0)
+
+
+def test_images_are_turned_before_their_colors_change() -> None:
+    preprocessing, which = make_preprocessing(40), torch.tensor([0, 5, 7], dtype=torch.uint8)
+    for color in (None, torch.eye(3, 4).repeat(3, 1, 1) * 0.7):
+        straight = make_batch(40, color)
+        turned = dataclasses.replace(straight, symmetries=which)
+        expected = dataclasses.replace(straight, pixels=turn(straight.pixels, which))
+        assert torch.equal(model_input(turned, preprocessing), model_input(expected, preprocessing))
+        assert not torch.equal(model_input(turned, preprocessing), model_input(straight, preprocessing))
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
