@@ -47,8 +47,9 @@ def test_an_interrupted_run_is_resumed(written: Path, name: str) -> None:
         exact = {"epoch", "step", "learning_rate"}
         assert {name: epoch[name] for name in exact} == {name: before[name] for name in exact}
         assert numbers(epoch).keys() >= numbers(before).keys()
-        # Training's pixels are resized by another library since, which moves the loss of a few steps.
-        assert epoch["loss"] == pytest.approx(before["loss"], rel=0.1)
+        # Since then other crops are drawn, by another hash of seed, epoch and row, and another library resizes them:
+        # the same images in the same order, of which a few steps see other views.
+        assert epoch["loss"] == pytest.approx(before["loss"], rel=0.3)
     # Epochs that ended before the resumption did not measure it; one of the two runs had none yet.
     losses = [epoch["validation_loss"] for epoch in history]
     assert (losses[0] is None) == (name == "pictures")
