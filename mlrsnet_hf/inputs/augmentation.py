@@ -177,9 +177,10 @@ def symmetry(pixels: Pixels, which: int, out: Pixels | None = None) -> Pixels:
         view = pixels.swapaxes(0, 1) if which & 4 else pixels
         out[:] = np.flip(view, tuple(axis for axis, bit in enumerate((2, 1)) if which & bit))
     else:
-        view = cv2.transpose(pixels, dst=out) if which & 4 else pixels
+        if which & 4:
+            cv2.transpose(pixels, dst=out)
         if mirror is not None:
-            cv2.flip(view, mirror, dst=out)
+            cv2.flip(out if which & 4 else pixels, mirror, dst=out)
     return out
 
 
