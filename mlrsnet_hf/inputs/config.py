@@ -52,7 +52,8 @@ class DataConfig(Settings):
     streaming: str | None = setting(
         None,
         "Folder, or its address (s3://, gs://, hf://, https://, whatever fsspec knows), of a set that mlrsnet prepare "
-        "--format litdata has written; training fetches from there what it needs next, and dataset counts for nothing.",
+        "--format litdata has written; training fetches from there what it needs next, and dataset counts for nothing. "
+        "If unset, dataset is read.",
         metavar="FOLDER|URL|none",
     )
     protocol: str | None = setting(

@@ -216,7 +216,7 @@ def test_help_shows_every_option_with_choices_and_default(
 def test_former_names_are_taken_and_hidden(yaml_file: WriteFile, capsys: pytest.CaptureFixture) -> None:
     assert train_settings(["--labels", "as-published"]).data.label_version == "as-published"
     assert train_settings(["--config", yaml_file("labels: as-published\n")]).data.label_version == "as-published"
-    assert parse(Prepare, None, ["a", "b", "--labels=as-published"]).label_version == "as-published"
+    assert parse(Prepare, None, ["a", "b", "--labels=as-published"]).data.label_version == "as-published"
     embed = parse(Embed, None, ["--normalise", "--labels", "as-published"])
     assert embed.config.normalize and embed.images.label_version == "as-published"
     assert not parse(Embed, None, ["--normalise", "--no-normalise"]).config.normalize

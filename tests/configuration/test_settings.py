@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN401 - any setting
 
+import dataclasses
 import typing
 from pathlib import Path
 from typing import Any, Literal
@@ -83,9 +84,10 @@ def test_python_and_the_command_line_judge_alike(command: type, part: type, name
         value = as_python_would(kind, text)
         assert outcome(from_text, name, kind, text) == outcome(checked, name, kind, value)
     judged = outcome(checked, name, kind, as_python_would(kind, "nonsense"))
+    places = ["a" for field in dataclasses.fields(command) if field.metadata.get("positional")]
     if isinstance(judged, tuple):
         with pytest.raises(judged[0], match=f"^{name}='nonsense'") as caught:
-            parse(command, None, [f"--{name.replace('_', '-')}", "nonsense"])
+            parse(command, None, [*places, f"--{name.replace('_', '-')}", "nonsense"])
         assert caught.value.remedy == judged[1]
 
 

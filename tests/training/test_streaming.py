@@ -13,7 +13,7 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.stream_writing import write_stream
 from mlrsnet_hf.inputs.task import ImageData
-from mlrsnet_hf.training import train as training
+from mlrsnet_hf.training import rate_trials
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.train import train
 
@@ -122,13 +122,13 @@ def test_rates_are_tried_on_the_first_chunks(
     written = write_stream(as_training_data(splits), tmp_path / "set", chunk_megabytes=0.035)
     found = load_data(DataConfig(streaming=f"file://{written.folder}"))
     tried: list[list[int]] = []
-    original = training.score_rate
+    original = rate_trials.score_rate
 
     def score(config: TrainingConfig, part: ImageData, *others: object) -> float:
         tried.append([*part.splits["validation"]["place"], *part.splits["train"]["place"]])
         return original(config, part, *others)
 
-    monkeypatch.setattr(training, "score_rate", score)
+    monkeypatch.setattr(rate_trials, "score_rate", score)
     result = train(make_config(learning_rate="auto", epochs=6, batch_size=4, log_every=50), found)
     assert result.rate_trials is not None and result.rate_trials.chosen is not None
     # 4 rates, 10 steps each: 11 images are held out of 56, 40 are learned from.
