@@ -12,6 +12,7 @@ from mlrsnet_hf.dataset.registration import register
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Classifier": "mlrsnet_hf.prediction.classifier",
     "FEATURES": "mlrsnet_hf.dataset",
     "METRICS": "mlrsnet_hf.metrics",
     "mean_average_precision": "mlrsnet_hf.metrics",

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from mlrsnet_hf.configuration.settings import Count, Settings, Share, leaves, setting
 from mlrsnet_hf.errors import require_extra
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet, ModelChoice
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.index import COLLECTION, Effort, Kind
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.logs import print_result

@@ -53,7 +53,7 @@ def predict(
         for batch in loader:
             batch = batch.to(device)
             rows.append(batch.rows)
-            logits.append(_mean_logits(model, model_input(batch, preprocessing), symmetries))
+            logits.append(mean_logits(model, model_input(batch, preprocessing), symmetries))
             bar.update()
     # A process without images does not know how many outputs there are; padding tells it.
     own = torch.cat(logits) if logits else torch.empty(0, 0, device=device)
@@ -61,7 +61,7 @@ def predict(
     return _gather(torch.cat(rows), outputs, loader.images, accelerator)
 
 
-def _mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torch.Tensor:
+def mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torch.Tensor:
     """Return the (N, outputs) float32 mean over the views, one view at a time to need no more memory than one."""
     total = torch.zeros((), device=pixels.device)
     for view in symmetry_views(pixels, symmetries):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.reports.text_table import aligned
-from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, IndexedImage
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.index import ImageIndex, open_index
@@ -97,8 +97,8 @@ def _pictures(query: str) -> list[str | Path]:
             return [path if path.is_file() else query]
     except (OSError, ValueError):  # an id may be no path at all, or too long for one
         return [query]
-    from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-    from mlrsnet_hf.retrieval.embeddings.images import load_images
+    from mlrsnet_hf.inputs.image_set import ImageSet
+    from mlrsnet_hf.inputs.images import load_images
 
     require_extra("train")
     return [path / name for name in load_images(ImageSet(images=query)).rows["id"]]
@@ -150,7 +150,7 @@ def _table(images: Sequence[IndexedImage]) -> list[str]:
 
 def _write_page(page: Path, index: ImageIndex, answers: Sequence[_Answer], wanted: Filter) -> None:
     from mlrsnet_hf.reports.pages import render
-    from mlrsnet_hf.retrieval.embeddings.images import find_pictures
+    from mlrsnet_hf.retrieval.embeddings.pictures import find_pictures
 
     place = index.location if "://" in index.location else Path(index.location).absolute().name
     about = [f"{place}: {len(index):,} images, {index.info.described()}"]

@@ -30,7 +30,8 @@ from mlrsnet_hf.configuration.settings import (
     take_apart,
 )
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.training.config import TrainingConfig
 

@@ -17,11 +17,11 @@ from PIL import Image
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.inputs.load import dataset_name, load_data, load_rows
 from mlrsnet_hf.inputs.reading import RGB
 from mlrsnet_hf.inputs.tables import find_files
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-from mlrsnet_hf.retrieval.embeddings.images import load_images
 
 NAMES = ("sea", "bare soil", "never")
 # Of eight images; the fourth is uncertain of soil, of the fifth nobody said whether it shows the sea.

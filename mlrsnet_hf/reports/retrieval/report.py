@@ -15,13 +15,14 @@ from mlrsnet_hf.configuration.command_line import build, read_values
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import kept_if_stopped, nulls_for_nan, refuse_existing, whole_file, whole_folder
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
 from mlrsnet_hf.reports.retrieval.figures import write_figures
 from mlrsnet_hf.reports.retrieval.page import comparison_sentence, notes, render_page
 from mlrsnet_hf.reports.retrieval.tables import printed, tables
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-from mlrsnet_hf.retrieval.embeddings.images import load_images, pictures_of
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LocalSources
+from mlrsnet_hf.retrieval.embeddings.pictures import pictures_of
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.results import Examples, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import run_protocols

@@ -24,12 +24,14 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.inputs.batches import Draw
 from mlrsnet_hf.inputs.image_files import open_first_images
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.inputs.images import ImageSplit, load_images
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import model_input
 from mlrsnet_hf.resumable_folder import resumable_folder
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.embeddings.files import (
     DATA,
     EmbeddingFolder,
@@ -43,7 +45,6 @@ from mlrsnet_hf.retrieval.embeddings.files import (
     write_json,
     write_rows,
 )
-from mlrsnet_hf.retrieval.embeddings.images import ImageSplit, load_images
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, embed_pixels, load_embedding_model
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, unit_length

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.hub_download import download_folder
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo, read_info
 
 DATA = "data"
@@ -257,31 +258,6 @@ def open_embeddings(source: str | Path, revision: str | None = None) -> Embeddin
     if not path.is_dir():
         path = download_folder(str(source), "dataset", ["*.json", f"{DATA}/*.parquet", "*.npz"], revision)
     return EmbeddingFolder(path, read_info(path))
-
-
-def download_folder(
-    repository: str,
-    kind: str,
-    patterns: list[str],
-    revision: str | None = None,
-    error: type[MLRSNetError] = ConfigurationError,
-) -> Path:
-    """Return a folder with some files of a repository of the Hub; `kind` is "dataset" or "model".
-
-    Raises:
-        MLRSNetError: It cannot be had; of the type `error`.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as cause:
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
-        raise error(
-            f"{repository}: neither a folder nor a {kind} of the Hub that can be fetched ({reason})",
-            "Check the path or the id (owner/name).",
-        ) from cause
 
 
 def write_json(path: Path, content: object) -> None:

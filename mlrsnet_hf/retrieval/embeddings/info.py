@@ -14,7 +14,9 @@ from mlrsnet_hf.configuration.json_file import Name, Scalar, json_as, parse_json
 from mlrsnet_hf.configuration.settings import CountOrZero, Range
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import for_file_name, quoted
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet, Layer, ModelChoice
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.retrieval.embeddings.config import Layer
 from mlrsnet_hf.retrieval.embeddings.pca import PcaInfo
 
 INFO_FILE = "embeddings.json"

@@ -20,7 +20,7 @@ from PIL import Image
 from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
+from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, write_json
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_length
@@ -88,7 +88,8 @@ class ImageIndex(ImageSearch):
             WeightsError: Its weights cannot be had.
             ImageError: A picture cannot be read, or has other bands or values.
         """
-        from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model, read_as
+        from mlrsnet_hf.models.named_model import read_as
+        from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 
         choice = model or (self.local.model if self.local else None)
         if choice is None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
-from mlrsnet_hf.retrieval.embeddings.images import load_images
+from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.protocol.config import PERCENTS, RetrievalConfig

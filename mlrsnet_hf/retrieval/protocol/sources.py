@@ -14,11 +14,13 @@ from accelerate import Accelerator
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.config import MLRSNET
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.inputs.images import ImageSplit, load_images
 from mlrsnet_hf.models import PRETRAINED, RANDOM
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet, ModelChoice
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.embeddings.embed import embed
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingFolder, open_embeddings
-from mlrsnet_hf.retrieval.embeddings.images import ImageSplit, load_images
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig

@@ -23,11 +23,12 @@ from safetensors.torch import load_file, save_file
 from sklearn.decomposition import PCA
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, OutOfMemoryError, UnknownNameError
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.models.saved_model import load_model
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.embeddings.embed import embed
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError
-from mlrsnet_hf.retrieval.embeddings.images import load_images
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "embed.py"
@@ -74,7 +75,7 @@ def test_layers_are_those_of_timm(layer: str, saved_model: Path, pictures: Path,
     ],
 )
 def test_the_size_comes_from_the_network(name: str, layer: str, size: int) -> None:
-    from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
+    from mlrsnet_hf.models.choice import ModelChoice
     from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 
     model = load_embedding_model(ModelChoice(model=name, weights="random"))
@@ -177,7 +178,8 @@ import numpy as np
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.retrieval.embeddings import embed as module
 from mlrsnet_hf.retrieval.embeddings import files
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 write_table = files.pq.write_table
 model, torn, pictures, folder = sys.argv[1:]
 second, whole = os.environ["RANK"] == "1", module.write_rows
@@ -256,7 +258,8 @@ DOOMED = """
 import os, signal, sys
 from pathlib import Path
 from mlrsnet_hf.retrieval.embeddings import embed as module
-from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig, ImageSet
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 whole = module.write_rows
 def killed_at_the_third(rows, info, path):
     if "00002" in path.name:

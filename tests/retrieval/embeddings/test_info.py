@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet, ModelChoice
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
-from mlrsnet_hf.retrieval.embeddings.config import ModelChoice
+from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, EmbeddingFolder
 from mlrsnet_hf.retrieval.index.build import build_index
 from mlrsnet_hf.retrieval.index.index import open_index

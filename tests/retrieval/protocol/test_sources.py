@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-from mlrsnet_hf.retrieval.embeddings.images import load_images
+from mlrsnet_hf.inputs.image_set import ImageSet
+from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.sources import _folder_name, trained_images
 

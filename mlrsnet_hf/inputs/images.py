@@ -1,10 +1,10 @@
-"""The images that are embedded, as one split of a dataset, and found again to be shown."""
+"""Images to embed or predict, with or without labels, as one split of a dataset."""
 
 import contextlib
 import dataclasses
 import glob
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,12 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
-from PIL import Image
 
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
-from mlrsnet_hf.inputs.decoding import decode_rgb
+from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.load import (
     OTHER_IMAGES,
     dataset_name,
@@ -27,9 +26,6 @@ from mlrsnet_hf.inputs.load import (
     load_rows,
     with_label_version,
 )
-from mlrsnet_hf.retrieval.embeddings.config import ImageSet
-from mlrsnet_hf.retrieval.embeddings.info import LocalSources
-from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2", ".bmp", ".webp")
 _MLRSNET_PROTOCOL = "retrieval10"
@@ -141,35 +137,3 @@ def _from_folder(folder: Path) -> ImageSplit:
     features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
     rows = {"id": names, "image": [{"bytes": None, "path": str((folder / name).absolute())} for name in names]}
     return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
-
-
-def find_pictures(
-    images: Sequence[IndexedImage], local: LocalSources | None, appended: Sequence[LocalSources] = ()
-) -> Mapping[str, Image.Image]:
-    """Return the pictures of images by id, those that still lie where they were embedded; see `pictures_of`.
-
-    `appended` is where those lie that were added later: the last of them counts, and their rows are their own.
-    """
-    found: dict[str, Image.Image] = {}
-    for sources in (*reversed(appended), local):
-        missing = [image for image in images if image.id not in found]
-        if sources is None or not missing:
-            continue
-        with contextlib.suppress(MLRSNetError):  # moved or removed since: a page without pictures still tells the ids
-            rows = load_images(sources.images).rows
-            if sources is not local:
-                places = {name: row for row, name in enumerate(rows["id"])}
-                missing = [dataclasses.replace(one, row=places[one.id]) for one in missing if one.id in places]
-            found |= pictures_of(missing, rows)
-    return found
-
-
-def pictures_of(images: Sequence[IndexedImage], rows: datasets.Dataset) -> Mapping[str, Image.Image]:
-    """Return the pictures of images by id; one that is gone, or stands in another row, is left out."""
-    raw = rows.cast_column("image", datasets.Image(decode=False))
-    found = {}
-    for image in images:
-        if image.row < len(raw) and (row := raw[image.row])["id"] == image.id:
-            with contextlib.suppress(MLRSNetError):
-                found[image.id] = decode_rgb(row["image"], image.id)
-    return found
