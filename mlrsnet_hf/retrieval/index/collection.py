@@ -168,10 +168,10 @@ class ImageCollection:
                 return found
         return self._compare(queries, k, list(self._rows(expression, info)), info)
 
-    def list_images(self, k: int, wanted: Filter, info: EmbeddingInfo) -> Listing:
-        """Return the first k images that pass a filter, by row, and how many there are."""
+    def list_images(self, k: int, wanted: Filter, info: EmbeddingInfo, skip: int = 0) -> Listing:
+        """Return k images that pass a filter, by row, after the first `skip`, and how many there are in all."""
         expression = _expression(wanted)
-        chosen = list(itertools.islice(self._rows(expression, info), k))
+        chosen = list(itertools.islice(self._rows(expression, info), skip, skip + k))
         images: list[IndexedImage] = []
         for start in range(0, len(chosen), _MOST_ROWS):
             within = f"row in {chosen[start : start + _MOST_ROWS]}"
