@@ -7,7 +7,7 @@ principal components; one machine then no longer bounds it.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.inputs.pictures import Picture
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.config import Layer
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, write_json
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_length
-from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, Listing
+from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, IndexedImage, Listing
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, least_effort
 from mlrsnet_hf.retrieval.index.description import INDEX_FILE, IndexDescription, read_description
@@ -52,11 +52,12 @@ class Embedder:
     normalized: bool
     pca: Pca | None
 
-    def embed_pictures(self, pictures: Iterable[Image.Image | Path]) -> npt.NDArray[np.float32]:
+    def embed_pictures(self, pictures: Iterable[Picture]) -> npt.NDArray[np.float32]:
         """Return the (Q, D) embeddings of pictures.
 
         Args:
-            pictures: Image files, which are read as those of the index, a few at a time; or upright RGB images.
+            pictures: Image files, which are read as those of the index, a few at a time; or in other forms that
+                `picture_pixels` knows.
 
         Raises:
             ConfigurationError: The principal components are of another dimension.
@@ -115,9 +116,11 @@ class ImageIndex(ImageSearch):
             )
         return found
 
-    def embed_pictures(
-        self, pictures: Iterable[Image.Image | Path], model: ModelChoice | None = None
-    ) -> npt.NDArray[np.float32]:
+    def images_at(self, rows: Sequence[int]) -> list[IndexedImage]:
+        """Return the images in ascending rows of the embeddings, those that are there."""
+        return self._collection.images_at(rows, self.info)
+
+    def embed_pictures(self, pictures: Iterable[Picture], model: ModelChoice | None = None) -> npt.NDArray[np.float32]:
         """Return the (Q, D) embeddings of pictures, made as those in the index; see `embedder`."""
         return self.embedder(model).embed_pictures(pictures)
 
