@@ -40,10 +40,10 @@ class ExploreTab:
                     label="With all of these labels",
                     visible=bool(catalog.label_names),
                 )
-                with gr.Accordion("Counts of these images", open=False):
-                    self._counts = gr.HTML()
             with gr.Column(scale=3, min_width=300):
                 self._message = gr.HTML()
+                with gr.Accordion("Counts of these images", open=False):
+                    self._counts = gr.HTML()
                 self._results = clickable()
                 with gr.Row(visible=False) as self._pager:
                     self._back = gr.Button("Previous page", size="sm")
