@@ -237,3 +237,16 @@ def worst_errors(decisions: Decisions, per_label: int, images: int) -> list[Labe
             taken.add(one.image)
             kept.append(one)
     return kept
+
+
+def confused_images(decisions: Decisions, pair: Confusion, most: int) -> list[int]:
+    """Return images of a confusion, those where the wrong label has the highest score first.
+
+    Args:
+        decisions: On the images of a split.
+        pair: Of `ranked_confusions`.
+        most: How many at most.
+    """
+    images = np.flatnonzero(decisions.missed[:, pair.missed] & decisions.wrong[:, pair.said])
+    order = np.argsort(-decisions.scores[images, pair.said], kind="stable")
+    return images[order][:most].tolist()

@@ -10,8 +10,10 @@ import datasets
 
 from mlrsnet_hf.evaluation.decisions import (
     Calibration,
+    Confusion,
     Decisions,
     calibration,
+    confused_images,
     confusion_counts,
     precision_recall,
     ranked_confusions,
@@ -31,8 +33,8 @@ PER_LABEL = 8
 MOST_IMAGES = 600
 TYPICAL = 5
 """Images of each sort in Fig. 9."""
-_PAIRS = 40
-"""Confusions in the list."""
+_PAIRS, _PAIR_IMAGES = 30, 2
+"""Confusions in the list, and images of each."""
 _CELLS = 24
 """Rows and columns of the heat map."""
 
@@ -131,11 +133,13 @@ def write_evaluation_page(
     decisions = _decisions(model, task)
     thumbnails = Thumbnails(rows, ids)
     typical, sorts = typical_images(decisions, TYPICAL)
-    examples = example_images([row for row in typical if thumbnails.make(row)], ids, decisions, scenes)
-    errors = worst_errors(decisions, PER_LABEL, MOST_IMAGES)
-    worst = example_images(thumbnails.fitting(errors), ids, decisions, scenes)
-    labels = _label_rows(model, compared, decisions, task, label_differences or {})
+    examples = example_images(thumbnails.fitting(typical), ids, decisions, scenes)
     confused = ranked_confusions(decisions)
+    pairs = _worth_listing(confused)
+    rows_of_errors = [error.image for error in worst_errors(decisions, PER_LABEL, MOST_IMAGES)]
+    rows_of_errors += [row for pair in pairs for row in confused_images(decisions, pair, _PAIR_IMAGES)]
+    worst = example_images(thumbnails.fitting(rows_of_errors), ids, decisions, scenes)
+    labels = _label_rows(model, compared, decisions, task, label_differences or {})
     content = render(
         "evaluation.html",
         title=title,
@@ -157,16 +161,17 @@ def write_evaluation_page(
         overall=_overall(decisions),
         overall_compared=None if compared is None else _overall(_decisions(compared, task)),
         bars_height=charts.BARS,
-        confused=confused[:_PAIRS],
+        confused=pairs,
         confused_pairs=len(confused),
         heat=_heat_map(decisions),
-        scene_confused=[] if scenes is None or task.kind == "scene" else ranked_confusions(scenes)[:_PAIRS],
+        scene_confused=[] if scenes is None or task.kind == "scene" else _worth_listing(ranked_confusions(scenes)),
         scene_names=task.scene_names,
         names=decisions.names,
         examples=examples,
         sorts=sorts,
         worst=worst,
-        worst_labels=_labels_with_errors(decisions, [one.row for one in worst]),
+        worst_labels=dict(sorted((one.label, one.name) for example in worst for one in example.errors)),
+        worst_errors=dict(sorted(((one.label, one.kind), one.name) for example in worst for one in example.errors)),
         per_label=PER_LABEL,
         pictures=thumbnails.addresses,
     )
@@ -179,6 +184,12 @@ def _decisions(model: EvaluatedModel, task: Task) -> Decisions:
     if task.label_outputs:
         return Decisions.of_labels(model.predictions, task, model.thresholds)
     return Decisions.of_scenes(model.predictions, task)
+
+
+def _worth_listing(pairs: Sequence[Confusion]) -> Sequence[Confusion]:
+    """Return the first confusions; those of a single image only where there are few others."""
+    several = [pair for pair in pairs if pair.images > 1]
+    return several[:_PAIRS] if len(several) >= _PAIRS // 3 else pairs[: _PAIRS // 3]
 
 
 def _score_rows(columns: Sequence[ScoreColumn], differences: Mapping[str, Difference]) -> list[dict[str, Any]]:
@@ -247,10 +258,8 @@ def _label_rows(
 def _said_absent(decisions: Decisions) -> list[tuple[str, int]]:
     """Return the labels that no image has and the model says of some, with their number."""
     said = decisions.wrong.sum(axis=0).tolist()
-    there = decisions.true.any(axis=0).tolist()
-    return [
-        (name, count) for name, count, occurs in zip(decisions.names, said, there, strict=True) if count and not occurs
-    ]
+    there = set(decisions.occurring)
+    return [(name, said[label]) for label, name in enumerate(decisions.names) if said[label] and label not in there]
 
 
 def _charts(
@@ -330,9 +339,3 @@ def _heat_map(decisions: Decisions) -> dict[str, Any] | None:
         "all_rows": int(counts.any(axis=1).sum()),
         "all_columns": int(counts.any(axis=0).sum()),
     }
-
-
-def _labels_with_errors(decisions: Decisions, images: Sequence[int]) -> list[int]:
-    """Return the labels that some of the images have wrong or missed."""
-    errors = (decisions.wrong | decisions.missed)[list(images)]
-    return [label for label in range(len(decisions.names)) if errors[:, label].any()]

@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.evaluation.decisions import Decisions, LabelError
+from mlrsnet_hf.evaluation.decisions import Decisions
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.reports.pages import thumbnail
 
@@ -102,9 +102,9 @@ class Thumbnails:
             self._characters += len(address or "")
         return True
 
-    def fitting(self, errors: Iterable[LabelError]) -> list[int]:
-        """Return the images of errors, the first that there is room for, each once."""
-        return [row for row in dict.fromkeys(one.image for one in errors) if self.make(row)]
+    def fitting(self, rows: Iterable[int]) -> list[int]:
+        """Return the images that there is room for, the first ones, each once."""
+        return [row for row in dict.fromkeys(rows) if self.make(row)]
 
 
 def typical_images(decisions: Decisions, of_each: int) -> tuple[list[int], dict[str, int]]:
@@ -117,14 +117,14 @@ def typical_images(decisions: Decisions, of_each: int) -> tuple[list[int], dict[
         of_each: Images of each sort.
 
     Returns:
-        Rows, and the number of all images of each sort.
+        Rows, and the number of all images of each sort: `right`, `missed`, `wrong`.
     """
     wrong, missed = decisions.wrong.any(axis=1), decisions.missed.any(axis=1)
     known = decisions.known.any(axis=1)
     sorts = {
-        "all right": known & ~wrong & ~missed,
-        "labels missed, none wrong": missed & ~wrong,
-        "labels wrongly said": wrong,
+        "right": known & ~wrong & ~missed,
+        "missed": missed & ~wrong,
+        "wrong": wrong,
     }
     rows: list[int] = []
     for sort in sorts.values():
