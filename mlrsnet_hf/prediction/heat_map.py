@@ -121,7 +121,8 @@ def find_layer(network: nn.Module, pixels: torch.Tensor) -> tuple[nn.Module, _Re
     finally:
         for hook in hooks:
             hook.remove()
-    for module, shape in reversed(given):
+    for module, size in reversed(given):
+        shape = list(size)
         if len(shape) == 4 and shape[1] == channels and min(shape[2:]) > 1:
             return module, None
         if len(shape) == 4 and shape[3] == channels and min(shape[1:3]) > 1:  # such as Swin
