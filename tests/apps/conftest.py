@@ -90,7 +90,7 @@ Serve = Callable[..., Any]
 @pytest.fixture(scope="session")
 def serve() -> Serve:
     """The function that serves an app of parts until its block ends, and gives its address."""
-    from mlrsnet_hf.apps.app import build_app, launch_app
+    from mlrsnet_hf.apps.app import build_app, serve_app
     from mlrsnet_hf.apps.config import AppConfig
     from mlrsnet_hf.apps.parts import open_parts
 
@@ -98,7 +98,7 @@ def serve() -> Serve:
     def run(config: AppConfig, data: Any = None) -> Iterator[str]:  # noqa: ANN401
         with open_parts(config, data) as parts:
             app = build_app(parts)
-            launch_app(app, config, prevent_thread_lock=True)
+            serve_app(app, config)
             try:
                 yield app.local_url
             finally:
