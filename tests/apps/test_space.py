@@ -22,6 +22,9 @@ import yaml
 from tests.apps.conftest import Made
 from tests.publishing.conftest import LocalHub, hub, hub_process, temporary_folders  # noqa: F401
 
+pytest.importorskip("gradio", reason="the extra app is not installed")
+pytest.importorskip("milvus_lite")
+
 UPLOAD = """
 import sys
 from huggingface_hub import HfApi
