@@ -178,7 +178,10 @@ class SavedPredictions:
         with whole_file(path) as partial:
             # Random bits: a dictionary would make scores no smaller.
             pq.write_table(
-                pa.Table.from_arrays(arrays, schema=schema), partial, use_dictionary=["scene"], row_group_size=_ROW_GROUP
+                pa.Table.from_arrays(arrays, schema=schema),
+                partial,
+                use_dictionary=["scene"],
+                row_group_size=_ROW_GROUP,
             )
 
     @property
@@ -301,7 +304,9 @@ def _read_names(path: Path, schema: pa.Schema, info: PredictionsInfo) -> tuple[T
     task = Task(kind=info.kind, label_names=labels or (), scene_names=scenes or ())
     _refuse(path, not task.outputs, "nothing is predicted")
     _refuse(
-        path, set(info.thresholds) != set(task.label_names[: task.label_outputs]), "the thresholds are not of its labels"
+        path,
+        set(info.thresholds) != set(task.label_names[: task.label_outputs]),
+        "the thresholds are not of its labels",
     )
     has_scenes = bool(task.scene_names)
     wanted = Features.from_dict(_columns(task, has_scenes, UNKNOWN in schema.names)).arrow_schema
