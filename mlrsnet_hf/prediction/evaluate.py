@@ -104,6 +104,11 @@ def evaluate_model(
         OutOfMemoryError: A batch does not fit the device.
     """
     processes = Collectives(accelerator)
+    if is_timms_own(name):
+        raise ConfigurationError(
+            f"{name}: neither a folder nor a repository of the Hub, and a network of timm's own names no labels",
+            "Give the folder of a run or of a saved model, or USER/NAME.",
+        )
     choice = ModelChoice(model=name, bands=data.bands, value_range=data.value_range)
     model = processes.run_on_all(lambda: load_named_model(choice))
     model_task = require_task(model)
@@ -315,8 +320,6 @@ def _count_trained(
     Raises:
         ConfigurationError: There are some, or the results of the run are damaged, and such images are not allowed.
     """
-    if is_timms_own(name):
-        return 0
     published = published_name(name)
     if published is not None:
         run = data_of_published_run(published)
