@@ -17,7 +17,6 @@ from mlrsnet_hf.prediction.compare import compare, compare_models, same_images
 from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.prediction.predictions_file import PredictionsInfo, SavedPredictions, ScoredPredictions
 from mlrsnet_hf.reports.evaluation.report import write_evaluation
-
 from tests.prediction.test_predictions_file import LABELS, SCENES, made_info
 
 IMAGES, DRAWS = 60, 40

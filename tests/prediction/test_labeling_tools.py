@@ -17,7 +17,6 @@ from PIL import Image
 
 from mlrsnet_hf.prediction.labeling_tools import write_fiftyone, write_label_studio
 from mlrsnet_hf.prediction.predictions_file import SavedPredictions
-
 from tests.prediction.test_predictions_file import IMAGES, LABELS, SCENES, make_saved
 
 
