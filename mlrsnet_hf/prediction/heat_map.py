@@ -134,7 +134,8 @@ def find_layer(network: nn.Module, pixels: torch.Tensor) -> tuple[nn.Module, _Re
 
 def _norm_of_tokens(network: Any, shapes: Mapping[nn.Module, torch.Size]) -> tuple[nn.Module, _Reshape] | None:  # noqa: ANN401 - timm's models have no common type
     """Return the first norm of the last block of a transformer, and how its tokens become maps."""
-    blocks, prefix = getattr(network, "blocks", ()), getattr(network, "num_prefix_tokens", 0)
+    blocks: Any = getattr(network, "blocks", ())
+    prefix = getattr(network, "num_prefix_tokens", 0)
     norm = getattr(blocks[-1], "norm1", None) if len(blocks) else None
     shape = [] if norm is None else list(shapes.get(norm, ()))
     if norm is None or len(shape) != 3:
