@@ -36,8 +36,8 @@ from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.prediction.predictions_file import (
-    EvaluatedData,
-    EvaluatedModel,
+    DataIdentity,
+    ModelIdentity,
     PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
@@ -177,9 +177,9 @@ def add_made_files(folder: Path) -> None:
     splits, names = {"train": rows, "validation": rows}, ("sea", "sand")
     stream = ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": "a"})
     write_stream(stream, folder / "stream")
-    model = EvaluatedModel(name="net", architecture="resnet18", fingerprint="f", image_size=32)
+    model = ModelIdentity(name="net", architecture="resnet18", fingerprint="f", image_size=32)
     about = {"hub_id": None, "protocol": None, "split_seed": None, "label_version": None, "fingerprint": "e"}
-    images = EvaluatedData(dataset="x", split="test", is_mlrsnet=False, synthetic=False, images=9, **about)
+    images = DataIdentity(dataset="x", split="test", is_mlrsnet=False, synthetic=False, images=9, **about)
     info = PredictionsInfo(
         kind="labels+scene",
         model=model,
