@@ -175,8 +175,8 @@ def test_the_page_fits_a_phone_and_shows_its_pictures(written: tuple[Path, str],
         "<script>onload = () => { const images = [...document.images]; document.title = JSON.stringify({"
         "across: document.documentElement.scrollWidth, window: innerWidth,"
         "shown: images.filter(i => i.naturalWidth > 0).length, images: images.length,"
-        "cut: [...document.querySelectorAll('table, td')].filter(i => i.getBoundingClientRect().right > innerWidth).length"
-        "}) }</script>"
+        "cut: [...document.querySelectorAll('table, td')].filter("
+        "i => i.getBoundingClientRect().right > innerWidth).length}) }</script>"
     )
     probe = tmp_path / "probe.html"
     probe.write_text(page.read_text() + ask)
