@@ -57,6 +57,7 @@ FOLDERS = {
 HEAVY = ["torch", "timm", "evaluate", "gradio", "matplotlib", "transformers", "accelerate", "datasets", "sklearn"]
 LIGHT = [
     "mlrsnet_hf",
+    "mlrsnet_hf.apps.config",
     "mlrsnet_hf.cli",
     "mlrsnet_hf.errors",
     "mlrsnet_hf.escaping",
