@@ -9,6 +9,7 @@ from typing import Any
 from mlrsnet_hf import __version__
 from mlrsnet_hf.commands.data import Audit, Inspect, NearDuplicates, Prepare, Stats, Synthesize
 from mlrsnet_hf.commands.models import Demo, Publish, Train
+from mlrsnet_hf.commands.prediction import Export
 from mlrsnet_hf.commands.search import Embed, Index, Retrieval, Search
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
@@ -18,6 +19,7 @@ COMMANDS: Mapping[str, Any] = {
     "audit": Audit,
     "demo": Demo,
     "embed": Embed,
+    "export": Export,
     "index": Index,
     "inspect": Inspect,
     "near-duplicates": NearDuplicates,

@@ -96,6 +96,7 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 EXTRAS = {
     "geo": ("rasterio",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
     "streaming": ("litdata",),
