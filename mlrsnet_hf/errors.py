@@ -97,6 +97,7 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 EXTRAS = {
     "app": ("gradio", "pytorch_grad_cam"),
     "geo": ("rasterio",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
     "streaming": ("litdata",),
