@@ -1,7 +1,7 @@
 """Which images make which batch: drawn from (seed, epoch) alone, and shared among processes and parts of a step."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
@@ -9,10 +9,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Sampler
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ImageError
 
-Draw = tuple[int, int] | tuple[int, int, bytes]
-"""(epoch, row): which image, and with the draws of which epoch; of a streamed split with its file."""
+Draw = tuple[int, int] | tuple[int, int, bytes | ImageError]
+"""(epoch, row): which image, and with the draws of which epoch; of a streamed split or an archive with its file, or why
+that cannot be read."""
 
 # Separate the random streams of one seed; a trailing 0 would not (numpy pads seeds with zeros).
 ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
@@ -132,6 +133,8 @@ class Batch:
     color: torch.Tensor | None = None
     """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `random_color_matrix`. Where there are not
     three channels (N, 1, 2)."""
+    faults: Mapping[int, ImageError] = field(default_factory=dict)
+    """Why an image could not be read, by row, where that is not fatal; its pixels are black."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device, without waiting for the copy from pinned memory."""
@@ -149,4 +152,5 @@ class Batch:
             scenes=None if self.scenes is None else change(self.scenes),
             symmetries=None if self.symmetries is None else change(self.symmetries),
             color=None if self.color is None else change(self.color),
+            faults=self.faults,
         )
