@@ -9,6 +9,7 @@ from typing import Any
 from mlrsnet_hf import __version__
 from mlrsnet_hf.commands.data import Audit, Inspect, NearDuplicates, Prepare, Stats, Synthesize
 from mlrsnet_hf.commands.models import Demo, Publish, Train
+from mlrsnet_hf.commands.prediction import Predict
 from mlrsnet_hf.commands.search import Embed, Index, Retrieval, Search
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
@@ -21,6 +22,7 @@ COMMANDS: Mapping[str, Any] = {
     "index": Index,
     "inspect": Inspect,
     "near-duplicates": NearDuplicates,
+    "predict": Predict,
     "prepare": Prepare,
     "publish": Publish,
     "retrieval": Retrieval,

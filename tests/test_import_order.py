@@ -71,6 +71,7 @@ LIGHT = [
     "mlrsnet_hf.models",
     "mlrsnet_hf.models.choice",
     "mlrsnet_hf.models.paper_networks",
+    "mlrsnet_hf.prediction.config",
     "mlrsnet_hf.training.config",
     "mlrsnet_hf.training.families",
     "mlrsnet_hf.training.recipes",
