@@ -95,7 +95,7 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 
 EXTRAS = {
-    "geo": ("rasterio",),
+    "geo": ("rasterio", "shapely"),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
     "streaming": ("litdata",),
