@@ -21,7 +21,8 @@ COMMANDS: Mapping[str, Any] = {
     "audit": Audit,
     "demo": Demo,
     "embed": Embed,
-from mlrsnet_hf.commands.prediction import Evaluate, Export, Predict
+    "evaluate": Evaluate,
+    "export": Export,
     "index": Index,
     "inspect": Inspect,
     "near-duplicates": NearDuplicates,
