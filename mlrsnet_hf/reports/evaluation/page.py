@@ -20,7 +20,7 @@ from mlrsnet_hf.evaluation.decisions import (
     worst_errors,
 )
 from mlrsnet_hf.evaluation.intervals import Bounds, Intervals
-from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, Predictions, Scores, label_scores
+from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, Predictions, Scores, label_scores, threshold_text
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics import METRICS, metric_title
@@ -246,6 +246,7 @@ def _label_rows(
             {
                 "id": label,
                 "score": own,
+                "threshold": threshold_text(own.threshold),
                 "compared": other,
                 "difference": gap,
                 "wrong": wrong[label],
@@ -299,7 +300,7 @@ def _charts(
 def _described(point: tuple[float, float] | None, threshold: float | None) -> str:
     if point is None:
         return "said of no image"
-    where = "where it is decided" if threshold is None else f"at the threshold {threshold:.3f}"
+    where = "where it is decided" if threshold is None else f"at the threshold {threshold_text(threshold)}"
     return f"{where}: recall {point[0]:.3f}, precision {point[1]:.3f}"
 
 
