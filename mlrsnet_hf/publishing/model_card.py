@@ -364,10 +364,10 @@ def _settings(results: TrainingResult) -> list[list[str]]:
         del settings["scene_weight"]  # weighs nothing
     if results.config.keep == "best":
         settings["keep"] = f"the best by {metric_title(results.config.selection_metric)} on validation"
-    precision = results.run.precision
+    precision, batch = results.run.precision, results.run.batch.get("global")
     return [
         *([text, _shown(settings[name])] for name, text in SETTINGS.items() if settings.get(name) is not None),
-        ["batch, over all processes and parts", _shown(results.run.batch.get("global", ""))],
+        ["batch, over all processes and parts", f"{batch:,}" if batch is not None else ""],
         ["processes", _shown(results.run.processes)],
         ["precision", "float32" if precision == "no" else precision],  # Accelerate's name says little alone
     ]
