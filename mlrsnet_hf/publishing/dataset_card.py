@@ -176,8 +176,13 @@ def _size_category(total: int) -> str:
 
 def _split_rows(card: DatasetCard) -> list[list[object]]:
     return [
-        [code(protocol), split, f"{size:,}", f"{size / card.total:.1%}"]
-        + ([f"{card.copy.splits[protocol][split].files:,}"] if card.copy else [])
+        [
+            code(protocol),
+            split,
+            f"{size:,}",
+            f"{size / card.total:.1%}",
+            *([f"{card.copy.splits[protocol][split].files:,}"] if card.copy else []),
+        ]
         for protocol, sizes in card.split_sizes.items()
         for split, size in sizes.items()
     ]
