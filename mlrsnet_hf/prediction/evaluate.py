@@ -258,8 +258,8 @@ def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) 
     if few:
         more = f" and {len(few) - 12:,} more" if len(few) > 12 else ""
         notes.append(
-            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose the "
-            f"threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
+            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose "
+            f"the threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
         )
     return notes
 
