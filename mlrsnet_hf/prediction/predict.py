@@ -39,7 +39,7 @@ from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
 from mlrsnet_hf.resumable_folder import resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import explain_memory, refuse_split_models, use_processor
+from mlrsnet_hf.runtime.device import ended_together, explain_memory, refuse_split_models, use_processor
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
 
@@ -157,6 +157,13 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
         WeightsError: The model cannot be had.
     """
     accelerator = _accelerator(config)
+    with ended_together(accelerator):
+        return _predict(config, data, write_page, accelerator)
+
+
+def _predict(
+    config: PredictionConfig, data: ImageSet, write_page: WritePage | None, accelerator: Accelerator
+) -> PredictionSummary | None:
     processes = Collectives(accelerator)
     target = config.output.expanduser().absolute()
     page = None if config.html is None else config.html.expanduser().absolute()
