@@ -95,6 +95,7 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 
 EXTRAS = {
+    "app": ("gradio", "pytorch_grad_cam"),
     "geo": ("rasterio",),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),

@@ -51,12 +51,13 @@ FOLDERS = {
     "synthetic": [OWN, "plan", "elements", "render", "records", "release"],
     "dataset": ["splits", "near_duplicates", "repository", OWN],
     "retrieval": ["search", "embeddings", "index", "protocol"],
-    "reports": [OWN, "statistics", "retrieval", "inspect"],
+    "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
 """The order of a stage's folders; single modules are named where they stand apart from its own modules."""
 HEAVY = ["torch", "timm", "evaluate", "gradio", "matplotlib", "transformers", "accelerate", "datasets", "sklearn"]
 LIGHT = [
     "mlrsnet_hf",
+    "mlrsnet_hf.apps.config",
     "mlrsnet_hf.cli",
     "mlrsnet_hf.errors",
     "mlrsnet_hf.escaping",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
@@ -42,7 +43,7 @@ class Sample:
 class SplitImages(TorchDataset):
     """One split as `Sample`s by `Draw`, and as `Batch`es by lists of them.
 
-    The random part of a sample comes from (seed, epoch, row), never from the state of a process.
+    The random part of a sample comes from (seed, view, row), never from the state of a process.
 
     Args:
         split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, a `scene` if the task
@@ -87,6 +88,13 @@ class SplitImages(TorchDataset):
         return len(self.files)
 
     @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(N, L): which labels an image is known to show; (N, K), which scene, where labels are not learned."""
+        if self.scenes is not None and not self.targets.shape[1]:
+            return torch.nn.functional.one_hot(self.scenes).numpy() == 1
+        return (self.targets == 1).numpy()
+
+    @property
     def known_share(self) -> float:
         """Share of the targets that are known, 1 where all are."""
         unknown = int(self.targets.isnan().sum())
@@ -102,11 +110,11 @@ class SplitImages(TorchDataset):
         Raises:
             ImageError: It cannot be read.
         """
-        epoch, row, *content = draw
+        view, row, *content = draw
         pixels = self.decode(row, *content) if self._decoded is None else self._decoded[row]
         if self.augment is None:
             return Sample(row, pixels, 0, None)
-        numbers = random_numbers(self.seed, AUGMENTATION_STREAM, epoch, row)
+        numbers = random_numbers(self.seed, AUGMENTATION_STREAM, view, row)
         return Sample(row, *self.augment(pixels, numbers, out))
 
     def empty_pixels(self, count: int) -> torch.Tensor | None:
