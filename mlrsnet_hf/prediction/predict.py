@@ -201,7 +201,7 @@ def _predict(
             lambda own: predict_shards(
                 classifier, pictures, own, config.num_workers, config.strict, _title(accelerator.num_processes)
             ),
-            lambda rows, shard: _write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
+            lambda rows, shard: write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
         )
         seconds = time.monotonic() - began
 
@@ -295,7 +295,7 @@ def predict_shard(
     path = folder / shard.name
     if not _DoneBefore(classifier, pictures, strict)(path, shard):
         with closing(predict_shards(classifier, pictures, [shard], num_workers, strict)) as made:
-            _write_shard(path, next(made), _key(classifier, pictures, shard))
+            write_shard(path, next(made), _key(classifier, pictures, shard))
     return path
 
 
@@ -398,7 +398,12 @@ class _DoneBefore:
         return not self.strict or pq.read_table(path, columns=["error"])["error"].null_count == len(shard.rows)
 
 
-def _write_shard(path: Path, rows: PredictedRows, key: str) -> None:
+def write_shard(path: Path, rows: PredictedRows, key: str) -> None:
+    """Write the predictions of a shard as a file that has its name only when it is whole and on the disk.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
     columns = {"id": pa.array(rows.ids), "error": pa.array(rows.errors, pa.string())}
     for name, values in (("scores", rows.scores), ("scene_scores", rows.scene_scores)):
         if values.shape[1]:
