@@ -33,10 +33,18 @@ from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.stream_writing import write_stream
-from mlrsnet_hf.inputs.task import ImageData
+from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.onnx import load_onnx
 from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.prediction.predictions_file import (
+    DataIdentity,
+    ModelIdentity,
+    PredictionsInfo,
+    SavedPredictions,
+    ScoredPredictions,
+    read_predictions,
+)
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, EmbeddingsCard, write_embeddings_card
 from mlrsnet_hf.publishing.model_card import ModelCard
 from mlrsnet_hf.publishing.origin import Origin
@@ -154,6 +162,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "rows of a stream": (lambda f: f / "stream/train/rows.parquet", lambda path: read_stream(path.parents[1])),
     "index of a stream": (lambda f: f / "stream/train/index.json", lambda path: read_stream(path.parents[1])),
     "pca.npz": (lambda f: f / "pca.npz", load_pca),
+    "predictions": (lambda f: f / "predictions.parquet", read_predictions),
 }
 
 
@@ -175,6 +184,25 @@ def add_made_files(folder: Path) -> None:
     splits, names = {"train": rows, "validation": rows}, ("sea", "sand")
     stream = ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": "a"})
     write_stream(stream, folder / "stream")
+    model = ModelIdentity(name="net", architecture="resnet18", fingerprint="f", image_size=32)
+    about = {"hub_id": None, "protocol": None, "split_seed": None, "label_version": None, "fingerprint": "e"}
+    images = DataIdentity(dataset="x", split="test", is_mlrsnet=False, synthetic=False, images=9, **about)
+    info = PredictionsInfo(
+        kind="labels+scene",
+        model=model,
+        data=images,
+        symmetries=1,
+        thresholds={"sea": 0.5, "sand": 0.25},
+        thresholds_from="the model",
+        trained_on=None,
+    )
+    scores, scenes = np.linspace(0, 1, 18).reshape(9, 2), np.arange(9) % 2
+    predictions = ScoredPredictions.of_scores(np.eye(9, 2, dtype=np.float32), scores, scenes, scores[::-1])
+    task = Task(kind="labels+scene", label_names=names, scene_names=("beach", "harbor"))
+    ids = tuple("abcdefghi")
+    SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes).write(
+        folder / "predictions.parquet"
+    )
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
     write_onnx(folder / "exported" / "model.onnx")
 

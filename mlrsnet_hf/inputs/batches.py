@@ -1,7 +1,10 @@
-"""Which images make which batch: drawn from (seed, epoch) alone, and shared among processes and parts of a step."""
+"""Which images make which batch: drawn from (seed, epoch) alone, and shared among processes and parts of a step.
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+Rows that hold rare labels may be drawn several times in an epoch: see `repeat_factors`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
@@ -9,13 +12,46 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Sampler
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.inputs.augmentation import random_numbers
 
-Draw = tuple[int, int] | tuple[int, int, bytes]
-"""(epoch, row): which image, and with the draws of which epoch; of a streamed split with its file."""
+Draw = tuple[int, int] | tuple[int, int, bytes | ImageError]
+"""(view, row): which image, and which of its random views; of a streamed split or an archive with its file, or why that
+cannot be read.
+
+The view is the epoch where an epoch draws a row first, and epoch + k x 2**32 where it draws it for the k-th time more.
+"""
 
 # Separate the random streams of one seed; a trailing 0 would not (numpy pads seeds with zeros).
-ORDER_STREAM, AUGMENTATION_STREAM = 1, 2
+ORDER_STREAM, AUGMENTATION_STREAM, REPEAT_STREAM = 1, 2, 5
+_ONE = 2**32
+"""Repeat factors count in parts of it: whole numbers add up to the same in any order."""
+
+
+def repeat_factors(present: npt.NDArray[np.bool_], threshold: float) -> npt.NDArray[np.float64]:
+    """Return how many times an epoch draws each image in the mean, so that rare labels are seen more often.
+
+    With f(c) the share of the images that show label c, r(c) = max(1, sqrt(threshold / f(c))), and the factor of an
+    image is the largest r(c) of the labels it shows, 1 if it shows none (repeat factor sampling: Gupta, Dollar and
+    Girshick 2019, "LVIS: A Dataset for Large Vocabulary Instance Segmentation").
+
+    Args:
+        present: (N, L), whether an image is known to show a label.
+        threshold: Share of the images, from 0 to 1, from which on labels are repeated no more; 0 repeats none.
+
+    Returns:
+        (N,) numbers of at least 1.
+
+    Examples:
+        >>> repeat_factors(np.array([[True, False], [True, False], [True, False], [True, True]]), 1.0)
+        array([1., 1., 1., 2.])
+    """
+    factors = np.ones(len(present))
+    for label in present.T:
+        count = np.count_nonzero(label)
+        if count:
+            factors[label] = np.maximum(factors[label], np.sqrt(threshold * len(present) / count))
+    return factors
 
 
 class ShuffledBatches(Sampler[list[Draw]]):
@@ -24,6 +60,11 @@ class ShuffledBatches(Sampler[list[Draw]]):
     Each batch of `batch_size` rows, one optimizer step, is split evenly over the processes, and each process's share
     over `accumulation` parts, which follow each other. So a step sees the same rows whatever the split. The rows that
     do not fill the last batch are left out of that epoch; a split smaller than one batch makes one smaller batch.
+
+    With repeat factors, an epoch draws a row as often as the whole part of its factor, and once more in the share of
+    the epochs that its fraction tells: stochastic rounding, by a systematic sample of the fractions in a random order.
+    So the rows of an epoch are the sum of all factors, rounded down or up; the batches that this sum rounded down fills
+    are those of every epoch, and the number of steps is known before.
 
     Args:
         rows: Rows of the split.
@@ -34,8 +75,10 @@ class ShuffledBatches(Sampler[list[Draw]]):
         accumulation: Parts into which each process splits its share of a step.
         chunks: Of a streamed split the chunk of each row: an epoch takes one chunk after the other, in a random order,
             and the rows of each in a random order.
+        factors: How many times an epoch draws each row in the mean, at least 1; None draws each once.
 
     Attributes:
+        epoch_rows: Rows that every epoch draws, with those that it repeats; some epochs draw one more.
         epoch: The epoch whose batches the next iteration yields.
         first_step: So many steps of that epoch are passed over, without a look at their images.
 
@@ -52,9 +95,12 @@ class ShuffledBatches(Sampler[list[Draw]]):
         processes: int = 1,
         accumulation: int = 1,
         chunks: npt.NDArray[np.int64] | None = None,
+        factors: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self.rows = rows
-        self.batch_size = min(batch_size, rows)
+        self._factors = np.rint((np.ones(rows) if factors is None else factors) * _ONE).astype(np.int64)
+        self.epoch_rows = int(self._factors.sum() // _ONE)
+        self.batch_size = min(batch_size, self.epoch_rows)
         self.seed = seed
         self.process = process
         self.processes = processes
@@ -70,38 +116,53 @@ class ShuffledBatches(Sampler[list[Draw]]):
         parts = self.parts
         shared = f"{self.processes} processes" + (f" x {self.accumulation} parts" if self.accumulation > 1 else "")
         found = f"batch_size={wanted} cannot be split over {shared}"
-        if self.rows < wanted:
-            found = f"the {self.rows} images of the split make one batch, which {shared} cannot share evenly"
+        if self.epoch_rows < wanted:
+            repeated = f", {self.epoch_rows} with those that are repeated," if self.epoch_rows > self.rows else ""
+            found = f"the {self.rows} images of the split{repeated} make one batch, which {shared} cannot share evenly"
         fitting = self.batch_size - self.batch_size % parts
         remedy = f"Set batch_size to a multiple of {parts}, such as {fitting}."
         if not fitting:
-            remedy = "Use more images." if self.rows < parts else f"Use a larger batch_size, of at least {parts}."
+            remedy = "Use more images." if self.epoch_rows < parts else f"Use a larger batch_size, of at least {parts}."
         raise ConfigurationError(found, remedy)
 
     def __len__(self) -> int:
         """Number of optimizer steps of an epoch."""
-        return self.rows // self.batch_size
+        return self.epoch_rows // self.batch_size
 
     def __iter__(self) -> Iterator[list[Draw]]:
         order = self._order(self.epoch)
         for step in range(self.first_step, len(self)):
             batch = self._slice(order, step)
             for part in range(self.process, self.parts, self.processes):
-                yield [(self.epoch, row) for row in batch[part :: self.parts]]
+                yield batch[part :: self.parts]
 
     def step_rows(self, epoch: int, step: int) -> list[int]:
         """Return the rows of all processes and parts in a step of an epoch; the first step is 0."""
-        return self._slice(self._order(epoch), step)
+        return [draw[1] for draw in self._slice(self._order(epoch), step)]
 
-    def _order(self, epoch: int) -> list[int]:
+    def _order(self, epoch: int) -> list[Draw]:
+        rows = np.repeat(np.arange(self.rows), self._counts(epoch))
+        views = epoch + _ONE * (np.arange(len(rows)) - np.searchsorted(rows, rows))
         random = np.random.default_rng((self.seed, ORDER_STREAM, epoch))
-        order = random.permutation(self.rows)
+        order = random.permutation(len(rows))
         if self.chunks is not None:
             turn = random.permutation(self.chunks.max() + 1)
-            order = order[np.argsort(turn[self.chunks[order]], kind="stable")]
-        return order.tolist()
+            order = order[np.argsort(turn[self.chunks[rows[order]]], kind="stable")]
+        return list(zip(views[order].tolist(), rows[order].tolist(), strict=True))
 
-    def _slice(self, order: list[int], step: int) -> list[int]:
+    def _counts(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the (N,) number of times that an epoch draws each row."""
+        counts, fractions = np.divmod(self._factors, _ONE)
+        rows = np.flatnonzero(fractions)
+        if len(rows):
+            keys = [next(random_numbers(self.seed, REPEAT_STREAM, epoch, row)) for row in rows.tolist()]
+            rows = rows[np.argsort(keys, kind="stable")]
+            # A row is drawn once more where the sum of the fractions passes a whole number, from a random start.
+            start = int(next(random_numbers(self.seed, REPEAT_STREAM, epoch)) * _ONE)
+            counts[rows] += np.diff((start + np.cumsum(fractions[rows])) // _ONE, prepend=0)
+        return counts
+
+    def _slice(self, order: list[Draw], step: int) -> list[Draw]:
         return order[step * self.batch_size : (step + 1) * self.batch_size]
 
 
@@ -132,6 +193,8 @@ class Batch:
     color: torch.Tensor | None = None
     """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `random_color_matrix`. Where there are not
     three channels (N, 1, 2)."""
+    faults: Mapping[int, ImageError] = field(default_factory=dict)
+    """Why an image could not be read, by row, where that is not fatal; its pixels are black."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device, without waiting for the copy from pinned memory."""
@@ -149,4 +212,5 @@ class Batch:
             scenes=None if self.scenes is None else change(self.scenes),
             symmetries=None if self.symmetries is None else change(self.symmetries),
             color=None if self.color is None else change(self.color),
+            faults=self.faults,
         )

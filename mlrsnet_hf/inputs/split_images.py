@@ -6,6 +6,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
@@ -16,6 +17,7 @@ from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
 from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.image_list import ListedFiles
 from mlrsnet_hf.inputs.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream_reading import StreamedFiles
 from mlrsnet_hf.inputs.task import Task
@@ -34,12 +36,14 @@ class Sample:
     """Which of the `SYMMETRIES` they are still to be turned by; 0 changes nothing."""
     color: Matrix | None
     """(3, 4), or (1, 2) where there are not three channels, if the colors change."""
+    fault: ImageError | None = None
+    """Why it could not be read, where that is not fatal."""
 
 
 class SplitImages(TorchDataset):
     """One split as `Sample`s by `Draw`, and as `Batch`es by lists of them.
 
-    The random part of a sample comes from (seed, epoch, row), never from the state of a process.
+    The random part of a sample comes from (seed, view, row), never from the state of a process.
 
     Args:
         split: Rows with an `image`, a list of `labels`, an `id` to name the image in errors, a `scene` if the task
@@ -67,7 +71,7 @@ class SplitImages(TorchDataset):
         reading: Reading = RGB,
         streamed: StreamedFiles | None = None,
     ) -> None:
-        self.files = ImageFiles(split) if streamed is None else streamed
+        self.files: ImageFiles | StreamedFiles | ListedFiles = ImageFiles(split) if streamed is None else streamed
         rows = range(len(split))
         self.ids: list[str] = list(split["id"]) if "id" in split.column_names else [f"row {row}" for row in rows]
         self.targets = multi_hot(split["labels"][:] if task.label_outputs else [[]] * len(split), task.label_outputs)
@@ -82,6 +86,13 @@ class SplitImages(TorchDataset):
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(N, L): which labels an image is known to show; (N, K), which scene, where labels are not learned."""
+        if self.scenes is not None and not self.targets.shape[1]:
+            return torch.nn.functional.one_hot(self.scenes).numpy() == 1
+        return (self.targets == 1).numpy()
 
     @property
     def known_share(self) -> float:
@@ -99,11 +110,11 @@ class SplitImages(TorchDataset):
         Raises:
             ImageError: It cannot be read.
         """
-        epoch, row, *content = draw
+        view, row, *content = draw
         pixels = self.decode(row, *content) if self._decoded is None else self._decoded[row]
         if self.augment is None:
             return Sample(row, pixels, 0, None)
-        numbers = random_numbers(self.seed, AUGMENTATION_STREAM, epoch, row)
+        numbers = random_numbers(self.seed, AUGMENTATION_STREAM, view, row)
         return Sample(row, *self.augment(pixels, numbers, out))
 
     def empty_pixels(self, count: int) -> torch.Tensor | None:
@@ -139,16 +150,25 @@ class SplitImages(TorchDataset):
             scenes=None if self.scenes is None else self.scenes[rows],
             symmetries=symmetries if self.augment is not None and self.augment.symmetries > 1 else None,
             color=torch.from_numpy(np.stack(colors)) if colors else None,
+            faults={sample.row: sample.fault for sample in samples if sample.fault is not None},
         )
 
-    def decode(self, row: int, content: bytes | None = None) -> Pixels:
+    def decode(self, row: int, content: bytes | ImageError | None = None) -> Pixels:
         """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8.
 
         Args:
             row: Of the split.
-            content: Its file, of a streamed split.
+            content: Its file, of a streamed split or an archive, or why that cannot be read.
+
+        Raises:
+            ImageError: It cannot be read.
         """
-        file = self.files[row] if isinstance(self.files, ImageFiles) else ImageFile(bytes=content, path=None)
+        if isinstance(content, ImageError):
+            raise content
+        if content is None and not isinstance(self.files, StreamedFiles):
+            file = self.files[row]
+        else:
+            file = ImageFile(bytes=content, path=None)
         enough = self.transform.shorter_side if isinstance(self.transform, StoredTransform) else None
         return self.transform(decode_pixels(file, self.ids[row], self.reading, enough))
 
@@ -167,7 +187,7 @@ class SplitImages(TorchDataset):
             ImageError: An image cannot be read.
             ConfigurationError: The folder cannot be written.
         """
-        if isinstance(self.files, StreamedFiles):
+        if not isinstance(self.files, ImageFiles):
             return False
         if mode == "memory":
             self._decoded = decode_to_memory(self.decode, len(self), megabytes)

@@ -211,19 +211,20 @@ class StreamedBatches:
 
     def __iter__(self) -> Iterator[list["Draw"]]:
         batches = list(self.batches)
-        rows = [draw[1] for batch in batches for draw in batch]
+        drawn = [(view, row) for batch in batches for view, row, *_ in batch]
         # A step in which one chunk ends and the next begins may have several parts: each chunk is read once.
-        _, first, visit = np.unique(self.files.chunks[rows], return_index=True, return_inverse=True)
-        in_order = np.asarray(rows, np.int64)[np.argsort(first[visit], kind="stable")].tolist()
-        contents = zip(in_order, self.files.read(in_order), strict=True)
-        waiting: dict[int, bytes] = {}
+        chunks = self.files.chunks[[row for _, row in drawn]]
+        _, first, visit = np.unique(chunks, return_index=True, return_inverse=True)
+        in_order = [drawn[position] for position in np.argsort(first[visit], kind="stable")]
+        contents = zip(in_order, self.files.read([row for _, row in in_order]), strict=True)
+        waiting: dict[tuple[int, int], bytes] = {}
         for batch in batches:
             draws: list[Draw] = []
-            for draw in batch:
-                while draw[1] not in waiting:
-                    row, content = next(contents)
-                    waiting[row] = content
-                draws.append((draw[0], draw[1], waiting.pop(draw[1])))
+            for view, row, *_ in batch:
+                while (view, row) not in waiting:
+                    draw, content = next(contents)
+                    waiting[draw] = content
+                draws.append((view, row, waiting.pop((view, row))))
             yield draws
 
 

@@ -164,7 +164,7 @@ def _reading(choice: ModelChoice, known: Reading) -> Reading:
         reading = given
     if not reading.is_usual:
         require_extra("geo")
-    return reading
+    return dataclasses.replace(reading, resolution=known.resolution)
 
 
 def _classes(name: str, weights: str) -> int:

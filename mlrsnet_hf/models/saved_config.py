@@ -23,6 +23,7 @@ from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Range, Share
 from mlrsnet_hf.errors import WeightsError
 from mlrsnet_hf.escaping import quoted
+from mlrsnet_hf.inputs.reading import MOST_METERS
 from mlrsnet_hf.models.weights import first_line
 
 CONFIG_FILE = "config.json"
@@ -69,6 +70,7 @@ class ModelInfo(_Named, total=False):
     """Of transformers, where it wrote the file."""
     problem_type: Literal["single_label_classification", "multi_label_classification"] | None
     thresholds: Mapping[Name, Annotated[float, Range(-1, 1)]] | None
+    resolution: Annotated[float, Range(0, MOST_METERS, above=True, below=True)] | None
     model_args: Mapping[Name, Any] | None
     pretrained_cfg: PretrainedInfo | None
 

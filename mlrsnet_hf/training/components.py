@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
-from mlrsnet_hf.inputs.batches import ShuffledBatches
+from mlrsnet_hf.inputs.batches import ShuffledBatches, repeat_factors
 from mlrsnet_hf.inputs.loader import Loader, evaluation_loader, make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.stream_reading import StreamedFiles
@@ -137,8 +137,9 @@ def make_loaders(
             images.cache(cache, config.cache_megabytes, folder)
     process, processes = accelerator.process_index, accelerator.num_processes
     chunks = streamed["train"].chunks if streamed else None
+    factors = repeat_factors(train.present, config.repeat_threshold) if config.repeat_threshold else None
     batches = ShuffledBatches(
-        len(train), config.batch_size, config.seed, process, processes, config.accumulation, chunks
+        len(train), config.batch_size, config.seed, process, processes, config.accumulation, chunks, factors
     )
     return Loaders(
         batches=batches,

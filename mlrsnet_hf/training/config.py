@@ -68,6 +68,11 @@ class TrainingConfig(Settings):
     epochs: Count = setting(18, "Passes over the training split.", section="Optimization")
     batch_size: Count = setting(32, "Images per optimizer step, over all processes and accumulation steps.")
     accumulation: Count = setting(1, "Parts into which each process splits its share of a batch, to save memory.")
+    repeat_threshold: Fraction = setting(
+        0.0,
+        "Images with labels that fewer than this share of the training images show are seen several times an epoch; 0 "
+        "sees each image once.",
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = setting("adamw", "Optimizer.")
     learning_rate: Positive | Literal["auto"] = setting(
         1e-3,

@@ -3,7 +3,8 @@
 Of these images some are held out and score the rates; validation and test are not looked at. The best rate is then that
 of the whole run, which begins from its first weights and sees all training images: it ends as if that number had been
 given. rate_trials/trials.json in the run folder holds each score from the moment that its trial has ended; a trial
-under way has checkpoints of its own beside it, and is gone on with like any run.
+under way has checkpoints of its own beside it, and is gone on with like any run. Trials repeat no image, and steps are
+counted without those that `repeat_threshold` adds to the run.
 """
 
 import math
@@ -223,6 +224,7 @@ def _trial_settings(config: TrainingConfig, trials: RateTrials, folder: RunFolde
         epochs=trials.epochs,
         output_dir=folder.rate_trials.parent / f"{rate:g}",
         keep="last",
+        repeat_threshold=0.0,
         compile=False,
         trackers=(),
         cache="off" if trials.epochs == 1 else config.cache,  # what is seen once is not worth keeping

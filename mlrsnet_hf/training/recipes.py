@@ -101,7 +101,7 @@ def paper(network: str | None = None, **changes: Any) -> TrainingConfig:  # noqa
         "tune_thresholds": False,
         "keep": "last",
     }
-    return TrainingConfig(**settings | changes)
+    return _without_row("paper", settings | changes)
 
 
 def linear_probe(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
@@ -114,7 +114,7 @@ def linear_probe(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field 
     stochastic depth serve it.
     """
     settings = {"freeze_backbone": True, "learning_rate": 1e-2, "head_rate": 1.0, "weight_decay": 0.0}
-    return TrainingConfig(**settings | {"drop_path_rate": 0.0} | changes)
+    return _without_row("linear_probe", settings | {"drop_path_rate": 0.0} | changes)
 
 
 def debug_cpu(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
@@ -134,7 +134,7 @@ def debug_cpu(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of 
         "cpu_threads": 1,
         "trackers": (),
     }
-    return TrainingConfig(**settings | changes)
+    return _without_row("debug_cpu", settings | changes)
 
 
 def demo(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the configuration
@@ -159,7 +159,17 @@ def demo(**changes: Any) -> TrainingConfig:  # noqa: ANN401 - any field of the c
         "symmetries": 8,
         "keep": "best",
     }
-    return TrainingConfig(**settings | changes)
+    return _without_row("demo", settings | changes)
+
+
+def _without_row(recipe: str, settings: dict[str, Any]) -> TrainingConfig:
+    """Return the settings of a recipe that takes nothing from the rows of the families."""
+    if settings.get("family") is not None:
+        raise ConfigurationError(
+            f"family={settings['family']!r} changes nothing in recipe {recipe}",
+            "Leave family out, or take recipe modern, which goes by it.",
+        )
+    return TrainingConfig(**settings)
 
 
 RecipeName = Literal["modern", "paper", "linear_probe", "debug_cpu", "demo"]
@@ -198,7 +208,7 @@ def recipe_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     recipe = values.get("recipe", "modern")
     if recipe == "modern" and _is_older_than_rows(values):
         return TrainingConfig().to_dict()
-    names = {"paper": ("network", "model"), "modern": _ROW_CHOICE}.get(recipe, ())
+    names = {"paper": ("network", "model", "family"), "modern": _ROW_CHOICE}.get(recipe, ("family",))
     chosen = {name: values[name] for name in names if values.get(name) is not None}
     return {} if recipe is None else RECIPES[recipe](**chosen).to_dict()
 

@@ -118,6 +118,9 @@ class Trainer:
         logger.info("%s, %s", device_text(self.accelerator), self.batch_text)
         if self.config.family:
             logger.info(family_text(self.config))
+        if self.config.repeat_threshold:
+            rows, drawn = self.batches.rows, self.batches.epoch_rows
+            logger.info("images with rare labels are repeated: %d images an epoch instead of %d", drawn, rows)
         parts = self.accelerator.num_processes * self.config.accumulation
         if note := statistics_note(self.model, self.batches.batch_size, parts):
             logger.info(note)

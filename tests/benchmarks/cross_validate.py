@@ -67,6 +67,7 @@ ROWS: dict[str, Mapping[str, Any]] = {
     "asymmetric loss": {"loss": "asymmetric"},
     "dropout and stochastic depth 0.2": {"drop_rate": 0.2, "drop_path_rate": 0.2},
     "batches of 16": {"batch_size": 16},
+    "rare labels repeated": {"repeat_threshold": 0.05},
     "scene as a second task": {"scene_head": True},
 }
 """What each row changes in `modern`."""

@@ -1,7 +1,9 @@
 import contextlib
+import functools
 import multiprocessing
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from datasets import DatasetDict
@@ -11,16 +13,17 @@ from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.loader import LockstepLoader, ThreadedLoader, make_loader
 
 
+@pytest.mark.parametrize("factors", [None, np.linspace(1, 4, 32)], ids=["each once", "repeated"])
 def test_batches_do_not_depend_on_workers_processes_or_parts(
-    data: DatasetDict, make_images: Callable, epoch_batches: Callable, hashes: Callable
+    data: DatasetDict, make_images: Callable, epoch_batches: Callable, hashes: Callable, factors: np.ndarray | None
 ) -> None:
     images = make_images(data["train"])
-    rows = len(images)
-    expected = hashes([epoch_batches(images, ShuffledBatches(rows, 8, 0))])
-    assert len(set(expected)) == rows // 8
-    assert hashes([epoch_batches(images, ShuffledBatches(rows, 8, 0), workers=2)]) == expected
+    make_batches = functools.partial(ShuffledBatches, len(images), 8, 0, factors=factors)
+    expected = hashes([epoch_batches(images, make_batches())])
+    assert len(set(expected)) == (32 if factors is None else 80) // 8
+    assert hashes([epoch_batches(images, make_batches(), workers=2)]) == expected
     for processes, accumulation in [(2, 1), (1, 2), (2, 2)]:
-        shares = [ShuffledBatches(rows, 8, 0, process, processes, accumulation) for process in range(processes)]
+        shares = [make_batches(process, processes, accumulation) for process in range(processes)]
         assert hashes([epoch_batches(images, share) for share in shares], accumulation) == expected
 
 

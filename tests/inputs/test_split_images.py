@@ -37,6 +37,8 @@ def test_targets_and_scenes_are_those_of_the_rows(data: DatasetDict) -> None:
     alone = SplitImages(split, Task(kind="scene", label_names=(), scene_names=("a", "b", "c")), whole)
     assert alone.targets.shape == (32, 0)
     assert torch.equal(alone.scenes, images.scenes)
+    assert [np.flatnonzero(row).tolist() for row in images.present] == split["labels"][:]
+    assert [np.flatnonzero(row).tolist() for row in alone.present] == [[row % 3] for row in range(32)]
 
 
 def test_targets_that_are_not_known(data: DatasetDict) -> None:
@@ -47,6 +49,7 @@ def test_targets_that_are_not_known(data: DatasetDict) -> None:
     unknown[range(16), [row % 5 for row in range(16)]] = True
     assert torch.equal(images.targets.isnan(), unknown)
     assert torch.equal(images.targets[~unknown], known.targets[~unknown])
+    assert (images.present == (known.present & ~unknown.numpy())).all()
     assert (images.known_share, known.known_share) == (0.9, 1.0)
     assert images.batch([images[(0, 3)]]).targets.isnan().nonzero().tolist() == [[0, 3]]
     scenes = SplitImages(

@@ -95,9 +95,9 @@ def test_batches_are_those_of_the_order_whatever_the_parts(written: WrittenStrea
     found = load_data(DataConfig(streaming=f"file://{written.folder}"))
     files = streamed(found, "train", tmp_path)
     ids, contents = found.splits["train"]["id"], files_of_stream(found, tmp_path)
-    for processes, accumulation in ((1, 1), (2, 2)):
+    for processes, accumulation, factors in ((1, 1, None), (2, 2, None), (2, 2, np.linspace(1, 3.5, 32))):
         for process in range(processes):
-            batches = ShuffledBatches(32, 16, 5, process, processes, accumulation, files.chunks)
+            batches = ShuffledBatches(32, 16, 5, process, processes, accumulation, files.chunks, factors)
             batches.epoch, batches.first_step = 3, 1
             drawn = list(StreamedBatches(batches, files))
             assert [[draw[:2] for draw in batch] for batch in drawn] == list(batches)

@@ -10,14 +10,14 @@ from timm.optim import param_groups_layer_decay
 
 from mlrsnet_hf.commands.models import Train
 from mlrsnet_hf.configuration.command_line import parse
-from mlrsnet_hf.errors import UnknownNameError
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.training.components import family_text
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.families import FAMILIES, family_of
 from mlrsnet_hf.training.optimizer import parameter_groups
-from mlrsnet_hf.training.recipes import debug_cpu, demo, linear_probe, modern, paper
+from mlrsnet_hf.training.recipes import RECIPES, debug_cpu, demo, linear_probe, modern, paper
 from mlrsnet_hf.training.train import train
 from tests.conftest import CHECKOUT, QUICK
 
@@ -139,6 +139,15 @@ def test_the_command_line_finds_the_family() -> None:
     assert (config.family, config.head_init_scale, config.weight_decay) == ("convnext", 0.001, 0.1)
     assert config.learning_rate == 5e-5
     assert parse(Train, None, ["--model", "vit_small_patch16_224.dino", "--recipe", "none"]).training.family is None
+
+
+@pytest.mark.parametrize("recipe", ["paper", "linear_probe", "debug_cpu", "demo"])
+def test_a_family_is_refused_where_it_would_change_nothing(recipe: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"family='vit_clip' changes nothing in recipe {recipe}"):
+        RECIPES[recipe](family="vit_clip")
+    with pytest.raises(ConfigurationError, match=f"recipe {recipe}. .*modern"):
+        parse(Train, None, ["--recipe", recipe, "--family", "vit_clip"])
+    assert parse(Train, None, ["--recipe", recipe, "--family", "none"]).training.family is None
 
 
 def test_other_recipes_and_random_weights_have_no_family() -> None:

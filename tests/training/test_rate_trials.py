@@ -29,6 +29,7 @@ RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
 
 # 6 epochs of 14 steps, before which each rate is tried for 10.
 AUTO = {"learning_rate": "auto", "epochs": 6, "batch_size": 4, "log_every": 50, "drop_rate": 0.3, "trackers": ()}
+REPEATED = {"repeat_threshold": 0.5}
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,7 @@ def test_the_run_is_that_of_the_rate_it_chose(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = make_config(**AUTO, output_dir=tmp_path / "auto")
+    config = make_config(**AUTO | REPEATED, output_dir=tmp_path / "auto")
     with monkeypatch.context() as patch:
         trainers = one_trainer_at_a_time(patch)
         result = train(config, images)
@@ -125,7 +126,7 @@ def test_the_run_is_that_of_the_rate_it_chose(
     assert [path.name for path in (config.output_dir / "rate_trials").iterdir()] == ["trials.json"]
     assert parse(Train, None, ["--config", str(config.output_dir / "settings.yaml")]).training == config
 
-    number = make_config(**AUTO | {"learning_rate": best.rate}, output_dir=tmp_path / "number")
+    number = make_config(**AUTO | REPEATED | {"learning_rate": best.rate}, output_dir=tmp_path / "number")
     train(number, images)
     assert weights(number) == weights(config)
 

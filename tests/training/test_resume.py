@@ -28,8 +28,9 @@ from mlrsnet_hf.training.trainer import Trainer
 MakeConfig = Callable[..., TrainingConfig]
 RunProcesses = Callable[[list[dict]], tuple[list[list[int]], str]]
 
-# 3 epochs of 4 steps, with dropout and batch statistics.
+# 3 epochs of 4 steps, with dropout and batch statistics; in some epochs other images are repeated than in others.
 SETTINGS = {
+    "repeat_threshold": 0.45,
     **{"model": "test_resnet", "weights": "random", "image_size": 32, "epochs": 3, "batch_size": 8},
     **{"eval_batch_size": 4, "cpu_threads": 1, "drop_rate": 0.3, "ema": 0.9, "trackers": []},
 }

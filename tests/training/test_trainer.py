@@ -303,8 +303,9 @@ def test_a_frozen_backbone_stays_as_it_is(training_data: ImageData, make_config:
 def test_what_a_person_has_to_know_is_printed(
     training_data: ImageData, make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(make_config(epochs=1, accumulation=2), training_data)
+    train(make_config(epochs=1, accumulation=2, repeat_threshold=0.6), training_data)
     said = capsys.readouterr().out
+    assert "39 images an epoch instead of 32" in said
     assert "device cpu (1 thread), precision no (float32), batch of 8 = 1 process x 2 micro-batches x 4 images" in said
     assert "over the 4 images of a micro-batch" in said
     assert "sample-F1" in said
