@@ -95,7 +95,9 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 
 EXTRAS = {
-    "geo": ("rasterio",),
+    "app": ("gradio", "pytorch_grad_cam"),
+    "geo": ("rasterio", "shapely"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
     "streaming": ("litdata",),

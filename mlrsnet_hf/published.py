@@ -14,6 +14,8 @@ Facts of the release, transcribed:
 * `MOST_LABELS`: labels of one image, by the paper (section 2.2) and in the release.
 """
 
+IMAGERY = "MLRSNet's images come from Google Earth; CC BY 4.0 is the license of the release."
+"""Stands beside its pictures wherever they are shown: Qi et al. (2020), section 2.1, and the release's own page."""
 TOTAL_IMAGES = 109_161
 IMAGE_SIZE = (256, 256)
 """Width and height of the images, in pixels; copies in circulation hold a few others."""

@@ -50,13 +50,15 @@ FOLDERS = {
     "release": ["archives", OWN, "audit"],
     "synthetic": [OWN, "plan", "elements", "render", "records", "release"],
     "dataset": ["splits", "near_duplicates", "repository", OWN],
+    "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
-    "reports": [OWN, "statistics", "retrieval", "inspect"],
+    "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
 """The order of a stage's folders; single modules are named where they stand apart from its own modules."""
 HEAVY = ["torch", "timm", "evaluate", "gradio", "matplotlib", "transformers", "accelerate", "datasets", "sklearn"]
 LIGHT = [
     "mlrsnet_hf",
+    "mlrsnet_hf.apps.config",
     "mlrsnet_hf.cli",
     "mlrsnet_hf.errors",
     "mlrsnet_hf.escaping",
@@ -71,10 +73,12 @@ LIGHT = [
     "mlrsnet_hf.models",
     "mlrsnet_hf.models.choice",
     "mlrsnet_hf.models.paper_networks",
+    "mlrsnet_hf.prediction.config",
     "mlrsnet_hf.training.config",
     "mlrsnet_hf.training.families",
     "mlrsnet_hf.training.recipes",
     "mlrsnet_hf.training.results",
+    "mlrsnet_hf.prediction.scenes.config",
     "mlrsnet_hf.retrieval.embeddings.config",
     "mlrsnet_hf.retrieval.protocol.config",
 ]

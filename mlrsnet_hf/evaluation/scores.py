@@ -37,11 +37,11 @@ class Predictions:
 
     targets: npt.NDArray[np.float32]
     """(N, L), 0 or 1, NaN where it is not known; L is 0 where no labels are learned."""
-    logits: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.floating]
     """(N, L)."""
     scenes: npt.NDArray[np.int64] | None = None
     """(N,) scene ids; None where no scene is learned."""
-    scene_logits: npt.NDArray[np.float32] | None = None
+    scene_logits: npt.NDArray[np.floating] | None = None
     """(N, number of scenes)."""
 
     @property

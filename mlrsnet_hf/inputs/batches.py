@@ -3,8 +3,8 @@
 Rows that hold rare labels may be drawn several times in an epoch: see `repeat_factors`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Sampler
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.inputs.augmentation import random_numbers
 
-Draw = tuple[int, int] | tuple[int, int, bytes]
-"""(view, row): which image, and which of its random views; of a streamed split with its file.
+Draw = tuple[int, int] | tuple[int, int, bytes | ImageError]
+"""(view, row): which image, and which of its random views; of a streamed split or an archive with its file, or why that
+cannot be read.
 
 The view is the epoch where an epoch draws a row first, and epoch + k x 2**32 where it draws it for the k-th time more.
 """
@@ -192,6 +193,8 @@ class Batch:
     color: torch.Tensor | None = None
     """(N, 3, 4) float32: how the colors (0 to 255) of each image change; see `random_color_matrix`. Where there are not
     three channels (N, 1, 2)."""
+    faults: Mapping[int, ImageError] = field(default_factory=dict)
+    """Why an image could not be read, by row, where that is not fatal; its pixels are black."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device, without waiting for the copy from pinned memory."""
@@ -209,4 +212,5 @@ class Batch:
             scenes=None if self.scenes is None else change(self.scenes),
             symmetries=None if self.symmetries is None else change(self.symmetries),
             color=None if self.color is None else change(self.color),
+            faults=self.faults,
         )

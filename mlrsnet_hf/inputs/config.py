@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, changed_settings, setting
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.reading import parse_bands, parse_value_range
+from mlrsnet_hf.inputs.reading import MOST_METERS, parse_bands, parse_value_range
 from mlrsnet_hf.release.repair import LabelVersion
 
 TaskKind = Literal["labels", "labels+scene", "scene"]
 """What a model learns; see `inputs.task`."""
+
+Meters = Annotated[float, Range(0, MOST_METERS, above=True, below=True)]
+"""Ground resolution."""
 
 MLRSNET = "mlrsnet"
 AUTO = "auto"
@@ -141,6 +144,12 @@ class DataConfig(Settings):
         "measured on the training images, band by band: 2%,98%; if unset, images of 8 bits alone are read.",
         metavar="LOW,HIGH|none",
     )
+    resolution: Meters | None = setting(
+        None,
+        "Meters on the ground per pixel of the images, which stay as they are: the model keeps it, and mlrsnet predict "
+        "warns of a scene of another; if unset, that of georeferenced training images.",
+        metavar="METERS|none",
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
@@ -168,7 +177,7 @@ class DataConfig(Settings):
 
     def _refuse_beside_streaming(self) -> None:
         """Refuse what was settled when the set was written."""
-        for name in sorted(changed_settings(self) - {"streaming", "bands", "value_range"}):
+        for name in sorted(changed_settings(self) - {"streaming", "bands", "value_range", "resolution"}):
             raise ConfigurationError(
                 f"{name}={getattr(self, name)!r} is given with streaming, whose set has its images, labels and splits "
                 "already",

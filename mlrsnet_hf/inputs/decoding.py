@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlrsnet_hf.errors import ImageError
+from mlrsnet_hf.inputs.ground_resolution import image_resolution
 from mlrsnet_hf.inputs.raster import (
     TIFF_STARTS,
     PixelsError,
@@ -131,6 +132,16 @@ def file_contents(image: Mapping[str, Any], name: str) -> tuple[int, ValueKind]:
     """
     with _named_errors(image, name):
         return bands_and_kind(_content(image))
+
+
+def file_resolution(image: Mapping[str, Any], name: str) -> float | None:
+    """Return the meters on the ground per pixel of an image file; None of one without georeference.
+
+    Raises:
+        ImageError: It is missing or damaged.
+    """
+    with _named_errors(image, name):
+        return image_resolution(_content(image))
 
 
 def file_content(image: Mapping[str, Any], name: str) -> bytes:

@@ -119,23 +119,35 @@ def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such
 
 
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield the image files below a folder by name, through links too, each folder once, hidden ones not."""
+    for place, names in _walk(folder):
+        yield from (place / name for name in sorted(names) if has_image_suffix(name) and not name.startswith("."))
+
+
 def _images_below(folder: Path) -> Iterator[Path]:
-    """Yield the image files below a folder, through links too, each folder once."""
-    seen: set[str] = set()
+    """Yield the image files below a folder in which names are looked for."""
     count = 0
-    for place, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for place, names in _walk(folder):
         count += len(names)
         if count > _MOST_FILES:
             raise ConfigurationError(
                 f"{folder}: more than {_MOST_FILES:,} files lie below, too many to look for images by name",
                 "Name the folder of the images with --image-dir.",
             )
-        yield from (Path(place, name) for name in sorted(names) if has_image_suffix(name))
+        yield from (place / name for name in sorted(names) if has_image_suffix(name))
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder below one, itself too, with the names of its files; through links, each once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(place), names
 
 
 def _refuse_several(name: str, found: Sequence[Path]) -> None:

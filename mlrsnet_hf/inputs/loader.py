@@ -13,8 +13,9 @@ from accelerate.state import PartialState, is_initialized
 from torch.utils.data import DataLoader
 
 from mlrsnet_hf.errors import ImageError, MLRSNetError, OutOfMemoryError
-from mlrsnet_hf.inputs.batches import Batch, Draw, Draws, ordered_batches
+from mlrsnet_hf.inputs.batches import Batch, Draw, Draws, ShuffledBatches, ordered_batches
 from mlrsnet_hf.inputs.decoding import Pixels
+from mlrsnet_hf.inputs.image_list import ArchivedBatches, ListedFiles
 from mlrsnet_hf.inputs.split_images import Sample, SplitImages
 from mlrsnet_hf.inputs.stream_reading import StreamedBatches, StreamedFiles
 from mlrsnet_hf.parallel import available_cores, deaf_children, leave_signals_to_the_parent, local_processes
@@ -26,6 +27,8 @@ _AHEAD = 4
 _SHARE = 8
 """Images, at least, that a thread decodes at a time; fewer would often hand Python's lock from thread to thread."""
 
+AnyBatches = Draws | StreamedBatches | ArchivedBatches
+
 
 class Loader(ABC):
     """The batches of a split, read ahead.
@@ -35,7 +38,7 @@ class Loader(ABC):
         draws: One list per batch.
     """
 
-    def __init__(self, images: SplitImages, draws: Draws | StreamedBatches) -> None:
+    def __init__(self, images: SplitImages, draws: AnyBatches) -> None:
         self.images = images
         self.draws = draws
 
@@ -64,7 +67,11 @@ def make_loader(images: SplitImages, draws: Draws, workers: int) -> Loader:
         workers: Processes that read. With 0, threads of this process do it, which is usually faster: several batches
             ahead of a step that a GPU takes, one ahead where the step needs the cores itself.
     """
-    batches = StreamedBatches(draws, images.files) if isinstance(images.files, StreamedFiles) else draws
+    batches: AnyBatches = draws
+    if isinstance(images.files, StreamedFiles):
+        batches = StreamedBatches(draws, images.files)
+    elif isinstance(images.files, ListedFiles) and not isinstance(draws, ShuffledBatches):
+        batches = ArchivedBatches(draws, images.files)
     default = "cuda" if torch.cuda.is_available() else "cpu"
     device = PartialState().device.type if is_initialized() else default
     if workers:
@@ -92,9 +99,7 @@ class ThreadedLoader(Loader):
         pin: Put the batches where a GPU can copy them from.
     """
 
-    def __init__(
-        self, images: SplitImages, draws: Draws | StreamedBatches, threads: int, ahead: int, pin: bool
-    ) -> None:
+    def __init__(self, images: SplitImages, draws: AnyBatches, threads: int, ahead: int, pin: bool) -> None:
         super().__init__(images, draws)
         self.threads = threads
         self.ahead = ahead
@@ -130,7 +135,7 @@ class ThreadedLoader(Loader):
 class WorkerLoader(Loader):
     """Batches made by the processes of a `DataLoader`, each batch by one of them; arguments as in `ThreadedLoader`."""
 
-    def __init__(self, images: SplitImages, draws: Draws | StreamedBatches, workers: int, pin: bool) -> None:
+    def __init__(self, images: SplitImages, draws: AnyBatches, workers: int, pin: bool) -> None:
         super().__init__(images, draws)
         self._loader: DataLoader | None = DataLoader(
             images,

@@ -30,6 +30,8 @@ _DRIVERS = ["GTiff", "PNG", "JP2OpenJPEG", "PNM"]
 
 _SHOWN_BANDS = 32
 """Of so many bands, the first, an error tells the values."""
+_SHOWN_SIDE = 2048
+"""Pixels of a side that are read for it."""
 
 
 class PixelsError(ValueError):
@@ -57,7 +59,7 @@ def may_be_raster(data: bytes) -> bool:
 
 def raster_version() -> str:
     """Return the libraries that read, with their versions."""
-    rasterio = _rasterio()
+    rasterio = load_rasterio()
     return f"rasterio {rasterio.__version__}, GDAL {rasterio.__gdal_version__}"
 
 
@@ -71,22 +73,16 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
         PixelsError: The file has other bands or values.
         ValueError: It is damaged.
     """
-    with _opened(data) as file:
-        if _has_palette(file):
+    with opened_raster(data) as file:
+        if has_palette(file):
             return None
         bands = _chosen(file, reading)
         limits = reading.limits()
-        eight_bit = all(file.dtypes[band - 1] == "uint8" for band in bands)
-        if limits is None and not eight_bit:
-            raise _other_pixels(file, bands)
-        if limits is not None:
-            _refuse_other_kind(file, bands, reading)
-        if limits is not None and eight_bit:
-            refuse_range_of_others(reading)
+        refuse_other_values(file, bands, reading)
         pixels = np.empty((file.height, file.width, len(bands)), np.uint8)
         has_value = False
         for place, band in enumerate(bands):
-            if limits is None and _is_whole(file, band):
+            if limits is None and is_whole(file, band):
                 pixels[..., place], has_value = file.read(band), True
             else:
                 values = _read(file, band)
@@ -95,6 +91,22 @@ def read_raster(data: bytes, reading: Reading) -> npt.NDArray[np.uint8] | None:
         if not has_value:
             raise PixelsError("holds no value: all pixels are nodata or NaN", "Remove it and its row.")
         return pixels
+
+
+def refuse_other_values(file: Any, bands: list[int], reading: Reading) -> None:  # noqa: ANN401 - a rasterio dataset
+    """Refuse a file of which these bands hold other values than a reading makes pixels of.
+
+    Raises:
+        PixelsError: They do; it says which settings read them.
+    """
+    limits = reading.limits()
+    eight_bit = all(file.dtypes[band - 1] == "uint8" for band in bands)
+    if limits is None and not eight_bit:
+        raise _other_pixels(file, bands)
+    if limits is not None:
+        _refuse_other_kind(file, bands, reading)
+    if limits is not None and eight_bit:
+        refuse_range_of_others(reading)
 
 
 def scaled(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
@@ -122,21 +134,21 @@ def refuse_range_of_others(reading: Reading) -> None:
 
 def raster_values(data: bytes, reading: Reading) -> list[Values] | None:
     """Return the values of each chosen band, unscaled; None for a palette. Errors as `read_raster`."""
-    with _opened(data) as file:
-        return None if _has_palette(file) else [_read(file, band) for band in _chosen(file, reading)]
+    with opened_raster(data) as file:
+        return None if has_palette(file) else [_read(file, band) for band in _chosen(file, reading)]
 
 
 def bands_and_kind(data: bytes) -> tuple[int, ValueKind]:
     """Return how many bands a file has, and what they hold; formats that Pillow reads have red, green and blue."""
     if not may_be_raster(data):
         return 3, "integer"
-    with _opened(data) as file:
-        return (3, "integer") if _has_palette(file) else (int(file.count), _kind(file, 1))
+    with opened_raster(data) as file:
+        return (3, "integer") if has_palette(file) else (int(file.count), _kind(file, 1))
 
 
 def raster_kind(data: bytes) -> tuple[int, int, str, str]:
     """Return width, height, bands with their types, and format of a file. Errors as `read_raster`."""
-    with _opened(data) as file:
+    with opened_raster(data) as file:
         kinds = ", ".join(dict.fromkeys(file.dtypes))
         return file.width, file.height, f"{file.count} x {kinds}", file.driver
 
@@ -150,7 +162,7 @@ def not_eight_bit(data: bytes) -> PixelsError | None:
             "such as 0,3000, and the bands as --bands, such as 4,3,2.",
         )
     try:
-        with _opened(data) as file:
+        with opened_raster(data) as file:
             return _other_pixels(file)
     except ValueError:
         return None if may_be_raster(data) else PixelsError("has more than 8 bits a value", "Store it as a TIFF file.")
@@ -161,7 +173,7 @@ def stretched(data: bytes) -> npt.NDArray[np.uint8]:
 
     Each is stretched from its 2nd to its 98th percentile. Errors as `read_raster`.
     """
-    with _opened(data) as file:
+    with opened_raster(data) as file:
         bands = _colors(file)[:3] or [1]
         chosen = Reading(bands=tuple(bands if len(bands) == 3 else bands[:1] * 3))
         planes = []
@@ -174,9 +186,17 @@ def stretched(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 @functools.cache
-def _rasterio() -> Any:  # noqa: ANN401 - the module
+def load_rasterio() -> Any:  # noqa: ANN401 - the module
+    """Return rasterio, quiet about what an error or a result tells.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
     require_extra("geo")
     import rasterio
+    import rasterio.vrt
+    import rasterio.warp
+    import rasterio.windows
     from rasterio.errors import NotGeoreferencedWarning
 
     # The place on Earth does not matter here, and what GDAL says of damage the error tells with the image's name.
@@ -186,8 +206,13 @@ def _rasterio() -> Any:  # noqa: ANN401 - the module
 
 
 @contextlib.contextmanager
-def _opened(data: bytes) -> Iterator[Any]:
-    rasterio = _rasterio()
+def opened_raster(data: bytes) -> Iterator[Any]:
+    """Yield an image file in memory as a rasterio dataset.
+
+    Raises:
+        ValueError: It is damaged, or too large.
+    """
+    rasterio = load_rasterio()
     try:
         with rasterio.MemoryFile(data) as memory, memory.open(driver=_DRIVERS) as file:
             _refuse_size(file.width * file.height)
@@ -202,7 +227,8 @@ def _refuse_size(pixels: int) -> None:
         raise ValueError(f"its size of {pixels:.0f} pixels exceeds the limit of {2 * Image.MAX_IMAGE_PIXELS}")
 
 
-def _has_palette(file: Any) -> bool:  # noqa: ANN401 - a rasterio dataset
+def has_palette(file: Any) -> bool:  # noqa: ANN401 - a rasterio dataset
+    """Return whether the values of a file are numbers of colors."""
     return file.colorinterp[0].name == "palette"
 
 
@@ -211,7 +237,18 @@ def _colors(file: Any) -> list[int]:  # noqa: ANN401
 
 
 def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
-    """Return the bands of the file that are read, one for each channel."""
+    """Return the bands of a file that is read whole."""
+    bands = chosen_bands(file, reading)
+    _refuse_size(file.width * file.height * len(bands) / 3)
+    return bands
+
+
+def chosen_bands(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401 - a rasterio dataset
+    """Return the bands of a file that are read, one for each channel.
+
+    Raises:
+        PixelsError: It has other bands.
+    """
     count = file.count
     if reading.band_count not in (None, count):
         raise PixelsError(
@@ -233,7 +270,6 @@ def _chosen(file: Any, reading: Reading) -> list[int]:  # noqa: ANN401
                 f"has {count} band{'s' * (count != 1)}, and band {beyond} is asked for",
                 f"Give --bands with numbers up to {count}, or leave the image out with its row.",
             )
-    _refuse_size(file.width * file.height * len(bands) / 3)
     for band in bands:
         if "complex" in file.dtypes[band - 1]:
             raise PixelsError(
@@ -255,17 +291,24 @@ def _refuse_other_kind(file: Any, bands: list[int], reading: Reading) -> None:  
             )
 
 
-def _is_whole(file: Any, band: int) -> bool:  # noqa: ANN401
+def is_whole(file: Any, band: int) -> bool:  # noqa: ANN401 - a rasterio dataset
     """Return whether neither nodata nor a mask leaves pixels out."""
     return any(flag.name in ("all_valid", "alpha") for flag in file.mask_flag_enums[band - 1])
 
 
-def _read(file: Any, band: int) -> Values:  # noqa: ANN401
+def _read(file: Any, band: int, window: Any = None) -> Values:  # noqa: ANN401
     """Return a band's values, with NaN where there is none; alpha leaves none out."""
-    values: Values = file.read(band).astype(np.float64)
-    if not _is_whole(file, band):
-        values[file.read_masks(band) == 0] = np.nan
+    values: Values = file.read(band, window=window).astype(np.float64)
+    if not is_whole(file, band):
+        values[file.read_masks(band, window=window) == 0] = np.nan
     return values
+
+
+def _middle(file: Any) -> Any:  # noqa: ANN401
+    """Return the window of a file's middle that tells what values it holds: all of a small one."""
+    sides = [(max(0, (side - _SHOWN_SIDE) // 2), min(side, _SHOWN_SIDE)) for side in (file.width, file.height)]
+    (left, width), (top, height) = sides
+    return load_rasterio().windows.Window(left, top, width, height)
 
 
 def _other_pixels(file: Any, chosen: list[int] | None = None) -> PixelsError:  # noqa: ANN401
@@ -275,7 +318,8 @@ def _other_pixels(file: Any, chosen: list[int] | None = None) -> PixelsError:  #
     found = f"has {len(bands)} band{'s' * (len(bands) > 1)} of {', '.join(kinds)}"
     if any("complex" in kind for kind in kinds):
         return PixelsError(found, "Complex numbers have no order: store their amplitude.")
-    values = (_read(file, band) for band in bands[:_SHOWN_BANDS])
+    middle = _middle(file)
+    values = (_read(file, band, middle) for band in bands[:_SHOWN_BANDS])
     known = [low_high for low_high in map(_extremes, values) if low_high is not None]
     options = []
     if kinds != ["uint8"]:

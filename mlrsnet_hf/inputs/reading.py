@@ -11,6 +11,8 @@ from mlrsnet_hf.errors import ConfigurationError
 _MOST_BANDS = 65535
 """What a TIFF file can count."""
 _MOST_CHANNELS = 1024
+MOST_METERS = 1e6
+"""No pixel is as large on the ground."""
 
 ValueKind = Literal["integer", "float"]
 Limits = tuple[float, float]
@@ -33,6 +35,8 @@ class Reading:
     """One pair for all channels, or one for each; None for values from 0 to 255."""
     value_kind: ValueKind | None = None
     """What the range is of, where it is known: 0 to 3000 of whole numbers leaves reflectances from 0 to 1 black."""
+    resolution: float | None = None
+    """Meters on the ground per pixel of the images that a model learned from, where it is known."""
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -40,6 +44,8 @@ class Reading:
             0 < len(self.bands) <= _MOST_CHANNELS and all(0 < band <= _MOST_BANDS for band in self.bands)
         ):
             raise ValueError(f"bands {self.bands} cannot be read")
+        if self.resolution is not None and not 0 < self.resolution < MOST_METERS:
+            raise ValueError(f"resolution {self.resolution} is none of a pixel")
         if self.value_kind not in (None, "integer", "float"):
             raise ValueError(f"value_kind {self.value_kind!r} is neither integer nor float")
         if self.value_range is not None:
@@ -70,6 +76,7 @@ class Reading:
             "band_count": self.band_count,
             "value_range": None if self.value_range is None else [list(limits) for limits in self.value_range],
             "value_kind": self.value_kind,
+            "resolution": self.resolution,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -106,11 +113,15 @@ def reading_from_json(content: Mapping[str, Any]) -> Reading:
         raise ValueError("band_count is no whole number")
     if ranges is not None and not (isinstance(ranges, list) and all(map(_is_limits, ranges))):
         raise ValueError("value_range is no list of pairs of numbers")
+    resolution = content.get("resolution")
+    if resolution is not None and type(resolution) not in (int, float):
+        raise ValueError("resolution is no number")
     return Reading(
         bands=None if bands is None else tuple(bands),
         band_count=count,
         value_range=None if ranges is None else tuple((float(low), float(high)) for low, high in ranges),
         value_kind=content.get("value_kind"),
+        resolution=None if resolution is None else float(resolution),
     )
 
 

@@ -17,6 +17,7 @@ from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
 from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.image_list import ListedFiles
 from mlrsnet_hf.inputs.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream_reading import StreamedFiles
 from mlrsnet_hf.inputs.task import Task
@@ -35,6 +36,8 @@ class Sample:
     """Which of the `SYMMETRIES` they are still to be turned by; 0 changes nothing."""
     color: Matrix | None
     """(3, 4), or (1, 2) where there are not three channels, if the colors change."""
+    fault: ImageError | None = None
+    """Why it could not be read, where that is not fatal."""
 
 
 class SplitImages(TorchDataset):
@@ -68,7 +71,7 @@ class SplitImages(TorchDataset):
         reading: Reading = RGB,
         streamed: StreamedFiles | None = None,
     ) -> None:
-        self.files = ImageFiles(split) if streamed is None else streamed
+        self.files: ImageFiles | StreamedFiles | ListedFiles = ImageFiles(split) if streamed is None else streamed
         rows = range(len(split))
         self.ids: list[str] = list(split["id"]) if "id" in split.column_names else [f"row {row}" for row in rows]
         self.targets = multi_hot(split["labels"][:] if task.label_outputs else [[]] * len(split), task.label_outputs)
@@ -147,16 +150,25 @@ class SplitImages(TorchDataset):
             scenes=None if self.scenes is None else self.scenes[rows],
             symmetries=symmetries if self.augment is not None and self.augment.symmetries > 1 else None,
             color=torch.from_numpy(np.stack(colors)) if colors else None,
+            faults={sample.row: sample.fault for sample in samples if sample.fault is not None},
         )
 
-    def decode(self, row: int, content: bytes | None = None) -> Pixels:
+    def decode(self, row: int, content: bytes | ImageError | None = None) -> Pixels:
         """Return an image as a cache keeps it, decoded and transformed: (H, W, C) uint8.
 
         Args:
             row: Of the split.
-            content: Its file, of a streamed split.
+            content: Its file, of a streamed split or an archive, or why that cannot be read.
+
+        Raises:
+            ImageError: It cannot be read.
         """
-        file = self.files[row] if isinstance(self.files, ImageFiles) else ImageFile(bytes=content, path=None)
+        if isinstance(content, ImageError):
+            raise content
+        if content is None and not isinstance(self.files, StreamedFiles):
+            file = self.files[row]
+        else:
+            file = ImageFile(bytes=content, path=None)
         enough = self.transform.shorter_side if isinstance(self.transform, StoredTransform) else None
         return self.transform(decode_pixels(file, self.ids[row], self.reading, enough))
 
@@ -175,7 +187,7 @@ class SplitImages(TorchDataset):
             ImageError: An image cannot be read.
             ConfigurationError: The folder cannot be written.
         """
-        if isinstance(self.files, StreamedFiles):
+        if not isinstance(self.files, ImageFiles):
             return False
         if mode == "memory":
             self._decoded = decode_to_memory(self.decode, len(self), megabytes)

@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
 
-from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.errors import ConfigurationError, ImageError, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, file_contents
+from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, file_contents, file_resolution
 from mlrsnet_hf.inputs.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
 from mlrsnet_hf.runtime.logs import get_logger
 
 _IMAGES = 256
 """So many training images, evenly spread, are measured."""
+_LOCATED = 16
+"""So many are asked for their ground resolution."""
 _PIXELS = 4096
 """So many of each of their bands, evenly spread; of hundreds of bands fewer."""
 _VALUES = 2**24
@@ -33,20 +35,21 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
 
     Args:
         splits: With the columns `id` and `image`; `train` is measured.
-        config: Gives `bands` and `value_range`.
+        config: Gives `bands`, `value_range` and `resolution`; without the last, it is measured.
 
     Raises:
         ImageError: An image has other bands or values.
         ConfigurationError: A band's range is empty.
         MissingExtraError: rasterio is not installed.
     """
+    resolution = config.resolution or _measured_resolution(splits.get("train"))
     if config.bands is None and config.value_range is None:
-        return RGB
+        return RGB if resolution is None else replace(RGB, resolution=resolution)
     require_extra("geo")
     files, ids = ImageFiles(splits["train"]), splits["train"]["id"][:]
     bands = None if config.bands is None else parse_bands(config.bands)
     count, kind = file_contents(files[0], ids[0])
-    reading = Reading(bands=bands, band_count=None if bands is None else count)
+    reading = Reading(bands=bands, band_count=None if bands is None else count, resolution=resolution)
     if config.value_range is not None:
         rows = range(0, len(files), -(-len(files) // _IMAGES))
         samples = _sample(files, ids, rows, reading)
@@ -56,6 +59,29 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
         _report(samples, ranges, len(rows), len(files))
     logger.info("data: images are read as %s; low and high become 0 and 255", reading.described())
     return reading
+
+
+def _measured_resolution(split: Dataset | None) -> float | None:
+    """Return the median of georeferenced images; None where some have none, or one is over twice another."""
+    if not split:
+        return None
+    files, ids = ImageFiles(split), split["id"][:]
+    rows = range(0, len(files), -(-len(files) // _LOCATED))
+    found: list[float] = []
+    for row in rows:
+        try:
+            meters = file_resolution(files[row], ids[row])
+        except ImageError:
+            meters = None  # it is told where images are decoded
+        if meters is None:  # mostly the first: of JPEG files none is looked for
+            return None
+        found.append(meters)
+    median = float(np.median(found))
+    if max(found) > 2 * min(found):
+        logger.info("data: the images have %.4g to %.4g m per pixel: no resolution is kept", min(found), max(found))
+        return None
+    logger.info("data: the images have %.4g m per pixel", median)
+    return median
 
 
 def _sample(files: ImageFiles, ids: Sequence[str], rows: Sequence[int], reading: Reading) -> list[Sample]:

@@ -27,7 +27,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: for_terminal(value) if type(value) is str else value,  # direction marks reach far
     )
-    environment.filters |= {"png": png, "thumbnail": thumbnail}
+    environment.filters |= {"png": png, "jpeg": jpeg, "thumbnail": thumbnail}
     return environment
 
 
@@ -36,10 +36,15 @@ def png(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
+def jpeg(content: bytes) -> str:
+    """Return the address of a JPEG that is part of the page."""
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
 def thumbnail(picture: Image.Image, side: int = 224) -> str:
     """Return the address of a picture that is part of the page: a JPEG, at most so many pixels wide and high."""
     small = picture.convert("RGB")
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return jpeg(buffer.getvalue())

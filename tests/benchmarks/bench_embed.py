@@ -20,10 +20,11 @@ from accelerate import Accelerator
 from mlrsnet_hf.inputs.images import ImageSplit
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.embeddings.embed import extract
-from mlrsnet_hf.retrieval.embeddings.files import plan_shards, write_rows
+from mlrsnet_hf.retrieval.embeddings.files import write_rows
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, embed_pixels, load_embedding_model
 from mlrsnet_hf.runtime.device import use_processor
+from mlrsnet_hf.runtime.shards import plan_shards
 from mlrsnet_hf.synthetic import synthetic_record
 from mlrsnet_hf.taxonomy import SCENES
 

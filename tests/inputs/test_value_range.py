@@ -232,3 +232,49 @@ def test_a_cache_on_disk_keeps_any_number_of_bands(tiles: Dataset, bands: tuple[
     other = images_of(tiles, bands[::-1])
     other.cache("disk", 10, tmp_path)
     assert len({path.name for path in tmp_path.iterdir() if path.is_dir()}) == (1 if len(bands) == 1 else 2)
+
+
+# --------------------------------------------------------------------------------------------------- ground resolution
+
+
+def placed(meters: float, crs: str | None = "EPSG:32633") -> dict[str, object]:
+    transform = rasterio.Affine(meters, 0, 5e5, 0, -meters, 5e6) if crs else rasterio.Affine.identity()
+    return {"crs": crs, "transform": transform}
+
+
+def located(*profiles: dict[str, object]) -> Dataset:
+    """Return a split of 8-bit color images that lie somewhere."""
+    files = []
+    for profile in profiles:
+        with rasterio.MemoryFile() as memory:
+            shape = {"count": 3, "height": 4, "width": 4, "photometric": "RGB"}
+            with memory.open(driver="GTiff", dtype="uint8", **shape, **profile) as file:
+                file.write(np.zeros((3, 4, 4), np.uint8))
+            files.append(memory.read())
+    rows = {"id": [f"i{row}" for row in range(len(files))], "image": [{"bytes": file, "path": None} for file in files]}
+    return Dataset.from_dict(rows, features=FEATURES)
+
+
+def test_the_resolution_of_georeferenced_images_is_measured() -> None:
+    reading = settled(located(placed(0.3), placed(0.3), placed(0.5)))
+    assert reading == Reading(resolution=0.3) and reading.is_usual
+    assert settled(located(placed(0.3)), bands="1,2,3").resolution == 0.3
+    assert settled(located(placed(0.3)), resolution=0.6).resolution == 0.6
+    assert settled(located(placed(0.3), placed(0.7))) is RGB  # of which would it be?
+    assert settled(located(placed(0.3), placed(1, crs=None))) is RGB
+    assert settled(split_of([np.zeros((3, 4, 4), np.uint8)])) is RGB
+
+
+@pytest.mark.parametrize("meters", [0, -1, float("nan"), float("inf")])
+def test_a_resolution_is_a_positive_number(meters: float) -> None:
+    with pytest.raises(ConfigurationError, match="resolution"):
+        DataConfig(resolution=meters)
+    with pytest.raises(ValueError, match="resolution"):
+        reading_from_json({"resolution": meters})
+
+
+def test_a_stored_resolution_comes_back() -> None:
+    reading = Reading(bands=(4, 3, 2), resolution=10.0)
+    assert reading_from_json(json.loads(json.dumps(reading.to_json()))) == reading
+    with pytest.raises(ValueError, match="resolution"):
+        reading_from_json({"resolution": "10 m"})

@@ -15,8 +15,9 @@ from mlrsnet_hf.publishing.embeddings_card import (
     embeddings_card,
     write_embeddings_card,
 )
-from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
+from mlrsnet_hf.runtime.shards import plan_shards
 from mlrsnet_hf.taxonomy import LABEL_NAMES
 
 EXPECTED = Path(__file__).with_name("embeddings_card.md")

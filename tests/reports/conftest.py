@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.runtime.shards import plan_shards
 
 WriteEmbeddings = Callable[..., Path]
 LABELS = ("water", "ships", "trees", "sand")

@@ -18,11 +18,11 @@ from mlrsnet_hf.retrieval.embeddings.files import (
     EmbeddingFolder,
     EmbeddingRows,
     open_embeddings,
-    plan_shards,
     write_json,
     write_rows,
 )
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.runtime.shards import plan_shards
 
 LABELS = ("water", "ships", "trees", "sand")
 SCENES = ("beach", "forest", "harbor")

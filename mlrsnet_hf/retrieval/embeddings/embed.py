@@ -10,7 +10,6 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,7 @@ from mlrsnet_hf.retrieval.embeddings.files import (
     DATA,
     EmbeddingFolder,
     EmbeddingRows,
-    Shard,
-    count_rows,
-    missing_shards,
     open_embeddings,
-    plan_shards,
     read_rows,
     write_json,
     write_rows,
@@ -51,6 +46,7 @@ from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import explain_memory, use_processor
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
+from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
 
 logger = get_logger(__name__)
 
@@ -132,14 +128,14 @@ def embed(
             raw = path / _RAW
             if missing:
                 missing_raw = processes.run_on_main(lambda: missing_shards(raw, shards))
-                _write_shards(processes, make_rows, missing_raw, raw, raw_info)
+                write_shards(processes, missing_raw, make_rows, _writer(raw_info, raw))
                 # Main alone looks: processes that looked by themselves might see different things, and wait for each
                 # other.
                 processes.run_on_main(lambda: _fit_once(path / PCA_FILE, raw, shards, config))
             pca = processes.run_on_all(lambda: load_pca(path / PCA_FILE))
             info = dataclasses.replace(info, dimension=len(pca.components), pca=pca.to_json())
             make_rows = functools.partial(_projected, raw, pca, config.normalize)
-        _write_shards(processes, make_rows, missing, path / DATA, info)
+        write_shards(processes, missing, make_rows, _writer(info, path / DATA))
 
         def finish() -> None:
             write_json(path / INFO_FILE, info.to_json())
@@ -199,7 +195,7 @@ def _is_whole(target: Path, origin: dict[str, Any], shards: Sequence[Shard]) -> 
     """Tell whether a target holds all embeddings of an origin."""
     if not target.exists() or _origin_of_whole(target) != [origin]:
         return False
-    return all(count_rows(target / DATA / shard.name) == len(shard.rows) for shard in shards)
+    return all(has_all_rows(target / DATA / shard.name, shard) for shard in shards)
 
 
 def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
@@ -208,6 +204,10 @@ def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
         return [json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8"))["origin"]]
     except (OSError, ValueError, TypeError, KeyError):
         return []
+
+
+def _writer(info: EmbeddingInfo, folder: Path) -> Callable[[EmbeddingRows, Shard], None]:
+    return lambda rows, shard: write_rows(rows, info, folder / shard.name)
 
 
 def extract(
@@ -274,30 +274,3 @@ def _projected(raw: Path, pca: Pca, unit: bool, shards: Sequence[Shard]) -> Gene
         rows = read_rows(raw / shard.name)
         projected = pca.project(rows.embeddings)
         yield dataclasses.replace(rows, embeddings=unit_length(projected) if unit else projected)
-
-
-def _write_shards(
-    processes: Collectives, make_rows: MakeRows, missing: Sequence[Shard], folder: Path, info: EmbeddingInfo
-) -> None:
-    """Write this process's share of the missing shards, each while the next one is computed.
-
-    After each round of one shard for every process, all know whether one has failed, and end together: whoever went on
-    alone would compute in vain, or wait for a process that is gone.
-    """
-    own = missing[processes.index :: processes.processes]
-    # Closed, so that the bar is ended before an error is told.
-    with ThreadPoolExecutor(1) as writer, closing(make_rows(own)) as rows_of_shards:
-        made = zip(own, rows_of_shards, strict=True) if own else iter(())
-        pending: Future[None] | None = None
-
-        def next_shard() -> None:
-            nonlocal pending
-            shard, rows = next(made, (None, None))
-            if pending is not None:
-                pending.result()
-            pending = None
-            if shard is not None and rows is not None:
-                pending = writer.submit(write_rows, rows, info, folder / shard.name)
-
-        for _ in range(-(-len(missing) // processes.processes) + 1):  # and once more, for the last to be written
-            processes.run_on_all(next_shard)

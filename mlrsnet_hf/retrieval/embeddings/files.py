@@ -1,4 +1,4 @@
-"""The Parquet files of an embeddings folder: planned, written whole, and read in batches."""
+"""The Parquet files of an embeddings folder: written whole, and read in batches."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.hub_download import download_folder
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo, read_info
+from mlrsnet_hf.runtime.shards import count_rows
 
 DATA = "data"
 ROW_GROUP = 1024
@@ -45,45 +46,6 @@ class EmbeddingRows:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file of a fixed range of rows."""
-
-    name: str
-    rows: range
-
-    def batches(self, size: int) -> list[list[int]]:
-        """Return the rows in batches; none reaches over the end of the file, whoever computes it."""
-        return [list(self.rows[start : start + size]) for start in range(0, len(self.rows), size)]
-
-
-def plan_shards(split: str, rows: int, size: int) -> tuple[Shard, ...]:
-    """Cut the rows of a split into files of `size` rows; by their names `datasets` knows that they belong together."""
-    starts = range(0, rows, size)
-    return tuple(
-        Shard(f"{split}-{number:05d}-of-{len(starts):05d}.parquet", range(start, min(start + size, rows)))
-        for number, start in enumerate(starts)
-    )
-
-
-def missing_shards(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
-    """Return the files that are not there; remove what a killed process left half-written."""
-    folder.mkdir(exist_ok=True)
-    whole = {shard.name for shard in shards if count_rows(folder / shard.name) == len(shard.rows)}
-    for path in folder.iterdir():
-        if path.name not in whole:
-            path.unlink()
-    return [shard for shard in shards if shard.name not in whole]
-
-
-def count_rows(path: Path) -> int | None:
-    """Return how many rows a file has; None if it is not there, or not whole."""
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException, UnicodeDecodeError):
-        return None
 
 
 def write_rows(rows: EmbeddingRows, info: EmbeddingInfo, path: Path) -> None:

@@ -18,12 +18,11 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import nn
 
 from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.pictures import picture_pixels
+from mlrsnet_hf.inputs.pictures import Picture, picture_pixels
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import NamedModel, load_named_model
 from mlrsnet_hf.models.preprocessing import normalize_pixels
@@ -54,8 +53,8 @@ class EmbeddingModel(NamedModel):
             )
             return embed_pixels(self.model, pixels, layer)[0].shape[1]
 
-    def embed_images(self, images: Sequence[Image.Image | Path], layer: str) -> npt.NDArray[np.float32]:
-        """Return the (N, D) embeddings of upright RGB images, or of image files, on the model's device.
+    def embed_images(self, images: Sequence[Picture], layer: str) -> npt.NDArray[np.float32]:
+        """Return the (N, D) embeddings of pictures in any form that `picture_pixels` knows, on the model's device.
 
         Raises:
             ImageError: A file cannot be read, or has other bands or values than those that the model sees; or an RGB

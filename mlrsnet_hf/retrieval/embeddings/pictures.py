@@ -2,36 +2,71 @@
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Mapping, Sequence
 
 import datasets
 from PIL import Image
 
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.inputs.decoding import decode_rgb
+from mlrsnet_hf.inputs.decoding import ImageFile, decode_rgb
 from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
 
 
+class PictureFiles:
+    """The image files of embedded images, found again where they were embedded; each dataset is opened once.
+
+    Args:
+        local: Where the images lie; None where it is not known.
+        appended: The same of those that were added later: the last of them counts, and their rows are their own.
+    """
+
+    def __init__(self, local: LocalSources | None, appended: Sequence[LocalSources] = ()) -> None:
+        self._sources = [(source, source is not local) for source in (*reversed(appended), local) if source is not None]
+        self._opened: dict[int, tuple[datasets.Dataset, Mapping[str, int] | None] | None] = {}
+        self._lock = threading.Lock()
+
+    def find(self, images: Sequence[IndexedImage]) -> Mapping[str, ImageFile]:
+        """Return the files by id, undecoded; one that is gone, or stands in another row, is left out."""
+        found: dict[str, ImageFile] = {}
+        for number in range(len(self._sources)):
+            missing = [image for image in images if image.id not in found]
+            opened = self._open(number) if missing else None
+            if opened is None:
+                continue
+            rows, places = opened
+            if places is not None:
+                missing = [dataclasses.replace(one, row=places[one.id]) for one in missing if one.id in places]
+            found |= {
+                image.id: rows[image.row]["image"]
+                for image in missing
+                if image.row < len(rows) and rows[image.row]["id"] == image.id
+            }
+        return found
+
+    def _open(self, number: int) -> tuple[datasets.Dataset, Mapping[str, int] | None] | None:
+        """Return the rows of a source, and of one that was appended their places by id; None if it is not there."""
+        with self._lock:
+            if number not in self._opened:
+                self._opened[number] = None
+                source, has_own_rows = self._sources[number]
+                with contextlib.suppress(MLRSNetError):  # moved or removed since: ids and labels are still told
+                    rows = load_images(source.images).rows.select_columns(["id", "image"])
+                    places = {name: row for row, name in enumerate(rows["id"])} if has_own_rows else None
+                    self._opened[number] = rows.cast_column("image", datasets.Image(decode=False)), places
+            return self._opened[number]
+
+
 def find_pictures(
     images: Sequence[IndexedImage], local: LocalSources | None, appended: Sequence[LocalSources] = ()
 ) -> Mapping[str, Image.Image]:
-    """Return the pictures of images by id, those that still lie where they were embedded; see `pictures_of`.
-
-    `appended` is where those lie that were added later: the last of them counts, and their rows are their own.
-    """
-    found: dict[str, Image.Image] = {}
-    for sources in (*reversed(appended), local):
-        missing = [image for image in images if image.id not in found]
-        if sources is None or not missing:
-            continue
-        with contextlib.suppress(MLRSNetError):  # moved or removed since: a page without pictures still tells the ids
-            rows = load_images(sources.images).rows
-            if sources is not local:
-                places = {name: row for row, name in enumerate(rows["id"])}
-                missing = [dataclasses.replace(one, row=places[one.id]) for one in missing if one.id in places]
-            found |= pictures_of(missing, rows)
+    """Return the pictures of images by id, those that can still be read; see `PictureFiles`."""
+    found = {}
+    for name, file in PictureFiles(local, appended).find(images).items():
+        with contextlib.suppress(MLRSNetError):
+            found[name] = decode_rgb(file, name)
     return found
 
 

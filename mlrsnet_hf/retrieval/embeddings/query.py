@@ -146,15 +146,15 @@ class ImageSearch(ABC):
         _refuse_none(found[0], wanted)
         return found
 
-    def listing(self, wanted: Filter, k: int) -> Listing:
-        """Return what `list_images` returns, for a filter that is made already."""
+    def listing(self, wanted: Filter, k: int, skip: int = 0) -> Listing:
+        """Return what `list_images` returns, for a filter that is made already, after the first `skip` images."""
         if not wanted:
             raise ConfigurationError(
                 "nothing to search for: neither a query nor a filter",
                 "Give a picture, the id of an image, labels or a scene.",
             )
-        found = self._listing(wanted, whole_number("k", k))
-        _refuse_none(found.images, wanted)
+        found = self._listing(wanted, whole_number("k", k), skip)
+        _refuse_none(range(found.total), wanted)
         return found
 
     @abstractmethod
@@ -162,8 +162,8 @@ class ImageSearch(ABC):
         """Return up to k images for each query, as `search` orders them; none if none passes the filter."""
 
     @abstractmethod
-    def _listing(self, wanted: Filter, k: int) -> Listing:
-        """Return the first k images that pass a filter, by row, and the number of all."""
+    def _listing(self, wanted: Filter, k: int, skip: int) -> Listing:
+        """Return k images that pass a filter, by row, after the first `skip`, and the number of all."""
 
 
 def label_names(ids: Sequence[int] | None, info: EmbeddingInfo) -> tuple[str, ...] | None:
@@ -254,6 +254,6 @@ def _query_matrix(queries: npt.ArrayLike, info: EmbeddingInfo) -> npt.NDArray[np
     return vectors
 
 
-def _refuse_none(found: Sequence[IndexedImage], wanted: Filter) -> None:
+def _refuse_none(found: Sequence[object], wanted: Filter) -> None:
     if not found:
         raise ConfigurationError(f"no image has {wanted}", "Ask for fewer labels, or for another scene.")

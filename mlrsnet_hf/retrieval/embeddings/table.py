@@ -98,9 +98,10 @@ class EmbeddingTable(ImageSearch):
             for answer in zip(found.indices, found.distances, strict=True)
         ]
 
-    def _listing(self, wanted: Filter, k: int) -> Listing:
+    def _listing(self, wanted: Filter, k: int, skip: int) -> Listing:
         rows = self._passing(wanted)
-        return Listing(images=[IndexedImage(**self._known(int(row))) for row in rows[:k]], total=len(rows))
+        chosen = rows[skip : skip + k]
+        return Listing(images=[IndexedImage(**self._known(int(row))) for row in chosen], total=len(rows))
 
     def _passing(self, wanted: Filter) -> npt.NDArray[np.intp]:
         """Return the rows that pass a filter."""

@@ -168,17 +168,21 @@ class ImageCollection:
                 return found
         return self._compare(queries, k, list(self._rows(expression, info)), info)
 
-    def list_images(self, k: int, wanted: Filter, info: EmbeddingInfo) -> Listing:
-        """Return the first k images that pass a filter, by row, and how many there are."""
+    def list_images(self, k: int, wanted: Filter, info: EmbeddingInfo, skip: int = 0) -> Listing:
+        """Return k images that pass a filter, by row, after the first `skip`, and how many there are in all."""
         expression = _expression(wanted)
-        chosen = list(itertools.islice(self._rows(expression, info), k))
+        chosen = list(itertools.islice(self._rows(expression, info), skip, skip + k))
+        return Listing(images=self.images_at(chosen, info), total=self.count(expression))
+
+    def images_at(self, rows: Sequence[int], info: EmbeddingInfo) -> list[IndexedImage]:
+        """Return the images in ascending rows, those that are there."""
         images: list[IndexedImage] = []
-        for start in range(0, len(chosen), _MOST_ROWS):
-            within = f"row in {chosen[start : start + _MOST_ROWS]}"
+        for start in range(0, len(rows), _MOST_ROWS):
+            within = f"row in {list(rows[start : start + _MOST_ROWS])}"
             entities = self.client.query(self.name, filter=within, output_fields=["id", *_fields(info)])
             found = (IndexedImage(**_known(entity["id"], entity, info)) for entity in entities)
             images += sorted(found, key=lambda image: image.row)
-        return Listing(images=images, total=self.count(expression))
+        return images
 
     def _walk(
         self, queries: npt.NDArray[np.float32], k: int, expression: str, info: EmbeddingInfo, kind: str, ef: float

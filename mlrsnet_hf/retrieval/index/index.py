@@ -7,24 +7,25 @@ principal components; one machine then no longer bounds it.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.inputs.pictures import Picture
 from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.retrieval.embeddings.config import Layer
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, write_json
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_length
-from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, Listing
+from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, IndexedImage, Listing
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, least_effort
 from mlrsnet_hf.retrieval.index.description import INDEX_FILE, IndexDescription, read_description
@@ -33,10 +34,52 @@ from mlrsnet_hf.retrieval.index.sources import read_sources
 from mlrsnet_hf.retrieval.index.stored_pca import read_pca
 from mlrsnet_hf.runtime.logs import get_logger
 
+if TYPE_CHECKING:
+    from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel
+
 logger = get_logger(__name__)
 
 DATABASE = "milvus.db"
 _PICTURES_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """A network that embeds queries as the images of an index were embedded; made by `ImageIndex.embedder`."""
+
+    network: "EmbeddingModel"
+    layer: Layer
+    normalized: bool
+    pca: Pca | None
+
+    def embed_pictures(self, pictures: Iterable[Picture]) -> npt.NDArray[np.float32]:
+        """Return the (Q, D) embeddings of pictures.
+
+        Args:
+            pictures: Image files, which are read as those of the index, a few at a time; or in other forms that
+                `picture_pixels` knows.
+
+        Raises:
+            ConfigurationError: The principal components are of another dimension.
+            ImageError: A picture cannot be read, or has other bands or values.
+        """
+        rest = iter(pictures)
+        batches = iter(lambda: list(itertools.islice(rest, _PICTURES_AT_ONCE)), [])
+        return self._as_stored(np.concatenate([self.network.embed_images(batch, self.layer) for batch in batches]))
+
+    def _as_stored(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return what the network gave at length 1 and projected, as the index has it."""
+        vectors = unit_length(vectors) if self.normalized else vectors
+        if self.pca is None:
+            return vectors
+        if self.pca.components.shape[1] != vectors.shape[1]:
+            raise ConfigurationError(
+                f"principal components of {self.pca.components.shape[1]} dimensions for embeddings of "
+                f"{vectors.shape[1]}",
+                "Use the model and layer that they were fitted on.",
+            )
+        vectors = self.pca.project(vectors)
+        return unit_length(vectors) if self.normalized else vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +116,24 @@ class ImageIndex(ImageSearch):
             )
         return found
 
-    def embed_pictures(
-        self, pictures: Iterable[Image.Image | Path], model: ModelChoice | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Return the (Q, D) embeddings of pictures, made as those in the index.
+    def images_at(self, rows: Sequence[int]) -> list[IndexedImage]:
+        """Return the images in ascending rows of the embeddings, those that are there."""
+        return self._collection.images_at(rows, self.info)
+
+    def embed_pictures(self, pictures: Iterable[Picture], model: ModelChoice | None = None) -> npt.NDArray[np.float32]:
+        """Return the (Q, D) embeddings of pictures, made as those in the index; see `embedder`."""
+        return self.embedder(model).embed_pictures(pictures)
+
+    def embedder(self, model: ModelChoice | None = None) -> Embedder:
+        """Load the network that embeds pictures as those in the index, once for any number of them.
 
         Args:
-            pictures: Image files, which are read as those of the index, a few at a time; or upright RGB images.
             model: The network; by default the one that the index was built with, from where it lay then.
 
         Raises:
             ConfigurationError: It is not known where the model lies, or the index lacks its principal components.
             EmbeddingError: The model is not the one that made the index.
             WeightsError: Its weights cannot be had.
-            ImageError: A picture cannot be read, or has other bands or values.
         """
         from mlrsnet_hf.models.named_model import read_as
         from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
@@ -111,19 +158,7 @@ class ImageIndex(ImageSearch):
             )
         if (choice.bands, choice.value_range) != (made_by.bands, made_by.value_range):
             network = read_as(network, choice)
-        rest = iter(pictures)
-        batches = iter(lambda: list(itertools.islice(rest, _PICTURES_AT_ONCE)), [])
-        vectors = np.concatenate([network.embed_images(batch, self.info.layer) for batch in batches])
-        vectors = unit_length(vectors) if self.info.normalized else vectors
-        if pca is None:
-            return vectors
-        if pca.components.shape[1] != vectors.shape[1]:
-            raise ConfigurationError(
-                f"principal components of {pca.components.shape[1]} dimensions for embeddings of {vectors.shape[1]}",
-                "Use the model and layer that they were fitted on.",
-            )
-        vectors = pca.project(vectors)
-        return unit_length(vectors) if self.info.normalized else vectors
+        return Embedder(network, self.info.layer, self.info.normalized, pca)
 
     def pca(self) -> Pca | None:
         """Return the principal components that queries must be projected by; None if the embeddings are not projected.
@@ -153,8 +188,8 @@ class ImageIndex(ImageSearch):
         effort = self._ef or (None if stored is None else max(stored, least_effort(k)))
         return self._collection.search(queries, k, wanted, self.info, self._description.kind, effort)
 
-    def _listing(self, wanted: Filter, k: int) -> Listing:
-        return self._collection.list_images(k, wanted, self.info)
+    def _listing(self, wanted: Filter, k: int, skip: int) -> Listing:
+        return self._collection.list_images(k, wanted, self.info, skip)
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from mlrsnet_hf.retrieval.embeddings.files import (
     EmbeddingError,
     EmbeddingFolder,
     EmbeddingRows,
-    plan_shards,
     write_rows,
 )
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
+from mlrsnet_hf.runtime.shards import plan_shards
 
 MakeEmbeddings = Callable[..., EmbeddingFolder]
 

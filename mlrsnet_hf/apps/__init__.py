@@ -1,0 +1,1 @@
+"""Applications in the browser over the other stages; no logic of their own."""

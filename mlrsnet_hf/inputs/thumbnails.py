@@ -1,0 +1,54 @@
+"""Small pictures for people to look at, made once: kept in a folder under the hash of the image file."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.inputs.decoding import decode_rgb, file_content
+
+SIDE = 224
+"""Pixels of the longer side, at most."""
+_QUALITY = 85
+
+
+class Thumbnails:
+    """JPEG files of small pictures; any number of threads and processes may use one folder.
+
+    Args:
+        folder: Is made when it is needed; it may be removed at any time, and costs the time to make them again.
+        side: Pixels of the longer side, at most.
+    """
+
+    def __init__(self, folder: Path, side: int = SIDE) -> None:
+        self.folder = folder
+        self.side = side
+
+    def jpeg(self, image: Mapping[str, Any], name: str) -> bytes:
+        """Return the small picture of an undecoded value of a `datasets.Image` column, as a JPEG file.
+
+        Args:
+            image: `bytes`, or `path` if these are not there.
+            name: How an error calls the image.
+
+        Raises:
+            ImageError: The image cannot be read.
+        """
+        content = file_content(image, name)
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        path = self.folder / digest[:2] / f"{digest[2:]}-{self.side}.jpg"
+        with suppress(OSError):
+            return path.read_bytes()
+        small = decode_rgb({"bytes": content, "path": None}, name)
+        small.thumbnail((self.side, self.side))
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=_QUALITY)
+        with suppress(OSError, ConfigurationError):  # a full disk costs time, and no picture
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as partial:
+                partial.write_bytes(buffer.getvalue())
+        return buffer.getvalue()
