@@ -26,5 +26,7 @@ def test_every_cell_runs(tmp_path: Path) -> None:
     assert re.search(r"mAP 0\.\d{4}", said)
     assert "Traceback" not in said
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
-    assert (tmp_path / "quickstart/run/model/config.json").is_file()
+    (folder,) = tmp_path.glob("quickstart-*")
+    for file in ("run/model/config.json", "evaluation/predictions.parquet", "evaluation/evaluation.html"):
+        assert (folder / file).is_file()
     assert "(644, " in said
