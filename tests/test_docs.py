@@ -94,3 +94,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.*)$", text_of(path), re.MULTILINE)
             anchors = {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, target
+
+
+def test_files_that_the_architecture_names_are_there() -> None:
+    text = text_of(CHECKOUT / "docs" / "architecture.md")
+    named = set(re.findall(r"`([\w/]+/(?:\w+\.py)?)`", text))
+    assert len(named) >= 40
+    places = (CHECKOUT, CHECKOUT / "mlrsnet_hf", *(CHECKOUT / "mlrsnet_hf").iterdir())
+    assert [name for name in sorted(named) if not any((place / name).exists() for place in places)] == []
