@@ -39,7 +39,7 @@ from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
 from mlrsnet_hf.resumable_folder import resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import explain_memory, refuse_split_models, use_processor
+from mlrsnet_hf.runtime.device import ended_together, explain_memory, refuse_split_models, use_processor
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
 
@@ -157,6 +157,13 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
         WeightsError: The model cannot be had.
     """
     accelerator = _accelerator(config)
+    with ended_together(accelerator):
+        return _predict(config, data, write_page, accelerator)
+
+
+def _predict(
+    config: PredictionConfig, data: ImageSet, write_page: WritePage | None, accelerator: Accelerator
+) -> PredictionSummary | None:
     processes = Collectives(accelerator)
     target = config.output.expanduser().absolute()
     page = None if config.html is None else config.html.expanduser().absolute()
@@ -194,7 +201,7 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
             lambda own: predict_shards(
                 classifier, pictures, own, config.num_workers, config.strict, _title(accelerator.num_processes)
             ),
-            lambda rows, shard: _write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
+            lambda rows, shard: write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
         )
         seconds = time.monotonic() - began
 
@@ -288,7 +295,7 @@ def predict_shard(
     path = folder / shard.name
     if not _DoneBefore(classifier, pictures, strict)(path, shard):
         with closing(predict_shards(classifier, pictures, [shard], num_workers, strict)) as made:
-            _write_shard(path, next(made), _key(classifier, pictures, shard))
+            write_shard(path, next(made), _key(classifier, pictures, shard))
     return path
 
 
@@ -391,7 +398,12 @@ class _DoneBefore:
         return not self.strict or pq.read_table(path, columns=["error"])["error"].null_count == len(shard.rows)
 
 
-def _write_shard(path: Path, rows: PredictedRows, key: str) -> None:
+def write_shard(path: Path, rows: PredictedRows, key: str) -> None:
+    """Write the predictions of a shard as a file that has its name only when it is whole and on the disk.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
     columns = {"id": pa.array(rows.ids), "error": pa.array(rows.errors, pa.string())}
     for name, values in (("scores", rows.scores), ("scene_scores", rows.scene_scores)):
         if values.shape[1]:
