@@ -10,6 +10,7 @@ from mlrsnet_hf import __version__
 from mlrsnet_hf.commands.app import App
 from mlrsnet_hf.commands.data import Audit, Inspect, NearDuplicates, Prepare, Stats, Synthesize
 from mlrsnet_hf.commands.models import Demo, Publish, Train
+from mlrsnet_hf.commands.prediction import Evaluate, Export, Predict
 from mlrsnet_hf.commands.search import Embed, Index, Retrieval, Search
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
@@ -20,9 +21,12 @@ COMMANDS: Mapping[str, Any] = {
     "audit": Audit,
     "demo": Demo,
     "embed": Embed,
+    "evaluate": Evaluate,
+    "export": Export,
     "index": Index,
     "inspect": Inspect,
     "near-duplicates": NearDuplicates,
+    "predict": Predict,
     "prepare": Prepare,
     "publish": Publish,
     "retrieval": Retrieval,

@@ -65,9 +65,16 @@ class ResumableFolder:
         if self._journal:
             self._journal.close()
 
-    def finish(self, target: Path) -> None:
-        """Take the final name; the journal goes last, for until then the next run needs it."""
+    def finish(self, target: Path, file: str | None = None) -> None:
+        """Take the final name, or give it to one file; the journal goes last, for until then the next run needs it."""
         self.close()
+        if file is not None:
+            sync(self.path / file)
+            refuse_existing(target)
+            (self.path / file).rename(target)
+            sync(target.parent)
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
         sync(*(path for path in self.path.rglob("*") if path != self.path / _JOURNAL), self.path)
         refuse_existing(target)
         (self.path / _JOURNAL).unlink()
@@ -77,7 +84,12 @@ class ResumableFolder:
 
 @contextmanager
 def resumable_folder(
-    target: Path, origin: dict[str, Any], recover: Recover, patience: float = 0, parts: tuple[str, ...] = ()
+    target: Path,
+    origin: dict[str, Any],
+    recover: Recover,
+    patience: float = 0,
+    parts: tuple[str, ...] = (),
+    file: str | None = None,
 ) -> Iterator[ResumableFolder]:
     """Yield a folder beside `target` that takes its name when the block ends without an error.
 
@@ -90,6 +102,8 @@ def resumable_folder(
             name; nothing for any other folder.
         patience: Of `only_writer`.
         parts: Patterns of the files that are parts which are done, where no note tells of them.
+        file: The file in the folder that takes the name in its place, where a file is all that is wanted in the end;
+            the rest is removed.
 
     Raises:
         ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
@@ -113,7 +127,7 @@ def resumable_folder(
             folder = ResumableFolder(partial, origin, recover, parts)
             try:
                 yield folder
-                folder.finish(target)
+                folder.finish(target, file)
             finally:
                 folder.close()
     except OSError as error:

@@ -50,6 +50,7 @@ FOLDERS = {
     "release": ["archives", OWN, "audit"],
     "synthetic": [OWN, "plan", "elements", "render", "records", "release"],
     "dataset": ["splits", "near_duplicates", "repository", OWN],
+    "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
     "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
@@ -72,10 +73,12 @@ LIGHT = [
     "mlrsnet_hf.models",
     "mlrsnet_hf.models.choice",
     "mlrsnet_hf.models.paper_networks",
+    "mlrsnet_hf.prediction.config",
     "mlrsnet_hf.training.config",
     "mlrsnet_hf.training.families",
     "mlrsnet_hf.training.recipes",
     "mlrsnet_hf.training.results",
+    "mlrsnet_hf.prediction.scenes.config",
     "mlrsnet_hf.retrieval.embeddings.config",
     "mlrsnet_hf.retrieval.protocol.config",
 ]

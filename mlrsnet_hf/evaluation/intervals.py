@@ -109,19 +109,60 @@ def bootstrap_scores(
 
 
 def _of_split(predictions: Predictions, task: "Task", thresholds: Scores | None, draws: int) -> SplitIntervals:
-    images = len(predictions.targets)
-    draw = np.random.default_rng(SEED)
-    parts = []
-    measure = _Measure(predictions, task, thresholds)
-    for start in range(0, draws, _AT_ONCE):
-        size = min(_AT_ONCE, draws - start)
-        parts.append(measure.values(np.stack([_counts(draw, images) for _ in range(size)])))
+    drawn = draw_scores(predictions, task, thresholds, draws)
     plain, tuned = (
-        None if of_parts[0] is None else {name: _bounds([part[name] for part in of_parts]) for name in of_parts[0]}
-        for of_parts in zip(*parts, strict=True)
+        None if values is None else {name: interval(part) for name, part in values.items()}
+        for values in (drawn.scores, drawn.tuned)
     )
     assert plain is not None, "only tuned scores may be missing"
     return SplitIntervals(scores=plain, tuned=tuned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnScores:
+    """The scores of a split in each of D draws of its images; NaN where one is not defined."""
+
+    scores: Mapping[str, Values]
+    """(D,) values by name, of labels at the threshold 0.5."""
+    tuned: Mapping[str, Values] | None
+    """The same at thresholds that were given; None unless they were."""
+    average_precision: Values
+    """(D, L) of each label, or of each scene where scenes alone are learned."""
+    f1: Values
+    """(D, L) likewise, at the thresholds that were given, else at 0.5; of a scene, of the highest score."""
+
+
+def draw_scores(
+    predictions: Predictions, task: "Task", thresholds: Scores | None = None, draws: int = DRAWS
+) -> DrawnScores:
+    """Return what `evaluate` and `label_scores` give, in each of many draws of the images.
+
+    Which images are drawn depends on their number alone: two models on the same images are drawn alike.
+
+    Args:
+        predictions: Of a split.
+        task: What the model learns.
+        thresholds: (L,) tuned ones, if any.
+        draws: How many draws of the images.
+    """
+    images = len(predictions.targets)
+    draw = np.random.default_rng(SEED)
+    measure = _Measure(predictions, task, thresholds)
+    parts = []
+    for start in range(0, draws, _AT_ONCE):
+        size = min(_AT_ONCE, draws - start)
+        parts.append(measure.values(np.stack([_counts(draw, images) for _ in range(size)])))
+
+    def joined(of_parts: Sequence[Mapping[str, Values] | None]) -> dict[str, Values] | None:
+        present = [part for part in of_parts if part is not None]
+        return {name: np.concatenate([part[name] for part in present]) for name in present[0]} if present else None
+
+    return DrawnScores(
+        scores=joined([part.scores for part in parts]) or {},
+        tuned=joined([part.tuned for part in parts]),
+        average_precision=np.concatenate([part.average_precision for part in parts]),
+        f1=np.concatenate([part.f1 for part in parts]),
+    )
 
 
 def _counts(draw: np.random.Generator, images: int) -> npt.NDArray[np.float32]:
@@ -129,8 +170,8 @@ def _counts(draw: np.random.Generator, images: int) -> npt.NDArray[np.float32]:
     return np.bincount(draw.integers(images, size=images), minlength=images).astype(np.float32)
 
 
-def _bounds(parts: list[Values]) -> Bounds:
-    values = np.concatenate(parts)
+def interval(values: Values) -> Bounds:
+    """Return the middle `CONFIDENCE` of (D,) values that are defined."""
     values = values[~np.isnan(values)]
     if not len(values):
         return Bounds(low=float("nan"), high=float("nan"))
@@ -150,26 +191,44 @@ class _Measure:
             self.true = true > 0
             self.plain = scores > PAPER_THRESHOLD
             self.tuned = None if thresholds is None else scores > thresholds
+            self.occurring = np.flatnonzero(self.true.any(axis=0))
             self.rankings = rankings(self.true, scores)
         if task.scene_outputs:
             scenes, predicted = scene_decisions(predictions)
             self.scenes, self.predicted_scenes = scenes > 0, predicted > 0
+            if task.kind == "scene":
+                self.occurring = np.flatnonzero(self.scenes.any(axis=0))
+                self.rankings = rankings(self.scenes, predictions.scene_scores)
 
-    def values(self, weights: npt.NDArray[np.float32]) -> tuple[dict[str, Values], dict[str, Values] | None]:
-        """Return (D,) values by name for (D, N) weights: at the threshold 0.5, and at tuned ones if there are any."""
+    def values(self, weights: npt.NDArray[np.float32]) -> DrawnScores:
+        """Return the scores for (D, N) weights."""
         scene: dict[str, Values] = {}
         if self.task.scene_outputs:
             right = (self.scenes & self.predicted_scenes).any(axis=1)
             scene[SCENE_ACCURACY] = _ratio(weights @ right.astype(np.float32), weights.sum(axis=1))
             if self.task.kind == "scene":
-                scene["macro_f1"] = _macro_f1(self.scenes, self.predicted_scenes, weights)
-        if not self.task.label_outputs:
-            return scene, None
+                f1 = _label_f1(self.scenes, self.predicted_scenes, weights)
+                scene["macro_f1"] = _mean_of_defined(f1)
+                precisions = self._average_precisions(self.scenes.shape[1], weights)
+                return DrawnScores(scores=scene, tuned=None, average_precision=precisions, f1=f1)
         # Where nothing is known, the one image of `Predictions.counted` stands for none.
         weights = weights[:, self.known] if self.known.any() else np.zeros((len(weights), 1), np.float32)
-        common = {"map": weighted_map(self.rankings, weights)} | scene
-        plain = _of_decisions(self.true, self.plain, weights) | common
-        return plain, None if self.tuned is None else _of_decisions(self.true, self.tuned, weights) | common
+        precisions = self._average_precisions(self.true.shape[1], weights)
+        common = {"map": _mean_of_defined(precisions)} | scene
+        f1 = _label_f1(self.true, self.plain, weights)
+        plain, tuned = _of_decisions(self.true, self.plain, f1, weights) | common, None
+        if self.tuned is not None:
+            f1 = _label_f1(self.true, self.tuned, weights)
+            tuned = _of_decisions(self.true, self.tuned, f1, weights) | common
+        return DrawnScores(scores=plain, tuned=tuned, average_precision=precisions, f1=f1)
+
+    def _average_precisions(self, labels: int, weights: npt.NDArray[np.float32]) -> Values:
+        """Return the (D, labels) average precision of each label in each draw; NaN where it does not occur."""
+        values = np.full((len(weights), labels), np.nan)
+        counts = weights.astype(np.uint16)
+        for label, ranking in zip(self.occurring, self.rankings, strict=True):
+            values[:, label] = ranking.average_precisions(counts)
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +293,10 @@ def weighted_map(rankings: Sequence[Ranking], weights: npt.NDArray[np.number]) -
     return _mean_of_defined(np.stack([ranking.average_precisions(counts) for ranking in rankings], axis=1))
 
 
-def _of_decisions(true: Decisions, decided: Decisions, weights: npt.NDArray[np.float32]) -> dict[str, Values]:
-    """Return the scores of decisions on labels as `training_values` defines them, for each row of weights."""
+def _of_decisions(
+    true: Decisions, decided: Decisions, f1: Values, weights: npt.NDArray[np.float32]
+) -> dict[str, Values]:
+    """Return the scores of decisions on labels, with (D, L) `_label_f1`, as `training_values` defines them."""
     # Counts of each image.
     hits, predicted, actual = (
         np.count_nonzero(matrix, axis=1).astype(np.float32) for matrix in (true & decided, decided, true)
@@ -253,17 +314,17 @@ def _of_decisions(true: Decisions, decided: Decisions, weights: npt.NDArray[np.f
         "sample_f1": mean(_zero_ratio(2 * hits, predicted + actual)),
         "f1_of_means": _zero_ratio(2 * precision * recall, precision + recall) + undefined,
         "micro_f1": _zero_ratio(2 * all_hits, all_predicted + all_actual) + undefined,
-        "macro_f1": _macro_f1(true, decided, weights),
+        "macro_f1": _mean_of_defined(f1),
     }
 
 
-def _macro_f1(true: Decisions, decided: Decisions, weights: npt.NDArray[np.float32]) -> Values:
-    """Return the mean F1 over the labels that occur in each draw."""
+def _label_f1(true: Decisions, decided: Decisions, weights: npt.NDArray[np.float32]) -> Values:
+    """Return the (D, L) F1 of each label; NaN where it does not occur in a draw."""
     hits, predicted, actual = (
         (weights @ matrix.astype(np.float32)).astype(np.float64) for matrix in (true & decided, decided, true)
     )
     f1 = _zero_ratio(2 * hits, predicted + actual)
-    return _mean_of_defined(np.where(actual > 0, f1, np.nan))
+    return np.where(actual > 0, f1, np.nan)
 
 
 def _mean_of_defined(values: Values) -> Values:

@@ -1,5 +1,7 @@
 """A model's predictions of a whole split, by any number of processes."""
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -41,6 +43,26 @@ def predict(
     Raises:
         ImageError: An image cannot be read.
     """
+    images = loader.images
+    logits = predict_logits(model, loader, preprocessing, accelerator, title, symmetries)
+    labels = images.targets.shape[1]
+    return Predictions(
+        targets=images.targets.numpy(),
+        logits=logits[:, :labels],
+        scenes=None if images.scenes is None else images.scenes.numpy(),
+        scene_logits=None if images.scenes is None else logits[:, labels:],
+    )
+
+
+def predict_logits(
+    model: nn.Module,
+    loader: Loader,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+    title: str = "evaluating",
+    symmetries: int = 1,
+) -> npt.NDArray[np.float32]:
+    """Return the (N, outputs) logits of a split, on every process; arguments and errors are those of `predict`."""
     device = accelerator.device
     model.eval()
     rows = [torch.empty(0, dtype=torch.int64, device=device)]
@@ -69,7 +91,9 @@ def mean_logits(model: nn.Module, pixels: torch.Tensor, symmetries: int) -> torc
     return total / symmetries
 
 
-def _gather(rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accelerator: Accelerator) -> Predictions:
+def _gather(
+    rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accelerator: Accelerator
+) -> npt.NDArray[np.float32]:
     """Put the rows of all processes into the split's order."""
     # The shares may differ by one row; collectives want equal shapes.
     rows, logits = (
@@ -77,11 +101,5 @@ def _gather(rows: torch.Tensor, logits: torch.Tensor, images: SplitImages, accel
     )
     logits, rows = logits[rows >= 0], rows[rows >= 0]
     assert torch.equal(rows.sort().values, torch.arange(len(images))), "an image was lost or counted twice"
-    ordered = logits[rows.argsort()].numpy()
-    labels = images.targets.shape[1]
-    return Predictions(
-        targets=images.targets.numpy(),
-        logits=ordered[:, :labels],
-        scenes=None if images.scenes is None else images.scenes.numpy(),
-        scene_logits=None if images.scenes is None else ordered[:, labels:],
-    )
+    ordered: npt.NDArray[np.float32] = logits[rows.argsort()].numpy()
+    return ordered

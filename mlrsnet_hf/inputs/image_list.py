@@ -158,7 +158,7 @@ def list_images(words: Sequence[str]) -> list[ListedImage]:
             place = os.path.abspath(image.place) if is_file else image.place  # noqa: PTH100 - links stay as they are
             found.setdefault((image.archive, place), image)
         if len(found) == before:
-            logger.info("images: none in %s, or none that was not named before", word)
+            logger.info("images: no other image in %s", word)
     if not found:
         raise ConfigurationError(
             f"no image in {', '.join(map(str, words))}", f"Known suffixes: {', '.join(IMAGE_SUFFIXES)}."

@@ -123,11 +123,20 @@ def near_equal_names(names: Sequence[str]) -> list[tuple[str, str]]:
     spelled: dict[str, str] = {}
     pairs = []
     for name in names:
-        plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
-        first = spelled.setdefault(plain, name)
+        first = spelled.setdefault(plain_name(name), name)
         if first != name:
             pairs.append((first, name))
     return pairs
+
+
+def plain_name(name: str) -> str:
+    """Return a name without case, spaces, hyphens, underscores and forms of letters.
+
+    Examples:
+        >>> plain_name("Bare_soil"), plain_name("bare-soil")
+        ('baresoil', 'baresoil')
+    """
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def read_scenes(splits: Mapping[str, Dataset], column: str) -> IdColumn:

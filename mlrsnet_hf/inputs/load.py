@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
+from mlrsnet_hf.inputs.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream import load_stream
 from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
@@ -36,6 +38,8 @@ from mlrsnet_hf.taxonomy import LABEL_NAMES
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """Names under which a validation split is found if none is given."""
 TEST_NAME = "test"
+ROLES = ("train", "validation", "test")
+"""What training takes splits for, and calls them."""
 OTHER_IMAGES = "images in the layout of MLRSNet"
 """What cards call images that `load_dataset("mlrsnet")` loads though they are others."""
 
@@ -56,6 +60,77 @@ def load_data(config: DataConfig) -> ImageData:
     return data_from_splits(loaded, config)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabeledSplit:
+    """One split of a dataset with its labels, and what is known of it."""
+
+    rows: Dataset
+    """In the columns of `ImageData.splits`."""
+    label_names: tuple[str, ...]
+    scene_names: tuple[str, ...]
+    source: Mapping[str, Any]
+    """As in `ImageData`; `fingerprint` is that of this split."""
+    role: str | None
+    """What training takes it for: train, validation or test; None for a split of another name."""
+    training_fingerprint: str | None
+    """The fingerprint of all splits as training takes them, where it can take them."""
+
+
+def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> LabeledSplit:
+    """Load one split with its labels, as training reads them.
+
+    `train`, `validation` and `test` are what training takes for them, held-out images too; any other name is that of a
+    split of the dataset, or several joined as `datasets` takes them, such as `query+database`. Labels that are found in
+    the rows are those that training finds, in all splits.
+
+    Args:
+        config: Names the dataset; its `bands` and `value_range` count for nothing.
+        split: Name of the split.
+        reading: How the image files are read.
+
+    Raises:
+        MLRSNetError: The dataset cannot be loaded, or has no such split, or no label in it.
+    """
+    config = with_label_version(dataclasses.replace(config, bands=None, value_range=None))
+    with _without_builder_warnings():
+        refuse_streaming(config)
+        is_joined = "+" in split or (config.dataset == MLRSNET and split not in ROLES)
+        loaded = _load(config, split if is_joined else None)
+    if split in ROLES and config.train_split in loaded:
+        data = data_from_splits(loaded, config, reading)
+        if split in data.splits:
+            rows = data.splits[split]
+            source = {**data.source, "fingerprint": _fingerprint({split: rows})}
+            names = data.label_names, data.scene_names
+            return LabeledSplit(
+                rows=rows,
+                label_names=names[0],
+                scene_names=names[1],
+                source=source,
+                role=split,
+                training_fingerprint=data.source["fingerprint"],
+            )
+    plain = {name: rows.with_format(None) for name, rows in loaded.items()}
+    chosen = {split: plain[split] if is_joined else _part(plain, split, repr(config.dataset)).with_format(None)}
+    if not len(chosen[split]):
+        raise ConfigurationError(f"split {split!r} of dataset {config.dataset!r} is empty", "Name another.")
+    known = chosen | ({"train": plain[config.train_split]} if config.train_split in plain else {})
+    config = settle_columns(known, config)
+    columns = read_columns(known, config)
+    rows = columns.splits[split]
+    for note in columns.notes:
+        logger.info("data: %s", note)
+    open_first_images([rows], reading)
+    return LabeledSplit(
+        rows=rows,
+        label_names=columns.label_names,
+        scene_names=columns.scene_names,
+        source=_source({split: rows}, columns, 0, None, config),
+        role=None,
+        training_fingerprint=None,
+    )
+
+
 def with_label_version(config: DataConfig) -> DataConfig:
     """Return the settings with the version in which a copy of MLRSNet is read, where they leave it open.
 
@@ -69,8 +144,14 @@ def with_label_version(config: DataConfig) -> DataConfig:
     return dataclasses.replace(config, label_version=find_label_version(copy) if copy else version)
 
 
-def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> ImageData:
-    """Return the splits of a loaded dataset in one form; see `load_data`."""
+def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig, reading: Reading | None = None) -> ImageData:
+    """Return the splits of a loaded dataset in one form; see `load_data`.
+
+    Args:
+        loaded: Splits by their own names.
+        config: Says what they are.
+        reading: How a trained model has image files read; None for a training run, whose settings say it.
+    """
     # Plain values, whatever format (torch, numpy, a transform) the splits were given.
     plain = {name: split.with_format(None) for name, split in loaded.items()}
     config = settle_columns({name: plain[name] for name in sorted(plain, key=config.train_split.__ne__)}, config)
@@ -85,29 +166,40 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> Image
     if all("repaired" in split.column_names for split in chosen.values()):
         repaired = sum(sum(split["repaired"][:]) for split in chosen.values())
     _report(splits, columns, held_out, repaired, config)
-    reading = settle_reading(splits, config)
+    if reading is None:
+        if "test" not in splits:
+            logger.info(
+                "data: no test split, so the scores will be those of the validation split, which chooses the epoch"
+            )
+        reading = settle_reading(splits, config)
     open_first_images(columns.splits.values(), reading)
-    name, hub_id = dataset_name(config)
     return ImageData(
         splits=splits,
         label_names=columns.label_names,
         scene_names=columns.scene_names,
-        source={
-            "dataset": name,
-            "hub_id": hub_id,
-            "protocol": _protocol(config),
-            "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
-            "held_out": held_out,
-            "labels": config.label_version if config.dataset == MLRSNET else None,
-            "repaired": repaired,
-            "is_mlrsnet": not is_drawn(config) and holds_mlrsnet(splits, columns.label_names),
-            "synthetic": is_drawn(config),
-            "fingerprint": _fingerprint(splits),
-            **_unknown_counts(splits),
-            **reading.to_json(),
-        },
+        source=_source(splits, columns, held_out, repaired, config) | reading.to_json(),
         reading=reading,
     )
+
+
+def _source(
+    splits: Splits, columns: Columns, held_out: int, repaired: int | None, config: DataConfig
+) -> dict[str, Any]:
+    """Return what results and cards say of the data; see `ImageData.source`."""
+    name, hub_id = dataset_name(config)
+    return {
+        "dataset": name,
+        "hub_id": hub_id,
+        "protocol": _protocol(config),
+        "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
+        "held_out": held_out,
+        "labels": config.label_version if config.dataset == MLRSNET else None,
+        "repaired": repaired,
+        "is_mlrsnet": not is_drawn(config) and holds_mlrsnet(splits, columns.label_names),
+        "synthetic": is_drawn(config),
+        "fingerprint": _fingerprint(splits),
+        **_unknown_counts(splits),
+    }
 
 
 def load_rows(config: DataConfig, split: str) -> Dataset:
@@ -315,8 +407,6 @@ def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | Non
         logger.info(
             "data: no validation split, so %s training images are held out, drawn by split_seed", f"{held_out:,}"
         )
-    if "test" not in splits:
-        logger.info("data: no test split, so the scores will be those of the validation split, which chooses the epoch")
     if columns.ids_from.startswith("column"):
         ids = {name: set(split["id"][:]) for name, split in splits.items()}
         for other in ("validation", "test"):

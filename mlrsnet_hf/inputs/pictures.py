@@ -39,8 +39,13 @@ def picture_pixels(picture: Picture, name: str, reading: Reading = RGB) -> Pixel
         return _array_pixels(picture, name, reading)
     if isinstance(picture, bytes):
         picture = {"bytes": picture, "path": None}
-    elif not isinstance(picture, Mapping):
+    elif isinstance(picture, str | os.PathLike):
         picture = {"bytes": None, "path": str(Path(picture).expanduser())}
+    elif not isinstance(picture, Mapping) or not {"bytes", "path"} <= set(picture):
+        raise ImageError(
+            f"{name}: a {type(picture).__name__} is given" + " without bytes and path" * isinstance(picture, Mapping),
+            "Give a Pillow image, a uint8 array, the bytes of an image file or its path.",
+        )
     return decode_pixels(picture, name, reading)
 
 

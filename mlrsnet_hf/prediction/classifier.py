@@ -1,15 +1,20 @@
 """A trained model as an object: pictures in, labels and scores out."""
 
+import contextlib
+import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.evaluation.predict import mean_logits
@@ -21,6 +26,8 @@ from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import NamedModel, load_named_model
 from mlrsnet_hf.models.preprocessing import normalize_pixels
 from mlrsnet_hf.parallel import available_cores
+from mlrsnet_hf.runtime import Precision
+from mlrsnet_hf.runtime.device import explain_memory
 
 Scores = npt.NDArray[np.float32]
 
@@ -49,6 +56,7 @@ class Classifier:
             a run tunes on its validation split, and 0.5 for a label without.
         symmetries: Turned and mirrored views whose logits are averaged: 1, 2, 4 or 8.
         batch_size: Pictures that go through the network at once.
+        precision: `bf16` or `fp16` for mixed precision, which is faster on most GPUs; `no` computes in float32.
 
     Raises:
         ConfigurationError: Nothing tells what the outputs stand for, or a number cannot be used.
@@ -63,11 +71,15 @@ class Classifier:
         thresholds: float | Mapping[str, float] | None = None,
         symmetries: int = 1,
         batch_size: int = 32,
+        precision: Precision = "no",
     ) -> None:
         if symmetries not in (1, 2, 4, 8):
             raise ConfigurationError(f"symmetries={symmetries!r} is none of 1, 2, 4, 8", "Give one of these.")
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size!r} is no number of pictures", "Give at least 1.")
+        if precision not in ("no", "bf16", "fp16"):
+            raise ConfigurationError(f"precision={precision!r} is none of no, bf16, fp16", "Give one of these.")
+        self.model = model
         self.task = require_task(model)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = model.model.to(self.device).to(memory_format=torch.channels_last).eval()
@@ -75,6 +87,7 @@ class Classifier:
         self.thresholds = label_thresholds(self.task, model.thresholds if thresholds is None else thresholds)
         self.symmetries = symmetries
         self.batch_size = batch_size
+        self.precision = precision
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Classifier":  # noqa: ANN401 - those of the class
@@ -107,11 +120,19 @@ class Classifier:
         """Scenes that the model tells; empty for a model of labels alone."""
         return self.task.scene_names[: self.task.scene_outputs]
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that scores depend on but the pictures: weights, preprocessing, views, batches, precision."""
+        told = (self.model.fingerprint, self.task, self.symmetries, self.batch_size, self.precision)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
     def predict(self, images: Picture | Iterable[Picture]) -> list[Prediction]:
         """Return what the model says of each picture, in their order.
 
         Raises:
             ImageError: A picture cannot be read, or has other channels than those that the model sees.
+            ConfigurationError: A score is not finite.
+            OutOfMemoryError: A batch does not fit the device.
         """
         return [prediction for logits in self._logits(images) for prediction in self._predictions(logits)]
 
@@ -139,7 +160,7 @@ class Classifier:
         labels = self.task.label_outputs
         scores, scene_scores = logits[:, :labels].sigmoid().numpy(), logits[:, labels:].softmax(1).numpy()
         for row, scenes in zip(scores, scene_scores, strict=True):
-            above = [label for label in np.argsort(-row, kind="stable") if row[label] > self.thresholds[label]]
+            above = labels_above(row, self.thresholds)
             told = dict(zip(self.scene_names, scenes.tolist(), strict=True)) if self.scene_names else None
             yield Prediction(
                 labels=tuple(self.label_names[label] for label in above),
@@ -167,13 +188,32 @@ class Classifier:
             while batch:
                 pixels = torch.from_numpy(np.stack([one.result() for one in batch]))
                 batch = begin()
-                yield self.logits(pixels)
+                with explain_memory(f"a batch of {len(pixels)} pictures", "Lower batch_size."):
+                    logits = self.logits(pixels)
+                if not bool(logits.isfinite().all()):
+                    raise ConfigurationError(
+                        f"{self.model.name} gives scores that are NaN or infinite",
+                        "Its weights may be damaged, or the precision too low.",
+                    )
+                yield logits
 
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the (B, outputs) float32 logits, on the CPU, of (B, S, S, C) uint8 pixels: labels, then scenes."""
-        with torch.inference_mode():
-            normalized = normalize_pixels(pixels.to(self.device), self.preprocessing)
-            return mean_logits(self.network, normalized, self.symmetries).cpu()
+        return self.device_logits(pixels).cpu()
+
+    def device_logits(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return what `logits` does, on the classifier's device, without waiting for it."""
+        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        kind = kinds.get(self.precision)
+        autocast = contextlib.nullcontext() if kind is None else torch.autocast(self.device.type, kind)
+        with torch.inference_mode(), autocast:
+            normalized = normalize_pixels(pixels.to(self.device, non_blocking=True), self.preprocessing)
+            return mean_logits(self.network, normalized, self.symmetries)
+
+
+def labels_above(scores: npt.NDArray[Any], thresholds: npt.NDArray[np.float64]) -> list[int]:
+    """Return the labels whose (L,) scores lie above their (L,) thresholds, the highest score first."""
+    return [int(label) for label in np.argsort(-scores, kind="stable") if scores[label] > thresholds[label]]
 
 
 def require_task(model: NamedModel) -> Task:
@@ -197,7 +237,7 @@ def label_thresholds(task: Task, thresholds: float | Mapping[str, float] | None)
         UnknownNameError: One is given for no label of the task.
     """
     names = task.label_names[: task.label_outputs]
-    if thresholds is None or isinstance(thresholds, int | float):
+    if thresholds is None or not isinstance(thresholds, Mapping):
         return np.full(len(names), PAPER_THRESHOLD if thresholds is None else thresholds, float)
     for name in thresholds:
         if name not in task.label_names:
@@ -207,15 +247,15 @@ def label_thresholds(task: Task, thresholds: float | Mapping[str, float] | None)
 
 def _many(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
     """Return the pictures; one that is given alone is a list of one."""
-    if isinstance(images, str | bytes | Path | Mapping) or hasattr(images, "getexif"):
-        return [images]  # type: ignore[list-item]
+    if isinstance(images, str | bytes | os.PathLike | Mapping | Image.Image):
+        return [images]
     if isinstance(images, np.ndarray) and images.ndim < 4:
         return [images]
-    return images  # type: ignore[return-value]
+    return images
 
 
 def _name(picture: Picture, row: int) -> str:
-    if isinstance(picture, str | Path):
-        return str(picture)
+    if isinstance(picture, str | os.PathLike):
+        return os.fspath(picture)
     path = picture.get("path") if isinstance(picture, Mapping) else None
     return str(path) if path else f"picture {row + 1}"

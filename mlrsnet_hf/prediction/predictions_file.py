@@ -40,7 +40,7 @@ _ROW_GROUP = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluatedModel:
+class ModelIdentity:
     """Which model was evaluated."""
 
     name: Name
@@ -54,7 +54,7 @@ class EvaluatedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluatedData:
+class DataIdentity:
     """Which images a model was evaluated on."""
 
     dataset: Name
@@ -79,8 +79,8 @@ class PredictionsInfo:
 
     kind: TaskKind
     """What of the model is scored."""
-    model: EvaluatedModel
-    data: EvaluatedData
+    model: ModelIdentity
+    data: DataIdentity
     symmetries: Count
     """Views of each image whose logits were averaged."""
     thresholds: Mapping[Name, float]

@@ -10,7 +10,7 @@ from mlrsnet_hf.dataset.repository.parts import MIN_FILES
 from mlrsnet_hf.dataset.repository.schema import card_features
 from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, draw_stored
 from mlrsnet_hf.metrics.citations import PAPER
-from mlrsnet_hf.published import TOTAL_IMAGES
+from mlrsnet_hf.published import MOST_LABELS, TOTAL_IMAGES
 from mlrsnet_hf.publishing.cards import Markdown, code, front_matter, render
 from mlrsnet_hf.release import LabelVersion
 from mlrsnet_hf.taxonomy import LABELS, SCENES
@@ -63,6 +63,9 @@ class DatasetCard:
 
     images_per_scene: Mapping[str, int]
     images_per_label: Mapping[str, int]
+    """Of all labels, those that do not occur too."""
+    most_labels: int
+    """Of one image."""
     split_sizes: Mapping[str, Mapping[str, int]]
     """Protocol -> split -> number of images."""
     origin: Origin = "mlrsnet"
@@ -80,6 +83,11 @@ class DatasetCard:
         return _TITLES[self.origin]
 
     @property
+    def absent_labels(self) -> list[str]:
+        """Labels that no image has."""
+        return [name for name, count in self.images_per_label.items() if not count]
+
+    @property
     def total(self) -> int:
         """Number of images."""
         return sum(self.images_per_scene.values())
@@ -93,6 +101,7 @@ class DatasetCard:
             copy=copy,
             header=front_matter(_header(self)),
             release_total=TOTAL_IMAGES,
+            label_total=len(LABELS),
             split_columns=["protocol", "split", "images", "share", *(["files"] if copy else [])],
             split_rows=_split_rows(self),
             few_files=_few_files(copy) if copy else "",
@@ -116,7 +125,10 @@ def published_card() -> DatasetCard:
         for protocol, splits in draw_stored(ids)[0].items()
     }
     return DatasetCard(
-        images_per_scene={scene.name: scene.images for scene in SCENES}, images_per_label=labels, split_sizes=sizes
+        images_per_scene={scene.name: scene.images for scene in SCENES},
+        images_per_label=labels,
+        most_labels=MOST_LABELS,
+        split_sizes=sizes,
     )
 
 
@@ -164,8 +176,13 @@ def _size_category(total: int) -> str:
 
 def _split_rows(card: DatasetCard) -> list[list[object]]:
     return [
-        [code(protocol), split, f"{size:,}", f"{size / card.total:.1%}"]
-        + ([card.copy.splits[protocol][split].files] if card.copy else [])
+        [
+            code(protocol),
+            split,
+            f"{size:,}",
+            f"{size / card.total:.1%}",
+            *([f"{card.copy.splits[protocol][split].files:,}"] if card.copy else []),
+        ]
         for protocol, sizes in card.split_sizes.items()
         for split, size in sizes.items()
     ]
@@ -174,7 +191,7 @@ def _split_rows(card: DatasetCard) -> list[list[object]]:
 def _few_files(copy: Copy) -> Markdown:
     """Return the splits that give few workers something to read."""
     few = (
-        f"{code(protocol)} {split} ({stored.files})"
+        f"{code(protocol)} {split} ({stored.files:,})"
         for protocol, splits in copy.splits.items()
         for split, stored in splits.items()
         if stored.files < MIN_FILES
@@ -183,32 +200,36 @@ def _few_files(copy: Copy) -> Markdown:
 
 
 def _count_rows(card: DatasetCard, counts: Mapping[str, int], published: Mapping[str, int]) -> list[list[object]]:
+    """Return the rows of what occurs."""
     return [
-        [name, f"{count:,}", *([f"{published[name]:,}"] if card.is_mlrsnet else [])] for name, count in counts.items()
+        [name, f"{count:,}", *([f"{published[name]:,}"] if card.is_mlrsnet else [])]
+        for name, count in counts.items()
+        if count
     ]
 
 
 _BAR, _LINE = (49, 104, 142), (222, 222, 222)
-_ROW, _NAME_WIDTH, _COUNT_WIDTH, _BARS_WIDTH, _MARGIN = 22, 210, 80, 640, 20
+_ROW, _NAME_WIDTH, _COUNT_WIDTH, _BARS_WIDTH, _MARGIN = 22, 190, 70, 500, 20
+"""Together as wide as a card is shown, so that nothing is made smaller."""
 _TITLE = 24
 
 
 def label_distribution(images_per_label: Mapping[str, int]) -> Image.Image:
-    """Draw how many images carry each label: one bar each, the most frequent label first."""
-    counts = sorted(images_per_label.items(), key=lambda item: -item[1])
+    """Draw how many images carry each label that occurs: one bar each, the most frequent label first."""
+    counts = sorted(((name, count) for name, count in images_per_label.items() if count), key=lambda item: -item[1])
     highest = max([*images_per_label.values(), 1])
     top = _MARGIN + _TITLE + 16
     width = 2 * _MARGIN + _NAME_WIDTH + _BARS_WIDTH + _COUNT_WIDTH
     picture = Image.new("RGB", (width, top + len(counts) * _ROW + _MARGIN), "white")
     draw = ImageDraw.Draw(picture)
     draw.text((_MARGIN, _MARGIN), "Images per label", fill="black", font=ImageFont.load_default(_TITLE))
-    font = ImageFont.load_default(14)
+    font = ImageFont.load_default(15)
     left = _MARGIN + _NAME_WIDTH
     draw.line([(left, top), (left, top + len(counts) * _ROW)], fill=_LINE, width=2)
     for i, (name, count) in enumerate(counts):
         middle = top + i * _ROW + _ROW // 2
         length = round(_BARS_WIDTH * count / highest)
         draw.text((left - 10, middle), name, fill="black", font=font, anchor="rm")
-        draw.rectangle([(left, middle - 7), (left + length, middle + 7)], fill=_BAR if count else _LINE)
+        draw.rectangle([(left, middle - 7), (left + length, middle + 7)], fill=_BAR)
         draw.text((left + length + 8, middle), f"{count:,}", fill=(90, 90, 90), font=font, anchor="lm")
     return picture

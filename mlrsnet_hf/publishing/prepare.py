@@ -66,7 +66,7 @@ class Prepared:
         first = DEFAULT_PROTOCOL if DEFAULT_PROTOCOL in copy.splits else next(iter(copy.splits))
         scenes = sum(count > 0 for count in card.images_per_scene.values())
         lines = [
-            f"{card.total:,} images of {scenes} scenes in {len(self.files)} Parquet files, {megabytes:,.0f} MB",
+            f"{card.total:,} images of {scenes} scenes in {len(self.files):,} Parquet files, {megabytes:,.0f} MB",
             f"repository: {self.folder}, card: {self.folder / CARD}",
             f"protocols: {', '.join(copy.splits)}",
             f"{copy.repaired:,} rows with repaired labels, {copy.without_labels:,} images without a label, "
@@ -254,6 +254,7 @@ def _card(
     return DatasetCard(
         images_per_scene={scene.name: scenes[scene.name] for scene in SCENES if scene.name in scenes},
         images_per_label={label.name: labels[label.id] for label in LABELS},
+        most_labels=max((len(entry.labels) for entry in entries), default=0),
         split_sizes={name: {split: part.rows for split, part in found.items()} for name, found in splits.items()},
         origin=_origin(release),
         copy=copy,
@@ -270,7 +271,9 @@ def _write_pictures(folder: Path, planned: Sequence[PlannedFile], written: set[s
     by_scene = itertools.groupby(planned, key=lambda file: file.name.partition("-")[0])
     first_files = (next((file for file in files if file.name in written), None) for _, files in by_scene)
     samples = [_sample(folder / DATA / file.name) for file in first_files if file]
-    sheet = contact_sheet([record for record in samples if record], title=f"{card.title}: one image of each scene")
+    shown = [record for record in samples if record]
+    # As wide as a card is shown, so that nothing is made smaller.
+    sheet = contact_sheet(shown, columns=5, tile=148, title=f"{card.title}: one image of each scene")
     sheet.save(folder / SCENES_PICTURE, quality=85)
     label_distribution(card.images_per_label).save(folder / LABELS_PICTURE)
 

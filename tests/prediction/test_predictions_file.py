@@ -15,8 +15,8 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.evaluation.scores import Predictions, evaluate
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.prediction.predictions_file import (
-    EvaluatedData,
-    EvaluatedModel,
+    DataIdentity,
+    ModelIdentity,
     PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
@@ -28,8 +28,8 @@ IMAGES = 40
 
 
 def made_info(kind: str, images: int = IMAGES) -> PredictionsInfo:
-    model = EvaluatedModel(name="run", architecture="resnet18", fingerprint="f" * 64, image_size=32)
-    data = EvaluatedData(
+    model = ModelIdentity(name="run", architecture="resnet18", fingerprint="f" * 64, image_size=32)
+    data = DataIdentity(
         dataset="pictures",
         hub_id=None,
         protocol=None,

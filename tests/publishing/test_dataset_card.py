@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlrsnet_hf.publishing.dataset_card import Copy, DatasetCard, Origin, StoredSplit, published_card
+from mlrsnet_hf.publishing.dataset_card import (
+    Copy,
+    DatasetCard,
+    Origin,
+    StoredSplit,
+    label_distribution,
+    published_card,
+)
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -34,7 +41,8 @@ def test_published_counts_are_table_1_but_for_one() -> None:
 def test_card_of_other_images_names_no_authors(origin: Origin, license_name: str, says: str) -> None:
     card = DatasetCard(
         images_per_scene={"beach": 5},
-        images_per_label={"sea": 4},
+        images_per_label={"sea": 4, "sand": 0},
+        most_labels=1,
         split_sizes={"all": {"train": 5}},
         origin=origin,
         copy=Copy(
@@ -76,7 +84,13 @@ def test_card_of_a_copy_says_what_is_particular_to_it() -> None:
         labels_picture="labels.png",
     )
     sizes = {"ratio20": {"train": 5}, "all": {"train": 5}}
-    card = DatasetCard(images_per_scene={"beach": 5}, images_per_label={"sea": 4}, split_sizes=sizes, copy=copy)
+    card = DatasetCard(
+        images_per_scene={"beach": 5},
+        images_per_label={"sea": 4, "sand": 0},
+        most_labels=1,
+        split_sizes=sizes,
+        copy=copy,
+    )
     text = card.render()
     header = yaml.safe_load(text.split("---\n")[1])
     assert header["license"] == "cc-by-4.0"
@@ -97,9 +111,16 @@ def test_card_of_a_copy_says_what_is_particular_to_it() -> None:
         "- In this copy 2 of the images carry no label.",
         "- Images that are not 256x256, 1 in all: beach_00001 (600x400).",
         "- Left out as unreadable, 1 in all: beach_00002.",
+        "each image carries up to 1 of 60 labels, 1 of which occur.",
+        "On none of these images: sand.",
         "Not stored: `retrieval05`, because 5 images are too few.",
         "have fewer than 8 files",
         "| `ratio20` | train | 5 | 100.0% | 3 |",
         "![One image of each scene, with its labels](scenes.jpg)",
     ):
         assert sentence in text
+
+
+def test_no_label_that_is_absent_has_a_row_or_a_bar() -> None:
+    two, three = (label_distribution({"sea": 4, "sand": 1, "water": count}) for count in (0, 2))
+    assert two.height < three.height and two.width == three.width <= 800

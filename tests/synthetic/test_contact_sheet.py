@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -29,7 +30,16 @@ def test_the_sheet_grows_by_rows(records: list[Record]) -> None:
     one_row, two_rows = contact_sheet(records, columns=4, tile=64), contact_sheet(records, columns=2, tile=64)
     assert one_row.width > two_rows.width
     assert one_row.height < two_rows.height
-    assert contact_sheet([], columns=4, tile=64).size == one_row.size
+    assert contact_sheet([], columns=4, tile=64).width == one_row.width
+
+
+def test_no_label_is_cut(records: list[Record]) -> None:
+    crowded = replace(records[0], labels=tuple(range(len(LABELS))))
+    with patch.object(ImageDraw.ImageDraw, "text", autospec=True) as text:
+        sheet = contact_sheet([crowded], columns=5, tile=160)
+    written = " ".join(call.args[2] for call in text.call_args_list)
+    assert all(label.name in written for label in LABELS)
+    assert max(call.args[1][1] for call in text.call_args_list) < sheet.height - 12
 
 
 def test_the_sheet_says_that_it_is_synthetic_and_names_scenes_and_labels(records: list[Record]) -> None:

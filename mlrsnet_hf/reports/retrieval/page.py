@@ -8,7 +8,7 @@ from PIL import Image
 from mlrsnet_hf.models.paper_networks import paper_name
 from mlrsnet_hf.paper_tables import TABLE8_SIZES, TABLE9_RETRIEVAL
 from mlrsnet_hf.reports.pages import render
-from mlrsnet_hf.reports.retrieval.tables import Table, Value, shown, table9_header, table9_rows
+from mlrsnet_hf.reports.retrieval.tables import COMPARED, MEASURED, Table, Value, shown, table9_header, table9_rows
 from mlrsnet_hf.retrieval.protocol.measures import measure_title
 from mlrsnet_hf.retrieval.protocol.results import RetrievalResult
 
@@ -36,6 +36,7 @@ def render_page(
         repeated=len(result.shown.model.repeats) > 1,
         table9_header=table9_header()[1:],
         table9_rows=table9_rows,
+        own_rows=(MEASURED, COMPARED),
         shown=shown,
         tables={table.name: table for table in tables},
         figures={name: path.read_bytes() for name, path in figures.items()},

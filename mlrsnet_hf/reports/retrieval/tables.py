@@ -31,6 +31,9 @@ class Value:
         return f"{self.mean:.4f} ± {self.deviation:.4f}" if self.repeated else f"{self.mean:.4f}"
 
 
+MEASURED, COMPARED = "measured", "measured, compared"
+"""What Table 9 calls the values of this run."""
+
 Cell = str | int | float | Value | None
 """None is a value that is not defined."""
 
@@ -125,9 +128,9 @@ def table9_header() -> Sequence[str]:
 
 def table9_rows(result: RetrievalResult, protocol: ProtocolResult) -> list[Sequence[Cell]]:
     """Return one protocol's rows of Table 9, without the first column."""
-    rows: list[Sequence[Cell]] = [(result.name, "ours", *_values(protocol.model, RETRIEVAL_METRICS))]
+    rows: list[Sequence[Cell]] = [(result.name, MEASURED, *_values(protocol.model, RETRIEVAL_METRICS))]
     if protocol.compared is not None:
-        rows.append((result.compared_name, "ours, compared", *_values(protocol.compared, RETRIEVAL_METRICS)))
+        rows.append((result.compared_name, COMPARED, *_values(protocol.compared, RETRIEVAL_METRICS)))
     reachable = [protocol.model.best_possible(name) for name in RETRIEVAL_METRICS[1:]]
     if min(reachable) < 1:
         there = [

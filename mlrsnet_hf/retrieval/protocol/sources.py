@@ -11,12 +11,10 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import ImageSplit, load_images
-from mlrsnet_hf.models import PRETRAINED, RANDOM
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 from mlrsnet_hf.retrieval.embeddings.embed import embed
@@ -26,7 +24,7 @@ from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.training.results import RESULTS, DataSource, TrainingResult
+from mlrsnet_hf.training.learned_images import data_of_run, is_timms_own, protocol_of
 
 logger = get_logger(__name__)
 
@@ -138,14 +136,13 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
     Raises:
         ConfigurationError: There are some, or the results are damaged, and such images are not allowed.
     """
-    if "/" not in model and not Path(model).expanduser().is_dir() and config.weights in (PRETRAINED, RANDOM):
+    if is_timms_own(model, config.weights):
         return 0
-    data = _data_of_run(Path(model).expanduser(), config)
+    data = data_of_run(model, config.allow_trained_images, "--allow-trained-images")
     if data is None or data["dataset"] != MLRSNET or config.dataset != MLRSNET:
         return None
     seed = pool.split_seed
-    protocol, trained_seed = data.get("protocol") or DEFAULT_PROTOCOL, data["split_seed"]
-    assert trained_seed is not None, "`_data_of_run` refuses it"
+    protocol, trained_seed = protocol_of(data)
     if protocol.startswith("ratio") and trained_seed == seed:
         return 0
     training = dataclasses.replace(pool, protocol=protocol, split="train", split_seed=trained_seed)
@@ -157,28 +154,6 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
             f"Give a run of split seed {seed}, one --model for each split seed, or --allow-trained-images.",
         )
     return shared
-
-
-def _data_of_run(folder: Path, config: RetrievalConfig) -> DataSource | None:
-    """Return what a run says of its data, by its folder or that of its saved model; None where nothing tells."""
-    folder = folder.resolve()
-    runs = (folder, folder.parent) if folder.name == "model" else (folder,)
-    file = next((run / RESULTS for run in runs if (run / RESULTS).exists()), None)
-    if file is None:
-        return None
-    try:
-        data = TrainingResult.load(file).data.source
-        fault = "" if "dataset" in data else f"{file}: not whole: the dataset is missing"
-        if data.get("dataset") == MLRSNET and data.get("split_seed") is None:
-            fault = f"{file}: not whole: split_seed is missing"
-    except MLRSNetError as error:
-        data, fault = {}, error.found
-    if fault and not config.allow_trained_images:
-        raise ConfigurationError(
-            f"{fault}; it tells which images the model was trained on",
-            "Put it back as the run wrote it, or give --allow-trained-images.",
-        )
-    return None if fault else data
 
 
 def _embed_once(

@@ -174,7 +174,9 @@ def test_the_page_fits_a_phone_and_shows_its_pictures(written: tuple[Path, str],
     ask = (
         "<script>onload = () => { const images = [...document.images]; document.title = JSON.stringify({"
         "across: document.documentElement.scrollWidth, window: innerWidth,"
-        "shown: images.filter(i => i.naturalWidth > 0).length, images: images.length}) }</script>"
+        "shown: images.filter(i => i.naturalWidth > 0).length, images: images.length,"
+        "cut: [...document.querySelectorAll('table, td')].filter("
+        "i => i.getBoundingClientRect().right > innerWidth).length}) }</script>"
     )
     probe = tmp_path / "probe.html"
     probe.write_text(page.read_text() + ask)
@@ -191,6 +193,7 @@ def test_the_page_fits_a_phone_and_shows_its_pictures(written: tuple[Path, str],
     found = json.loads(re.search(r"<title>(.*?)</title>", run.stdout)[1])
     assert found["across"] <= found["window"]
     assert found["shown"] == found["images"] == 3
+    assert found["cut"] == 0, "no table is wider than the screen"
 
 
 def test_results_that_are_there_already(

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from mlrsnet_hf.cli import main
+from mlrsnet_hf.dataset.statistics import LabelStatistics, PixelStatistics
 from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.reports.statistics.figures import cooccurrence_figure, label_figure, pixel_figure, scene_figure
 from mlrsnet_hf.reports.statistics.report import write_statistics
-from mlrsnet_hf.taxonomy import LABEL_NAMES, LABELS, SCENES
+from mlrsnet_hf.taxonomy import LABEL_NAMES, LABELS, SCENES, find_scene
 
 MakeRelease = Callable[..., Path]
 NAMES = ["images_per_label", "images_per_scene", "label_cooccurrence", "labels_per_image"]
@@ -54,7 +56,7 @@ def test_tables_and_figures(make_release: MakeRelease, tmp_path: Path) -> None:
 
 def assert_drawn_within_the_page(path: Path) -> None:
     with Image.open(path) as image:
-        assert min(image.size) >= 600
+        assert max(image.size) >= 600 and min(image.size) >= 200
         pixels = np.asarray(image.convert("L"))
     assert 0.005 < (pixels < 200).mean() < 0.5
     assert (np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]) > 200).mean() > 0.99
@@ -69,6 +71,48 @@ def test_label_files_alone(make_release: MakeRelease, tmp_path: Path, capsys: py
     assert not (tmp_path / "out/pixels.png").exists()
     table = pd.read_csv(tmp_path / "out/images_per_label.csv", index_col=0)
     assert table.loc[["water", "stadium"], "images"].tolist() == [3, 0]  # verified, stadium would have 3
+
+
+def counted(images: dict[str, int], per_scene: int) -> LabelStatistics:
+    """Return statistics of images with one label each, all of one scene."""
+    per_label = np.array([images.get(name, 0) for name in LABEL_NAMES])
+    per_scene_id = np.zeros(len(SCENES), np.int64)
+    per_scene_id[find_scene("beach").id] = per_scene
+    return LabelStatistics(per_scene_id, per_label, np.array([0, per_label.sum(), *[0] * 59]), np.diag(per_label))
+
+
+def test_figures_show_what_occurs() -> None:
+    statistics = counted({"sea": 4, "sand": 12_345, "water": 7}, 12_356)
+    left, right = label_figure(statistics).axes
+    names = [tick.get_text() for axes in (left, right) for tick in axes.get_yticklabels()]
+    assert names == ["sand", "water", "sea"]
+    assert [text.get_text() for axes in (left, right) for text in axes.texts] == ["12,345", "7", "4"]
+    assert not left.collections, "published numbers of the whole release say nothing of a part"
+    assert [tick.get_text() for tick in scene_figure(statistics).axes[0].get_xticklabels()] == ["beach"]
+    axes = cooccurrence_figure(statistics).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["sand", "sea", "water"]
+    [dots] = axes.collections
+    assert len(dots.get_offsets()) == 6, "no two labels are on one image"
+
+
+def test_a_count_never_stands_at_the_mark_of_the_published_number() -> None:
+    published = {label.name: label.images for label in LABELS}
+    statistics = counted(published | {"sea": published["sea"] + 3, "sand": 5}, 109_161)
+    for axes in label_figure(statistics).axes:
+        [marks] = axes.collections
+        assert max(marks.get_offsets()[:, 0]) < axes.get_xlim()[1]
+        assert {text.xy[0] for text in axes.texts} == {1}, "all stand at the right, outside of the bars"
+    texts = {text.get_text() for axes in label_figure(statistics).axes for text in axes.texts}
+    assert f"{published['sea'] + 3:,} (published {published['sea']:,})" in texts
+    assert f"{published['water']:,}" in texts
+
+
+def test_channels_differ_by_line_too() -> None:
+    histogram = np.zeros((3, 256), np.int64)
+    histogram[[0, 1, 2], [100, 101, 102]] = 1
+    axes = pixel_figure(PixelStatistics(histogram)).axes[0]
+    assert len({line.get_linestyle() for line in axes.lines}) == 3
+    assert len({text.get_position()[1] for text in axes.texts}) == 3, "their names do not cover each other"
 
 
 def test_written_whole_or_not_at_all(make_release: MakeRelease, tmp_path: Path) -> None:

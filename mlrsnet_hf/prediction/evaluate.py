@@ -1,0 +1,361 @@
+"""A trained model and a split to its saved predictions, in any number of processes."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from accelerate import Accelerator
+from datasets import Dataset
+
+from mlrsnet_hf.dataset.splits.protocols import CUSTOM
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import shortened
+from mlrsnet_hf.evaluation.predict import predict_logits
+from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
+from mlrsnet_hf.inputs.columns import UNKNOWN
+from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
+from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
+from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
+from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.split_images import SplitImages, multi_hot
+from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.models.named_model import NamedModel, load_named_model
+from mlrsnet_hf.prediction.classifier import require_task
+from mlrsnet_hf.prediction.config import EvaluationConfig
+from mlrsnet_hf.prediction.matching import Match, match_labels, match_scenes
+from mlrsnet_hf.prediction.predictions_file import (
+    PREDICTIONS,
+    DataIdentity,
+    ModelIdentity,
+    PredictionsInfo,
+    SavedPredictions,
+    ScoredPredictions,
+)
+from mlrsnet_hf.runtime.collectives import Collectives
+from mlrsnet_hf.runtime.device import explain_memory
+from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.training.learned_images import (
+    data_of_published_run,
+    data_of_run,
+    is_timms_own,
+    protocol_of,
+    published_name,
+)
+
+Load = Callable[[DataConfig, str, Reading], LabeledSplit]
+"""Loads a split, as `load_split` does."""
+
+_SHOWN = 300
+"""Characters of the names of a model's and a dataset's labels in an error."""
+
+logger = get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A model's answer to a split, and the images that it is about."""
+
+    saved: SavedPredictions
+    rows: Dataset
+    """Columns `id`, `image` and others, in the order of the predictions."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Common:
+    """What of a model's outputs is scored on a split."""
+
+    kind: TaskKind
+    labels: Match
+    scenes: Match
+    rows: Dataset
+    """Those that are scored."""
+    notes: tuple[str, ...]
+
+    def task(self, split: LabeledSplit) -> Task:
+        """Return the labels and scenes that are scored, and all scenes of the data where these are no outputs."""
+        scenes = split.scene_names if self.kind == "labels" else self.scenes.names
+        return Task(kind=self.kind, label_names=() if self.kind == "scene" else self.labels.names, scene_names=scenes)
+
+
+def evaluate_model(
+    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator, load: Load | None = None
+) -> Evaluated:
+    """Return a model's answer to a split; all processes of an `accelerate launch` call it.
+
+    Labels are matched by name; those that only one side has are listed and not scored.
+
+    Args:
+        name: Folder of a run or of a saved model, or a repository of the Hub.
+        config: Names the split, and says how it is measured.
+        data: Names the dataset; `bands` and `value_range` are of the model.
+        accelerator: Knows the device, the precision and the other processes.
+        load: Loads a split; pass one that remembers, where several models are evaluated on it.
+
+    Raises:
+        MLRSNetError: The model or the dataset cannot be used, they have no label in common, or the model was trained on
+            some of the images and that is not allowed.
+        ImageError: An image cannot be read.
+        OutOfMemoryError: A batch does not fit the device.
+    """
+    processes = Collectives(accelerator)
+    if is_timms_own(name):
+        raise ConfigurationError(
+            f"{name}: neither a folder nor a repository of the Hub, and a network of timm's own names no labels",
+            "Give the folder of a run or of a saved model, or USER/NAME.",
+        )
+    choice = ModelChoice(model=name, bands=data.bands, value_range=data.value_range)
+    model = processes.run_on_all(lambda: load_named_model(choice))
+    model_task = require_task(model)
+
+    remembering = load or lru_cache(load_split)
+
+    def load_common(split: str) -> tuple[LabeledSplit, _Common]:
+        reading = model.preprocessing.reading
+        processes.run_on_main(lambda: remembering(data, split, reading))  # the others then find it prepared
+        loaded = processes.run_on_all(lambda: remembering(data, split, reading))
+        return loaded, processes.run_on_all(lambda: _common(model.name, model_task, loaded))
+
+    split, common = load_common(config.split)
+    trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data))
+    network = model.model.to(accelerator.device)
+    model = dataclasses.replace(model, model=network)
+    task = common.task(split)
+    thresholds, origin, notes = _own_thresholds(model, model_task, common, config)
+    if config.thresholds_from is not None and task.label_outputs:
+        chooser, of_chooser = load_common(config.thresholds_from)
+        if of_chooser.labels.names != common.labels.names:
+            raise ConfigurationError(
+                f"the splits {config.split!r} and {config.thresholds_from!r} name other labels",
+                "Choose thresholds on a split of the same labels.",
+            )
+        found = _predictions(model, model_task, chooser, of_chooser, config, accelerator)
+        thresholds, origin = tune_thresholds(found).tolist(), f"the {config.thresholds_from} split"
+        notes = _notes_on_chooser(found, task, config)
+    predictions = _predictions(model, model_task, split, common, config, accelerator)
+    ids = tuple(common.rows["id"][:])
+    _refuse_no_numbers(predictions, ids, model.name)
+    matched = common.scenes if common.kind == "scene" else common.labels
+    names = task.label_names[: task.label_outputs]
+    info = PredictionsInfo(
+        kind=common.kind,
+        model=_identity(model),
+        data=_data_identity(split, len(ids), config.split),
+        symmetries=config.symmetries,
+        thresholds=dict(zip(names, thresholds, strict=True)),
+        thresholds_from=origin,
+        trained_on=trained_on,
+        only_in_model=matched.only_in_model,
+        only_in_data=matched.only_in_data,
+        respelled=matched.respelled,
+        notes=(*common.notes, *notes),
+    )
+    scenes = None
+    if task.scene_names:
+        scenes = np.array(common.rows["scene"][:], np.int64)
+        scenes = predictions.scenes if predictions.scenes is not None else scenes
+    saved = SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes)
+    return Evaluated(saved, common.rows)
+
+
+def _common(name: str, task: Task, split: LabeledSplit) -> _Common:
+    """Return what of a model's outputs can be scored on a split.
+
+    Raises:
+        ConfigurationError: Nothing.
+    """
+    labels = match_labels(task.label_names[: task.label_outputs], split.label_names)
+    scenes = match_scenes(task.scene_names[: task.scene_outputs], split.scene_names)
+    if not labels.names and not scenes.names:
+        outputs, there = task.output_names, (*split.label_names, *split.scene_names)
+        raise ConfigurationError(
+            f"{name} and the data have no label in common: it names {shortened(', '.join(outputs), _SHOWN)}, the data "
+            f"{shortened(', '.join(there), _SHOWN) or 'none'}",
+            "Give a model of these labels, or the data's columns (--labels-column, --label-columns, --scene-column).",
+        )
+    rows, notes = split.rows, []
+    kind: TaskKind = "labels" if not scenes.names else "labels+scene" if labels.names else "scene"
+    if kind != "labels" and len(scenes.names) < len(split.scene_names):
+        known = np.isin(rows["scene"][:], scenes.ids)
+        unknown = int((~known).sum())
+        if unknown and kind == "scene":
+            rows = rows.select(np.flatnonzero(known))
+            notes.append(f"{unknown:,} images of scenes that the model does not know are left out")
+        elif unknown:
+            kind = "labels"
+            notes.append(f"scenes are not scored: the model does not know those of {unknown:,} images")
+    if not len(rows):
+        raise ConfigurationError(f"{name} knows the scene of no image", "Give a model of these scenes.")
+    if kind == "labels+scene" and scenes.only_in_model:
+        notes.append(f"scenes that the data does not name are no answers here: {', '.join(scenes.only_in_model[:12])}")
+    if labels.respelled:
+        told = ", ".join(f"{one!r} for {other!r}" for one, other in list(labels.respelled.items())[:12])
+        notes.append(f"the data spells labels otherwise than the model: {told}")
+    return _Common(kind, labels, scenes, rows, tuple(notes))
+
+
+def _predictions(
+    model: NamedModel,
+    model_task: Task,
+    split: LabeledSplit,
+    common: _Common,
+    config: EvaluationConfig,
+    accelerator: Accelerator,
+) -> ScoredPredictions:
+    """Run the network over the rows, and return what is scored of its outputs."""
+    reading, rows = model.preprocessing.reading, common.rows
+    images = SplitImages(
+        rows, Task(kind="labels", label_names=()), model.preprocessing.evaluation_transform(), reading=reading
+    )
+    batches = math.ceil(math.ceil(len(images) / accelerator.num_processes) / config.batch_size)
+    whole = evaluation_loader(images, config.batch_size, config.num_workers, accelerator)
+    loader = LockstepLoader(whole, batches, Collectives(accelerator).raise_together)
+    try:
+        with explain_memory(f"evaluation of {config.batch_size} images at once", "Lower --batch-size."):
+            logits = predict_logits(
+                model.model, loader, model.preprocessing, accelerator, "evaluating", config.symmetries
+            )
+    finally:
+        loader.close()
+    labels, scenes, scene_logits = model_task.label_outputs, None, None
+    targets = np.zeros((len(images), 0), np.float32)
+    outputs = common.labels.outputs[:0]
+    if common.kind != "scene":
+        outputs = common.labels.outputs
+        targets = _targets(rows, len(split.label_names), common.labels.ids)
+    if common.kind != "labels":
+        places = {number: place for place, number in enumerate(common.scenes.ids.tolist())}
+        scenes = np.array([places[number] for number in rows["scene"][:]], np.int64)
+        scene_logits = logits[:, labels:][:, common.scenes.outputs]
+    found = Predictions(targets, logits[:, :labels][:, outputs], scenes, scene_logits)
+    scene_scores = None if scene_logits is None else found.scene_scores
+    return ScoredPredictions.of_scores(targets, found.scores, scenes, scene_scores)
+
+
+def _targets(rows: Dataset, labels: int, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the (N, M) targets of some of the data's labels: 0 or 1, NaN where nothing is known."""
+    targets = multi_hot(rows["labels"][:], labels).numpy()
+    if UNKNOWN in rows.column_names:
+        targets[multi_hot(rows[UNKNOWN][:], labels).numpy() == 1] = np.nan
+    chosen: npt.NDArray[np.float32] = targets[:, columns]
+    return chosen
+
+
+def _own_thresholds(
+    model: NamedModel, task: Task, common: _Common, config: EvaluationConfig
+) -> tuple[list[float], str, list[str]]:
+    """Return the threshold of each label that is scored, where they come from, and what is to be said of them."""
+    names = [] if common.kind == "scene" else [task.label_names[output] for output in common.labels.outputs]
+    if config.thresholds != "model":
+        return [config.thresholds] * len(names), f"{config.thresholds:g} for all labels", []
+    if model.thresholds is None:
+        return [PAPER_THRESHOLD] * len(names), f"{PAPER_THRESHOLD} for all labels", []
+    return [model.thresholds.get(name, PAPER_THRESHOLD) for name in names], "the model", []
+
+
+def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) -> list[str]:
+    """Say which thresholds were not chosen, and whether they were chosen on the images that are scored."""
+    notes = []
+    if config.thresholds_from == config.split:
+        notes.append("the thresholds were chosen on the images that are scored: scores at them flatter")
+    counts = found.counted[0].sum(axis=0).tolist()
+    untuned = [name for name, count in zip(task.label_names, counts, strict=True) if not count]
+    if untuned:
+        more = f" and {len(untuned) - 12} more" if len(untuned) > 12 else ""
+        notes.append(
+            f"no image of the {config.thresholds_from} split has {', '.join(untuned[:12])}{more}: threshold 0.5 kept"
+        )
+    few = [f"{name} ({count})" for name, count in sorted(few_images(found, task).items(), key=lambda one: one[1])]
+    if few:
+        more = f" and {len(few) - 12:,} more" if len(few) > 12 else ""
+        notes.append(
+            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose "
+            f"the threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
+        )
+    return notes
+
+
+def _refuse_no_numbers(predictions: ScoredPredictions, ids: Sequence[str], name: str) -> None:
+    scores = [predictions.scores] + ([] if predictions.scenes is None else [predictions.scene_scores])
+    faulty = np.flatnonzero(~np.isfinite(np.concatenate(scores, axis=1)).all(axis=1))
+    if len(faulty):
+        raise ConfigurationError(
+            f"{name} gives no number for {len(faulty):,} images, such as {ids[faulty[0]]!r}",
+            "The weights may be damaged, or --precision too low.",
+        )
+
+
+def _identity(model: NamedModel) -> ModelIdentity:
+    try:
+        architecture = model.architecture
+    except (AttributeError, KeyError):  # no network of timm's
+        architecture = None
+    return ModelIdentity(
+        name=model.name,
+        architecture=architecture,
+        fingerprint=model.fingerprint,
+        image_size=model.preprocessing.image_size,
+    )
+
+
+def _data_identity(split: LabeledSplit, images: int, name: str) -> DataIdentity:
+    source = split.source
+    return DataIdentity(
+        dataset=source["dataset"],
+        hub_id=source["hub_id"],
+        protocol=source["protocol"],
+        split=name,
+        split_seed=source["split_seed"],
+        label_version=source["labels"],
+        is_mlrsnet=source["is_mlrsnet"],
+        synthetic=source["synthetic"],
+        images=images,
+        fingerprint=source["fingerprint"],
+    )
+
+
+def _count_trained(
+    name: str, split: LabeledSplit, rows: Dataset, config: EvaluationConfig, data: DataConfig
+) -> int | None:
+    """Return how many of the images a model was trained on; None where nothing tells.
+
+    Raises:
+        ConfigurationError: There are some, or the results of the run are damaged, and such images are not allowed.
+    """
+    published = published_name(name)
+    if published is not None:
+        run = data_of_published_run(published)
+    else:
+        run = data_of_run(name, config.allow_trained, "--allow-trained")
+    if run is None:
+        return None
+    count, source = None, split.source
+    if split.training_fingerprint is not None and run.get("fingerprint") == split.training_fingerprint:
+        count = len(rows) if split.role == "train" else 0
+    elif run["dataset"] == data.dataset == MLRSNET and bool(run.get("synthetic")) == source["synthetic"]:
+        protocol, seed = protocol_of(run)
+        if protocol != CUSTOM:
+            learned = dataclasses.replace(
+                data, protocol=protocol, split_seed=seed, split_file=None, bands=None, value_range=None
+            )
+            count = len(set(load_rows(learned, "train")["id"]) & set(rows["id"]))
+    if count and not config.allow_trained:
+        raise ConfigurationError(
+            f"{name} was trained on {count:,} of the {len(rows):,} images of split {config.split!r}, so that scores on "
+            "them say nothing of others",
+            "Give another --split or --split-seed, or --allow-trained.",
+        )
+    return count
+
+
+def find_saved(name: str) -> Path | None:
+    """Return the predictions that an argument names: a Parquet file, or the folder of an evaluation."""
+    path = Path(name).expanduser()
+    if path.suffix == ".parquet" or (path / PREDICTIONS).is_file():
+        return path
+    return None

@@ -1,0 +1,292 @@
+"""`mlrsnet evaluate`: predict or read predictions, score them, write tables and the page, say what came out."""
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from datasets import Dataset
+
+from mlrsnet_hf.configuration.settings import changed_settings
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import for_csv
+from mlrsnet_hf.files import refuse_existing, whole_folder
+from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_split
+from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.prediction.compare import COMPARISON, Comparison, ScoreDifference, compare_models, same_images
+from mlrsnet_hf.prediction.config import EvaluationConfig
+from mlrsnet_hf.prediction.evaluate import Evaluated, Load, evaluate_model, find_saved
+from mlrsnet_hf.prediction.evaluation import EVALUATION, EvaluationResult, draw_saved, summarize
+from mlrsnet_hf.prediction.labeling_tools import write_fiftyone, write_label_studio
+from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, SavedPredictions, read_predictions
+from mlrsnet_hf.published import IMAGERY
+from mlrsnet_hf.reports.evaluation.page import (
+    Difference,
+    EvaluatedModel,
+    PageTable,
+    ScoreColumn,
+    write_evaluation_page,
+)
+from mlrsnet_hf.runtime.collectives import Collectives
+from mlrsnet_hf.runtime.device import ended_together, make_accelerator
+from mlrsnet_hf.runtime.logs import get_logger, print_result
+
+PAGE = "evaluation.html"
+FIGURE = "fig9_examples.png"
+"""Images with the labels of the model, of two that of the first; for cards and papers."""
+TABLE = "comparison.csv"
+SIDES = ("first", "second")
+"""Folders of the evaluations of two models."""
+
+logger = get_logger(__name__)
+
+
+def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: DataConfig) -> None:
+    """Evaluate one model, or compare two on the same images, and write what came out as a folder.
+
+    The folder holds `evaluation.json`, `predictions.parquet`, `evaluation.html` and `fig9_examples.png`; of two models
+    `comparison.json` and `comparison.csv`, page and figure, and for each model a folder with its evaluation. It appears
+    when it is whole. In the place of a model its saved predictions may stand, which need neither network nor images;
+    then the page is written where the options of the data say where the images are. All processes of an `accelerate
+    launch` call it.
+
+    Args:
+        models: One or two: folders of runs, repositories of the Hub, or saved predictions.
+        config: What is measured, and how.
+        data: The images.
+
+    Raises:
+        MLRSNetError: A model, the data or the target cannot be used.
+    """
+    if len(models) not in (1, 2):
+        raise ConfigurationError(f"{len(models)} models are given", "Give one, or two to be compared.")
+    target = config.output_dir.expanduser()
+    accelerator = make_accelerator(config.precision, (), target, 1, 0, 0)
+    with ended_together(accelerator):
+        processes = Collectives(accelerator)
+        processes.run_on_main(lambda: refuse_existing(target))
+        load = lru_cache(load_split)
+        found = [_evaluated(name, config, data, accelerator, load) for name in models]
+        processes.run_on_main(lambda: _write(found, config, data, target))
+
+
+def _evaluated(
+    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator, load: Load
+) -> tuple[SavedPredictions, Dataset | None]:
+    """Return a model's predictions, and the images where they are at hand."""
+    path = find_saved(name)
+    if path is None:
+        evaluated: Evaluated = evaluate_model(name, config, data, accelerator, load)
+        return evaluated.saved, evaluated.rows
+    return Collectives(accelerator).run_on_main(lambda: _read(path, config, data))
+
+
+def _read(path: Path, config: EvaluationConfig, data: DataConfig) -> tuple[SavedPredictions, Dataset | None]:
+    if config.thresholds_from is not None:
+        raise ConfigurationError(
+            f"thresholds_from={config.thresholds_from!r} needs the model, and {path} holds predictions of one split",
+            "Give the model, or --thresholds with a number.",
+        )
+    saved = read_predictions(path)
+    if config.thresholds != "model":
+        thresholds = dict.fromkeys(saved.info.thresholds, config.thresholds)
+        info = dataclasses.replace(
+            saved.info, thresholds=thresholds, thresholds_from=f"{config.thresholds:g} for all labels"
+        )
+        saved = dataclasses.replace(saved, info=info)
+    return saved, _images(saved, config, data) if changed_settings(data) else None
+
+
+def _images(saved: SavedPredictions, config: EvaluationConfig, data: DataConfig) -> Dataset:
+    """Return the images of saved predictions, in their order.
+
+    Raises:
+        ConfigurationError: One of them is not in the data.
+    """
+    name = saved.info.data.split if config.split == "test" else config.split
+    rows = load_split(data, name).rows
+    places = {image: row for row, image in enumerate(rows["id"][:])}
+    missing = [image for image in saved.ids if image not in places]
+    if missing:
+        raise ConfigurationError(
+            f"split {name!r} of the data has no image {missing[0]!r}, of which there is a prediction",
+            "Give the --dataset and --split that the predictions are of, or no dataset for no page.",
+        )
+    return rows.select(np.array([places[image] for image in saved.ids]))
+
+
+def _write(
+    found: Sequence[tuple[SavedPredictions, Dataset | None]], config: EvaluationConfig, data: DataConfig, target: Path
+) -> None:
+    """Write the folder, and print the scores; on the main process."""
+    saved = [one for one, _ in found]
+    rows = next((images for _, images in found if images is not None), None)
+    exports = config.to_fiftyone or config.to_label_studio
+    if rows is None and exports:
+        raise ConfigurationError(
+            "--to-fiftyone and --to-label-studio need the images", "Give the dataset that the predictions are of."
+        )
+    with whole_folder(target) as folder:
+        if len(saved) == 2:
+            comparison = compare_models(saved[0], saved[1], config.draws)
+            comparison.save(folder / COMPARISON)
+            _write_table(folder / TABLE, *comparison.table())
+            for side, one in zip(SIDES, saved, strict=True):
+                (folder / side).mkdir()
+                one.write(folder / side / PREDICTIONS)
+                _summary(one, config).save(folder / side / EVALUATION)
+            report = comparison.report()
+            if rows is not None and config.page:
+                _comparison_page(folder / PAGE, saved, comparison, rows)
+        else:
+            result = _summary(saved[0], config)
+            saved[0].write(folder / PREDICTIONS)
+            result.save(folder / EVALUATION)
+            report = result.report()
+            if rows is not None and config.page:
+                _page(folder / PAGE, saved[0], result, rows)
+        if rows is not None and config.page:
+            _draw_examples(folder / FIGURE, saved[0], rows)
+        if rows is not None and config.to_fiftyone:
+            write_fiftyone(folder / "fiftyone", saved, rows)
+        if rows is not None and config.to_label_studio:
+            write_label_studio(folder / "label-studio", saved, rows)
+        has_page = (folder / PAGE).is_file()
+    print_result(report)
+    look = f", to be looked at: {config.output_dir / PAGE}" if has_page else ""
+    print_result(f"results: {config.output_dir}{look}")
+
+
+def _summary(saved: SavedPredictions, config: EvaluationConfig) -> EvaluationResult:
+    return summarize(saved, draw_saved(saved, config.draws))
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([for_csv(cell) for cell in row] for row in rows)
+
+
+def _page(path: Path, saved: SavedPredictions, result: EvaluationResult, rows: Dataset) -> None:
+    write_evaluation_page(
+        path,
+        title=result.title,
+        task=saved.task,
+        ids=saved.ids,
+        rows=rows,
+        model=_shown(saved),
+        columns=_columns(result, ""),
+        tables=_scene_tables(result),
+        about=_about(result),
+        notes=[_sentence(note) for note in result.notes()],
+        attribution=IMAGERY if saved.info.data.is_mlrsnet else "",
+    )
+
+
+def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: Comparison, rows: Dataset) -> None:
+    first, second = same_images(saved[0], saved[1])
+    names = [result.info.model.name for result in (comparison.first, comparison.second)]
+    if names[0] == names[1]:
+        names = [f"{names[0]} ({number})" for number in (1, 2)]
+    places = {image: row for row, image in enumerate(rows["id"][:])}
+    write_evaluation_page(
+        path,
+        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.dataset}",
+        task=first.task,
+        ids=first.ids,
+        rows=rows.select(np.array([places[image] for image in first.ids])),
+        model=dataclasses.replace(_shown(first), name=names[0]),
+        compared=dataclasses.replace(_shown(second), name=names[1]),
+        columns=[*_columns(comparison.first, names[0]), *_columns(comparison.second, names[1], is_compared=True)],
+        differences=_score_differences(comparison),
+        label_differences={row.label: _as_difference(row.average_precision) for row in comparison.labels},
+        about=_about(comparison.first),
+        notes=[
+            _sentence(f"{name}: {note}")
+            for name, result in zip(names, (comparison.first, comparison.second), strict=True)
+            for note in result.notes()
+        ],
+        attribution=IMAGERY if saved[0].info.data.is_mlrsnet else "",
+    )
+
+
+def _draw_examples(path: Path, saved: SavedPredictions, rows: Dataset) -> None:
+    """Draw Fig. 9; of a comparison the images are in the order of the model that has them."""
+    from mlrsnet_hf.reports.evaluation.figure import write_example_figure
+
+    shown = _shown(saved)
+    places = {image: row for row, image in enumerate(rows["id"][:])}
+    images = rows.select(np.array([places[image] for image in saved.ids]))
+    write_example_figure(path, saved.ids, images, shown.decisions(saved.task))
+
+
+def _shown(saved: SavedPredictions) -> EvaluatedModel:
+    return EvaluatedModel(name=saved.info.model.name, predictions=saved.predictions, thresholds=saved.thresholds)
+
+
+def _score_differences(comparison: Comparison) -> dict[str, dict[str, Difference]]:
+    """Return the differences by the title of a column, then by metric."""
+    plain = {name: _as_difference(one) for name, one in comparison.scores.items()}
+    if comparison.at_thresholds is None:
+        return {"difference": plain}
+    tuned = {name: _as_difference(one) for name, one in comparison.at_thresholds.items()}
+    return {"difference at 0.5": plain, "at thresholds": tuned}
+
+
+def _columns(result: EvaluationResult, name: str, is_compared: bool = False) -> list[ScoreColumn]:
+    titles = (f"{name}, at 0.5", f"{name}, at thresholds") if name else ("at 0.5", "at thresholds")
+    if result.info.kind == "scene":
+        titles = (name or "score", "")
+    found = [(titles[0], result.scores, result.intervals.scores)]
+    if result.at_thresholds is not None:
+        found.append((titles[1], result.at_thresholds, result.intervals.tuned or {}))
+    return [
+        ScoreColumn(title=title, scores=scores, intervals=intervals, is_compared=is_compared)
+        for title, scores, intervals in found
+    ]
+
+
+def _as_difference(one: ScoreDifference) -> Difference:
+    return Difference(value=one.difference, interval=one.bounds)
+
+
+def _scene_tables(result: EvaluationResult) -> list[PageTable]:
+    """Return the table of the scores of each scene's images, if scenes are known."""
+    if not result.scenes:
+        return []
+    names = list(result.scenes[0].scores)
+    rows = [
+        [scene.scene, f"{scene.images:,}", *(_cell(scene.scores.get(name, float("nan"))) for name in names)]
+        for scene in result.scenes
+    ]
+    header = ["scene", "images", *map(metric_title, names)]
+    return [PageTable(title="Labels in the images of each scene, at the thresholds", header=header, rows=rows)]
+
+
+def _cell(value: float) -> str:
+    return "-" if value != value else f"{value:.4f}"
+
+
+def _about(result: EvaluationResult) -> list[str]:
+    info, data = result.info, result.info.data
+    lines = [f"{data.images:,} images of {data.dataset}, split {data.split}"]
+    if data.protocol:
+        seed = "" if data.split_seed is None else f", split seed {data.split_seed}"
+        lines.append(f"Protocol {data.protocol}{seed}")
+    if data.label_version:
+        lines.append(f"Labels {data.label_version}")
+    if info.kind != "scene":
+        lines.append(f"Thresholds: {info.thresholds_from}")
+    if info.symmetries > 1:
+        lines.append(f"Logits averaged over {info.symmetries} turned and mirrored views of each image")
+    return [*lines, _sentence(f"Intervals are {result.intervals_text}")]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
