@@ -34,14 +34,15 @@ from mlrsnet_hf.reports.evaluation.page import (
 )
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, make_accelerator
-from mlrsnet_hf.runtime.logs import get_logger, print_result
+from mlrsnet_hf.runtime.logs import print_result
 
 PAGE = "evaluation.html"
 TABLE = "comparison.csv"
 SIDES = ("first", "second")
 """Folders of the evaluations of two models."""
 
-logger = get_logger(__name__)
+_OF_SCENES = ("sample_f1", "map", "micro_f1", "macro_f1")
+"""Scores of the images of each scene that the page shows; evaluation.json has all."""
 
 
 def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: DataConfig) -> None:
@@ -233,7 +234,7 @@ def _scene_tables(result: EvaluationResult) -> list[PageTable]:
     """Return the table of the scores of each scene's images, if scenes are known."""
     if not result.scenes:
         return []
-    names = list(result.scenes[0].scores)
+    names = [name for name in _OF_SCENES if name in result.scenes[0].scores]
     rows = [
         [scene.scene, f"{scene.images:,}", *(_cell(scene.scores.get(name, float("nan"))) for name in names)]
         for scene in result.scenes
