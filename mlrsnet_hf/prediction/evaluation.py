@@ -118,7 +118,7 @@ class EvaluationResult:
         """Model, dataset and split in words."""
         data = self.info.data
         protocol = f" {data.protocol}" if data.protocol else ""
-        return f"{self.info.model.name} on {data.dataset}{protocol}, split {data.split}"
+        return f"{self.info.model.name} on {data.name}{protocol}, split {data.split}"
 
     def report(self) -> str:
         """Return the lines that tell a person the scores."""

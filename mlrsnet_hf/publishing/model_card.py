@@ -277,8 +277,8 @@ def _evaluation_entry(result: EvaluationResult, name: str, value: float, own: bo
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if info.kind == "scene" else "Multi-label image classification",
-        dataset_type=data.hub_id or _data_name(result).lower(),
-        dataset_name=_data_name(result),
+        dataset_type=data.hub_id or on_one_line(data.name, 200).lower(),
+        dataset_name=on_one_line(data.name, 200),
         dataset_config=data.protocol,
         dataset_split=data.split,
         dataset_args={key: told for key, told in arguments.items() if told is not None} or None,
@@ -309,20 +309,11 @@ def _evaluation_part(result: EvaluationResult) -> dict[str, Any]:
     ]
     return {
         "data": info.data,
-        "name": _data_name(result),
+        "name": on_one_line(info.data.name, 200),
         "columns": [title for title, _, _ in columns],
         "rows": rows,
         "notes": result.notes(),
     }
-
-
-def _data_name(result: EvaluationResult) -> str:
-    data = result.info.data
-    if data.synthetic:
-        return "synthetic scenes"
-    if data.is_mlrsnet:
-        return "MLRSNet"
-    return OTHER_IMAGES if data.dataset == MLRSNET else on_one_line(data.dataset, 200)
 
 
 def _metric_type(name: str) -> str:

@@ -193,7 +193,7 @@ def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: 
     places = {image: row for row, image in enumerate(rows["id"][:])}
     write_evaluation_page(
         path,
-        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.dataset}",
+        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.name}",
         task=first.task,
         ids=first.ids,
         rows=rows.select(np.array([places[image] for image in first.ids])),
@@ -249,7 +249,7 @@ def _cell(value: float) -> str:
 
 def _about(result: EvaluationResult) -> list[str]:
     info, data = result.info, result.info.data
-    lines = [f"{data.images:,} images of {data.dataset}, split {data.split}"]
+    lines = [f"{data.images:,} images of {data.name}, split {data.split}"]
     if data.protocol:
         seed = "" if data.split_seed is None else f", split seed {data.split_seed}"
         lines.append(f"Protocol {data.protocol}{seed}")
