@@ -15,7 +15,7 @@ from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
-from mlrsnet_hf.evaluation.scores import Predictions, tune_thresholds
+from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
 from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
@@ -266,6 +266,13 @@ def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) 
         more = f" and {len(untuned) - 12} more" if len(untuned) > 12 else ""
         notes.append(
             f"no image of the {config.thresholds_from} split has {', '.join(untuned[:12])}{more}: threshold 0.5 kept"
+        )
+    few = [f"{name} ({count})" for name, count in sorted(few_images(found, task).items(), key=lambda one: one[1])]
+    if few:
+        more = f" and {len(few) - 12:,} more" if len(few) > 12 else ""
+        notes.append(
+            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose "
+            f"the threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
         )
     return notes
 

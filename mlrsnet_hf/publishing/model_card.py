@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.evaluation.intervals import Intervals
-from mlrsnet_hf.evaluation.scores import Metrics
+from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Metrics, threshold_text
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.load import OTHER_IMAGES
 from mlrsnet_hf.inputs.reading import Reading, reading_from_json
@@ -195,6 +195,8 @@ class ModelCard:
             reported=defined_scores(results),
             tuned=defined_scores(results, tuned=True),
             took=_took(results.run),
+            few=_few(results),
+            few_images=FEW_IMAGES,
             label_columns=label_columns,
             label_rows=label_rows,
             files=FILES,
@@ -390,11 +392,17 @@ def _scores(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
     return list(columns), rows
 
 
+def _few(results: TrainingResult) -> list[str]:
+    """Return the labels whose thresholds few images chose, with their number, the fewest first."""
+    few = results.tuned.few if results.tuned else {}
+    return [f"{name} ({count})" for name, count in sorted(few.items(), key=lambda one: one[1])]
+
+
 def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
     """Return the scores of each label; of each scene, the highest of which decides, where scenes alone are learned."""
     columns = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
-        [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), number(row.threshold, 3)]
+        [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), threshold_text(row.threshold)]
         for row in results.labels
     ]
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
@@ -436,10 +444,10 @@ def _settings(results: TrainingResult) -> list[list[str]]:
         del settings["scene_weight"]  # weighs nothing
     if results.config.keep == "best":
         settings["keep"] = f"the best by {metric_title(results.config.selection_metric)} on validation"
-    precision = results.run.precision
+    precision, batch = results.run.precision, results.run.batch.get("global")
     return [
         *([text, _shown(settings[name])] for name, text in SETTINGS.items() if settings.get(name) is not None),
-        ["batch, over all processes and parts", _shown(results.run.batch.get("global", ""))],
+        ["batch, over all processes and parts", f"{batch:,}" if batch is not None else ""],
         ["processes", _shown(results.run.processes)],
         ["precision", "float32" if precision == "no" else precision],  # Accelerate's name says little alone
     ]
