@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mlrsnet_hf.inputs.load import load_split
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.prediction.compare import COMPARISON, Comparison, ScoreDifference, compare_models, same_images
 from mlrsnet_hf.prediction.config import EvaluationConfig
-from mlrsnet_hf.prediction.evaluate import Evaluated, evaluate_model, find_saved
+from mlrsnet_hf.prediction.evaluate import Evaluated, Load, evaluate_model, find_saved
 from mlrsnet_hf.prediction.evaluation import EVALUATION, EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.labeling_tools import write_fiftyone, write_label_studio
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, SavedPredictions, read_predictions
@@ -69,17 +70,18 @@ def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: Data
     with ended_together(accelerator):
         processes = Collectives(accelerator)
         processes.run_on_main(lambda: refuse_existing(target))
-        found = [_evaluated(name, config, data, accelerator) for name in models]
+        load = lru_cache(load_split)
+        found = [_evaluated(name, config, data, accelerator, load) for name in models]
         processes.run_on_main(lambda: _write(found, config, data, target))
 
 
 def _evaluated(
-    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator
+    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator, load: Load
 ) -> tuple[SavedPredictions, Dataset | None]:
     """Return a model's predictions, and the images where they are at hand."""
     path = find_saved(name)
     if path is None:
-        evaluated: Evaluated = evaluate_model(name, config, data, accelerator)
+        evaluated: Evaluated = evaluate_model(name, config, data, accelerator, load)
         return evaluated.saved, evaluated.rows
     return Collectives(accelerator).run_on_main(lambda: _read(path, config, data))
 
