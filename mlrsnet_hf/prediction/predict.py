@@ -34,12 +34,12 @@ from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.readable_images import ReadableImages
 from mlrsnet_hf.models.named_model import load_named_model
-from mlrsnet_hf.prediction.classifier import Classifier, Scores, require_task
+from mlrsnet_hf.prediction.classifier import Classifier, Scores
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
 from mlrsnet_hf.resumable_folder import resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import explain_memory, refuse_split_models, use_processor
+from mlrsnet_hf.runtime.device import ended_together, explain_memory, refuse_split_models, use_processor
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
 
@@ -156,23 +156,22 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
         OutOfMemoryError: A batch does not fit the device.
         WeightsError: The model cannot be had.
     """
-    accelerator = _accelerator(config)
+    config.require_table()
+    accelerator = start_processes(config)
+    with ended_together(accelerator):
+        return _predict(config, data, write_page, accelerator)
+
+
+def _predict(
+    config: PredictionConfig, data: ImageSet, write_page: WritePage | None, accelerator: Accelerator
+) -> PredictionSummary | None:
     processes = Collectives(accelerator)
     target = config.output.expanduser().absolute()
     page = None if config.html is None else config.html.expanduser().absolute()
     processes.run_on_main(lambda: _refuse_early(config, data, target, page))
-    model = processes.run_on_all(lambda: load_named_model(config.model_choice()))
-    task = processes.run_on_all(lambda: require_task(model))
+    classifier = processes.run_on_all(lambda: open_classifier(config, accelerator))
     pictures = _find_pictures(config, data, processes)
-    classifier = Classifier(
-        model,
-        device=accelerator.device,
-        thresholds=config.threshold,
-        symmetries=config.symmetries,
-        batch_size=config.batch_size,
-        precision="no" if accelerator.mixed_precision not in ("bf16", "fp16") else accelerator.mixed_precision,
-    )
-    form = TableForm(task, classifier.thresholds, config.all_scores)
+    form = TableForm(classifier.task, classifier.thresholds, config.all_scores)
     processes.run_on_main(lambda: refuse_ambiguous(target.suffix.lower(), form))
     shards = plan_shards("predictions", len(pictures.ids), config.shard_images)
 
@@ -194,7 +193,7 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
             lambda own: predict_shards(
                 classifier, pictures, own, config.num_workers, config.strict, _title(accelerator.num_processes)
             ),
-            lambda rows, shard: _write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
+            lambda rows, shard: write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
         )
         seconds = time.monotonic() - began
 
@@ -213,7 +212,12 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
     return summary if processes.is_main else None
 
 
-def _accelerator(config: PredictionConfig) -> Accelerator:
+def start_processes(config: PredictionConfig) -> Accelerator:
+    """Return Accelerate's view of the devices, for the precision that is asked for.
+
+    Raises:
+        ConfigurationError: The device cannot compute in it, or Accelerate would split the model.
+    """
     try:
         accelerator = Accelerator(mixed_precision=config.precision)
     except ValueError as error:
@@ -223,6 +227,24 @@ def _accelerator(config: PredictionConfig) -> Accelerator:
     refuse_split_models(accelerator.distributed_type)
     use_processor(accelerator)
     return accelerator
+
+
+def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Classifier:
+    """Load the model on this process's device, with the thresholds and views that are asked for.
+
+    Raises:
+        WeightsError: It cannot be had.
+        ConfigurationError: Nobody trained it on labels.
+    """
+    precision = accelerator.mixed_precision
+    return Classifier(
+        load_named_model(config.model_choice()),
+        device=accelerator.device,
+        thresholds=config.threshold,
+        symmetries=config.symmetries,
+        batch_size=config.batch_size,
+        precision=precision if precision in ("bf16", "fp16") else "no",
+    )
 
 
 def _refuse_early(config: PredictionConfig, data: ImageSet, target: Path, page: Path | None) -> None:
@@ -288,7 +310,7 @@ def predict_shard(
     path = folder / shard.name
     if not _DoneBefore(classifier, pictures, strict)(path, shard):
         with closing(predict_shards(classifier, pictures, [shard], num_workers, strict)) as made:
-            _write_shard(path, next(made), _key(classifier, pictures, shard))
+            write_shard(path, next(made), _key(classifier, pictures, shard))
     return path
 
 
@@ -391,7 +413,12 @@ class _DoneBefore:
         return not self.strict or pq.read_table(path, columns=["error"])["error"].null_count == len(shard.rows)
 
 
-def _write_shard(path: Path, rows: PredictedRows, key: str) -> None:
+def write_shard(path: Path, rows: PredictedRows, key: str) -> None:
+    """Write the predictions of a shard as a file that has its name only when it is whole and on the disk.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
     columns = {"id": pa.array(rows.ids), "error": pa.array(rows.errors, pa.string())}
     for name, values in (("scores", rows.scores), ("scene_scores", rows.scene_scores)):
         if values.shape[1]:

@@ -10,6 +10,7 @@ from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.predict import Predicted, PredictionSummary, predict
+from mlrsnet_hf.published import IMAGERY
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.runtime.logs import print_result
@@ -111,7 +112,7 @@ def render_predictions(predicted: Predicted, images: Sequence[ShownImage]) -> st
     if len(images) < read:
         about.append(f"{len(images)} of them are shown, evenly spread; the table {summary.output.name} has all.")
     if predicted.pictures.is_mlrsnet:
-        about.append("MLRSNet's images come from Google Earth.")
+        about.append(IMAGERY)
     thresholds = sorted(set(classifier.thresholds.tolist()))
     made = [f"Model {classifier.model.name}, fingerprint {classifier.fingerprint[:16]}."]
     if len(thresholds) == 1:

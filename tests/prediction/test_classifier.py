@@ -1,8 +1,11 @@
 """A trained model as an object: any form of picture gives what timm and the network by hand give."""
 
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import timm
@@ -118,6 +121,10 @@ def test_symmetries_average_logits(saved: Path, images: list[np.ndarray]) -> Non
         Image.new("I;16", (8, 8)),
         b"no image",
         "nowhere.png",
+        None,
+        3.5,
+        torch.zeros(3, 8, 8),
+        {"image": b"a row"},
     ],
 )
 def test_what_cannot_be_seen_is_refused(saved: Path, picture: object) -> None:
@@ -128,3 +135,51 @@ def test_what_cannot_be_seen_is_refused(saved: Path, picture: object) -> None:
 def test_a_network_without_labels_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="test_resnet"):
         Classifier(load_named_model(ModelChoice(model="test_resnet", weights="random")))
+
+
+def test_a_row_of_a_dataset_and_any_path(saved: Path, images: list[np.ndarray], tmp_path: Path) -> None:
+    class Place(os.PathLike):
+        def __fspath__(self) -> str:
+            return str(tmp_path / "one.png")
+
+    (tmp_path / "one.png").write_bytes(png(images[0]))
+    classifier = Classifier.from_pretrained(saved)
+    expected = classifier.scores(images[:1])
+    features = datasets.Features({"image": datasets.Image()})
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": png(images[0]), "path": None}]}, features=features)
+    np.testing.assert_allclose(classifier.scores(Place()), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.scores(rows["image"]), expected, atol=1e-6)
+    undecoded = rows.cast_column("image", datasets.Image(decode=False))
+    np.testing.assert_allclose(classifier.scores(undecoded[0]["image"]), expected, atol=1e-6)
+
+
+def test_precision_and_thresholds_of_any_number(saved: Path, images: list[np.ndarray]) -> None:
+    expected = Classifier.from_pretrained(saved).scores(images)
+    coarse = Classifier.from_pretrained(saved, precision="bf16", thresholds=np.float32(0.25))
+    np.testing.assert_allclose(coarse.scores(images), expected, atol=0.02)
+    assert not np.array_equal(coarse.scores(images), expected)
+    assert coarse.thresholds.tolist() == [0.25] * 4
+    for wrong in ({"precision": "int8"}, {"symmetries": 3}, {"batch_size": 0}):
+        with pytest.raises(ConfigurationError):
+            Classifier.from_pretrained(saved, **wrong)
+
+
+def test_the_fingerprint_is_of_all_that_scores_depend_on(saved: Path) -> None:
+    same = {Classifier.from_pretrained(saved).fingerprint for _ in range(2)}
+    changes: list[dict[str, object]] = [{"symmetries": 2}, {"batch_size": 8}, {"precision": "bf16"}]
+    others = {Classifier.from_pretrained(saved, **change).fingerprint for change in changes}
+    assert len(same) == 1 and len(others | same) == 4
+    assert Classifier.from_pretrained(saved, thresholds=0.1).fingerprint in same, "of scores, not of labels"
+
+
+def test_a_fault_ends_the_reading_ahead(saved: Path, images: list[np.ndarray]) -> None:
+    asked = []
+
+    def pictures() -> Iterator[object]:
+        for number in range(1000):
+            asked.append(number)
+            yield images[0] if number != 4 else b"torn"
+
+    with pytest.raises(ImageError, match="picture 5"):
+        Classifier.from_pretrained(saved, batch_size=2).scores(pictures())
+    assert len(asked) <= 8

@@ -265,12 +265,12 @@ from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction import predict as module
 import time
-made = module._write_shard
+made = module.write_shard
 def slowly(*arguments):
     time.sleep(0.05)
     made(*arguments)
     print("part", flush=True)
-module._write_shard = slowly
+module.write_shard = slowly
 model, images, output = sys.argv[1:]
 config = PredictionConfig(model=model, sources=(images,), output=Path(output), batch_size=2, shard_images=2)
 module.predict(config, ImageSet())
