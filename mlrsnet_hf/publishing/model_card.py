@@ -399,11 +399,12 @@ def _few(results: TrainingResult) -> list[str]:
 
 
 def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
-    """Return the scores of each label; of each scene, the highest of which decides, where scenes alone are learned."""
+    """Return the scores of each label that occurs; where scenes alone are learned, of each scene."""
     columns = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
         [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), threshold_text(row.threshold)]
         for row in results.labels
+        if row.images
     ]
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
 
