@@ -10,7 +10,7 @@ from mlrsnet_hf import __version__
 from mlrsnet_hf.commands.app import App
 from mlrsnet_hf.commands.data import Audit, Inspect, NearDuplicates, Prepare, Stats, Synthesize
 from mlrsnet_hf.commands.models import Demo, Publish, Train
-from mlrsnet_hf.commands.prediction import Evaluate, Predict
+from mlrsnet_hf.commands.prediction import Evaluate, Export, Predict
 from mlrsnet_hf.commands.search import Embed, Index, Retrieval, Search
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Any] = {
     "demo": Demo,
     "embed": Embed,
     "evaluate": Evaluate,
+    "export": Export,
     "index": Index,
     "inspect": Inspect,
     "near-duplicates": NearDuplicates,

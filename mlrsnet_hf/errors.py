@@ -96,7 +96,8 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 EXTRAS = {
     "app": ("gradio", "pytorch_grad_cam"),
-    "geo": ("rasterio",),
+    "geo": ("rasterio", "shapely"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),
     "search": ("milvus_lite", "pymilvus"),
     "streaming": ("litdata",),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,7 +35,9 @@ from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.stream_writing import write_stream
 from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model
+from mlrsnet_hf.models.onnx import load_onnx
 from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.prediction.evaluation import EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.predictions_file import (
     DataIdentity,
     ModelIdentity,
@@ -75,6 +78,10 @@ def read_model(folder: Path) -> None:
     saved.preprocessing.evaluation_transform()(PICTURE)
 
 
+def read_onnx(path: Path) -> None:
+    load_onnx(path)[1].preprocessing.evaluation_transform()(PICTURE)
+
+
 def read_start(folder: Path) -> None:
     build_model("test_efficientnet", [f"label {i}" for i in range(60)], str(folder))
 
@@ -96,6 +103,13 @@ def read_results(path: Path) -> None:
     results = TrainingResult.load(path)
     results.report()
     ModelCard(repo_id="jane/net", results=results, origin=Origin("")).render()
+
+
+def read_evaluation(path: Path) -> None:
+    evaluation = EvaluationResult.load(path)
+    evaluation.report()
+    results = TrainingResult.load(WRITTEN / "finished/results.json")
+    ModelCard(repo_id="jane/net", results=results, origin=Origin(""), evaluations=(evaluation,)).render()
 
 
 def read_copy(path: Path) -> None:
@@ -132,6 +146,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "config.json": (lambda f: f / "finished/model/config.json", lambda path: read_model(path.parent)),
     "config.json of weights": (lambda f: f / "finished/model/config.json", lambda path: read_start(path.parent)),
     "model.safetensors": (lambda f: f / "finished/model/model.safetensors", lambda path: read_model(path.parent)),
+    "model.onnx": (lambda f: f / "exported" / "model.onnx", read_onnx),
     "embeddings.json": (lambda f: f / "embeddings/embeddings.json", lambda path: read_embeddings(path.parent)),
     "embeddings": (
         lambda f: f / "embeddings/data/query_database-00000-of-00001.parquet",
@@ -155,6 +170,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "rows of a stream": (lambda f: f / "stream/train/rows.parquet", lambda path: read_stream(path.parents[1])),
     "index of a stream": (lambda f: f / "stream/train/index.json", lambda path: read_stream(path.parents[1])),
     "pca.npz": (lambda f: f / "pca.npz", load_pca),
+    "evaluation.json": (lambda f: f / "evaluation.json", read_evaluation),
     "predictions": (lambda f: f / "predictions.parquet", read_predictions),
 }
 
@@ -193,10 +209,35 @@ def add_made_files(folder: Path) -> None:
     predictions = ScoredPredictions.of_scores(np.eye(9, 2, dtype=np.float32), scores, scenes, scores[::-1])
     task = Task(kind="labels+scene", label_names=names, scene_names=("beach", "harbor"))
     ids = tuple("abcdefghi")
-    SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes).write(
-        folder / "predictions.parquet"
-    )
+    saved = SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes)
+    saved.write(folder / "predictions.parquet")
+    summarize(saved, draw_saved(saved, 10)).save(folder / "evaluation.json")
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
+    write_onnx(folder / "exported" / "model.onnx")
+
+
+def write_onnx(path: Path) -> None:
+    """Write the mean of each channel, weighted, as an exported network of two labels."""
+    kind, helper = onnx.TensorProto.FLOAT, onnx.helper
+    ends = [
+        helper.make_tensor_value_info(name, kind, ["n", *shape])
+        for name, shape in (("pixels", [3, 8, 8]), ("logits", [2]))
+    ]
+    steps = [("GlobalAveragePool", ["pixels"], "means"), ("Flatten", ["means"], "flat")]
+    nodes = [
+        helper.make_node(name, taken, [given]) for name, taken, given in [*steps, ("MatMul", ["flat", "w"], "logits")]
+    ]
+    weights = onnx.numpy_helper.from_array(np.ones((3, 2), np.float32), "w")
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    shown = {"crop_pct": 1.0, "crop_mode": "center", "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3}
+    told = {
+        **{"format": 1, "name": "net", "architecture": "resnet18", "label_names": ["sea", "sand"], "scene_names": []},
+        **{"thresholds": {"sea": 0.5, "sand": 0.4}, "preprocessing": {"input_size": [3, 8, 8], **shown}},
+    }
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in told.items()})
+    path.parent.mkdir()
+    onnx.save_model(model, path)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -233,6 +274,8 @@ def damaged(whole: bytes, path: Path, draw: random.Random) -> bytes:
         ways = [other_bytes, *[other_values] * 4]
     elif path.suffix == ".parquet":
         ways = [other_bytes, other_bytes, other_metadata, other_column]
+    elif path.suffix == ".onnx":
+        ways = [other_bytes, other_properties, other_properties]
     elif path.suffix in (".yaml", ".csv"):
         ways = [other_bytes, *[other_words] * 3]
     return draw.choice(ways)(whole, draw)
@@ -314,6 +357,15 @@ def other_words(whole: bytes, draw: random.Random) -> bytes:
         head, mark, _ = lines[at].partition(draw.choice([":", ","]))
         lines[at] = draw.choice([draw.choice(WORDS), f"{head}{mark} {draw.choice(WORDS)}", lines[at - 1]])
     return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def other_properties(whole: bytes, draw: random.Random) -> bytes:
+    """Return an ONNX file with another text among its metadata."""
+    model = onnx.load_from_string(whole)
+    one = draw.choice(model.metadata_props)
+    changed = draw.choice([other_bytes, *[other_values] * 3])(one.value.encode(), draw)
+    one.value = changed.decode("utf-8", "replace")
+    return model.SerializeToString()
 
 
 def other_metadata(whole: bytes, draw: random.Random) -> bytes:

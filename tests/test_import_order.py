@@ -50,6 +50,7 @@ FOLDERS = {
     "release": ["archives", OWN, "audit"],
     "synthetic": [OWN, "plan", "elements", "render", "records", "release"],
     "dataset": ["splits", "near_duplicates", "repository", OWN],
+    "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
     "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
@@ -77,6 +78,7 @@ LIGHT = [
     "mlrsnet_hf.training.families",
     "mlrsnet_hf.training.recipes",
     "mlrsnet_hf.training.results",
+    "mlrsnet_hf.prediction.scenes.config",
     "mlrsnet_hf.retrieval.embeddings.config",
     "mlrsnet_hf.retrieval.protocol.config",
 ]

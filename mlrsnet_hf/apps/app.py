@@ -8,6 +8,7 @@ import gradio as gr
 
 from mlrsnet_hf.apps.classify import ClassifyTab
 from mlrsnet_hf.apps.config import AppConfig
+from mlrsnet_hf.apps.explore import ExploreTab
 from mlrsnet_hf.apps.page import note
 from mlrsnet_hf.apps.parts import Parts
 from mlrsnet_hf.apps.search import SearchTab
@@ -34,6 +35,9 @@ def build_app(parts: Parts, title: str = "MLRSNet") -> gr.Blocks:
             if parts.index is not None:
                 with gr.Tab("Search", id="search"):
                     search = SearchTab(parts.index)
+            if parts.data is not None:
+                with gr.Tab("Explore", id="explore"):
+                    app.load(*ExploreTab(parts.data).begin)
         if search is not None and classify is not None and classify.neighbors is not None:
             search.open_at(classify.neighbors, tabs=tabs, tab="search")
         gr.HTML(note(parts.attribution))

@@ -57,11 +57,11 @@ class ClassifyTab:
             with gr.Column(scale=2, min_width=260):
                 self._label = gr.Dropdown(label="Where was it seen?", choices=[], visible=False)
                 self._heat = gr.HTML()
-        outputs = [self._message, self._picture, self._scores, self._scenes, self._label, self._heat]
+        outputs = [given, self._message, self._picture, self._scores, self._scenes, self._label, self._heat]
         if self._index is not None:
             self._nearest_message = gr.HTML()
             self.neighbors = clickable()
-        cleared: dict[Any, Any] = {self._picture: "", self._scores: "", self._scenes: "", self._heat: ""}
+        cleared: dict[Any, Any] = {given: None, self._picture: "", self._scores: "", self._scenes: "", self._heat: ""}
         cleared |= {self._label: gr.Dropdown(choices=[], value=None, visible=False)}
         classify = told(self._classify, self._message, cleared)
         heat = told(self._show_heat, self._message, {self._heat: ""})
@@ -100,6 +100,7 @@ class ClassifyTab:
         names = sorted(prediction.scores, key=prediction.scores.__getitem__, reverse=True)
         can_ask = self._part.heat_maps.available and bool(names)
         return {
+            self._message: "",
             self._picture: picture(shown, name),
             self._scores: self._bars(prediction, "Say where it was seen" if can_ask else ""),
             self._scenes: _scene_bars(prediction),
@@ -127,13 +128,15 @@ class ClassifyTab:
         return {self._heat: picture(mixed, f"{label}: bright where it speaks for the label (Grad-CAM)")}
 
     def _find(self, given: _Given | None) -> dict[Any, Any]:
-        assert self._index is not None and self._index.embedder is not None
+        assert self._index is not None and self._index.embedder is not None and self.neighbors is not None
+        if given is None:  # it could not be classified
+            return {self._nearest_message: "", self.neighbors: ""}
         name, content = self._content(given)
         vectors = self._index.embedder.embed_pictures([{"bytes": content, "path": name}])
         hits = self._index.index.nearest(vectors, min(_NEIGHBORS, len(self._index.index)), Filter())[0]
         prediction = self._part.classifier.predict([{"bytes": content, "path": name}])[0]
         shown = gallery(hits, self._index.jpegs(hits), action="Find images like this one", common=prediction.labels)
-        return {self.neighbors: f"<h3>Nearest images of the index</h3>{shown}"}
+        return {self._nearest_message: "", self.neighbors: f"<h3>Nearest images of the index</h3>{shown}"}
 
 
 def _scene_bars(prediction: Prediction) -> str:

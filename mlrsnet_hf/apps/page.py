@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.errors import ImageError, MLRSNetError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.runtime.logs import get_logger
@@ -75,14 +75,17 @@ def told(handler: Callable[..., dict[Any, Any]], message: gr.HTML, cleared: Mapp
 
     Args:
         handler: Returns values by component.
-        message: Component that shows the sentence, and nothing where all is well.
+        message: Component that shows the sentence; a handler empties it.
         cleared: Values by component that an error leaves: results of an earlier query would pass for those of this.
     """
 
     @functools.wraps(handler)
     def guarded(*arguments: Any) -> dict[Any, Any]:  # noqa: ANN401 - what components hold
         try:
-            return {message: note("")} | handler(*arguments)
+            return handler(*arguments)
+        except ImageError as error:  # its remedy is for those who have the dataset
+            sentence = f"{on_one_line(error.found).rstrip(chr(46))}. Give another file of a picture, whole."
+            return {**cleared, message: note(sentence, wrong=True)}
         except MLRSNetError as error:
             return {**cleared, message: note(on_one_line(str(error)), wrong=True)}
         except Exception:  # the app goes on for all others

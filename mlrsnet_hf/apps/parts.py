@@ -1,5 +1,6 @@
 """What the app shows: a model, an index, a dataset, each opened once and asked by all who look."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from pathlib import Path
 from mlrsnet_hf.apps.config import AppConfig
 from mlrsnet_hf.dataset.source import downloads_folder
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.inputs.config import MLRSNET
+from mlrsnet_hf.inputs.catalog import Catalog, CatalogImage
+from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFile
+from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.thumbnails import Thumbnails
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.classifier import Classifier
@@ -56,42 +59,69 @@ class IndexPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataPart:
+    """A dataset to explore."""
+
+    catalog: Catalog
+    thumbnails: Thumbnails
+
+    def jpegs(self, images: Sequence[CatalogImage]) -> Mapping[str, bytes]:
+        """Return small pictures of images by id, those that can be read."""
+        return small_pictures({image.id: image.file for image in images}, self.thumbnails)
+
+    def examples(self) -> Mapping[str, ImageFile]:
+        """Return the files of a few images, from all over the last split, which no model was trained on."""
+        rows = self.catalog.select(self.catalog.split_names[-1])
+        chosen = [rows[len(rows) * place // _EXAMPLES] for place in range(min(len(rows), _EXAMPLES))]
+        return {image.id: image.file for image in self.catalog.images(chosen)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """The parts that were given."""
 
     thumbnails: Thumbnails
     model: ModelPart | None = None
     index: IndexPart | None = None
+    data: DataPart | None = None
 
     def examples(self) -> Mapping[str, ImageFile]:
         """Return a few image files by id, to try."""
-        return {} if self.index is None else self.index.examples()
+        source = self.data or self.index
+        return {} if source is None else source.examples()
 
     @property
     def attribution(self) -> str:
-        """Where the pictures come from."""
-        return IMAGERY if self.index is not None and self.index.index.info.dataset_name == MLRSNET else ""
+        """Where the pictures come from; empty where it is not known."""
+        of_index = self.index is not None and self.index.index.info.dataset_name == MLRSNET
+        return IMAGERY if of_index or (self.data is not None and self.data.catalog.source["is_mlrsnet"]) else ""
 
 
 @contextmanager
-def open_parts(config: AppConfig) -> Iterator[Parts]:
+def open_parts(config: AppConfig, data: DataConfig | None = None) -> Iterator[Parts]:
     """Open the parts that the settings name.
+
+    Args:
+        config: Names model and index.
+        data: The dataset to explore; None for none.
 
     Raises:
         MLRSNetError: One of them cannot be opened.
     """
     thumbnails = Thumbnails(downloads_folder(None) / "thumbnails")
-    model = None if config.model is None else _open_model(config.model)
+    parts = Parts(
+        thumbnails=thumbnails,
+        data=None if data is None else DataPart(catalog=Catalog(load_data(data)), thumbnails=thumbnails),
+        model=None if config.model is None else _open_model(config.model),
+    )
     if config.index is None:
-        yield Parts(thumbnails=thumbnails, model=model)
+        yield parts
         return
     with open_index(config.index, config.collection) as index:
         embedder = _find_embedder(index, config.model)
         files = PictureFiles(index.local, index.appended)
-        yield Parts(
-            thumbnails=thumbnails,
-            model=model,
-            index=IndexPart(index=index, embedder=embedder, files=files, thumbnails=thumbnails),
+        yield dataclasses.replace(
+            parts, index=IndexPart(index=index, embedder=embedder, files=files, thumbnails=thumbnails)
         )
 
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from mlrsnet_hf.apps.config import AppConfig
+from mlrsnet_hf.configuration.settings import changed_settings
 from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.inputs.config import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,7 @@ class App:
     """
 
     app: AppConfig
+    data: DataConfig
 
     def run(self) -> None:
         for extra in ("app", "train", "search"):
@@ -25,5 +28,6 @@ class App:
         from mlrsnet_hf.apps.app import build_app, launch_app
         from mlrsnet_hf.apps.parts import open_parts
 
-        with open_parts(self.app) as parts:
+        data = self.data if changed_settings(self.data) else None
+        with open_parts(self.app, data) as parts:
             launch_app(build_app(parts), self.app)

@@ -26,13 +26,13 @@ class LabelStatistics:
     """How many images each scene, each label, each pair of labels and each number of labels has."""
 
     images_per_scene: np.ndarray
-    """Shape (46,), int64, by scene id; Fig. 1 of the paper."""
+    """Shape (S,), int64, by scene id, of MLRSNet (46,); Fig. 1 of the paper; (1,) of data without scenes."""
     images_per_label: np.ndarray
-    """Shape (60,), int64, by label id; Table 1 of the paper."""
+    """Shape (L,), int64, by label id, of MLRSNet (60,); Table 1 of the paper."""
     images_per_label_count: np.ndarray
-    """Shape (61,), int64: how many images carry that many labels."""
+    """Shape (L + 1,), int64: how many images carry that many labels."""
     cooccurrence: np.ndarray
-    """Shape (60, 60), int64: how many images carry both labels; the diagonal is `images_per_label`."""
+    """Shape (L, L), int64: how many images carry both labels; the diagonal is `images_per_label`."""
 
     @property
     def images(self) -> int:
@@ -64,6 +64,22 @@ def label_statistics(entries: Iterable[Entry]) -> LabelStatistics:
         per_count[len(labels)] += images
         together[np.ix_(labels, labels)] += images
     return LabelStatistics(per_scene, together.diagonal().copy(), per_count, together)
+
+
+def count_labels(labels: np.ndarray, scenes: np.ndarray | None = None, scene_count: int = 0) -> LabelStatistics:
+    """Count the scenes and labels of any data.
+
+    Args:
+        labels: (N, L) bool, whether an image has a label.
+        scenes: (N,) scene ids; None where the data has none.
+        scene_count: Number of scenes, if there are any.
+    """
+    images, names = labels.shape
+    per_scene = np.array([images]) if scenes is None else np.bincount(scenes, minlength=scene_count)
+    numbers = labels.astype(np.float64)  # exact up to 2**53 images
+    together = (numbers.T @ numbers).round().astype(np.int64)
+    per_count = np.bincount(labels.sum(axis=1, dtype=np.int64), minlength=names + 1)
+    return LabelStatistics(per_scene.astype(np.int64), together.diagonal().copy(), per_count, together)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # it brings `datasets`
 Scores = npt.NDArray[np.float64]
 Metrics = Mapping[Name, Defined]
 """Values by name, as fractions; NaN where one is not defined."""
+
+FEW_IMAGES = 20
+"""Of fewer, reports warn of the threshold that they chose."""
 
 SCENE_ACCURACY = "scene_accuracy"
 """Name of the share of images whose highest scene score is the right one; higher is better."""
@@ -110,6 +113,9 @@ class TunedScores:
     """Labels that keep 0.5, because no image of the validation split has them."""
     validation: Metrics
     test: Metrics | None
+    few: Mapping[Name, CountOrZero] = field(default_factory=dict)
+    """Labels tuned on fewer than `FEW_IMAGES`: images of the validation split with the label, or without it, whichever
+    are fewer. A threshold that so few chose, such as one of nearly 0, says little of other images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +170,34 @@ def tune_thresholds(validation: Predictions) -> Scores:
     return np.where(validation.scores.min(axis=0) > 0, np.maximum(thresholds, 0.0), thresholds)
 
 
+def few_images(validation: Predictions, task: "Task") -> dict[str, int]:
+    """Return the labels whose thresholds few images choose, see `TunedScores.few`.
+
+    Args:
+        validation: Predictions of the split that thresholds are tuned on.
+        task: What the model learns.
+    """
+    there, absent = ((validation.targets == value).sum(axis=0).tolist() for value in (1, 0))
+    counts = {name: (some, others) for name, some, others in zip(task.label_names, there, absent, strict=True)}
+    return {name: min(both) for name, both in counts.items() if both[0] and min(both) < FEW_IMAGES}
+
+
+def threshold_text(threshold: float | None) -> str:
+    """Return a threshold as tables show it, to three digits; nothing for a scene, which has none.
+
+    Examples:
+        >>> threshold_text(0.5), threshold_text(0.00012), threshold_text(0.9999), threshold_text(-0.1)
+        ('0.500', '< 0.001', '> 0.999', '< 0')
+    """
+    if threshold is None:
+        return ""
+    if threshold < 0:
+        return "< 0"
+    if 0 < threshold < 0.001:
+        return "< 0.001"
+    return "> 0.999" if 0.999 < threshold < 1 else f"{threshold:.3f}"
+
+
 def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: bool = False) -> Evaluation:
     """Return all that is said of a model's scores on the held-out splits.
 
@@ -188,6 +222,7 @@ def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: 
             **evaluate_both(thresholds),
             thresholds=dict(zip(task.label_names, thresholds.tolist(), strict=True)),
             untuned=tuple(name for name, count in zip(task.label_names, images, strict=True) if not count),
+            few=few_images(validation, task),
         )
     return Evaluation(
         scores=SplitScores(**evaluate_both(None)),

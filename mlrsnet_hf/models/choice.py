@@ -12,7 +12,9 @@ class ModelChoice(Settings):
     """Which network, wherever it comes from."""
 
     model: str = setting(
-        "resnet50", "Folder of a run or of a saved model, repository of the Hub, or timm name.", section="Model"
+        "resnet50",
+        "Folder of a run or of a saved model, exported .onnx file, repository of the Hub, or timm name.",
+        section="Model",
     )
     weights: str = setting(
         PRETRAINED, "Weights for a timm name: a file, 'pretrained' (timm's own, from the Hub) or 'random'."

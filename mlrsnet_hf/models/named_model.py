@@ -1,4 +1,4 @@
-"""A network ready to use, wherever it comes from: a run, a saved model, the Hub, timm."""
+"""A network ready to use, wherever it comes from: a run, a saved or exported model, the Hub, timm."""
 
 import dataclasses
 import hashlib
@@ -20,6 +20,7 @@ from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.models.onnx import ONNX_FILE, SUFFIX, load_onnx
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
@@ -31,7 +32,7 @@ class NamedModel:
     """A network, and what is known of its outputs."""
 
     name: str
-    """A timm name, a repository of the Hub, or the name of a folder."""
+    """A timm name, a repository of the Hub, or the name of a folder; of an exported model what it was exported from."""
     model: nn.Module
     """(N, C, S, S) to (N, outputs) logits; in evaluation mode, on the CPU until it is moved."""
     preprocessing: Preprocessing
@@ -63,7 +64,7 @@ AnyModel = TypeVar("AnyModel", bound=NamedModel)
 
 
 def load_named_model(choice: ModelChoice) -> NamedModel:
-    """Load a run's model, one of the Hub, or one of timm's.
+    """Load a run's model, an exported one, one of the Hub, or one of timm's.
 
     A timm model keeps the classifier of its weights. Random weights are drawn from seed 0, the same in every process.
 
@@ -73,8 +74,12 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
         ConfigurationError: The folder holds no model.
     """
     folder = Path(choice.model).expanduser()
+    if folder.suffix.lower() == SUFFIX and not folder.is_dir():
+        return _from_onnx(folder, choice)
     if folder.is_dir():
         run = folder / "model"
+        if (folder / ONNX_FILE).exists() and not (folder / CONFIG_FILE).exists():
+            return _from_onnx(folder / ONNX_FILE, choice)
         return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name, choice)
     name = choice.model.removeprefix(HUB)
     if choice.model.startswith(HUB) or "/" in name:
@@ -92,6 +97,11 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
 
 def _from_folder(folder: Path, name: str, choice: ModelChoice) -> NamedModel:
     saved = load_model(folder)
+    return read_as(NamedModel(name, saved.model, saved.preprocessing, saved.task, saved.thresholds), choice)
+
+
+def _from_onnx(file: Path, choice: ModelChoice) -> NamedModel:
+    name, saved = load_onnx(file)
     return read_as(NamedModel(name, saved.model, saved.preprocessing, saved.task, saved.thresholds), choice)
 
 

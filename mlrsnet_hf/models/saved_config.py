@@ -86,14 +86,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     preprocessing: Any = info.get("pretrained_cfg") or info
     if not timm.is_model(info["architecture"]):
         raise WeightsError(f"{source}: timm {timm.__version__} knows no model {quoted(info['architecture'])}", _REMEDY)
-    channels, *sides = preprocessing.get("input_size", (3,))
-    if max(sides, default=0) / preprocessing.get("crop_pct", 1) > _MOST_RESIZED:
-        raise WeightsError(
-            f"{source}: crop_pct={preprocessing['crop_pct']} of {max(sides)} pixels is too little", _REMEDY
-        )
-    for name in ("mean", "std"):
-        if len(preprocessing.get(name, [0] * channels)) != channels:
-            raise WeightsError(f"{source}: {name} has not one number for each of {channels} channels", _REMEDY)
+    refuse_unusable_input(preprocessing, source, _REMEDY)
     for name in ("first_conv", "classifier"):
         names = preprocessing.get(name)
         several = names if isinstance(names, list) else [names or ""]
@@ -102,6 +95,20 @@ def read_model_info(folder: Path) -> ModelInfo:
     _refuse_arguments(info.get("model_args") or {}, source)
     _refuse_names(info, source)
     return info
+
+
+def refuse_unusable_input(info: Mapping[str, Any], source: str, remedy: str) -> None:
+    """Refuse what is said of a network's input, as `PretrainedInfo` has it, if no image can be brought to it.
+
+    Raises:
+        WeightsError: Images would become too large, or mean and deviation are of another number of channels.
+    """
+    channels, *sides = info.get("input_size", (3,))
+    if max(sides, default=0) / info.get("crop_pct", 1) > _MOST_RESIZED:
+        raise WeightsError(f"{source}: crop_pct={info['crop_pct']} of {max(sides)} pixels is too little", remedy)
+    for name in ("mean", "std"):
+        if len(info.get(name, [0] * channels)) != channels:
+            raise WeightsError(f"{source}: {name} has not one number for each of {channels} channels", remedy)
 
 
 def check_saved(folder: Path) -> ModelInfo:

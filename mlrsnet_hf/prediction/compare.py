@@ -99,9 +99,10 @@ class Comparison:
             lines.append(f"  {title} {_text(one)}")
         sure = [row for row in self.labels if row.average_precision.is_sure]
         better = sum(row.average_precision.difference > 0 for row in sure)
+        what = "scenes" if self.first.info.kind == "scene" else "labels"
         lines.append(
-            f"  average precision: {better} labels surely better, {len(sure) - better} surely worse, "
-            f"{len(self.labels) - len(sure)} neither"
+            f"  average precision, with an interval that leaves 0 out: {better} {what} better, {len(sure) - better} "
+            f"worse, of {len(self.labels)}; by chance alone about {(1 - self.confidence) * len(self.labels):.0f}"
         )
         lines.append(
             f"  in brackets the middle {self.confidence:.0%} of the differences in {self.draws:,} draws of the images"

@@ -108,11 +108,11 @@ def find_layer(network: nn.Module, pixels: torch.Tensor) -> tuple[nn.Module, _Re
     channels = getattr(network, "num_features", None)
     if not isinstance(channels, int):
         return None
-    given: list[tuple[nn.Module, torch.Size]] = []
+    given: list[tuple[nn.Module, list[int]]] = []
 
     def note(module: nn.Module, _: object, output: object) -> None:
         if isinstance(output, torch.Tensor):
-            given.append((module, output.shape))
+            given.append((module, list(output.shape)))
 
     hooks = [module.register_forward_hook(note) for module in network.modules() if module is not network]
     try:
@@ -132,12 +132,12 @@ def find_layer(network: nn.Module, pixels: torch.Tensor) -> tuple[nn.Module, _Re
     return None
 
 
-def _norm_of_tokens(network: Any, shapes: Mapping[nn.Module, torch.Size]) -> tuple[nn.Module, _Reshape] | None:  # noqa: ANN401 - timm's models have no common type
+def _norm_of_tokens(network: Any, shapes: Mapping[nn.Module, list[int]]) -> tuple[nn.Module, _Reshape] | None:  # noqa: ANN401 - timm's models have no common type
     """Return the first norm of the last block of a transformer, and how its tokens become maps."""
     blocks: Any = getattr(network, "blocks", ())
     prefix = getattr(network, "num_prefix_tokens", 0)
     norm = getattr(blocks[-1], "norm1", None) if len(blocks) else None
-    shape = [] if norm is None else list(shapes.get(norm, ()))
+    shape = [] if norm is None else shapes.get(norm, [])
     if norm is None or len(shape) != 3:
         return None
     tokens = shape[1] - prefix

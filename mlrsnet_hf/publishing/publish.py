@@ -1,6 +1,7 @@
 """What lies in a folder to the repository on the Hub that fits it: built first, then pushed."""
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +59,7 @@ def publish(
     collection: str | None = None,
     dataset_id: str | None = None,
     license: str | None = None,
+    evaluation: Sequence[str | Path] = (),
 ) -> Pushed | Built:
     """Publish a run, a prepared dataset, embeddings or a metric; which one it is shows in what the folder holds.
 
@@ -74,6 +76,7 @@ def publish(
         collection: Slug of a collection that the repository joins.
         dataset_id: Of a run: the repository of its data, for the card and the results that the Hub lists.
         license: Of a run: the weights' license, by the Hub's name for it, where it is not known from timm.
+        evaluation: Of a run: folders that `mlrsnet evaluate` wrote for its model, whose scores join the card.
 
     Raises:
         ConfigurationError: The folder is none of these, a name cannot be used, or `output_dir` is another's.
@@ -81,13 +84,13 @@ def publish(
     """
     path = _find_folder(Path(path).expanduser())
     check_repo_id(repo_id)
-    for option, value in (("--dataset-id", dataset_id), ("--license", license)):
+    for option, value in (("--dataset-id", dataset_id), ("--license", license), ("--evaluation", evaluation)):
         if value and path.is_dir() and not is_run(path):
             raise ConfigurationError(f"{option} is for runs, and {path} is none", "Leave it out.")
 
     def build(folder: Path) -> Repository:
         if is_run(path):
-            return build_model_repository(path, folder, repo_id, dataset_id, license, revision)
+            return build_model_repository(path, folder, repo_id, dataset_id, license, revision, evaluation)
         if is_metric(path):
             return build_space(path, folder, repo_id)
         if is_embeddings(path):

@@ -133,7 +133,7 @@ def _lines(answer: _Answer, k: int, named: bool) -> list[str]:
     if answer.total is not None:
         lines.append(f"{count:,} of {answer.total:,} images with this filter, in the order of the embeddings")
     elif count < k:
-        lines.append(f"{count} of the {k} asked for: no more images were found with this filter")
+        lines.append(f"{count:,} of the {k:,} asked for: no more images were found with this filter")
     return lines
 
 

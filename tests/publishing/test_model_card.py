@@ -248,6 +248,15 @@ def test_a_label_that_could_not_be_tuned_is_named(render: Render, results: dict[
     assert "No validation image has dock, pier: threshold 0.5 is kept there." in render()
 
 
+def test_a_threshold_that_few_images_chose_is_warned_of(render: Render, results: dict[str, Any]) -> None:
+    assert "may be far off" not in render()
+    results["tuned"]["few"] = {"dock": 6, "pier": 2}
+    results["labels"][0]["threshold"] = 0.0001
+    card = render()
+    assert "pier (2), dock (6)" in card and "may be far off" in card
+    assert card.count("&lt; 0.001 |") == 1 and "| 0.000 |" not in card
+
+
 def test_many_labels_that_could_not_be_tuned_are_counted(render: Render, results: dict[str, Any]) -> None:
     results["tuned"]["untuned"] = [f"label {i}" for i in range(20)]
     assert "label 6, label 7 and 12 more: threshold 0.5 is kept there." in render()
