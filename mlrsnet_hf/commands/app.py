@@ -1,5 +1,6 @@
 """The command that opens the app in the browser."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from mlrsnet_hf.apps.config import AppConfig
@@ -25,9 +26,14 @@ class App:
     def run(self) -> None:
         for extra in ("app", "train", "search"):
             require_extra(extra)
-        from mlrsnet_hf.apps.app import build_app, launch_app
+        from mlrsnet_hf.apps.app import run_app
         from mlrsnet_hf.apps.parts import open_parts
 
-        data = self.data if changed_settings(self.data) else None
-        with open_parts(self.app, data) as parts:
-            launch_app(build_app(parts), self.app)
+        config, data = self.app, self.data if changed_settings(self.data) else None
+        if config.model is None and config.index is None and data is None:
+            from mlrsnet_hf.demo import complete_demo
+
+            demo = complete_demo(config.demo_dir)
+            config, data = dataclasses.replace(config, model=str(demo.run), index=str(demo.index)), demo.data
+        with open_parts(config, data) as parts:
+            run_app(parts, config)

@@ -10,6 +10,7 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.config import EvaluationConfig, PredictionConfig
+from mlrsnet_hf.prediction.scenes.config import SceneConfig
 from mlrsnet_hf.runtime.logs import print_result
 
 
@@ -49,20 +50,30 @@ class Predict:
     Labels files, folders, archives, URLs or a dataset, and writes a table: for each image its labels, their scores and
     its scene. A run that was cut short is completed by the next. Images that cannot be read are listed at the end.
 
+    Large georeferenced rasters, and what --window is given for, are cut into overlapping windows; a folder then holds
+    their polygons as GeoParquet and GeoJSON, and the scores as a Cloud-Optimized GeoTIFF.
+
     Examples:
         mlrsnet predict runs/train pictures --output labels.csv --html labels.html
         mlrsnet predict runs/train 'tiles/**/*.png' more.zip https://host/one.jpg --all-scores
+        mlrsnet predict runs/train orthophoto.tif --resolution 0.3 --merge --output labels --html map.html
         accelerate launch -m mlrsnet_hf predict USER/NAME --data-dir path/to/mlrsnet --split test --protocol ratio20
     """
 
     config: PredictionConfig
+    scenes: SceneConfig
     data: ImageSet
 
     def run(self) -> None:
         require_extra("train")
         from mlrsnet_hf.reports.predictions import write_predictions
+        from mlrsnet_hf.reports.scene_predictions import find_scenes, write_scene_predictions
 
-        write_predictions(self.config, self.data)
+        scenes = find_scenes(self.config, self.scenes, self.data)
+        if scenes:
+            write_scene_predictions(self.config, self.scenes, scenes)
+        else:
+            write_predictions(self.config, self.data)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,13 +17,15 @@ from mlrsnet_hf.errors import ConfigurationError, WeightsError, require_extra
 from mlrsnet_hf.hub_download import download_folder
 from mlrsnet_hf.inputs.reading import RGB, Reading, fixed_reading
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
+from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.onnx import ONNX_FILE, SUFFIX, load_onnx
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
+from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, read_model_info
+from mlrsnet_hf.models.saved_model import MODEL_FILES, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
+from mlrsnet_hf.models.transformers_model import OTHER_FILES, WEIGHTS, is_transformers, load_transformers
 from mlrsnet_hf.models.weights import read_weights
 
 
@@ -83,8 +85,7 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
         return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name, choice)
     name = choice.model.removeprefix(HUB)
     if choice.model.startswith(HUB) or "/" in name:
-        files = [CONFIG_FILE, "*.safetensors"]
-        return _from_folder(download_folder(name, "model", files, error=WeightsError), name, choice)
+        return _from_folder(_downloaded(name), name, choice)
     require_known_model(name)
     reading = _reading(choice, RGB)
     with torch.random.fork_rng(devices=()):
@@ -95,9 +96,35 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
     return NamedModel(name, model.eval(), preprocessing)
 
 
+def _downloaded(name: str) -> Path:
+    """Return a folder of a repository's files; `name` may end in `@` and a revision."""
+    repository, _, revision = name.partition("@")
+
+    def fetch(*files: str) -> Path:
+        return download_folder(repository, "model", list(files), revision or None, WeightsError)
+
+    fetch(CONFIG_FILE)  # before weights that are of no use
+    return fetch(*MODEL_FILES, *OTHER_FILES, WEIGHTS)
+
+
 def _from_folder(folder: Path, name: str, choice: ModelChoice) -> NamedModel:
-    saved = load_model(folder)
+    if is_transformers(folder):
+        saved = load_transformers(folder)
+    elif read_model_info(folder).get("label_names") is None:
+        return _unlabeled(folder, name, choice)
+    else:
+        saved = load_model(folder)
     return read_as(NamedModel(name, saved.model, saved.preprocessing, saved.task, saved.thresholds), choice)
+
+
+def _unlabeled(folder: Path, name: str, choice: ModelChoice) -> NamedModel:
+    """Load a model of timm's that does not name its outputs, as most of those on the Hub; it embeds none the less."""
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise WeightsError(f"{name} has no {WEIGHTS_FILE}", "Give a model whose weights are in this form.")
+    outputs = read_model_info(folder).get("num_classes", 0)
+    model = build_model(f"{FOLDER}{folder}", outputs, channels=_reading(choice, RGB).channels)
+    preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"], _reading(choice, RGB))
+    return NamedModel(name, model.eval(), preprocessing)
 
 
 def _from_onnx(file: Path, choice: ModelChoice) -> NamedModel:

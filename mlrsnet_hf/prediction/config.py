@@ -75,7 +75,10 @@ class PredictionConfig(Settings):
         metavar="IMAGES",
     )
     output: Path = setting(
-        Path("predictions.csv"), "Table to write: .csv, .jsonl or .parquet.", section="Output", metavar="FILE"
+        Path("predictions.csv"),
+        "Table to write: .csv, .jsonl or .parquet; of scenes the folder, if unset 'predictions'.",
+        section="Output",
+        metavar="FILE|FOLDER",
     )
     all_scores: bool = setting(False, "Write the score of every label and scene, one column each.")
     html: Path | None = setting(
@@ -108,13 +111,22 @@ class PredictionConfig(Settings):
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         super().__post_init__()
+        if self.output.suffix:
+            self.require_table()
+        if self.html is not None and self.html == self.output:
+            raise ConfigurationError(f"html={str(self.html)!r} is the output too", "Give each a file of its own.")
+        self.model_choice()
+
+    def require_table(self) -> None:
+        """Refuse an output that is no table.
+
+        Raises:
+            ConfigurationError: It is none.
+        """
         if self.output.suffix.lower() not in TABLE_SUFFIXES:
             raise ConfigurationError(
                 f"output={str(self.output)!r} cannot be used", f"Give a file that ends in {', '.join(TABLE_SUFFIXES)}."
             )
-        if self.html is not None and self.html == self.output:
-            raise ConfigurationError(f"html={str(self.html)!r} is the output too", "Give each a file of its own.")
-        self.model_choice()
 
     def model_choice(self) -> ModelChoice:
         """Return the model, as whatever loads it takes it."""

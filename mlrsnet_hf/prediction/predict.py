@@ -34,7 +34,7 @@ from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.readable_images import ReadableImages
 from mlrsnet_hf.models.named_model import load_named_model
-from mlrsnet_hf.prediction.classifier import Classifier, Scores, require_task
+from mlrsnet_hf.prediction.classifier import Classifier, Scores
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
 from mlrsnet_hf.resumable_folder import resumable_folder
@@ -156,7 +156,8 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
         OutOfMemoryError: A batch does not fit the device.
         WeightsError: The model cannot be had.
     """
-    accelerator = _accelerator(config)
+    config.require_table()
+    accelerator = start_processes(config)
     with ended_together(accelerator):
         return _predict(config, data, write_page, accelerator)
 
@@ -168,18 +169,9 @@ def _predict(
     target = config.output.expanduser().absolute()
     page = None if config.html is None else config.html.expanduser().absolute()
     processes.run_on_main(lambda: _refuse_early(config, data, target, page))
-    model = processes.run_on_all(lambda: load_named_model(config.model_choice()))
-    task = processes.run_on_all(lambda: require_task(model))
+    classifier = processes.run_on_all(lambda: open_classifier(config, accelerator))
     pictures = _find_pictures(config, data, processes)
-    classifier = Classifier(
-        model,
-        device=accelerator.device,
-        thresholds=config.threshold,
-        symmetries=config.symmetries,
-        batch_size=config.batch_size,
-        precision="no" if accelerator.mixed_precision not in ("bf16", "fp16") else accelerator.mixed_precision,
-    )
-    form = TableForm(task, classifier.thresholds, config.all_scores)
+    form = TableForm(classifier.task, classifier.thresholds, config.all_scores)
     processes.run_on_main(lambda: refuse_ambiguous(target.suffix.lower(), form))
     shards = plan_shards("predictions", len(pictures.ids), config.shard_images)
 
@@ -220,7 +212,12 @@ def _predict(
     return summary if processes.is_main else None
 
 
-def _accelerator(config: PredictionConfig) -> Accelerator:
+def start_processes(config: PredictionConfig) -> Accelerator:
+    """Return Accelerate's view of the devices, for the precision that is asked for.
+
+    Raises:
+        ConfigurationError: The device cannot compute in it, or Accelerate would split the model.
+    """
     try:
         accelerator = Accelerator(mixed_precision=config.precision)
     except ValueError as error:
@@ -230,6 +227,24 @@ def _accelerator(config: PredictionConfig) -> Accelerator:
     refuse_split_models(accelerator.distributed_type)
     use_processor(accelerator)
     return accelerator
+
+
+def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Classifier:
+    """Load the model on this process's device, with the thresholds and views that are asked for.
+
+    Raises:
+        WeightsError: It cannot be had.
+        ConfigurationError: Nobody trained it on labels.
+    """
+    precision = accelerator.mixed_precision
+    return Classifier(
+        load_named_model(config.model_choice()),
+        device=accelerator.device,
+        thresholds=config.threshold,
+        symmetries=config.symmetries,
+        batch_size=config.batch_size,
+        precision=precision if precision in ("bf16", "fp16") else "no",
+    )
 
 
 def _refuse_early(config: PredictionConfig, data: ImageSet, target: Path, page: Path | None) -> None:

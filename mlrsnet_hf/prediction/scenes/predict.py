@@ -259,6 +259,8 @@ def _described(raster: SceneRaster, grid: WindowGrid, classifier: Classifier, fo
         "window": grid.side,
         "stride": grid.stride,
         "georeferenced": raster.is_georeferenced,
+        "transform": list(raster.transform)[:6],
+        "preview_every": _preview_every(grid),
         "meters_per_pixel": raster.ground_resolution,
         "bands": raster.bands,
         "thresholds": dict(zip(form.labels, form.thresholds.tolist(), strict=True)),
@@ -319,6 +321,11 @@ def _predict_parts(
                 future.cancel()
 
 
+def _preview_every(grid: WindowGrid) -> int:
+    """Return the pixels of the scene from one of the preview to the next."""
+    return -(-max(grid.width, grid.height) // _PREVIEW_SIDE)
+
+
 def _plan(raster: SceneRaster, grid: WindowGrid, wanted: Wanted, rows: range) -> Iterator[range]:
     """Yield the columns of windows that are read at once, without those that nobody wants."""
     for columns in grid.chunks(rows, _CHUNK_VALUES // len(raster.bands)):
@@ -333,8 +340,7 @@ class _Reader:
         self.raster, self.grid = raster, grid
         self._wanted = wanted
         self._transform = classifier.preprocessing.evaluation_transform()
-        self.every = -(-max(grid.width, grid.height) // _PREVIEW_SIDE)
-        """Pixels of the scene from one of the preview to the next."""
+        self.every = _preview_every(grid)
 
     def preview_rows(self, rows: range) -> range:
         """Return the rows of the preview that rows of windows reach over."""
@@ -424,7 +430,7 @@ def _write_results(
     fields = [field for field in form.arrow_schema() if field.name not in ("id", "error")]
     schema = pa.schema([*[pa.field(name, pa.int64()) for name in ("window", "x", "y")], *fields])
     means = CellMeans(grid, len(names))
-    every = -(-max(grid.width, grid.height) // _PREVIEW_SIDE)
+    every = _preview_every(grid)
     shown = np.full((-(-grid.height // every), -(-grid.width // every), 3), _UNSEEN, np.uint8)
     labels: Counter[str] = Counter()
     found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Scores, npt.NDArray[np.bool_]]] = []

@@ -212,3 +212,17 @@ def _gdal_path(source: str) -> str:
     if scheme not in _SYSTEMS:
         raise ConfigurationError(f"{source}: nothing is known of {scheme}://", f"Give one of {', '.join(_SYSTEMS)}.")
     return f"/{_SYSTEMS[scheme]}/{source if _SYSTEMS[scheme] == 'vsicurl' else place}"
+
+
+def raster_facts(source: str) -> tuple[int, int, bool]:
+    """Return width and height of a raster in pixels, and whether its place on Earth is known.
+
+    Raises:
+        ImageError: It cannot be opened.
+    """
+    rasterio = load_rasterio()
+    try:
+        with rasterio.Env(**_OPTIONS), rasterio.io.DatasetReader(_gdal_path(source), driver=_DRIVERS) as file:
+            return file.width, file.height, pixel_meters(file) is not None
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise ImageError(f"{source} cannot be opened", "Give the path of a raster.") from error
