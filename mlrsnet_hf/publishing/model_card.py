@@ -30,6 +30,7 @@ TASK = "image-classification"
 SETTINGS = {
     "family": "recipe by family of networks",
     "epochs": "epochs",
+    "repeat_threshold": "images with rarer labels repeated, share (0: none)",
     "optimizer": "optimizer",
     "learning_rate": "learning rate",
     "head_rate": "rate of the classifier, times that",
