@@ -152,14 +152,16 @@ def _write(
             _write_table(folder / TABLE, *comparison.table())
             for side, one in zip(SIDES, saved, strict=True):
                 (folder / side).mkdir()
-                one.write(folder / side / PREDICTIONS)
+                if config.save_predictions:
+                    one.write(folder / side / PREDICTIONS)
                 _summary(one, config).save(folder / side / EVALUATION)
             report = comparison.report()
             if rows is not None and config.page:
                 _comparison_page(folder / PAGE, saved, comparison, rows)
         else:
             result = _summary(saved[0], config)
-            saved[0].write(folder / PREDICTIONS)
+            if config.save_predictions:
+                saved[0].write(folder / PREDICTIONS)
             result.save(folder / EVALUATION)
             report = result.report()
             if rows is not None and config.page:
