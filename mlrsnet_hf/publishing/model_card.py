@@ -30,6 +30,7 @@ TASK = "image-classification"
 SETTINGS = {
     "family": "recipe by family of networks",
     "epochs": "epochs",
+    "repeat_threshold": "images with rarer labels repeated, share (0: none)",
     "optimizer": "optimizer",
     "learning_rate": "learning rate",
     "head_rate": "rate of the classifier, times that",
@@ -399,11 +400,12 @@ def _few(results: TrainingResult) -> list[str]:
 
 
 def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
-    """Return the scores of each label; of each scene, the highest of which decides, where scenes alone are learned."""
+    """Return the scores of each label that occurs; where scenes alone are learned, of each scene."""
     columns = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
         [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), threshold_text(row.threshold)]
         for row in results.labels
+        if row.images
     ]
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
 
