@@ -130,19 +130,22 @@ def check_saved(folder: Path) -> ModelInfo:
     return info
 
 
-def require_enough(weights: Sequence[Path], folder: Path, build: Callable[[], nn.Module]) -> None:
+def require_enough(
+    weights: Sequence[Path], folder: Path, build: Callable[[], nn.Module], config: str = CONFIG_FILE
+) -> None:
     """Refuse a network that has more numbers than the weights beside its config.json; no memory is taken for it.
 
     Args:
         weights: Their files.
         folder: Where config.json lies.
         build: Builds the network.
+        config: Name of config.json, where it has another.
 
     Raises:
         WeightsError: It has more, a file is damaged, or timm cannot build it.
     """
     stored = sum(map(stored_numbers, weights))
-    source = folder / CONFIG_FILE
+    source = folder / config
     for device in ("meta", "cpu"):  # the latter where older versions of timm want to read a number on the way
         try:
             with (

@@ -59,3 +59,45 @@ def test_a_model_of_the_hub_is_that_of_its_folder(
     fetched = {path.rpartition("/")[2] for path in hub.requests("GET")}
     assert "config.json" in fetched
     assert kept not in fetched
+
+
+OPEN_CLIP = """
+import json, sys
+from pathlib import Path
+import open_clip
+from safetensors.torch import save_file
+folder = Path(sys.argv[1])
+tower = {"layers": 1, "width": 16}
+vision, text = {**tower, "image_size": 32, "head_width": 8, "patch_size": 8}, {**tower, "vocab_size": 49408, "heads": 2}
+config = {"embed_dim": 12, "vision_cfg": vision, "text_cfg": text}
+(folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+(folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+(folder.parent / "hub-clip.json").write_text(json.dumps(config))
+open_clip.add_model_config(folder.parent / "hub-clip.json")
+state = open_clip.create_model("hub-clip").state_dict()
+save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
+(folder / "model.safetensors").write_bytes(b"for another library")
+"""
+TEXTS = """
+import json, sys
+import open_clip
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
+open_clip.add_model_config(sys.argv[1])
+file = "hf-hub:jane/clip/open_clip_model.safetensors"
+choices = [{"model": name} for name in ("jane/clip", "open_clip:hf-hub:jane/clip@main", sys.argv[2])]
+choices.append({"model": "open_clip:hub-clip", "weights": file})
+models = [load_embedding_model(ModelChoice(**choice)) for choice in choices]
+print(json.dumps([[one.fingerprint, one.embed_texts(["a harbor"]).tolist()] for one in models]))
+"""
+
+
+@pytest.mark.slow
+def test_a_network_of_open_clip_is_that_of_its_folder(hub: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    hub.python(OPEN_CLIP, folder)
+    hub.python(PUSH, "jane/clip", folder)
+    first, *others = json.loads(hub.python(TEXTS, tmp_path / "hub-clip.json", folder))
+    assert others == [first] * 3
+    assert all(not path.endswith("/model.safetensors") for path in hub.requests("GET"))
