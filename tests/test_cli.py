@@ -171,4 +171,5 @@ def test_extras_name_what_setup_cfg_declares() -> None:
     declared.read(Path(__file__).parents[1] / "setup.cfg")
     for extra, modules in EXTRAS.items():
         packages = re.findall(r"^[\w-]+", declared["options.extras_require"][extra], re.MULTILINE)
-        assert set(modules) <= {"cv2" if name == "opencv-python-headless" else name for name in packages}
+        names = {"opencv-python-headless": "cv2", "open_clip_torch": "open_clip"}
+        assert set(modules) <= {names.get(package, package) for package in packages}

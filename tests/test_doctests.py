@@ -2,14 +2,19 @@
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 
 import pytest
 
 import mlrsnet_hf
 
+LEFT_OUT = ("__main__",) if importlib.util.find_spec("gradio") else ("__main__", "mlrsnet_hf.apps.")
+"""The application's modules are imported where Gradio is, which .[test] does not bring."""
 MODULES = [
-    info.name for info in pkgutil.walk_packages(mlrsnet_hf.__path__, "mlrsnet_hf.") if "__main__" not in info.name
+    info.name
+    for info in pkgutil.walk_packages(mlrsnet_hf.__path__, "mlrsnet_hf.")
+    if not any(name in info.name for name in LEFT_OUT)
 ]
 
 

@@ -37,6 +37,7 @@ from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.onnx import load_onnx
 from mlrsnet_hf.models.saved_model import load_model
+from mlrsnet_hf.prediction.evaluation import EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.predictions_file import (
     DataIdentity,
     ModelIdentity,
@@ -104,6 +105,13 @@ def read_results(path: Path) -> None:
     ModelCard(repo_id="jane/net", results=results, origin=Origin("")).render()
 
 
+def read_evaluation(path: Path) -> None:
+    evaluation = EvaluationResult.load(path)
+    evaluation.report()
+    results = TrainingResult.load(WRITTEN / "finished/results.json")
+    ModelCard(repo_id="jane/net", results=results, origin=Origin(""), evaluations=(evaluation,)).render()
+
+
 def read_copy(path: Path) -> None:
     for record in open_release(path).records():
         assert record.image is not None
@@ -162,6 +170,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "rows of a stream": (lambda f: f / "stream/train/rows.parquet", lambda path: read_stream(path.parents[1])),
     "index of a stream": (lambda f: f / "stream/train/index.json", lambda path: read_stream(path.parents[1])),
     "pca.npz": (lambda f: f / "pca.npz", load_pca),
+    "evaluation.json": (lambda f: f / "evaluation.json", read_evaluation),
     "predictions": (lambda f: f / "predictions.parquet", read_predictions),
 }
 
@@ -200,9 +209,9 @@ def add_made_files(folder: Path) -> None:
     predictions = ScoredPredictions.of_scores(np.eye(9, 2, dtype=np.float32), scores, scenes, scores[::-1])
     task = Task(kind="labels+scene", label_names=names, scene_names=("beach", "harbor"))
     ids = tuple("abcdefghi")
-    SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes).write(
-        folder / "predictions.parquet"
-    )
+    saved = SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes)
+    saved.write(folder / "predictions.parquet")
+    summarize(saved, draw_saved(saved, 10)).save(folder / "evaluation.json")
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
     write_onnx(folder / "exported" / "model.onnx")
 

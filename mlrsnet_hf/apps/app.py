@@ -1,8 +1,8 @@
 """The app in the browser: Classify, Search and Explore, each where its part is given."""
 
 import os
+import threading
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -12,12 +12,14 @@ from mlrsnet_hf.apps.explore import ExploreTab
 from mlrsnet_hf.apps.page import note
 from mlrsnet_hf.apps.parts import Parts
 from mlrsnet_hf.apps.search import SearchTab
-from mlrsnet_hf.runtime.logs import get_logger
-
-logger = get_logger(__name__)
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.files import kept_if_stopped
+from mlrsnet_hf.runtime.logs import print_result
 
 STYLE = Path(__file__).with_name("app.css")
 _FONTS = ("system-ui", "sans-serif")
+_AT_ONCE = 4
+"""Requests of a kind that are worked on at once; more wait."""
 _UPLOADS_KEPT = (600, 3600)
 """Seconds: how often uploads are looked at, and how old those are that are removed."""
 
@@ -44,23 +46,46 @@ def build_app(parts: Parts, title: str = "MLRSNet") -> gr.Blocks:
     return app
 
 
-def launch_app(app: gr.Blocks, config: AppConfig, **options: Any) -> None:  # noqa: ANN401 - Gradio's
-    """Serve the app until it is stopped; see `gradio.Blocks.launch` for other options."""
-    app.queue(default_concurrency_limit=4).launch(
-        server_name=config.host,
-        server_port=config.port,
-        share=config.share,
-        max_file_size=f"{config.max_upload}mb",
-        theme=theme(),
-        css_paths=[STYLE],
-        footer_links=["gradio"],
-        run_history=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        quiet=True,
-        **options,
-    )
+def serve_app(app: gr.Blocks, config: AppConfig) -> str:
+    """Serve the app from threads of its own; return its address.
+
+    Raises:
+        ConfigurationError: The address or the port cannot be listened at.
+    """
+    try:
+        _, url, public = app.queue(default_concurrency_limit=_AT_ONCE).launch(
+            prevent_thread_lock=True,
+            server_name=config.host,
+            server_port=config.port,
+            share=config.share,
+            max_file_size=f"{config.max_upload}mb",
+            theme=theme(),
+            css_paths=[STYLE],
+            footer_links=["gradio"],
+            run_history=False,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            quiet=True,
+        )
+    except OSError as error:
+        port = f":{config.port}" if config.port else ""
+        raise ConfigurationError(
+            f"{config.host}{port}: cannot be listened at ({' '.join(str(error).split()).rstrip('.')})",
+            "Give another --port, or another --host.",
+        ) from error
+    return public or url
+
+
+def run_app(parts: Parts, config: AppConfig) -> None:
+    """Serve the app of some parts until the process is stopped.
+
+    Raises:
+        ConfigurationError: See `serve_app`.
+    """
+    print_result(f"app: {serve_app(build_app(parts), config)} (Ctrl-C ends it)")
+    with kept_if_stopped(lambda: "The app has ended; nothing is lost."):
+        threading.Event().wait()
 
 
 def theme() -> gr.themes.Base:

@@ -25,6 +25,9 @@ class AppConfig(Settings):
         "such tab.",
     )
     collection: str = setting(COLLECTION, "Collection on a server.")
+    evaluation: Path | None = setting(
+        None, "Folder of `mlrsnet evaluate`, or its predictions.parquet, whose errors Explore shows; none if unset."
+    )
     host: str = setting("127.0.0.1", "Address to listen at; this one is reached from this machine alone.")
     port: Port | None = setting(None, "Port to listen at; if unset the first free one from 7860 on.")
     share: bool = setting(False, "Make a public address that leads here, by Gradio's servers.")

@@ -39,20 +39,22 @@ def gallery(
     images: Sequence[Any],
     pictures: Mapping[str, bytes],
     *,
-    action: str,
+    action: str = "",
     common: Sequence[str] = (),
     first: int = 1,
     compact: bool = False,
+    notes: Mapping[str, str] | None = None,
 ) -> str:
     """Return pictures as a part of the page.
 
     Args:
         images: Have an `id`, and may have a `scene`, `labels` and a `distance`.
         pictures: JPEG files by id.
-        action: What a click does, in words.
+        action: What a click does, in words; empty where it does nothing.
         common: Labels that are marked.
         first: Number of the first.
         compact: Whether the pictures are small, and nothing stands below them.
+        notes: What else stands below a picture, by id.
     """
     return render(
         "app_gallery.html",
@@ -62,6 +64,7 @@ def gallery(
         common=set(common),
         first=first,
         compact=compact,
+        notes=notes or {},
     )
 
 

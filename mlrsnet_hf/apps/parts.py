@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.apps.config import AppConfig
-from mlrsnet_hf.dataset.source import downloads_folder
-from mlrsnet_hf.errors import MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.evaluation.decisions import Decisions
 from mlrsnet_hf.inputs.catalog import Catalog, CatalogImage
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFile
 from mlrsnet_hf.inputs.load import load_data
-from mlrsnet_hf.inputs.thumbnails import Thumbnails
+from mlrsnet_hf.inputs.thumbnails import Thumbnails, thumbnails_folder
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.heat_map import HeatMaps
+from mlrsnet_hf.prediction.predictions_file import read_predictions
 from mlrsnet_hf.published import IMAGERY
 from mlrsnet_hf.retrieval.embeddings.pictures import PictureFiles
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
@@ -59,11 +60,24 @@ class IndexPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationPart:
+    """What a model said of images of the dataset."""
+
+    decisions: Decisions
+    thresholds: Mapping[str, float]
+    """By label; empty for a model of scenes alone."""
+    model: str
+    rows: Sequence[int | None]
+    """Places in the catalog; None for an image that is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataPart:
     """A dataset to explore."""
 
     catalog: Catalog
     thumbnails: Thumbnails
+    evaluation: EvaluationPart | None = None
 
     def jpegs(self, images: Sequence[CatalogImage]) -> Mapping[str, bytes]:
         """Return small pictures of images by id, those that can be read."""
@@ -108,10 +122,14 @@ def open_parts(config: AppConfig, data: DataConfig | None = None) -> Iterator[Pa
     Raises:
         MLRSNetError: One of them cannot be opened.
     """
-    thumbnails = Thumbnails(downloads_folder(None) / "thumbnails")
+    thumbnails = Thumbnails(thumbnails_folder())
+    if config.evaluation is not None and data is None:
+        raise ConfigurationError(
+            f"{config.evaluation}: an evaluation is shown with its images", "Name the dataset too, such as --data-dir."
+        )
     parts = Parts(
         thumbnails=thumbnails,
-        data=None if data is None else DataPart(catalog=Catalog(load_data(data)), thumbnails=thumbnails),
+        data=None if data is None else _open_data(data, config.evaluation, thumbnails),
         model=None if config.model is None else _open_model(config.model),
     )
     if config.index is None:
@@ -134,6 +152,26 @@ def small_pictures(files: Mapping[str, ImageFile], thumbnails: Thumbnails) -> Ma
         except MLRSNetError as error:
             logger.debug("%s", error)
     return found
+
+
+def _open_data(config: DataConfig, evaluation: Path | None, thumbnails: Thumbnails) -> DataPart:
+    catalog = Catalog(load_data(config))
+    if evaluation is None:
+        return DataPart(catalog=catalog, thumbnails=thumbnails)
+    saved = read_predictions(evaluation)
+    rows = catalog.rows_of(saved.ids)
+    if not any(row is not None for row in rows):
+        raise ConfigurationError(
+            f"{evaluation}: none of its images is in the dataset", "Give the dataset that was evaluated."
+        )
+    by_label = bool(saved.task.label_outputs)
+    decisions = (
+        Decisions.of_labels(saved.predictions, saved.task, saved.thresholds)
+        if by_label
+        else Decisions.of_scenes(saved.predictions, saved.task)
+    )
+    part = EvaluationPart(decisions=decisions, thresholds=saved.info.thresholds, model=saved.info.model.name, rows=rows)
+    return DataPart(catalog=catalog, thumbnails=thumbnails, evaluation=part)
 
 
 def _open_model(name: str) -> ModelPart:

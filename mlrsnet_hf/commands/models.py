@@ -83,6 +83,9 @@ class Publish(PublishOptions):
     repo_id: str = setting(text="Repository; it is made if it is not there.", positional=True, metavar="USER/NAME")
     dry_run: bool = setting(False, "Build the repository, say where it is, push nothing.")
     output_dir: Path = setting(DRY_RUN_FOLDER, "Folder in which a dry run builds, in place of an earlier one.")
+    evaluation: tuple[str, ...] = setting(
+        (), "Folders that mlrsnet evaluate wrote for a run's model, whose scores join its card.", metavar="FOLDER"
+    )
 
     def run(self) -> None:
         from mlrsnet_hf.publishing.publish import publish

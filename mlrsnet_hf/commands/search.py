@@ -74,19 +74,27 @@ class Index(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Search(Settings):
-    """Find images like one.
+    """Find images like one, or by words.
 
     Finds the images of an index that are nearest to a picture, or to an image of the index by its id, or to each of
-    several, or of a folder; without any, lists those that have the labels and the scene.
+    several, or of a folder, or to words where its network knows them; without any, lists those that have the labels
+    and the scene.
 
     Examples:
         mlrsnet search my-index query.jpg -k 12 --labels water,ships --html found.html
+        mlrsnet search my-index --text "harbor with ships"
         mlrsnet search my-index pictures --labels "Beaches, dunes, sands" --labels water
     """
 
     index: str = setting(text="Folder that `mlrsnet index` wrote, or the URI of a Milvus server.", positional=True)
     query: tuple[str, ...] = setting(
         (), "Pictures, folders of pictures, or ids of images of the index; if unset the filter counts.", positional=True
+    )
+    text: tuple[str, ...] = setting(
+        (),
+        "What images shall show, in words, of an index by open_clip; the option may be repeated.",
+        metavar="WORDS",
+        repeated=True,
     )
     top_k: Count = setting(12, "Images to find.", short="-k")
     labels: tuple[str, ...] = setting(
@@ -119,6 +127,7 @@ class Search(Settings):
         print_search(
             self.index,
             self.query,
+            texts=self.text,
             page=self.html,
             collection=self.collection,
             k=self.top_k,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from mlrsnet_hf.configuration.settings import CountOrZero
 from mlrsnet_hf.metrics import (
     METRICS,
     best_thresholds,
+    calibration_error,
     classification_report,
     mean_average_precision,
     metric_title,
+    metrics_of,
     training_values,
 )
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
@@ -26,6 +28,11 @@ if TYPE_CHECKING:  # it brings `datasets`
 Scores = npt.NDArray[np.float64]
 Metrics = Mapping[Name, Defined]
 """Values by name, as fractions; NaN where one is not defined."""
+
+FURTHER_METRICS = tuple(name for name, metric in metrics_of("classification").items() if not metric.in_training)
+"""Metrics of labels that training does without."""
+FEW_IMAGES = 20
+"""Of fewer, reports warn of the threshold that they chose."""
 
 SCENE_ACCURACY = "scene_accuracy"
 """Name of the share of images whose highest scene score is the right one; higher is better."""
@@ -110,6 +117,9 @@ class TunedScores:
     """Labels that keep 0.5, because no image of the validation split has them."""
     validation: Metrics
     test: Metrics | None
+    few: Mapping[Name, CountOrZero] = field(default_factory=dict)
+    """Labels tuned on fewer than `FEW_IMAGES`: images of the validation split with the label, or without it, whichever
+    are fewer. A threshold that so few chose, such as one of nearly 0, says little of other images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,27 +134,49 @@ class Evaluation:
     """The per-label table of the test split, or of validation where there is none; at the tuned thresholds, if any."""
 
 
-def evaluate(predictions: Predictions, task: "Task", thresholds: Scores | None = None) -> dict[str, float]:
+def evaluate(
+    predictions: Predictions, task: "Task", thresholds: Scores | None = None, every: bool = False
+) -> dict[str, float]:
     """Return the metrics of a task by name, as fractions; NaN where one is not defined.
 
-    Of labels every metric that the registry wants evaluated in training; of scenes the share of images whose highest
-    score is the right one, and where scenes alone are learned the macro-F1 over those that occur.
+    Of labels every metric that the registry wants evaluated in training, or has at all; of scenes the share of images
+    whose highest score is the right one, and where scenes alone are learned the macro-F1 over those that occur.
 
     Args:
         predictions: Of a split.
         task: What the model learns.
         thresholds: (L,) one for each label, as `tune_thresholds` gives them; by default the paper's 0.5 for all.
+        every: Whether the metrics are given that training does without.
     """
     values: dict[str, float] = {}
     if task.label_outputs:
         threshold = PAPER_THRESHOLD if thresholds is None else thresholds
         values |= training_values(*predictions.counted, threshold)
+        if every:
+            values |= _further_values(predictions, threshold)
     if task.scene_outputs:
         report = classification_report(*scene_decisions(predictions))
         values[SCENE_ACCURACY] = float(report.subset_accuracy)
         if task.kind == "scene":
             values["macro_f1"] = float(report.macro_f1_of_occurring)
     return values
+
+
+def _further_values(predictions: Predictions, threshold: float | Scores) -> dict[str, float]:
+    """Return the metrics of labels that training does without; a label that is not known is no decision."""
+    report = classification_report(*predictions.counted, threshold=threshold)
+    known = ~np.isnan(predictions.targets)
+    true, scores = predictions.targets[known][:, None], predictions.scores[known][:, None]
+    decided = (predictions.scores > threshold)[known][:, None]
+    if not known.any():
+        return dict.fromkeys(FURTHER_METRICS, math.nan)
+    return {
+        "sample_precision": float(report.sample_precision),
+        "sample_recall": float(report.sample_recall),
+        "subset_accuracy": float(report.subset_accuracy),
+        "hamming_loss": float(classification_report(true, decided).hamming_loss),
+        "calibration_error": float(calibration_error(true, scores)),
+    }
 
 
 def tune_thresholds(validation: Predictions) -> Scores:
@@ -162,6 +194,34 @@ def tune_thresholds(validation: Predictions) -> Scores:
     thresholds = best_thresholds(*validation.counted, default=PAPER_THRESHOLD)
     # One below 0 says no more than 0, every image has the label, unless a score is 0.
     return np.where(validation.scores.min(axis=0) > 0, np.maximum(thresholds, 0.0), thresholds)
+
+
+def few_images(validation: Predictions, task: "Task") -> dict[str, int]:
+    """Return the labels whose thresholds few images choose, see `TunedScores.few`.
+
+    Args:
+        validation: Predictions of the split that thresholds are tuned on.
+        task: What the model learns.
+    """
+    there, absent = ((validation.targets == value).sum(axis=0).tolist() for value in (1, 0))
+    counts = {name: (some, others) for name, some, others in zip(task.label_names, there, absent, strict=True)}
+    return {name: min(both) for name, both in counts.items() if both[0] and min(both) < FEW_IMAGES}
+
+
+def threshold_text(threshold: float | None) -> str:
+    """Return a threshold as tables show it, to three digits; nothing for a scene, which has none.
+
+    Examples:
+        >>> threshold_text(0.5), threshold_text(0.00012), threshold_text(0.9999), threshold_text(-0.1)
+        ('0.500', '< 0.001', '> 0.999', '< 0')
+    """
+    if threshold is None:
+        return ""
+    if threshold < 0:
+        return "< 0"
+    if 0 < threshold < 0.001:
+        return "< 0.001"
+    return "> 0.999" if 0.999 < threshold < 1 else f"{threshold:.3f}"
 
 
 def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: bool = False) -> Evaluation:
@@ -188,6 +248,7 @@ def evaluate_splits(predictions: Mapping[str, Predictions], task: "Task", tune: 
             **evaluate_both(thresholds),
             thresholds=dict(zip(task.label_names, thresholds.tolist(), strict=True)),
             untuned=tuple(name for name, count in zip(task.label_names, images, strict=True) if not count),
+            few=few_images(validation, task),
         )
     return Evaluation(
         scores=SplitScores(**evaluate_both(None)),

@@ -88,15 +88,13 @@ class Catalog:
         """Return some images, in the order that is given."""
         return [self._image(int(row)) for row in rows]
 
-    def rows_of(self, split: str, ids: Sequence[str]) -> list[int | None]:
-        """Return the places of a split's images by id; None for one that is not there.
+    def rows_of(self, ids: Sequence[str]) -> list[int | None]:
+        """Return the places of images by id; None for one that is not there. Of two splits with an id the last has it.
 
-        Raises:
-            UnknownNameError: The data has no such split.
+        Args:
+            ids: Of images of any split.
         """
-        number = _place("split", split, self.split_names)
-        start, stop = self._starts[number], self._starts[number + 1]
-        places = {name: row for row, name in enumerate(self._ids[start:stop].to_pylist(), start=int(start))}
+        places = {name: row for row, name in enumerate(self._ids.to_pylist())}
         return [places.get(name) for name in ids]
 
     def _image(self, row: int) -> CatalogImage:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import datasets
+
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.decoding import decode_rgb, file_content
@@ -14,6 +16,11 @@ from mlrsnet_hf.inputs.decoding import decode_rgb, file_content
 SIDE = 224
 """Pixels of the longer side, at most."""
 _QUALITY = 85
+
+
+def thumbnails_folder() -> Path:
+    """Return where small pictures are kept, in the cache of `datasets`."""
+    return Path(datasets.config.HF_DATASETS_CACHE) / "mlrsnet_thumbnails"
 
 
 class Thumbnails:

@@ -13,11 +13,13 @@ class ModelChoice(Settings):
 
     model: str = setting(
         "resnet50",
-        "Folder of a run or of a saved model, exported .onnx file, repository of the Hub, or timm name.",
+        "Folder of a run or of a saved model, exported .onnx file, repository of the Hub, timm name, or "
+        "open_clip:NAME/WEIGHTS.",
         section="Model",
     )
     weights: str = setting(
-        PRETRAINED, "Weights for a timm name: a file, 'pretrained' (timm's own, from the Hub) or 'random'."
+        PRETRAINED,
+        "Weights for a timm name: a file, 'pretrained' (timm's own, from the Hub) or 'random'; for open_clip:NAME too.",
     )
     image_size: Count | None = setting(None, "Side in pixels of the input, for a timm name; if unset the model's own.")
     crop_pct: Share = setting(1.0, "Share of the image that the network sees, for a timm name; 1 is all of it.")

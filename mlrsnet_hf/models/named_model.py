@@ -17,13 +17,16 @@ from mlrsnet_hf.errors import ConfigurationError, WeightsError, require_extra
 from mlrsnet_hf.hub_download import download_folder
 from mlrsnet_hf.inputs.reading import RGB, Reading, fixed_reading
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
+from mlrsnet_hf.models import FOLDER, HUB, OPEN_CLIP, PRETRAINED, RANDOM
 from mlrsnet_hf.models.build import build_model, require_known_model
 from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.models.clip import CLIP_CONFIG_FILE, download_clip, load_clip, load_clip_folder
 from mlrsnet_hf.models.onnx import ONNX_FILE, SUFFIX, load_onnx
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
-from mlrsnet_hf.models.saved_model import CONFIG_FILE, load_model
+from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, read_model_info
+from mlrsnet_hf.models.saved_model import MODEL_FILES, load_model
 from mlrsnet_hf.models.timm_config import timm_settings
+from mlrsnet_hf.models.transformers_model import OTHER_FILES, WEIGHTS, is_transformers, load_transformers
 from mlrsnet_hf.models.weights import read_weights
 
 
@@ -64,15 +67,18 @@ AnyModel = TypeVar("AnyModel", bound=NamedModel)
 
 
 def load_named_model(choice: ModelChoice) -> NamedModel:
-    """Load a run's model, an exported one, one of the Hub, or one of timm's.
+    """Load a run's model, an exported one, one of the Hub, or one of timm's or open_clip's.
 
     A timm model keeps the classifier of its weights. Random weights are drawn from seed 0, the same in every process.
 
     Raises:
-        UnknownNameError: timm does not know the name.
+        UnknownNameError: timm, or open_clip, does not know the name.
         WeightsError: The weights cannot be had, or do not fit.
         ConfigurationError: The folder holds no model.
+        MissingExtraError: onnxruntime or open_clip is needed, and not installed.
     """
+    if choice.model.startswith(OPEN_CLIP):
+        return _from_open_clip(choice.model.removeprefix(OPEN_CLIP), choice)
     folder = Path(choice.model).expanduser()
     if folder.suffix.lower() == SUFFIX and not folder.is_dir():
         return _from_onnx(folder, choice)
@@ -83,8 +89,7 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
         return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name, choice)
     name = choice.model.removeprefix(HUB)
     if choice.model.startswith(HUB) or "/" in name:
-        files = [CONFIG_FILE, "*.safetensors"]
-        return _from_folder(download_folder(name, "model", files, error=WeightsError), name, choice)
+        return _from_folder(_downloaded(name), name, choice)
     require_known_model(name)
     reading = _reading(choice, RGB)
     with torch.random.fork_rng(devices=()):
@@ -95,9 +100,56 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
     return NamedModel(name, model.eval(), preprocessing)
 
 
+def _downloaded(name: str) -> Path:
+    """Return a folder of a repository's files; `name` may end in `@` and a revision."""
+    repository, _, revision = name.partition("@")
+
+    def fetch(*files: str) -> Path:
+        return download_folder(repository, "model", list(files), revision or None, WeightsError)
+
+    folder = fetch(CONFIG_FILE, CLIP_CONFIG_FILE)  # before weights that are of no use
+    return download_clip(name) if _is_open_clip(folder) else fetch(*MODEL_FILES, *OTHER_FILES, WEIGHTS)
+
+
+def _is_open_clip(folder: Path) -> bool:
+    """Tell whether a folder holds a network of open_clip, and none of timm, which may have another config.json."""
+    if not (folder / CLIP_CONFIG_FILE).is_file():
+        return False
+    return not (folder / CONFIG_FILE).is_file() or is_transformers(folder)
+
+
+def _from_open_clip(name: str, choice: ModelChoice) -> NamedModel:
+    require_extra("clip")
+    if name.startswith(HUB) or (name and Path(name).expanduser().is_dir()):
+        folder = download_clip(name.removeprefix(HUB)) if name.startswith(HUB) else Path(name).expanduser()
+        network, preprocessing = load_clip_folder(folder, choice.image_size, choice.crop_pct)
+        name = name if name.startswith(HUB) else folder.absolute().name
+    else:
+        network, preprocessing = load_clip(name, choice.weights, choice.image_size, choice.crop_pct)
+    return read_as(NamedModel(f"{OPEN_CLIP}{name}", network, preprocessing), choice)
+
+
 def _from_folder(folder: Path, name: str, choice: ModelChoice) -> NamedModel:
-    saved = load_model(folder)
+    if _is_open_clip(folder):
+        require_extra("clip")
+        return read_as(NamedModel(name, *load_clip_folder(folder, choice.image_size, choice.crop_pct)), choice)
+    if is_transformers(folder):
+        saved = load_transformers(folder)
+    elif read_model_info(folder).get("label_names") is None:
+        return _unlabeled(folder, name, choice)
+    else:
+        saved = load_model(folder)
     return read_as(NamedModel(name, saved.model, saved.preprocessing, saved.task, saved.thresholds), choice)
+
+
+def _unlabeled(folder: Path, name: str, choice: ModelChoice) -> NamedModel:
+    """Load a model of timm's that does not name its outputs, as most of those on the Hub; it embeds none the less."""
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise WeightsError(f"{name} has no {WEIGHTS_FILE}", "Give a model whose weights are in this form.")
+    outputs = read_model_info(folder).get("num_classes", 0)
+    model = build_model(f"{FOLDER}{folder}", outputs, channels=_reading(choice, RGB).channels)
+    preprocessing = model_preprocessing(model, None, timm_settings(model)["crop_pct"], _reading(choice, RGB))
+    return NamedModel(name, model.eval(), preprocessing)
 
 
 def _from_onnx(file: Path, choice: ModelChoice) -> NamedModel:

@@ -66,6 +66,8 @@ class ModelInfo(_Named, total=False):
     num_classes: Annotated[int, Range(0, 2**20)]
     label_names: tuple[Name, ...]
     scene_names: tuple[Name, ...]
+    model_type: str | None
+    """Of transformers, where it wrote the file."""
     problem_type: Literal["single_label_classification", "multi_label_classification"] | None
     thresholds: Mapping[Name, Annotated[float, Range(-1, 1)]] | None
     resolution: Annotated[float, Range(0, MOST_METERS, above=True, below=True)] | None
@@ -80,7 +82,8 @@ def read_model_info(folder: Path) -> ModelInfo:
         WeightsError: It cannot be read, or a value is of another type or out of range.
     """
     source = str(folder / CONFIG_FILE)
-    info: ModelInfo = read_json(folder / CONFIG_FILE, ModelInfo, _REMEDY, WeightsError)
+    content = read_json(folder / CONFIG_FILE, Mapping[str, Any], _REMEDY, WeightsError)
+    info: ModelInfo = json_as(_with_names(dict(content)), ModelInfo, source, _REMEDY, WeightsError)
     if info.get("pretrained_cfg") is None:  # as older versions of timm wrote it
         json_as(dict(info), PretrainedInfo, source, _REMEDY, WeightsError)
     preprocessing: Any = info.get("pretrained_cfg") or info
@@ -127,19 +130,22 @@ def check_saved(folder: Path) -> ModelInfo:
     return info
 
 
-def require_enough(weights: Sequence[Path], folder: Path, build: Callable[[], nn.Module]) -> None:
+def require_enough(
+    weights: Sequence[Path], folder: Path, build: Callable[[], nn.Module], config: str = CONFIG_FILE
+) -> None:
     """Refuse a network that has more numbers than the weights beside its config.json; no memory is taken for it.
 
     Args:
         weights: Their files.
         folder: Where config.json lies.
         build: Builds the network.
+        config: Name of config.json, where it has another.
 
     Raises:
         WeightsError: It has more, a file is damaged, or timm cannot build it.
     """
     stored = sum(map(stored_numbers, weights))
-    source = folder / CONFIG_FILE
+    source = folder / config
     for device in ("meta", "cpu"):  # the latter where older versions of timm want to read a number on the way
         try:
             with (
@@ -197,6 +203,21 @@ def _no_more_than(stored: int, source: Path) -> Iterator[None]:
 
 def _too_few(source: Path, needed: str, stored: int) -> WeightsError:
     return WeightsError(f"{source}: the network has {needed} numbers, {WEIGHTS_FILE} beside it {stored:,}", _REMEDY)
+
+
+def _with_names(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content with its `label_names` at the root and as a list, as we write it.
+
+    timm has them there or in `pretrained_cfg`, and as an object of names by output where some have none.
+    """
+    settings = content.get("pretrained_cfg")
+    names = content.get("label_names")
+    if names is None and isinstance(settings, Mapping):
+        names = settings.get("label_names")
+    if isinstance(names, Mapping):
+        listed = [names.get(str(output)) for output in range(len(names))]
+        names = names if None in listed else listed
+    return content | ({} if names is None else {"label_names": names})
 
 
 def _refuse_arguments(arguments: Mapping[str, Any], source: str) -> None:

@@ -104,11 +104,16 @@ def load_model(folder: Path) -> SavedModel:
         WeightsError: The folder holds no whole model.
     """
     info = read_model_info(folder)
-    for name in ("label_names", "problem_type"):
-        if info.get(name) is None:
-            raise WeightsError(f"{folder / CONFIG_FILE} has no {name}", "Give the model of a run, which has one.")
+    if info.get("label_names") is None:
+        raise WeightsError(f"{folder / CONFIG_FILE} has no label_names", "Give the model of a run, which has some.")
     try:
         task = _stored_task(info)
+        if info.get("problem_type") is None and task.kind != "scene":
+            logger.info(
+                "%s does not say whether an image has several of its %d labels: it is taken to",
+                folder / CONFIG_FILE,
+                len(task.label_names),
+            )
         if task.kind == "labels+scene" and not (folder / SCENE_HEAD_FILE).exists():  # transformers leaves it behind
             logger.info("%s has no %s: it tells the labels alone", folder, SCENE_HEAD_FILE)
             task = Task(kind="labels", label_names=task.label_names)
@@ -135,7 +140,7 @@ def _network(info: ModelInfo, outputs: int) -> nn.Module:
     """Build the network of a checked config.json, with random weights."""
     names = info["label_names"]
     settings = dict(info.get("pretrained_cfg") or {}) | {"num_classes": len(names), "label_names": names}
-    arguments = info.get("model_args") or {}
+    arguments = {name: value for name, value in (info.get("model_args") or {}).items() if name != "num_classes"}
     return timm.create_model(info["architecture"], pretrained_cfg=settings, num_classes=outputs, **arguments)
 
 
@@ -172,8 +177,9 @@ def _model_config(
 
 
 def _stored_task(info: ModelInfo) -> Task:
-    names = info["label_names"]
-    if info["problem_type"] == "single_label_classification":
+    names, problem = info["label_names"], info.get("problem_type")
+    by_transformers = info.get("model_type") == "timm_wrapper"  # which then learns one label of several alone
+    if problem == "single_label_classification" or (problem is None and by_transformers and len(names) > 1):
         return Task(kind="scene", label_names=(), scene_names=names)
     scenes = info.get("scene_names", ())
     return Task(kind="labels+scene" if scenes else "labels", label_names=names, scene_names=scenes)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
-from mlrsnet_hf.evaluation.scores import Predictions, tune_thresholds
+from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
 from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
 from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
+from mlrsnet_hf.inputs.reading import Reading
 from mlrsnet_hf.inputs.split_images import SplitImages, multi_hot
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
@@ -37,7 +39,6 @@ from mlrsnet_hf.prediction.predictions_file import (
 )
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import explain_memory
-from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.learned_images import (
     data_of_published_run,
     data_of_run,
@@ -46,10 +47,11 @@ from mlrsnet_hf.training.learned_images import (
     published_name,
 )
 
+Load = Callable[[DataConfig, str, Reading], LabeledSplit]
+"""Loads a split, as `load_split` does."""
+
 _SHOWN = 300
 """Characters of the names of a model's and a dataset's labels in an error."""
-
-logger = get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class _Common:
         return Task(kind=self.kind, label_names=() if self.kind == "scene" else self.labels.names, scene_names=scenes)
 
 
-def evaluate_model(name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator) -> Evaluated:
+def evaluate_model(
+    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator, load: Load | None = None
+) -> Evaluated:
     """Return a model's answer to a split; all processes of an `accelerate launch` call it.
 
     Labels are matched by name; those that only one side has are listed and not scored.
@@ -88,6 +92,7 @@ def evaluate_model(name: str, config: EvaluationConfig, data: DataConfig, accele
         config: Names the split, and says how it is measured.
         data: Names the dataset; `bands` and `value_range` are of the model.
         accelerator: Knows the device, the precision and the other processes.
+        load: Loads a split; pass one that remembers, where several models are evaluated on it.
 
     Raises:
         MLRSNetError: The model or the dataset cannot be used, they have no label in common, or the model was trained on
@@ -96,23 +101,31 @@ def evaluate_model(name: str, config: EvaluationConfig, data: DataConfig, accele
         OutOfMemoryError: A batch does not fit the device.
     """
     processes = Collectives(accelerator)
+    if is_timms_own(name):
+        raise ConfigurationError(
+            f"{name}: neither a folder nor a repository of the Hub, and a network of timm's own names no labels",
+            "Give the folder of a run or of a saved model, or USER/NAME.",
+        )
     choice = ModelChoice(model=name, bands=data.bands, value_range=data.value_range)
     model = processes.run_on_all(lambda: load_named_model(choice))
     model_task = require_task(model)
 
-    def load(split: str) -> tuple[LabeledSplit, _Common]:
-        processes.run_on_main(lambda: load_split(data, split, model.preprocessing.reading))  # the others find it made
-        loaded = processes.run_on_all(lambda: load_split(data, split, model.preprocessing.reading))
+    remembering = load or lru_cache(load_split)
+
+    def load_common(split: str) -> tuple[LabeledSplit, _Common]:
+        reading = model.preprocessing.reading
+        processes.run_on_main(lambda: remembering(data, split, reading))  # the others then find it prepared
+        loaded = processes.run_on_all(lambda: remembering(data, split, reading))
         return loaded, processes.run_on_all(lambda: _common(model.name, model_task, loaded))
 
-    split, common = load(config.split)
+    split, common = load_common(config.split)
     trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data))
     network = model.model.to(accelerator.device)
     model = dataclasses.replace(model, model=network)
     task = common.task(split)
     thresholds, origin, notes = _own_thresholds(model, model_task, common, config)
     if config.thresholds_from is not None and task.label_outputs:
-        chooser, of_chooser = load(config.thresholds_from)
+        chooser, of_chooser = load_common(config.thresholds_from)
         if of_chooser.labels.names != common.labels.names:
             raise ConfigurationError(
                 f"the splits {config.split!r} and {config.thresholds_from!r} name other labels",
@@ -254,6 +267,13 @@ def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) 
         notes.append(
             f"no image of the {config.thresholds_from} split has {', '.join(untuned[:12])}{more}: threshold 0.5 kept"
         )
+    few = [f"{name} ({count})" for name, count in sorted(few_images(found, task).items(), key=lambda one: one[1])]
+    if few:
+        more = f" and {len(few) - 12:,} more" if len(few) > 12 else ""
+        notes.append(
+            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose "
+            f"the threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
+        )
     return notes
 
 
@@ -304,8 +324,6 @@ def _count_trained(
     Raises:
         ConfigurationError: There are some, or the results of the run are damaged, and such images are not allowed.
     """
-    if is_timms_own(name):
-        return 0
     published = published_name(name)
     if published is not None:
         run = data_of_published_run(published)

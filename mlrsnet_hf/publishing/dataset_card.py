@@ -176,8 +176,13 @@ def _size_category(total: int) -> str:
 
 def _split_rows(card: DatasetCard) -> list[list[object]]:
     return [
-        [code(protocol), split, f"{size:,}", f"{size / card.total:.1%}"]
-        + ([card.copy.splits[protocol][split].files] if card.copy else [])
+        [
+            code(protocol),
+            split,
+            f"{size:,}",
+            f"{size / card.total:.1%}",
+            *([f"{card.copy.splits[protocol][split].files:,}"] if card.copy else []),
+        ]
         for protocol, sizes in card.split_sizes.items()
         for split, size in sizes.items()
     ]
@@ -186,7 +191,7 @@ def _split_rows(card: DatasetCard) -> list[list[object]]:
 def _few_files(copy: Copy) -> Markdown:
     """Return the splits that give few workers something to read."""
     few = (
-        f"{code(protocol)} {split} ({stored.files})"
+        f"{code(protocol)} {split} ({stored.files:,})"
         for protocol, splits in copy.splits.items()
         for split, stored in splits.items()
         if stored.files < MIN_FILES

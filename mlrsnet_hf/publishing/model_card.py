@@ -10,6 +10,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import on_one_line
+from mlrsnet_hf.evaluation.intervals import Intervals
+from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Metrics, threshold_text
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.load import OTHER_IMAGES
 from mlrsnet_hf.inputs.reading import Reading, reading_from_json
@@ -17,6 +19,7 @@ from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL
 from mlrsnet_hf.models.paper_networks import paper_name
 from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
+from mlrsnet_hf.prediction.evaluation import EvaluationResult
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing.cards import number, render
 from mlrsnet_hf.publishing.origin import Origin, license_fields
@@ -27,6 +30,7 @@ TASK = "image-classification"
 SETTINGS = {
     "family": "recipe by family of networks",
     "epochs": "epochs",
+    "repeat_threshold": "images with rarer labels repeated, share (0: none)",
     "optimizer": "optimizer",
     "learning_rate": "learning rate",
     "head_rate": "rate of the classifier, times that",
@@ -152,6 +156,8 @@ class ModelCard:
     """The repository of the data, if there is one."""
     file_names: tuple[str, ...] = ()
     """What lies beside the card."""
+    evaluations: tuple[EvaluationResult, ...] = ()
+    """What the model was measured on after its run."""
 
     @property
     def name(self) -> str:
@@ -182,6 +188,7 @@ class ModelCard:
             flattering=_flattering(results),
             score_columns=score_columns,
             score_rows=score_rows,
+            evaluations=[_evaluation_part(result) for result in self.evaluations],
             paper=_beside_the_paper(results),
             paper_url=PAPER_URL,
             answer=_answer(results),
@@ -189,6 +196,8 @@ class ModelCard:
             reported=defined_scores(results),
             tuned=defined_scores(results, tuned=True),
             took=_took(results.run),
+            few=_few(results),
+            few_images=FEW_IMAGES,
             label_columns=label_columns,
             label_rows=label_rows,
             files=FILES,
@@ -201,6 +210,8 @@ class ModelCard:
         mlrsnet = ["mlrsnet"] if data.is_mlrsnet else []
         remote_sensing = ["remote-sensing"] if data.in_layout or data.is_synthetic else []
         evaluated = model_index(results, self.dataset_id)
+        for evaluation in self.evaluations:
+            evaluated += evaluation_index(evaluation)
         return ModelCardData(
             **license_fields(self.license, self.origin),
             library_name="timm",
@@ -239,6 +250,79 @@ def metric_arguments(results: TrainingResult, name: str, tuned: bool = False) ->
     return (threshold if _takes_threshold(results, name) else {}) | (views if results.eval_symmetries > 1 else {})
 
 
+def evaluation_index(result: EvaluationResult) -> list[EvalResult]:
+    """Return the entries of an evaluation: at 0.5, then at its thresholds those of metrics that take one."""
+    at_thresholds = {
+        name: value
+        for name, value in (result.at_thresholds or {}).items()
+        if "threshold" in evaluation_arguments(result, name)
+    }
+    return [
+        _evaluation_entry(result, name, value, own)
+        for own, scores in ((False, result.scores), (True, at_thresholds))
+        for name, value in scores.items()
+        if not math.isnan(value)
+    ]
+
+
+def evaluation_arguments(result: EvaluationResult, name: str, own: bool = False) -> dict[str, Any]:
+    """Return what a score of an evaluation depends on, as `metric_arguments` does; `own` is at its thresholds."""
+    takes = result.info.kind != "scene" and name in METRICS and METRICS[name].from_report is not None
+    threshold = {"threshold": f"of {result.info.thresholds_from}" if own else 0.5} if takes else {}
+    views = {"views": result.info.symmetries} if result.info.symmetries > 1 else {}
+    return threshold | views
+
+
+def _evaluation_entry(result: EvaluationResult, name: str, value: float, own: bool) -> EvalResult:
+    info, data = result.info, result.info.data
+    arguments = {"seed": data.split_seed, "labels": data.label_version}
+    views = f", {info.symmetries} views" if info.symmetries > 1 else ""
+    return EvalResult(
+        task_type=TASK,
+        task_name="Image classification" if info.kind == "scene" else "Multi-label image classification",
+        dataset_type=data.hub_id or on_one_line(data.name, 200).lower(),
+        dataset_name=on_one_line(data.name, 200),
+        dataset_config=data.protocol,
+        dataset_split=data.split,
+        dataset_args={key: told for key, told in arguments.items() if told is not None} or None,
+        metric_type=_metric_type(name),
+        metric_name=metric_title(name) + (f", thresholds of {info.thresholds_from}" if own else "") + views,
+        metric_value=round(value, 6),
+        metric_args=evaluation_arguments(result, name, own) or None,
+    )
+
+
+def _evaluation_part(result: EvaluationResult) -> dict[str, Any]:
+    """Return what the card says of an evaluation."""
+    info = result.info
+    columns = [("score", result.scores, result.intervals.scores)]
+    if info.kind != "scene":
+        columns[0] = ("at 0.5", *columns[0][1:])
+    if result.at_thresholds is not None:
+        columns.append((f"thresholds of {info.thresholds_from}", result.at_thresholds, result.intervals.tuned or {}))
+
+    def cell(scores: Metrics, intervals: Intervals, name: str) -> str:
+        bounds = intervals.get(name)
+        text = number(scores.get(name))
+        return f"{text} ({bounds.text})" if bounds is not None and bounds.are_defined else text
+
+    rows = [
+        [metric_title(name), *(cell(scores, intervals, name) for _, scores, intervals in columns)]
+        for name in result.scores
+    ]
+    return {
+        "data": info.data,
+        "name": on_one_line(info.data.name, 200),
+        "columns": [title for title, _, _ in columns],
+        "rows": rows,
+        "notes": result.notes(),
+    }
+
+
+def _metric_type(name: str) -> str:
+    return _METRIC_TYPES.get(name, "f1" if "f1" in name else name)
+
+
 def _takes_threshold(results: TrainingResult, name: str) -> bool:
     """Tell whether a score is one of decisions on labels; a scene is the one with the highest score."""
     return results.task != "scene" and name in METRICS and METRICS[name].from_report is not None
@@ -257,7 +341,7 @@ def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: fl
         dataset_config=source["protocol"],
         dataset_split="train" if held_out else split,
         dataset_args={key: value for key, value in arguments.items() if value is not None} or None,
-        metric_type=_METRIC_TYPES.get(name, "f1" if "f1" in name else name),
+        metric_type=_metric_type(name),
         metric_name=metric_title(name) + (", tuned thresholds" if tuned else "") + _views(results, ""),
         metric_value=round(value, 6),
         metric_args=metric_arguments(results, name, tuned) or None,
@@ -309,12 +393,19 @@ def _scores(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
     return list(columns), rows
 
 
+def _few(results: TrainingResult) -> list[str]:
+    """Return the labels whose thresholds few images chose, with their number, the fewest first."""
+    few = results.tuned.few if results.tuned else {}
+    return [f"{name} ({count})" for name, count in sorted(few.items(), key=lambda one: one[1])]
+
+
 def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
-    """Return the scores of each label; of each scene, the highest of which decides, where scenes alone are learned."""
+    """Return the scores of each label that occurs; where scenes alone are learned, of each scene."""
     columns = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
-        [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), number(row.threshold, 3)]
+        [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), threshold_text(row.threshold)]
         for row in results.labels
+        if row.images
     ]
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
 
@@ -355,10 +446,10 @@ def _settings(results: TrainingResult) -> list[list[str]]:
         del settings["scene_weight"]  # weighs nothing
     if results.config.keep == "best":
         settings["keep"] = f"the best by {metric_title(results.config.selection_metric)} on validation"
-    precision = results.run.precision
+    precision, batch = results.run.precision, results.run.batch.get("global")
     return [
         *([text, _shown(settings[name])] for name, text in SETTINGS.items() if settings.get(name) is not None),
-        ["batch, over all processes and parts", _shown(results.run.batch.get("global", ""))],
+        ["batch, over all processes and parts", f"{batch:,}" if batch is not None else ""],
         ["processes", _shown(results.run.processes)],
         ["precision", "float32" if precision == "no" else precision],  # Accelerate's name says little alone
     ]

@@ -1,20 +1,26 @@
 """A finished run to a model repository: weights, configuration, recipe, history and card."""
 
 import json
+import math
 import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import constants
+from huggingface_hub import EvalResultEntry, constants, eval_result_entries_to_yaml
 
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
-from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.escaping import for_file_name
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.models import FOLDER
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.prediction.evaluation import EvaluationResult
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.hub import check_repo_id
-from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, metric_arguments
+from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, evaluation_arguments, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
 from mlrsnet_hf.training.results import RESULTS, TrainingResult
@@ -22,6 +28,10 @@ from mlrsnet_hf.training.results import RESULTS, TrainingResult
 MODEL = "model"
 _SETTINGS = "settings.yaml"
 _BESIDE = ("history.csv", "history.json", "curves.png")
+_EVALUATIONS = "evaluations"
+
+Arguments = Callable[[str], Mapping[str, Any]]
+"""Returns what the score of a metric depends on."""
 
 
 def is_run(path: Path) -> bool:
@@ -36,6 +46,7 @@ def build_model_repository(
     dataset_id: str | None = None,
     license: str | None = None,
     revision: str | None = None,
+    evaluations: Sequence[str | Path] = (),
 ) -> Repository:
     """Fill a folder with what a model repository holds.
 
@@ -46,9 +57,11 @@ def build_model_repository(
         dataset_id: Repository of the data that the model learned, for the card and the results that the Hub lists.
         license: The weights' license, by the Hub's name for it; by default that of the weights that it began with.
         revision: The branch that the card will lie on, for its code; main by default.
+        evaluations: Folders of evaluations of this very model, whose scores the card and the Hub list too.
 
     Raises:
-        ConfigurationError: results.json is not that of a finished run, or a name is no repository's.
+        ConfigurationError: results.json is not that of a finished run, a name is no repository's, or an evaluation is
+            of another model.
         MissingExtraError: What training needs is not installed; timm knows where its weights come from.
     """
     if dataset_id:
@@ -64,6 +77,7 @@ def build_model_repository(
     if (path / _SETTINGS).is_file():
         text = (path / _SETTINGS).read_text(encoding="utf-8")
         (folder / _SETTINGS).write_text(public_settings(text, read_settings_file(path / _SETTINGS)), encoding="utf-8")
+    evaluated = _copy_evaluations(path, folder, evaluations)
     card = ModelCard(
         repo_id=repo_id,
         results=results,
@@ -72,47 +86,99 @@ def build_model_repository(
         revision=revision,
         dataset_id=dataset_id or results.data.source.get("hub_id"),
         file_names=tuple(files_of(folder)),
+        evaluations=tuple(evaluated.values()),
     )
     (folder / CARD).write_text(card.render(), encoding="utf-8")
-    if dataset_id and results.scored_split == "test":
-        _write_eval_results(folder, card, dataset_id)
+    _write_eval_results(folder, card, dataset_id, evaluated)
     return Repository(
         kind="model",
         repo_type="model",
         folder=folder,
-        owned=("scene_head.safetensors", *_BESIDE, f"{EVAL_RESULTS}/*"),
+        owned=("scene_head.safetensors", *_BESIDE, f"{EVAL_RESULTS}/*", f"{_EVALUATIONS}/*"),
     )
 
 
-def _write_eval_results(folder: Path, card: ModelCard, dataset_id: str) -> None:
-    """Write the results in the form that the Hub lists beside a benchmark's.
+def _copy_evaluations(path: Path, folder: Path, evaluations: Sequence[str | Path]) -> dict[str, EvaluationResult]:
+    """Copy the evaluations of a run's model into the repository; return them by their files there.
 
-    https://huggingface.co/docs/hub/eval-results: a value per task; the dataset's eval.yaml names the tasks.
+    Raises:
+        ConfigurationError: One is damaged, or of another model.
+    """
+    if not evaluations:
+        return {}
+    from mlrsnet_hf.models.named_model import load_named_model  # it brings torch, which other repositories do without
+
+    fingerprint = load_named_model(ModelChoice(model=str(path))).fingerprint
+    found = {}
+    for number, source in enumerate(map(Path, evaluations)):
+        result = EvaluationResult.load(source.expanduser())
+        if result.info.model.fingerprint != fingerprint:
+            raise ConfigurationError(
+                f"{source}: an evaluation of another model ({result.info.model.name}, "
+                f"{result.info.model.fingerprint[:8]}) than that of {path} ({fingerprint[:8]})",
+                "Give evaluations of this model, or evaluate it again.",
+            )
+        data = result.info.data
+        name = f"{_EVALUATIONS}/{number + 1}-{for_file_name(data.dataset)}-{for_file_name(data.split)}.json"
+        (folder / name).parent.mkdir(exist_ok=True)
+        result.save(folder / name)
+        found[name] = result
+    return found
+
+
+def _write_eval_results(
+    folder: Path, card: ModelCard, dataset_id: str | None, evaluated: Mapping[str, EvaluationResult]
+) -> None:
+    """Write the results on test splits in the form that the Hub lists beside a benchmark's.
+
+    https://huggingface.co/docs/hub/eval-results: a value per task; the dataset's eval.yaml names the tasks. There is a
+    file for each dataset. Results of the run stand before those of evaluations of the same task.
     """
     results = card.results
-    protocol = results.data.source.get("protocol") or "default"
+    entries: dict[str, dict[str, EvalResultEntry]] = {}
 
-    def note(name: str) -> str:
-        arguments = metric_arguments(results, name)
-        threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
-        views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
-        return "; ".join([f"{metric_title(name)} on the test split", *threshold, *views])
+    def add(file: str, dataset: str, protocol: str | None, scores: Mapping[str, float], depends_on: Arguments) -> None:
+        for name, value in scores.items():
+            if math.isnan(value):
+                continue
+            task = f"{protocol or 'default'}_{name}"
+            entry = EvalResultEntry(
+                dataset_id=dataset,
+                task_id=task,
+                value=round(value, 6),
+                source_url=f"{constants.ENDPOINT}/{card.repo_id}/blob/{card.revision or 'main'}/{file}",
+                source_name=file,
+                notes=_note(depends_on(name), name),
+            )
+            entries.setdefault(dataset, {}).setdefault(task, entry)
 
-    entries = [
-        {
-            "dataset": {"id": dataset_id, "task_id": f"{protocol}_{name}"},
-            "value": round(value, 6),
-            "source": {
-                "url": f"{constants.ENDPOINT}/{card.repo_id}/blob/{card.revision or 'main'}/{RESULTS}",
-                "name": RESULTS,
-            },
-            "notes": note(name),
-        }
-        for name, value in defined_scores(results).items()
-    ]
-    target = folder / EVAL_RESULTS / f"{dataset_id.partition('/')[2]}.yaml"
-    target.parent.mkdir()
-    target.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
+    if dataset_id and results.scored_split == "test":
+        protocol = results.data.source.get("protocol")
+        add(
+            RESULTS,
+            dataset_id,
+            protocol,
+            defined_scores(results),
+            partial(metric_arguments, results),
+        )
+    for file, result in evaluated.items():
+        data = result.info.data
+        if data.hub_id and data.split == "test":
+            add(file, data.hub_id, data.protocol, result.scores, partial(evaluation_arguments, result))
+    for dataset, tasks in entries.items():
+        name = dataset.partition("/")[2]
+        if sum(other.partition("/")[2] == name for other in entries) > 1:  # of two owners
+            name = dataset.replace("/", "--")
+        target = folder / EVAL_RESULTS / f"{name}.yaml"
+        target.parent.mkdir(exist_ok=True)
+        content = eval_result_entries_to_yaml(list(tasks.values()))
+        target.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _note(arguments: Mapping[str, Any], name: str) -> str:
+    threshold = [f"decisions at threshold {arguments['threshold']}"] if "threshold" in arguments else []
+    views = [f"logits averaged over {arguments['views']} views of each image"] if "views" in arguments else []
+    return "; ".join([f"{metric_title(name)} on the test split", *threshold, *views])
 
 
 def public_results(text: str) -> str:

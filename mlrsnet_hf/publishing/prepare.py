@@ -66,7 +66,7 @@ class Prepared:
         first = DEFAULT_PROTOCOL if DEFAULT_PROTOCOL in copy.splits else next(iter(copy.splits))
         scenes = sum(count > 0 for count in card.images_per_scene.values())
         lines = [
-            f"{card.total:,} images of {scenes} scenes in {len(self.files)} Parquet files, {megabytes:,.0f} MB",
+            f"{card.total:,} images of {scenes} scenes in {len(self.files):,} Parquet files, {megabytes:,.0f} MB",
             f"repository: {self.folder}, card: {self.folder / CARD}",
             f"protocols: {', '.join(copy.splits)}",
             f"{copy.repaired:,} rows with repaired labels, {copy.without_labels:,} images without a label, "

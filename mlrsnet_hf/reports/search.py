@@ -21,6 +21,17 @@ from mlrsnet_hf.runtime.logs import print_result
 
 
 @dataclass(frozen=True, slots=True)
+class _Text:
+    """What images shall show, in words."""
+
+    words: str
+
+
+_Query = str | Path | _Text
+"""An id of the index, a picture, or words."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """What was found for one query, or by the filter alone."""
 
@@ -40,6 +51,7 @@ def print_search(
     location: str,
     queries: Sequence[str] = (),
     *,
+    texts: Sequence[str] = (),
     k: int = 12,
     labels: Sequence[str] = (),
     scene: str | None = None,
@@ -54,6 +66,7 @@ def print_search(
         location: Folder of a local index, or URI of a Milvus server.
         queries: Paths of pictures or of folders of pictures, or else ids of images of the index; without any, what
             passes the filter is listed.
+        texts: More queries: what images shall show, in words.
         k: Number of results of each.
         labels: Names of labels that every result has, each text one or several; see `ImageSearch.labels_in`.
         scene: Name of the scene that every result shows.
@@ -68,8 +81,9 @@ def print_search(
     for text in labels:
         if not text.strip(" ,"):
             raise ConfigurationError(f"--labels {text!r} names nothing", "Give labels, separated by commas.")
-    asked = [found for query in queries for found in _pictures(query)]
-    if page is not None or any(isinstance(query, Path) for query in asked):
+    asked: list[_Query] = [found for query in queries for found in _pictures(query)]
+    asked += [_Text(words) for words in texts]
+    if page is not None or any(not isinstance(query, str) for query in asked):
         require_extra("train")  # decodes pictures as training does
     with open_index(location, collection, ef) as index:
         wanted = index.filter(index.labels_in(labels), scene)  # before a network is loaded in vain
@@ -105,24 +119,33 @@ def _pictures(query: str) -> list[str | Path]:
 
 
 def _nearest(
-    index: ImageIndex, asked: Sequence[str | Path], k: int, wanted: Filter, model: Mapping[str, Any]
+    index: ImageIndex, asked: Sequence[_Query], k: int, wanted: Filter, model: Mapping[str, Any]
 ) -> list[_Answer]:
     """Return the answer to each query; ids are looked up before a network is loaded."""
     known = {query: index.find(query) for query in asked if isinstance(query, str)}
-    vectors: dict[str | Path, npt.NDArray[np.float32]] = {query: vector for query, (_, vector) in known.items()}
+    vectors: dict[_Query, npt.NDArray[np.float32]] = {query: vector for query, (_, vector) in known.items()}
     pictures = [query for query in asked if isinstance(query, Path)]
-    if pictures:
+    texts = [query for query in asked if isinstance(query, _Text)]
+    if texts:
+        index.require_text()
+    if pictures or texts:
         moved = {name: value for name, value in model.items() if value is not None}
         made_by = index.local.model if index.local else ModelChoice()
-        choice = dataclasses.replace(made_by, **moved) if moved else None
-        vectors |= zip(pictures, index.embed_pictures(pictures, choice), strict=True)
+        embedder = index.embedder(dataclasses.replace(made_by, **moved) if moved else None)
+        if pictures:
+            vectors |= zip(pictures, embedder.embed_pictures(pictures), strict=True)
+        if texts:
+            vectors |= zip(texts, embedder.embed_texts([query.words for query in texts]), strict=True)
     found = index.nearest(np.stack([vectors[query] for query in asked]), k, wanted)
-    return [
-        _Answer(str(query), f"Images like {query.name}", images, picture=query)
-        if isinstance(query, Path)
-        else _Answer(query, f"Images like {query}", images, asked=known[query][0])
-        for query, images in zip(asked, found, strict=True)
-    ]
+    return [_answer(query, images, known) for query, images in zip(asked, found, strict=True)]
+
+
+def _answer(query: _Query, images: Sequence[IndexedImage], known: Mapping[str, tuple[IndexedImage, object]]) -> _Answer:
+    if isinstance(query, _Text):
+        return _Answer(query.words, f"Images of “{query.words}”", images)
+    if isinstance(query, Path):
+        return _Answer(str(query), f"Images like {query.name}", images, picture=query)
+    return _Answer(query, f"Images like {query}", images, asked=known[query][0])
 
 
 def _lines(answer: _Answer, k: int, named: bool) -> list[str]:
@@ -133,7 +156,7 @@ def _lines(answer: _Answer, k: int, named: bool) -> list[str]:
     if answer.total is not None:
         lines.append(f"{count:,} of {answer.total:,} images with this filter, in the order of the embeddings")
     elif count < k:
-        lines.append(f"{count} of the {k} asked for: no more images were found with this filter")
+        lines.append(f"{count:,} of the {k:,} asked for: no more images were found with this filter")
     return lines
 
 

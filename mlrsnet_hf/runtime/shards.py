@@ -8,12 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlrsnet_hf.runtime.collectives import Collectives
+if TYPE_CHECKING:  # an index opens without torch
+    from mlrsnet_hf.runtime.collectives import Collectives
 
 Rows = TypeVar("Rows")
 
@@ -65,7 +66,7 @@ def count_rows(path: Path) -> int | None:
 
 
 def write_shards(
-    processes: Collectives,
+    processes: "Collectives",
     missing: Sequence[Shard],
     make_rows: Callable[[Sequence[Shard]], Generator[Rows, None, None]],
     write: Callable[[Rows, Shard], None],

@@ -189,8 +189,8 @@ def batch_text(images: int, processes: int, accumulation: int) -> str:
     """
     counts = (processes, "process"), (accumulation, "micro-batch"), (images // (processes * accumulation), "image")
     endings = {"process": "es", "micro-batch": "es", "image": "s"}
-    factors = (f"{count} {noun}{endings[noun] * (count != 1)}" for count, noun in counts)
-    return f"batch of {images} = {' x '.join(factors)}"
+    factors = (f"{count:,} {noun}{endings[noun] * (count != 1)}" for count, noun in counts)
+    return f"batch of {images:,} = {' x '.join(factors)}"
 
 
 def statistics_note(model: nn.Module, images: int, micro_batches: int) -> str:
@@ -199,8 +199,8 @@ def statistics_note(model: nn.Module, images: int, micro_batches: int) -> str:
     if micro_batches == 1 or not normalizes:
         return ""
     return (
-        f"batch normalization takes its statistics over the {images // micro_batches} images of a micro-batch, so the "
-        f"results differ from those of {images} images at once; the statistics of process 0 are kept"
+        f"batch normalization takes its statistics over the {images // micro_batches:,} images of a micro-batch, so "
+        f"the results differ from those of {images:,} images at once; the statistics of process 0 are kept"
     )
 
 

@@ -228,9 +228,9 @@ def _marker(history: Sequence[Epoch]) -> str:
 
 
 def _set_axes(axes: "Axes", history: Sequence[Epoch]) -> None:
-    """Show whole epochs only, and values in the fewest digits."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    """Show whole epochs only, and the values of an axis in as many digits each."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))

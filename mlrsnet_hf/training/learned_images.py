@@ -12,14 +12,14 @@ from mlrsnet_hf.training.results import RESULTS, DataSource, TrainingResult
 
 def is_timms_own(model: str, weights: str = PRETRAINED) -> bool:
     """Tell whether a model is a timm name with weights of timm's own, which know nothing of MLRSNet."""
-    return "/" not in model and not Path(model).expanduser().is_dir() and weights in (PRETRAINED, RANDOM)
+    return "/" not in model and not Path(model).expanduser().exists() and weights in (PRETRAINED, RANDOM)
 
 
 def data_of_run(model: str, allow_trained: bool, option: str) -> DataSource | None:
     """Return what a run says of its data; None where nothing tells.
 
     Args:
-        model: Folder of a run or of its saved model, beside which the results lie.
+        model: Folder of a run or of its saved model, or a model's file; the results lie there or beside it.
         allow_trained: Whether a model that was trained on the images is wanted all the same.
         option: The option that says so, for errors.
 
@@ -70,6 +70,8 @@ def protocol_of(data: DataSource) -> tuple[str, int]:
 
 def _results_file(folder: Path) -> Path | None:
     folder = folder.resolve()
+    if folder.is_file():  # an exported model
+        folder = folder.parent
     runs = (folder, folder.parent) if folder.name == "model" else (folder,)
     return next((run / RESULTS for run in runs if (run / RESULTS).exists()), None)
 

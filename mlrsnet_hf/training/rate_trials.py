@@ -76,17 +76,18 @@ def plan_trials(config: TrainingConfig, images: int, base: float) -> RateTrials:
     if held_out < _LEAST_HELD_OUT or images - held_out < batch:
         wanted = max(_LEAST_HELD_OUT * _HELD_OUT, math.ceil(batch * _HELD_OUT / (_HELD_OUT - 1)))
         raise ConfigurationError(
-            f"learning_rate='auto' holds out training images, and {images} are too few for that at batch_size={batch}",
-            f"{remedy}, or at least {wanted} training images.",
+            f"learning_rate='auto' holds out training images, and {images:,} are too few for that at "
+            f"batch_size={batch}",
+            f"{remedy}, or at least {wanted:,} training images.",
         )
     total = images // batch * config.epochs
     steps = max(_LEAST_STEPS, round(_SHARE * total))
     least = math.ceil(steps * len(MULTIPLES) / _LARGEST_SHARE)
     if total < least:
         raise ConfigurationError(
-            f"learning_rate='auto' tries {len(MULTIPLES)} rates for {steps} steps or more each, too much for a run of "
-            f"{total} steps",
-            f"{remedy}, or more epochs or a lower batch_size, for at least {least} steps.",
+            f"learning_rate='auto' tries {len(MULTIPLES)} rates for {steps:,} steps or more each, too much for a "
+            f"run of {total:,} steps",
+            f"{remedy}, or more epochs or a lower batch_size, for at least {least:,} steps.",
         )
     epochs = math.ceil(steps / ((images - held_out) // batch))
     each = math.ceil(steps / epochs)

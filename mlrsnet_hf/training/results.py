@@ -10,7 +10,7 @@ metric that is not defined is NaN here and null in the file.
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from mlrsnet_hf.configuration.settings import Count, CountOrZero, PositiveOrZero
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import on_one_line, quoted
 from mlrsnet_hf.evaluation.intervals import Intervals, ScoreIntervals
-from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, SplitScores, TunedScores, metric_text
+from mlrsnet_hf.evaluation.scores import FEW_IMAGES, LabelScore, Metrics, SplitScores, TunedScores, metric_text
 from mlrsnet_hf.files import nulls_for_nan, whole_file
 from mlrsnet_hf.inputs.config import TaskKind
 from mlrsnet_hf.metrics import metric_title
@@ -234,9 +234,8 @@ class TrainingResult:
     def report(self) -> str:
         """Return the lines that tell a person the scores."""
         split = self.scored_split
-        lines = [
-            f"{split.capitalize()} split, {self.data.images.get(split, 0)} images, model of epoch {self.scored_epoch}:"
-        ]
+        images = f"{self.data.images.get(split, 0):,} images"
+        lines = [f"{split.capitalize()} split, {images}, model of epoch {self.scored_epoch}:"]
         if split == "validation":
             lines.append(f"  there is no test split{_CHOSEN if self.config.keep == 'best' else ''}")
         chosen = self.config.selection_metric
@@ -252,14 +251,16 @@ class TrainingResult:
         if self.labels_left_out:
             what = "scenes" if self.task == "scene" else "labels"
             lines.append(
-                f"  {self.labels_left_out} of {len(self.labels)} {what} do not occur there and count in no mean over "
-                f"{what}"
+                f"  {self.labels_left_out:,} of {len(self.labels):,} {what} do not occur there and count in no mean "
+                f"over {what}"
             )
         if self.tuned is not None and self.tuned.untuned:
-            untuned = self.tuned.untuned
-            more = f" and {len(untuned) - _LISTED} more" if len(untuned) > _LISTED else ""
+            lines.append(f"  no validation image has {_listed(self.tuned.untuned)}: threshold 0.5 kept")
+        if self.tuned is not None and self.tuned.few:
+            few = [f"{name} ({count})" for name, count in sorted(self.tuned.few.items(), key=lambda one: one[1])]
             lines.append(
-                f"  no validation image has {', '.join(map(on_one_line, untuned[:_LISTED]))}{more}: threshold 0.5 kept"
+                f"  warning: fewer than {FEW_IMAGES} validation images with, or without, the label chose the threshold "
+                f"of {_listed(few)}; on other images it may be far off"
             )
         return "\n".join(lines)
 
@@ -278,6 +279,12 @@ class TrainingResult:
                 shown = f", {other:.4f}{_brackets(split and split.tuned, name)} with tuned thresholds"
             lines.append(f"  {metric_text(name, value)}{_brackets(split and split.scores, name)}{shown}")
         return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first names in a line, the others counted."""
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(map(on_one_line, names[:_LISTED])) + more
 
 
 def _brackets(intervals: Intervals | None, name: str) -> str:

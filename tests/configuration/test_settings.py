@@ -53,6 +53,15 @@ def outcome(make: Any, *arguments: Any, **values: Any) -> Any:
         return type(error), error.remedy
 
 
+def required(part: type) -> dict[str, Any]:
+    """Values for the fields of a dataclass that have no default."""
+    return {
+        field.name: ("a",) if typing.get_origin(take_apart(leaves(part)[field.name][1])[0]) is tuple else "a"
+        for field in dataclasses.fields(part)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+
+
 @pytest.mark.parametrize(("command", "part", "name"), EVERY)
 @hypothesis.given(value=STRANGE)
 @hypothesis.settings(
@@ -67,7 +76,7 @@ def test_python_and_yaml_judge_alike(command: type, part: type, name: str, value
     assert from_python == from_file and type(from_python) is type(from_file)
     if isinstance(from_python, tuple) and from_python and isinstance(from_python[0], type):
         with pytest.raises(from_python[0], match=f"^{name}="):
-            part(**({"model": ("a",)} if part is RetrievalConfig else {}) | {name: value})
+            part(**required(part) | {name: value})
 
 
 def as_python_would(kind: Any, text: str) -> Any:
@@ -85,7 +94,8 @@ def test_python_and_the_command_line_judge_alike(command: type, part: type, name
         value = as_python_would(kind, text)
         assert outcome(from_text, name, kind, text) == outcome(checked, name, kind, value)
     judged = outcome(checked, name, kind, as_python_would(kind, "nonsense"))
-    places = ["a" for field in dataclasses.fields(command) if field.metadata.get("positional")]
+    owners = {command, *parts(command).values()}
+    places = ["a" for owner in owners for field in dataclasses.fields(owner) if field.metadata.get("positional")]
     if isinstance(judged, tuple):
         with pytest.raises(judged[0], match=f"^{name}='nonsense'") as caught:
             parse(command, None, [*places, f"--{name.replace('_', '-')}", "nonsense"])

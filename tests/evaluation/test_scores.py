@@ -8,6 +8,7 @@ from mlrsnet_hf.evaluation.scores import (
     Predictions,
     evaluate,
     evaluate_splits,
+    few_images,
     is_better,
     label_scores,
     tune_thresholds,
@@ -153,7 +154,16 @@ def test_thresholds_by_hand() -> None:
         {"validation": predictions}, Task(kind="labels", label_names=("a", "b", "c")), tune=True
     ).tuned
     assert tuned.untuned == ("c",)
+    assert tuned.few == {"a": 1, "b": 0}, "two with and one without; three with and none without"
     assert tuned.thresholds == dict(zip("abc", thresholds, strict=True))
+
+
+def test_enough_images_are_not_few() -> None:
+    targets = np.zeros((60, 3), np.float32)
+    targets[:20, 0] = targets[:19, 1] = targets[:, 2] = 1
+    targets[19:25, 1] = targets[25:50, 2] = np.nan
+    task = Task(kind="labels", label_names=("a", "b", "c"))
+    assert few_images(Predictions(targets, np.zeros_like(targets)), task) == {"b": 19, "c": 0}
 
 
 def test_a_label_whose_score_vanishes_is_predicted_at_its_threshold() -> None:

@@ -25,6 +25,7 @@ from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.prediction import export
 from mlrsnet_hf.prediction.export import export_model
+from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.synthetic import synthetic_records
 from mlrsnet_hf.taxonomy import SCENES
 
@@ -182,6 +183,11 @@ def test_the_pages_example_needs_no_other_package(
     (prediction,) = Classifier.from_pretrained(run).predict("harbor.jpg")
     printed = {line.rpartition(" ")[0] for line in capsys.readouterr().out.splitlines()}
     assert printed == set(prediction.labels)
+
+
+def test_the_file_has_no_embeddings(exported: tuple[Path, Path]) -> None:
+    with pytest.raises(ConfigurationError, match="no embeddings"):
+        load_embedding_model(ModelChoice(model=str(exported[1])))
 
 
 def test_bands_are_told(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def card_of_a_run(names: list[str]) -> str:
     results = TrainingResult.from_dict(content)
     cards = []
     for start in range(0, len(names), 6):
-        tuned = content["tuned"] | {"untuned": names[start : start + 6]}
+        shown = names[start : start + 6]
+        tuned = content["tuned"] | {"untuned": shown, "few": dict.fromkeys(shown, 3)}
         results = TrainingResult.from_dict(content | {"tuned": tuned})
         origin = Origin(f"`{names[start]}`", names[1])
         card = ModelCard(repo_id="jane/net", results=results, origin=origin, file_names=("config.json", names[1]))

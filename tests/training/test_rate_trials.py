@@ -240,7 +240,7 @@ def test_the_better_end_of_a_metric_is_chosen() -> None:
 
 
 FATES = {1: ["step 15 SIGKILL", "disk 4 SIGKILL", "step 50 SIGTERM"], 2: ["step 15 SIGKILL"]}
-"""In the second trial, while the model of one that has ended is written, and in the run itself."""
+"""What comes over the lives of a run: in the second trial, while files of one are written, and in the run itself."""
 
 
 @pytest.mark.slow
@@ -248,25 +248,22 @@ FATES = {1: ["step 15 SIGKILL", "disk 4 SIGKILL", "step 50 SIGTERM"], 2: ["step 
 def test_a_run_that_was_killed_anywhere_chooses_and_ends_as_in_peace(
     more: DatasetDict, run_processes: RunProcesses, tmp_path: Path, processes: int
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder, peace, stopped = tmp_path / "pictures", tmp_path / "peace", tmp_path / "stopped"
     for name, split in more.items():
         split.save_to_disk(str(folder / name))
     settings = AUTO | {"model": "test_resnet", "weights": "random", "image_size": 32, "cpu_threads": 1, "trackers": []}
     common = {"data": str(folder), "processes": processes}
-    runs = [common | {"settings": settings | {"output_dir": str(tmp_path / "peace")}}]
-    for number, fate in enumerate(FATES[processes]):
-        own = settings | {"output_dir": str(tmp_path / str(number)), "checkpoint_steps": 4}
-        runs += [common | {"settings": own, "fate": fate}, common | {"settings": own | {"resume": True}}]
+    runs = [common | {"settings": settings | {"output_dir": str(peace)}}]
+    own = settings | {"output_dir": str(stopped), "checkpoint_steps": 4, "resume": True}
+    runs += [common | {"settings": own, "fate": fate} for fate in [*FATES[processes], None]]
     codes, said = run_processes(runs)
-    assert codes[0::2] == [[0] * processes] * (1 + len(FATES[processes])), said
-    peace = tmp_path / "peace"
-    for number, fate in enumerate(FATES[processes]):
-        stopped = tmp_path / str(number)
-        assert set(codes[1 + 2 * number]) == {-signal.SIGKILL if "KILL" in fate else 75}, fate
-        for file in ("model/model.safetensors", "history.json"):
-            assert (stopped / file).read_bytes() == (peace / file).read_bytes(), fate
-        trials = [json.loads((run / "results.json").read_text())["rate_trials"] for run in (peace, stopped)]
-        assert trials[0] == trials[1], fate
+    assert codes[0] == codes[-1] == [0] * processes, said
+    for fate, found in zip(FATES[processes], codes[1:-1], strict=True):
+        assert set(found) == {-signal.SIGKILL if "KILL" in fate else 75}, fate
+    for file in ("model/model.safetensors", "history.json"):
+        assert (stopped / file).read_bytes() == (peace / file).read_bytes(), file
+    trials = [json.loads((run / "results.json").read_text())["rate_trials"] for run in (peace, stopped)]
+    assert trials[0] == trials[1]
 
 
 @pytest.mark.slow

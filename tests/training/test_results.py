@@ -36,6 +36,7 @@ RESULT = TrainingResult(
         untuned=("never",),
         validation={"sample_f1": 0.85, "map": 0.9},
         test={"sample_f1": 0.75, "map": math.nan},
+        few={"airport": 1, "ship": 2},
     ),
     eval_symmetries=8,
     labels=(
@@ -103,6 +104,7 @@ def test_the_file_has_the_documented_form(tmp_path: Path) -> None:
             "untuned": ["never"],
             "validation": {"sample_f1": 0.85, "map": 0.9},
             "test": {"sample_f1": 0.75, "map": None},
+            "few": {"airport": 1, "ship": 2},
         },
         "eval_symmetries": 8,
         "labels": [
@@ -227,7 +229,9 @@ def test_the_report_of_a_run() -> None:
         "  sample-F1 0.7000, 0.7500 with tuned thresholds\n"
         "  mAP not defined\n"
         "  1 of 3 labels do not occur there and count in no mean over labels\n"
-        "  no validation image has never: threshold 0.5 kept"
+        "  no validation image has never: threshold 0.5 kept\n"
+        "  warning: fewer than 20 validation images with, or without, the label chose the threshold of airport (1), "
+        "ship (2); on other images it may be far off"
     )
 
 

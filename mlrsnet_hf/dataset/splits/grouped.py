@@ -107,7 +107,7 @@ def _ids(groups: Iterable[_Group]) -> set[str]:
 def _refuse_uneven(name: str, size: int, target: int, total: int, largest: int) -> None:
     if abs(size - target) * 100 > total:
         raise ConfigurationError(
-            f"{name} would hold {size} of {total} images where the ratio asks for {target}: groups of near-duplicates "
-            f"hold up to {largest} images",
+            f"{name} would hold {size:,} of {total:,} images where the ratio asks for {target:,}: groups of "
+            f"near-duplicates hold up to {largest:,} images",
             "Take a ratio protocol, or remove duplicates.",
         )

@@ -175,7 +175,7 @@ def _none_empty(splits: Mapping[str, Sequence[str]], protocol: str, total: int) 
     empty = [name for name, ids in splits.items() if not ids]
     if empty or not splits:
         raise ConfigurationError(
-            f"{total} images are too few for protocol {protocol!r}" + (f": {empty[0]} gets none" if empty else ""),
+            f"{total:,} images are too few for protocol {protocol!r}" + (f": {empty[0]} gets none" if empty else ""),
             "Add images, or take the protocol 'all'.",
         )
     return {name: tuple(ids) for name, ids in splits.items()}

@@ -20,7 +20,7 @@ from mlrsnet_hf.evaluation.decisions import (
     worst_errors,
 )
 from mlrsnet_hf.evaluation.intervals import Bounds, Intervals
-from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, Predictions, Scores, label_scores
+from mlrsnet_hf.evaluation.scores import LabelScore, Metrics, Predictions, Scores, label_scores, threshold_text
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics import METRICS, metric_title
@@ -47,6 +47,8 @@ class ScoreColumn:
     """Such as `at 0.5`; with two models, the model's name too."""
     scores: Metrics
     intervals: Intervals | None = None
+    is_compared: bool = False
+    """Whether they are those of the second model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,13 @@ class EvaluatedModel:
     name: str
     predictions: Predictions
     thresholds: Scores
-    """(L,) at which the page decides; what the task's labels are."""
+    """(L,) at which the page decides on the task's labels."""
+
+    def decisions(self, task: Task) -> Decisions:
+        """Return the decisions on labels; where scenes alone are learned, on these."""
+        if task.label_outputs:
+            return Decisions.of_labels(self.predictions, task, self.thresholds)
+        return Decisions.of_scenes(self.predictions, task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +109,7 @@ def write_evaluation_page(
     model: EvaluatedModel,
     columns: Sequence[ScoreColumn],
     compared: EvaluatedModel | None = None,
-    differences: Mapping[str, Difference] | None = None,
+    differences: Mapping[str, Mapping[str, Difference]] | None = None,
     label_differences: Mapping[str, Difference] | None = None,
     tables: Sequence[PageTable] = (),
     about: Sequence[str] = (),
@@ -119,7 +127,7 @@ def write_evaluation_page(
         model: Whose errors are shown.
         columns: Scores to be set beside each other, those of a second model too.
         compared: A second model, whose curves and average precisions are shown beside.
-        differences: The first model's scores less the second's, by metric.
+        differences: The first model's scores less the second's, by the title of a column, then by metric.
         label_differences: Its average precisions less the second's, by label; without intervals by default.
         tables: Further tables.
         about: What was measured, a line each.
@@ -130,7 +138,7 @@ def write_evaluation_page(
         ConfigurationError: The file cannot be written.
     """
     scenes = Decisions.of_scenes(model.predictions, task) if task.scene_outputs else None
-    decisions = _decisions(model, task)
+    decisions = model.decisions(task)
     thumbnails = Thumbnails(rows, ids)
     typical, sorts = typical_images(decisions, TYPICAL)
     examples = example_images(thumbnails.fitting(typical), ids, decisions, scenes)
@@ -138,7 +146,8 @@ def write_evaluation_page(
     pairs = _worth_listing(confused)
     rows_of_errors = [error.image for error in worst_errors(decisions, PER_LABEL, MOST_IMAGES)]
     rows_of_errors += [row for pair in pairs for row in confused_images(decisions, pair, _PAIR_IMAGES)]
-    worst = example_images(thumbnails.fitting(rows_of_errors), ids, decisions, scenes)
+    other = None if compared is None else compared.decisions(task)
+    worst = example_images(thumbnails.fitting(rows_of_errors), ids, decisions, scenes, other)
     labels = _label_rows(model, compared, decisions, task, label_differences or {})
     content = render(
         "evaluation.html",
@@ -151,6 +160,8 @@ def write_evaluation_page(
         notes=notes,
         attribution=attribution,
         score_columns=columns,
+        looks=_looks(columns),
+        difference_titles=list(differences or {}),
         score_rows=_score_rows(columns, differences or {}),
         axis=_axis(columns),
         tables=tables,
@@ -159,7 +170,7 @@ def write_evaluation_page(
         said_absent=_said_absent(decisions),
         small_charts=_charts(model, compared, decisions, task, labels),
         overall=_overall(decisions),
-        overall_compared=None if compared is None else _overall(_decisions(compared, task)),
+        overall_compared=None if other is None else _overall(other),
         bars_height=charts.BARS,
         confused=pairs,
         confused_pairs=len(confused),
@@ -179,27 +190,31 @@ def write_evaluation_page(
         partial.write_text(content, encoding="utf-8")
 
 
-def _decisions(model: EvaluatedModel, task: Task) -> Decisions:
-    """Return the decisions that labels are compared by; where scenes alone are learned, on these."""
-    if task.label_outputs:
-        return Decisions.of_labels(model.predictions, task, model.thresholds)
-    return Decisions.of_scenes(model.predictions, task)
-
-
 def _worth_listing(pairs: Sequence[Confusion]) -> Sequence[Confusion]:
     """Return the first confusions; those of a single image only where there are few others."""
     several = [pair for pair in pairs if pair.images > 1]
     return several[:_PAIRS] if len(several) >= _PAIRS // 3 else pairs[: _PAIRS // 3]
 
 
-def _score_rows(columns: Sequence[ScoreColumn], differences: Mapping[str, Difference]) -> list[dict[str, Any]]:
+def _looks(columns: Sequence[ScoreColumn]) -> list[str]:
+    """Return the classes of each column's marks: a color for each model, hollow but for its first column."""
+    looks: list[str] = []
+    for column in columns:
+        color = "two" if column.is_compared else "one"
+        looks.append(f"{color} hollow" if color in looks else color)
+    return looks
+
+
+def _score_rows(
+    columns: Sequence[ScoreColumn], differences: Mapping[str, Mapping[str, Difference]]
+) -> list[dict[str, Any]]:
     names = dict.fromkeys(name for column in columns for name in column.scores)
     return [
         {
             "title": metric_title(name),
             "lower": name in METRICS and not METRICS[name].higher_is_better,
             "cells": [_score_cell(column, name) for column in columns],
-            "difference": differences.get(name),
+            "differences": {title: of.get(name) for title, of in differences.items()},
         }
         for name in names
     ]
@@ -246,6 +261,7 @@ def _label_rows(
             {
                 "id": label,
                 "score": own,
+                "threshold": threshold_text(own.threshold),
                 "compared": other,
                 "difference": gap,
                 "wrong": wrong[label],
@@ -270,7 +286,7 @@ def _charts(
     labels: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the curves of each label, the lowest average precision first."""
-    models = [decisions] + ([] if compared is None else [_decisions(compared, task)])
+    models = [decisions] + ([] if compared is None else [compared.decisions(task)])
     made = []
     for row in sorted(labels, key=lambda row: row["score"].average_precision):
         label, threshold = row["id"], row["score"].threshold
@@ -299,7 +315,7 @@ def _charts(
 def _described(point: tuple[float, float] | None, threshold: float | None) -> str:
     if point is None:
         return "said of no image"
-    where = "where it is decided" if threshold is None else f"at the threshold {threshold:.3f}"
+    where = "where it is decided" if threshold is None else f"at the threshold {threshold_text(threshold)}"
     return f"{where}: recall {point[0]:.3f}, precision {point[1]:.3f}"
 
 

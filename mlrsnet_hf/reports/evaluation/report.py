@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mlrsnet_hf.inputs.load import load_split
 from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.prediction.compare import COMPARISON, Comparison, ScoreDifference, compare_models, same_images
 from mlrsnet_hf.prediction.config import EvaluationConfig
-from mlrsnet_hf.prediction.evaluate import Evaluated, evaluate_model, find_saved
+from mlrsnet_hf.prediction.evaluate import Evaluated, Load, evaluate_model, find_saved
 from mlrsnet_hf.prediction.evaluation import EVALUATION, EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.labeling_tools import write_fiftyone, write_label_studio
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, SavedPredictions, read_predictions
@@ -33,23 +34,27 @@ from mlrsnet_hf.reports.evaluation.page import (
 )
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, make_accelerator
-from mlrsnet_hf.runtime.logs import get_logger, print_result
+from mlrsnet_hf.runtime.logs import print_result
 
 PAGE = "evaluation.html"
+FIGURE = "fig9_examples.png"
+"""Images with the labels of the model, of two that of the first; for cards and papers."""
 TABLE = "comparison.csv"
 SIDES = ("first", "second")
 """Folders of the evaluations of two models."""
 
-logger = get_logger(__name__)
+_OF_SCENES = ("sample_f1", "map", "micro_f1", "macro_f1")
+"""Scores of the images of each scene that the page shows; evaluation.json has all."""
 
 
 def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: DataConfig) -> None:
     """Evaluate one model, or compare two on the same images, and write what came out as a folder.
 
-    The folder holds `evaluation.json`, `predictions.parquet` and `evaluation.html`; of two models `comparison.json` and
-    `comparison.csv`, the page, and for each model a folder with its evaluation. It appears when it is whole. In the
-    place of a model its saved predictions may stand, which need neither network nor images; then the page is written
-    where the options of the data say where the images are. All processes of an `accelerate launch` call it.
+    The folder holds `evaluation.json`, `predictions.parquet`, `evaluation.html` and `fig9_examples.png`; of two models
+    `comparison.json` and `comparison.csv`, page and figure, and for each model a folder with its evaluation. It appears
+    when it is whole. In the place of a model its saved predictions may stand, which need neither network nor images;
+    then the page is written where the options of the data say where the images are. All processes of an `accelerate
+    launch` call it.
 
     Args:
         models: One or two: folders of runs, repositories of the Hub, or saved predictions.
@@ -66,17 +71,18 @@ def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: Data
     with ended_together(accelerator):
         processes = Collectives(accelerator)
         processes.run_on_main(lambda: refuse_existing(target))
-        found = [_evaluated(name, config, data, accelerator) for name in models]
+        load = lru_cache(load_split)
+        found = [_evaluated(name, config, data, accelerator, load) for name in models]
         processes.run_on_main(lambda: _write(found, config, data, target))
 
 
 def _evaluated(
-    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator
+    name: str, config: EvaluationConfig, data: DataConfig, accelerator: Accelerator, load: Load
 ) -> tuple[SavedPredictions, Dataset | None]:
     """Return a model's predictions, and the images where they are at hand."""
     path = find_saved(name)
     if path is None:
-        evaluated: Evaluated = evaluate_model(name, config, data, accelerator)
+        evaluated: Evaluated = evaluate_model(name, config, data, accelerator, load)
         return evaluated.saved, evaluated.rows
     return Collectives(accelerator).run_on_main(lambda: _read(path, config, data))
 
@@ -145,6 +151,8 @@ def _write(
             report = result.report()
             if rows is not None and config.page:
                 _page(folder / PAGE, saved[0], result, rows)
+        if rows is not None and config.page:
+            _draw_examples(folder / FIGURE, saved[0], rows)
         if rows is not None and config.to_fiftyone:
             write_fiftyone(folder / "fiftyone", saved, rows)
         if rows is not None and config.to_label_studio:
@@ -190,14 +198,14 @@ def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: 
     places = {image: row for row, image in enumerate(rows["id"][:])}
     write_evaluation_page(
         path,
-        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.dataset}",
+        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.name}",
         task=first.task,
         ids=first.ids,
         rows=rows.select(np.array([places[image] for image in first.ids])),
         model=dataclasses.replace(_shown(first), name=names[0]),
         compared=dataclasses.replace(_shown(second), name=names[1]),
-        columns=[*_columns(comparison.first, names[0]), *_columns(comparison.second, names[1])],
-        differences={name: _as_difference(one) for name, one in comparison.scores.items()},
+        columns=[*_columns(comparison.first, names[0]), *_columns(comparison.second, names[1], is_compared=True)],
+        differences=_score_differences(comparison),
         label_differences={row.label: _as_difference(row.average_precision) for row in comparison.labels},
         about=_about(comparison.first),
         notes=[
@@ -209,18 +217,40 @@ def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: 
     )
 
 
+def _draw_examples(path: Path, saved: SavedPredictions, rows: Dataset) -> None:
+    """Draw Fig. 9; of a comparison the images are in the order of the model that has them."""
+    from mlrsnet_hf.reports.evaluation.figure import write_example_figure
+
+    shown = _shown(saved)
+    places = {image: row for row, image in enumerate(rows["id"][:])}
+    images = rows.select(np.array([places[image] for image in saved.ids]))
+    write_example_figure(path, saved.ids, images, shown.decisions(saved.task))
+
+
 def _shown(saved: SavedPredictions) -> EvaluatedModel:
     return EvaluatedModel(name=saved.info.model.name, predictions=saved.predictions, thresholds=saved.thresholds)
 
 
-def _columns(result: EvaluationResult, name: str) -> list[ScoreColumn]:
+def _score_differences(comparison: Comparison) -> dict[str, dict[str, Difference]]:
+    """Return the differences by the title of a column, then by metric."""
+    plain = {name: _as_difference(one) for name, one in comparison.scores.items()}
+    if comparison.at_thresholds is None:
+        return {"difference": plain}
+    tuned = {name: _as_difference(one) for name, one in comparison.at_thresholds.items()}
+    return {"difference at 0.5": plain, "at thresholds": tuned}
+
+
+def _columns(result: EvaluationResult, name: str, is_compared: bool = False) -> list[ScoreColumn]:
     titles = (f"{name}, at 0.5", f"{name}, at thresholds") if name else ("at 0.5", "at thresholds")
     if result.info.kind == "scene":
         titles = (name or "score", "")
-    columns = [ScoreColumn(title=titles[0], scores=result.scores, intervals=result.intervals.scores)]
+    found = [(titles[0], result.scores, result.intervals.scores)]
     if result.at_thresholds is not None:
-        columns.append(ScoreColumn(title=titles[1], scores=result.at_thresholds, intervals=result.intervals.tuned))
-    return columns
+        found.append((titles[1], result.at_thresholds, result.intervals.tuned or {}))
+    return [
+        ScoreColumn(title=title, scores=scores, intervals=intervals, is_compared=is_compared)
+        for title, scores, intervals in found
+    ]
 
 
 def _as_difference(one: ScoreDifference) -> Difference:
@@ -231,7 +261,7 @@ def _scene_tables(result: EvaluationResult) -> list[PageTable]:
     """Return the table of the scores of each scene's images, if scenes are known."""
     if not result.scenes:
         return []
-    names = list(result.scenes[0].scores)
+    names = [name for name in _OF_SCENES if name in result.scenes[0].scores]
     rows = [
         [scene.scene, f"{scene.images:,}", *(_cell(scene.scores.get(name, float("nan"))) for name in names)]
         for scene in result.scenes
@@ -246,7 +276,7 @@ def _cell(value: float) -> str:
 
 def _about(result: EvaluationResult) -> list[str]:
     info, data = result.info, result.info.data
-    lines = [f"{data.images:,} images of {data.dataset}, split {data.split}"]
+    lines = [f"{data.images:,} images of {data.name}, split {data.split}"]
     if data.protocol:
         seed = "" if data.split_seed is None else f", split seed {data.split_seed}"
         lines.append(f"Protocol {data.protocol}{seed}")

@@ -149,8 +149,8 @@ def _curve(axes: Axes, model: ModelResult, name: str, color: str) -> None:
 def _recall_axes(axes: Axes) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_xticks([0, 0.5, 1], ["0.0", "0.5", "1.0"])
+    axes.set_yticks([0, 0.5, 1], ["0.0", "0.5", "1.0"])
     axes.grid(color="0.92", linewidth=0.6)
 
 

@@ -20,7 +20,9 @@ class Pass(Settings):
     layer: Layer = setting(
         "pre_logits", "Output that is taken; pre_logits is the classifier's input.", section="Embeddings"
     )
-    normalize: bool = setting(False, "Scale each embedding to length 1.", former="normalise")
+    normalize: bool = setting(
+        False, "Scale each embedding to length 1, as always those of open_clip.", former="normalise"
+    )
     batch_size: Count = setting(64, "Images that a process passes through the network at once.")
     num_workers: CountOrZero = setting(
         0, "Processes beside each embedding process that read images; 0 reads in threads."

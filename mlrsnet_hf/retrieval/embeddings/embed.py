@@ -77,7 +77,8 @@ def embed(
     embeddings the same but for the last bits of float32, however many processes there are.
 
     Args:
-        config: The network, the layer and the form.
+        config: The network, the layer and the form; embeddings by a network that knows text have length 1 whatever it
+            says.
         images: What to embed.
         card: Renders the folder's README.md, such as `publishing.embeddings_card.embeddings_card`.
         load: Loads the images; pass one that remembers, where they are used again.
@@ -103,6 +104,8 @@ def embed(
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
     split = processes.run_on_all(lambda: load(images))
     network = processes.run_on_all(lambda: model or load_embedding_model(config))
+    if network.knows_text:  # text and images are compared by their angle
+        config = dataclasses.replace(config, normalize=True)
     processes.run_on_main(lambda: open_first_images([split.rows], network.preprocessing.reading))
     for note in split.notes:
         logger.info("data: %s", note)
@@ -174,6 +177,7 @@ def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel)
         label_names=split.label_names,
         scene_names=split.scene_names,
         scores=model.label_names if config.scores else (),
+        text=model.knows_text,
     )
 
 

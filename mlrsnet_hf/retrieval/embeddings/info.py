@@ -37,7 +37,7 @@ class EmbeddingInfo:
     model: Name
     """As it was named: a timm name, a repository of the Hub, or the name of a run's folder."""
     architecture: Name
-    """timm's name of the network."""
+    """timm's name of the network, or open_clip's."""
     model_fingerprint: Name
     """Hash of the weights and of the preprocessing."""
     layer: Layer
@@ -58,6 +58,8 @@ class EmbeddingInfo:
     scene_names: tuple[Name, ...] = ()
     scores: tuple[Name, ...] = ()
     """Names of the columns of `scores`; empty if there are none."""
+    text: bool = False
+    """Whether the model embeds text among the images too."""
     format: int = FORMAT
 
     @property
@@ -99,8 +101,8 @@ class EmbeddingInfo:
         return info_from_json(content | {"rows": self.rows}, "a file's schema") == self
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON has them."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        """Return the fields as JSON has them; embeddings without text say nothing of it, as before there was any."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "text" or self.text}
         return {
             name: list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
             for name, value in fields.items()

@@ -23,10 +23,13 @@ from torch import nn
 from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.pictures import Picture, picture_pixels
+from mlrsnet_hf.models import OPEN_CLIP
 from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.models.clip import ClipNetwork
 from mlrsnet_hf.models.named_model import NamedModel, load_named_model
 from mlrsnet_hf.models.preprocessing import normalize_pixels
 from mlrsnet_hf.retrieval.embeddings.config import Layer
+from mlrsnet_hf.retrieval.embeddings.pca import unit_length
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class EmbeddingModel(NamedModel):
     def label_names(self) -> tuple[str, ...]:
         """What its first outputs stand for; empty for a network that was not trained on labels."""
         return self.task.label_names if self.task is not None and self.task.label_outputs else ()
+
+    @property
+    def knows_text(self) -> bool:
+        """Whether words can be embedded among the images."""
+        return isinstance(self.model, ClipNetwork)
 
     def size(self, layer: str) -> int:
         """Return the dimension of a layer's embedding, by passing one black image through the network.
@@ -70,10 +78,35 @@ class EmbeddingModel(NamedModel):
             normalized = normalize_pixels(pixels.to(device), self.preprocessing)
             return embed_pixels(self.model, normalized, layer)[0].cpu().numpy()
 
+    def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the (Q, D) embeddings of texts, of length 1, among those of images of length 1.
+
+        Raises:
+            ConfigurationError: The network knows no text, or a text is empty.
+            WeightsError: Its tokenizer cannot be had.
+        """
+        if not isinstance(self.model, ClipNetwork):
+            raise ConfigurationError(
+                f"{self.name} knows images alone, and no text", f"Give a network of open_clip, {OPEN_CLIP}NAME/WEIGHTS."
+            )
+        for text in texts:
+            if not text.strip():
+                raise ConfigurationError(f"the text {text!r} says nothing", "Say what an image shows.")
+        return unit_length(self.model.embed_texts(texts).cpu().numpy())
+
 
 def load_embedding_model(choice: ModelChoice) -> EmbeddingModel:
-    """Load a network that embeds; see `load_named_model`, and there what is raised."""
+    """Load a network that embeds; see `load_named_model`, and there what else is raised.
+
+    Raises:
+        ConfigurationError: It gives logits alone, as those of an ONNX file and of transformers.
+    """
     named = load_named_model(choice)
+    if not hasattr(named.model, "forward_features"):
+        raise ConfigurationError(
+            f"{choice.model} gives logits alone, and no embeddings",
+            "Give a run, a saved model, or a network of timm or open_clip.",
+        )
     return EmbeddingModel(**{field.name: getattr(named, field.name) for field in dataclasses.fields(named)})
 
 
@@ -83,10 +116,11 @@ def embed_pixels(
     """Return a layer's output, and the logits on request, from one pass through the network.
 
     Args:
-        model: A timm model in evaluation mode.
+        model: A timm model, or a `ClipNetwork`, in evaluation mode.
         pixels: (N, 3, S, S), normalized.
         layer: `pooled`: timm's `forward_features`, averaged over all positions (a class token left out).
-            `pre_logits`: what the classifier gets, by timm's `forward_head(pre_logits=True)`.
+            `pre_logits`: what the classifier gets, by timm's `forward_head(pre_logits=True)`; of a network of open_clip
+            the embedding of its image tower.
             `logits`: what the classifier gives.
         with_logits: Whether the logits are wanted beside another layer.
 

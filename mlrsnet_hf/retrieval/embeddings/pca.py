@@ -170,7 +170,7 @@ def fit_pca(batches: Iterable[npt.NDArray[np.float32]], components: int, whiten:
             break
     if rows <= components or size < components:
         raise ConfigurationError(
-            f"{components} components cannot be fitted on {rows} embeddings of {size} dimensions", "Ask for fewer."
+            f"{components} components cannot be fitted on {rows:,} embeddings of {size:,} dimensions", "Ask for fewer."
         )
     covariance = (products - np.outer(total, total) / rows) / (rows - 1)
 

@@ -67,6 +67,16 @@ class Embedder:
         batches = iter(lambda: list(itertools.islice(rest, _PICTURES_AT_ONCE)), [])
         return self._as_stored(np.concatenate([self.network.embed_images(batch, self.layer) for batch in batches]))
 
+    def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the (Q, D) embeddings of texts, such as "harbor with ships".
+
+        Raises:
+            ConfigurationError: The network knows no text, a text is empty, or the principal components are of another
+                dimension.
+            WeightsError: The network's tokenizer cannot be had.
+        """
+        return self._as_stored(self.network.embed_texts(texts))
+
     def _as_stored(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return what the network gave at length 1 and projected, as the index has it."""
         vectors = unit_length(vectors) if self.normalized else vectors
@@ -123,6 +133,23 @@ class ImageIndex(ImageSearch):
     def embed_pictures(self, pictures: Iterable[Picture], model: ModelChoice | None = None) -> npt.NDArray[np.float32]:
         """Return the (Q, D) embeddings of pictures, made as those in the index; see `embedder`."""
         return self.embedder(model).embed_pictures(pictures)
+
+    def embed_texts(self, texts: Sequence[str], model: ModelChoice | None = None) -> npt.NDArray[np.float32]:
+        """Return the (Q, D) embeddings of texts among the images; see `embedder`, and there what else is raised.
+
+        Raises:
+            ConfigurationError: The network that made the index knows no text.
+        """
+        self.require_text()
+        return self.embedder(model).embed_texts(texts)
+
+    def require_text(self) -> None:
+        """Raise `ConfigurationError` unless words can be looked for, before a network is loaded."""
+        if not self.info.text:
+            raise ConfigurationError(
+                f"{self.location}: its images were embedded by {self.info.model}, which knows no text",
+                "Embed them by a network that does, with `mlrsnet embed --model open_clip:NAME/WEIGHTS`.",
+            )
 
     def embedder(self, model: ModelChoice | None = None) -> Embedder:
         """Load the network that embeds pictures as those in the index, once for any number of them.

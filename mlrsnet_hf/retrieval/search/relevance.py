@@ -75,7 +75,7 @@ class SameClass:
         without = [query for query, name in enumerate(self._queries) if name not in self._members]
         if without and not allow_none:
             raise ConfigurationError(
-                f"{len(without)} queries have a class without any item in the database, the first is query "
+                f"{len(without):,} queries have a class without any item in the database, the first is query "
                 f"{without[0]} of class {self._queries[without[0]]!r}",
                 "Remove them, or pass allow_none=True and choose by the metrics' empty= what they count.",
             )
