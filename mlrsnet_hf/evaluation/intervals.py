@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mlrsnet_hf.configuration.json_file import Defined, Name
 from mlrsnet_hf.configuration.settings import Count, CountOrZero
-from mlrsnet_hf.evaluation.scores import SCENE_ACCURACY, Predictions, Scores, scene_decisions
+from mlrsnet_hf.evaluation.scores import FURTHER_METRICS, SCENE_ACCURACY, Predictions, Scores, scene_decisions
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
 from mlrsnet_hf.metrics.sorting import descending_keys, radix_argsort
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # it brings `datasets`
 DRAWS = 1000
 SEED = 0
 CONFIDENCE = 0.95
+_BINS = 15
+"""Of `calibration_error`, by default."""
 _AT_ONCE = 50
 """Draws whose weights are in memory together."""
 
@@ -133,7 +135,11 @@ class DrawnScores:
 
 
 def draw_scores(
-    predictions: Predictions, task: "Task", thresholds: Scores | None = None, draws: int = DRAWS
+    predictions: Predictions,
+    task: "Task",
+    thresholds: Scores | None = None,
+    draws: int = DRAWS,
+    every: bool = False,
 ) -> DrawnScores:
     """Return what `evaluate` and `label_scores` give, in each of many draws of the images.
 
@@ -144,10 +150,11 @@ def draw_scores(
         task: What the model learns.
         thresholds: (L,) tuned ones, if any.
         draws: How many draws of the images.
+        every: Whether the metrics are given that training does without.
     """
     images = len(predictions.targets)
     draw = np.random.default_rng(SEED)
-    measure = _Measure(predictions, task, thresholds)
+    measure = _Measure(predictions, task, thresholds, every)
     parts = []
     for start in range(0, draws, _AT_ONCE):
         size = min(_AT_ONCE, draws - start)
@@ -182,9 +189,9 @@ def interval(values: Values) -> Bounds:
 class _Measure:
     """The scores of a split, prepared once for draws of any weights."""
 
-    def __init__(self, predictions: Predictions, task: "Task", thresholds: Scores | None) -> None:
+    def __init__(self, predictions: Predictions, task: "Task", thresholds: Scores | None, every: bool) -> None:
         self.task = task
-        self.thresholds = thresholds
+        self.every = every
         if task.label_outputs:
             self.known = ~np.isnan(predictions.targets).all(axis=1)
             true, scores = predictions.counted
@@ -193,6 +200,9 @@ class _Measure:
             self.tuned = None if thresholds is None else scores > thresholds
             self.occurring = np.flatnonzero(self.true.any(axis=0))
             self.rankings = rankings(self.true, scores)
+            if every and self.known.any():
+                self.decided = ~np.isnan(predictions.targets[self.known])
+                self.gaps = _calibration_gaps(self.true, np.where(self.decided, scores, 0.0), self.decided)
         if task.scene_outputs:
             scenes, predicted = scene_decisions(predictions)
             self.scenes, self.predicted_scenes = scenes > 0, predicted > 0
@@ -217,10 +227,31 @@ class _Measure:
         common = {"map": _mean_of_defined(precisions)} | scene
         f1 = _label_f1(self.true, self.plain, weights)
         plain, tuned = _of_decisions(self.true, self.plain, f1, weights) | common, None
+        plain |= self._further(self.plain, weights)
         if self.tuned is not None:
             f1 = _label_f1(self.true, self.tuned, weights)
-            tuned = _of_decisions(self.true, self.tuned, f1, weights) | common
+            tuned = _of_decisions(self.true, self.tuned, f1, weights) | common | self._further(self.tuned, weights)
         return DrawnScores(scores=plain, tuned=tuned, average_precision=precisions, f1=f1)
+
+    def _further(self, decided: Decisions, weights: npt.NDArray[np.float32]) -> dict[str, Values]:
+        """Return the metrics that training does without, if they are wanted."""
+        if not self.every:
+            return {}
+        if not self.known.any():
+            return {name: np.full(len(weights), np.nan) for name in FURTHER_METRICS}
+        wrong = (self.true != decided) & self.decided
+        wide, images = weights.astype(np.float64), weights.sum(axis=1, dtype=np.float64)
+        hits, predicted, actual = (
+            np.count_nonzero(matrix, axis=1).astype(np.float64) for matrix in (self.true & decided, decided, self.true)
+        )
+        decisions = wide @ np.count_nonzero(self.decided, axis=1)
+        return {
+            "sample_precision": _ratio(wide @ _zero_ratio(hits, predicted), images),
+            "sample_recall": _ratio(wide @ _zero_ratio(hits, actual), images),
+            "subset_accuracy": _ratio(wide @ ~wrong.any(axis=1), images),
+            "hamming_loss": _ratio(wide @ np.count_nonzero(wrong, axis=1), decisions),
+            "calibration_error": _ratio(np.abs(wide @ self.gaps).sum(axis=1), decisions),
+        }
 
     def _average_precisions(self, labels: int, weights: npt.NDArray[np.float32]) -> Values:
         """Return the (D, labels) average precision of each label in each draw; NaN where it does not occur."""
@@ -229,6 +260,16 @@ class _Measure:
         for label, ranking in zip(self.occurring, self.rankings, strict=True):
             values[:, label] = ranking.average_precisions(counts)
         return values
+
+
+def _calibration_gaps(true: Decisions, scores: Scores, decided: Decisions) -> Values:
+    """Return for each image and bin of `calibration_error` what the scores in the bin say too much, (N, bins)."""
+    gaps = np.zeros((len(true), _BINS))
+    bins = np.clip(np.ceil(scores * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
+    for label in range(true.shape[1]):
+        rows = np.flatnonzero(decided[:, label])
+        gaps[rows, bins[rows, label]] += scores[rows, label] - true[rows, label]
+    return gaps
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from mlrsnet_hf.configuration.settings import CountOrZero
 from mlrsnet_hf.metrics import (
     METRICS,
     best_thresholds,
+    calibration_error,
     classification_report,
     mean_average_precision,
     metric_title,
+    metrics_of,
     training_values,
 )
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
@@ -27,6 +29,8 @@ Scores = npt.NDArray[np.float64]
 Metrics = Mapping[Name, Defined]
 """Values by name, as fractions; NaN where one is not defined."""
 
+FURTHER_METRICS = tuple(name for name, metric in metrics_of("classification").items() if not metric.in_training)
+"""Metrics of labels that training does without."""
 FEW_IMAGES = 20
 """Of fewer, reports warn of the threshold that they chose."""
 
@@ -130,27 +134,49 @@ class Evaluation:
     """The per-label table of the test split, or of validation where there is none; at the tuned thresholds, if any."""
 
 
-def evaluate(predictions: Predictions, task: "Task", thresholds: Scores | None = None) -> dict[str, float]:
+def evaluate(
+    predictions: Predictions, task: "Task", thresholds: Scores | None = None, every: bool = False
+) -> dict[str, float]:
     """Return the metrics of a task by name, as fractions; NaN where one is not defined.
 
-    Of labels every metric that the registry wants evaluated in training; of scenes the share of images whose highest
-    score is the right one, and where scenes alone are learned the macro-F1 over those that occur.
+    Of labels every metric that the registry wants evaluated in training, or has at all; of scenes the share of images
+    whose highest score is the right one, and where scenes alone are learned the macro-F1 over those that occur.
 
     Args:
         predictions: Of a split.
         task: What the model learns.
         thresholds: (L,) one for each label, as `tune_thresholds` gives them; by default the paper's 0.5 for all.
+        every: Whether the metrics are given that training does without.
     """
     values: dict[str, float] = {}
     if task.label_outputs:
         threshold = PAPER_THRESHOLD if thresholds is None else thresholds
         values |= training_values(*predictions.counted, threshold)
+        if every:
+            values |= _further_values(predictions, threshold)
     if task.scene_outputs:
         report = classification_report(*scene_decisions(predictions))
         values[SCENE_ACCURACY] = float(report.subset_accuracy)
         if task.kind == "scene":
             values["macro_f1"] = float(report.macro_f1_of_occurring)
     return values
+
+
+def _further_values(predictions: Predictions, threshold: float | Scores) -> dict[str, float]:
+    """Return the metrics of labels that training does without; a label that is not known is no decision."""
+    report = classification_report(*predictions.counted, threshold=threshold)
+    known = ~np.isnan(predictions.targets)
+    true, scores = predictions.targets[known][:, None], predictions.scores[known][:, None]
+    decided = (predictions.scores > threshold)[known][:, None]
+    if not known.any():
+        return dict.fromkeys(FURTHER_METRICS, math.nan)
+    return {
+        "sample_precision": float(report.sample_precision),
+        "sample_recall": float(report.sample_recall),
+        "subset_accuracy": float(report.subset_accuracy),
+        "hamming_loss": float(classification_report(true, decided).hamming_loss),
+        "calibration_error": float(calibration_error(true, scores)),
+    }
 
 
 def tune_thresholds(validation: Predictions) -> Scores:

@@ -14,7 +14,7 @@ from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.evaluation.intervals import CONFIDENCE, DRAWS, SEED, Bounds, DrawnScores, interval
 from mlrsnet_hf.files import nulls_for_nan, whole_file
 from mlrsnet_hf.inputs.task import Task
-from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.prediction.evaluation import EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.predictions_file import SavedPredictions, ScoredPredictions
 from mlrsnet_hf.training.results import library_versions
@@ -96,7 +96,8 @@ class Comparison:
         for name, one in rows:
             plain = name.removesuffix(" at thresholds")
             title = metric_title(plain) + name.removeprefix(plain)
-            lines.append(f"  {title} {_text(one)}")
+            lower = plain in METRICS and not METRICS[plain].higher_is_better
+            lines.append(f"  {title} {_text(one)}{', lower is better' if lower else ''}")
         sure = [row for row in self.labels if row.average_precision.is_sure]
         better = sum(row.average_precision.difference > 0 for row in sure)
         what = "scenes" if self.first.info.kind == "scene" else "labels"

@@ -39,7 +39,6 @@ from mlrsnet_hf.prediction.predictions_file import (
 )
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import explain_memory
-from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.learned_images import (
     data_of_published_run,
     data_of_run,
@@ -53,8 +52,6 @@ Load = Callable[[DataConfig, str, Reading], LabeledSplit]
 
 _SHOWN = 300
 """Characters of the names of a model's and a dataset's labels in an error."""
-
-logger = get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class EvaluationResult:
         """Model, dataset and split in words."""
         data = self.info.data
         protocol = f" {data.protocol}" if data.protocol else ""
-        return f"{self.info.model.name} on {data.dataset}{protocol}, split {data.split}"
+        return f"{self.info.model.name} on {data.name}{protocol}, split {data.split}"
 
     def report(self) -> str:
         """Return the lines that tell a person the scores."""
@@ -161,7 +161,8 @@ class EvaluationResult:
 
 def draw_saved(saved: SavedPredictions, draws: int = DRAWS) -> DrawnScores:
     """Return the scores of saved predictions in each of many draws, at 0.5 and at their thresholds."""
-    return draw_scores(saved.predictions, saved.task, saved.thresholds if saved.task.label_outputs else None, draws)
+    thresholds = saved.thresholds if saved.task.label_outputs else None
+    return draw_scores(saved.predictions, saved.task, thresholds, draws, every=True)
 
 
 def summarize(saved: SavedPredictions, drawn: DrawnScores) -> EvaluationResult:
@@ -178,8 +179,8 @@ def summarize(saved: SavedPredictions, drawn: DrawnScores) -> EvaluationResult:
     rows = label_scores(predictions, task, saved.thresholds if task.label_outputs else None)
     return EvaluationResult(
         info=saved.info,
-        scores=evaluate(predictions, task),
-        at_thresholds=None if own is None else evaluate(predictions, task, own),
+        scores=evaluate(predictions, task, every=True),
+        at_thresholds=None if own is None else evaluate(predictions, task, own, every=True),
         intervals=SplitIntervals(scores=_intervals(drawn.scores), tuned=tuned),
         draws=draws,
         seed=SEED,
@@ -208,9 +209,9 @@ def _scenes(saved: SavedPredictions, draws: int) -> tuple[SceneResult, ...]:
             continue
         part = saved.predictions
         predictions = ScoredPredictions.of_scores(part.targets[rows], part.scores[rows])
-        drawn = draw_scores(predictions, task, saved.thresholds, draws)
+        drawn = draw_scores(predictions, task, saved.thresholds, draws, every=True)
         assert drawn.tuned is not None, "thresholds are given"
-        scores = evaluate(predictions, task, saved.thresholds)
+        scores = evaluate(predictions, task, saved.thresholds, every=True)
         found.append(SceneResult(scene=name, images=len(rows), scores=scores, intervals=_intervals(drawn.tuned)))
     return tuple(found)
 

@@ -24,6 +24,7 @@ from PIL import Image
 
 from mlrsnet_hf.configuration.settings import changed_settings
 from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.files import refuse_existing, whole_file
 from mlrsnet_hf.inputs.batches import Draw
 from mlrsnet_hf.inputs.config import MLRSNET
@@ -51,6 +52,8 @@ _KEY = b"mlrsnet_predictions"
 """Key of the schema metadata of a shard's file that holds what it was made of."""
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed may hold its lock for a moment."""
+_LONGEST = 500
+"""Characters of why an image cannot be read."""
 _AGAIN = "make room or mend what is wrong, and run again to go on."
 
 
@@ -372,7 +375,7 @@ def predict_shards(
 
 def _reason(name: str, fault: ImageError | None) -> str | None:
     """Return why an image cannot be read, without its name."""
-    return None if fault is None else fault.found.removeprefix(f"image {name!r} ")
+    return None if fault is None else shortened(fault.found.removeprefix(f"image {name!r} "), _LONGEST)
 
 
 def _refuse_not_finite(ids: Sequence[str], scores: Scores, broken: Any, model: str) -> None:  # noqa: ANN401

@@ -28,7 +28,8 @@ from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.evaluation.scores import Predictions, Scores
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.columns import UNKNOWN
-from mlrsnet_hf.inputs.config import TaskKind
+from mlrsnet_hf.inputs.config import MLRSNET, TaskKind
+from mlrsnet_hf.inputs.load import OTHER_IMAGES
 from mlrsnet_hf.inputs.task import Task
 
 PREDICTIONS = "predictions.parquet"
@@ -71,6 +72,15 @@ class DataIdentity:
     images: Count
     fingerprint: Name
     """Hash of ids, labels and scenes, in order."""
+
+    @property
+    def name(self) -> str:
+        """What the images are called, which may be others than the dataset's usual ones."""
+        if self.synthetic:
+            return "synthetic scenes"
+        if self.is_mlrsnet:
+            return "MLRSNet"
+        return OTHER_IMAGES if self.dataset == MLRSNET else self.dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrsnet_hf.configuration.settings import Settings, setting
+from mlrsnet_hf.configuration.settings import Settings, changed_settings, setting
 from mlrsnet_hf.errors import ConfigurationError
 
 DRY_RUN_FOLDER = Path("mlrsnet-dry-run")
@@ -48,3 +48,31 @@ class PublishConfig(PublishOptions):
         options = self.to_dict()
         del options["push_to_hub"]
         return options
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceConfig(Settings):
+    """Where the app goes as a Space."""
+
+    publish: str | None = setting(
+        None,
+        "Space that shows the app to everybody; the app is then not opened here. If unset it is.",
+        section="Publishing",
+        metavar="USER/NAME",
+    )
+    embeddings: str | None = setting(
+        None, "Embeddings on the Hub of which a Space builds its index; without them no Search.", metavar="USER/NAME"
+    )
+    with_images: bool = setting(
+        False, "Send small pictures too where nobody knows their license; MLRSNet's go along without."
+    )
+    private: bool = setting(False, "Make a new Space private.")
+    dry_run: bool = setting(False, "Build the Space, say where it is, push nothing.")
+    output_dir: Path = setting(DRY_RUN_FOLDER, "Folder in which a dry run builds, in place of an earlier one.")
+
+    def __post_init__(self) -> None:
+        """Refuse options of a Space where there is none."""
+        super().__post_init__()
+        given = sorted(changed_settings(self) - {"publish"})
+        if given and self.publish is None:
+            raise ConfigurationError(f"{given[0]} is of an app that is published", "Give publish, or leave it out.")

@@ -30,6 +30,7 @@ TASK = "image-classification"
 SETTINGS = {
     "family": "recipe by family of networks",
     "epochs": "epochs",
+    "repeat_threshold": "images with rarer labels repeated, share (0: none)",
     "optimizer": "optimizer",
     "learning_rate": "learning rate",
     "head_rate": "rate of the classifier, times that",
@@ -279,8 +280,8 @@ def _evaluation_entry(result: EvaluationResult, name: str, value: float, own: bo
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if info.kind == "scene" else "Multi-label image classification",
-        dataset_type=data.hub_id or _data_name(result).lower(),
-        dataset_name=_data_name(result),
+        dataset_type=data.hub_id or on_one_line(data.name, 200).lower(),
+        dataset_name=on_one_line(data.name, 200),
         dataset_config=data.protocol,
         dataset_split=data.split,
         dataset_args={key: told for key, told in arguments.items() if told is not None} or None,
@@ -311,20 +312,11 @@ def _evaluation_part(result: EvaluationResult) -> dict[str, Any]:
     ]
     return {
         "data": info.data,
-        "name": _data_name(result),
+        "name": on_one_line(info.data.name, 200),
         "columns": [title for title, _, _ in columns],
         "rows": rows,
         "notes": result.notes(),
     }
-
-
-def _data_name(result: EvaluationResult) -> str:
-    data = result.info.data
-    if data.synthetic:
-        return "synthetic scenes"
-    if data.is_mlrsnet:
-        return "MLRSNet"
-    return OTHER_IMAGES if data.dataset == MLRSNET else on_one_line(data.dataset, 200)
 
 
 def _metric_type(name: str) -> str:
@@ -408,11 +400,12 @@ def _few(results: TrainingResult) -> list[str]:
 
 
 def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
-    """Return the scores of each label; of each scene, the highest of which decides, where scenes alone are learned."""
+    """Return the scores of each label that occurs; where scenes alone are learned, of each scene."""
     columns = ["label", "images", "average precision", "F1", "threshold"]
     rows = [
         [row.label, f"{row.images:,}", number(row.average_precision), number(row.f1), threshold_text(row.threshold)]
         for row in results.labels
+        if row.images
     ]
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
 

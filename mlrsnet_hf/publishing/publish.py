@@ -1,7 +1,7 @@
 """What lies in a folder to the repository on the Hub that fits it: built first, then pushed."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,18 +98,50 @@ def publish(
         found = "nothing that can be published" if path.is_dir() else "no such folder"
         raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
 
-    def send(repository: Repository) -> Pushed:
-        kept = f"What the Hub has is not sent again; run `mlrsnet publish {path} {repo_id}` with the same options."
-        with kept_if_stopped(lambda: kept):
-            return push(repository, repo_id, private=private, revision=revision, collection=collection)
-
+    again = f"run `mlrsnet publish {path} {repo_id}` with the same options"
+    options: dict[str, Any] = {"private": private, "revision": revision, "collection": collection}
     if is_prepared(path):
         repository = take_prepared(path)
-        return Built(repository=repository, repo_id=repo_id) if dry_run else send(repository)
+        return (
+            Built(repository=repository, repo_id=repo_id) if dry_run else _send(repository, repo_id, again, **options)
+        )
+    target = Path(output_dir).expanduser().absolute()
+    if dry_run and path in (target, *target.parents):
+        raise ConfigurationError(f"{target}: lies in what is published", "Give an --output-dir outside of it.")
+    return build_and_send(build, repo_id, path.name, again, dry_run=dry_run, output_dir=output_dir, **options)
+
+
+def build_and_send(
+    build: Callable[[Path], Repository],
+    repo_id: str,
+    name: str,
+    again: str,
+    *,
+    dry_run: bool = False,
+    output_dir: str | Path = DRY_RUN_FOLDER,
+    private: bool = False,
+    revision: str | None = None,
+    collection: str | None = None,
+) -> Pushed | Built:
+    """Build a repository in a folder, and push it, or leave it there for a dry run.
+
+    Args:
+        build: Fills an empty folder.
+        repo_id: USER/NAME or ORGANIZATION/NAME.
+        name: Of what is published, for the temporary folder.
+        again: How a push that was cut short is done again, in words.
+        dry_run: Build it, leave it for inspection, and push nothing.
+        output_dir: Where a dry run builds, in place of an earlier one.
+        private: Whether a new repository is private.
+        revision: The branch that is written; main by default.
+        collection: Slug of a collection that the repository joins.
+
+    Raises:
+        ConfigurationError: It cannot be built, or `output_dir` is another's.
+        HubError: The Hub refused, or could not be reached.
+    """
     if dry_run:
         target = Path(output_dir).expanduser().absolute()
-        if path in (target, *target.parents):
-            raise ConfigurationError(f"{target}: lies in what is published", "Give an --output-dir outside of it.")
         if target.exists() and not (target / _DRY_RUN_MARK).is_file():
             raise ConfigurationError(f"{target}: no folder of a dry run", "Remove it, or give another --output-dir.")
         with whole_folder(target, replace=True) as partial:
@@ -117,13 +149,19 @@ def publish(
             (partial / _DRY_RUN_MARK).touch()
         return Built(repository=replace(repository, folder=target), repo_id=repo_id)
     try:
-        with tempfile.TemporaryDirectory(prefix=f"mlrsnet-{path.name}-") as temporary:
-            return send(build(Path(temporary)))
+        with tempfile.TemporaryDirectory(prefix=f"mlrsnet-{name}-") as temporary:
+            repository = build(Path(temporary))
+            return _send(repository, repo_id, again, private=private, revision=revision, collection=collection)
     except OSError as error:
         raise ConfigurationError(
             f"{error.filename or tempfile.gettempdir()}: cannot be written ({error.strerror or error})",
             "Make room there, or set TMPDIR to another folder.",
         ) from error
+
+
+def _send(repository: Repository, repo_id: str, again: str, **options: Any) -> Pushed:  # noqa: ANN401 - of `push`
+    with kept_if_stopped(lambda: f"What the Hub has is not sent again; {again}."):
+        return push(repository, repo_id, **options)
 
 
 def publish_run(folder: str | Path, repo_id: str, **options: Any) -> Pushed:  # noqa: ANN401 - see `publish`

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.config import PredictionConfig
@@ -65,7 +66,7 @@ def _lines(summary: PredictionSummary) -> list[str]:
     lines.append(f"{summary.images:,} images{earlier}{speed}")
     if summary.unreadable:
         lines.append(f"{len(summary.unreadable):,} of them could not be read (column error):")
-        lines += [f"  {name}: {reason}" for name, reason in summary.unreadable[:_MOST_LISTED]]
+        lines += [f"  {on_one_line(name)}: {on_one_line(reason)}" for name, reason in summary.unreadable[:_MOST_LISTED]]
         if len(summary.unreadable) > _MOST_LISTED:
             lines.append(f"  and {len(summary.unreadable) - _MOST_LISTED:,} more")
     return lines

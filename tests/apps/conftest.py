@@ -18,9 +18,6 @@ from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import save_model
 
-pytest.importorskip("gradio", reason="the extra app is not installed")
-pytest.importorskip("milvus_lite")
-
 LABELS = ("red", "<b>green</b>", "blue ${6*7} {{6*7}}", "striped")
 SCENES = ("beach", "forest")
 THRESHOLDS = (0.45, 0.5, 0.55, 0.2)

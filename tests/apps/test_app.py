@@ -16,6 +16,9 @@ from mlrsnet_hf import Classifier
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from tests.apps.conftest import LABELS, SCENES, THRESHOLDS, Made
 
+pytest.importorskip("gradio", reason="the extra app is not installed")
+pytest.importorskip("milvus_lite")
+
 pytestmark = pytest.mark.browser
 
 OpenPage = Callable[..., Any]

@@ -29,6 +29,9 @@ from mlrsnet_hf.prediction.predictions_file import (
 )
 from tests.apps.conftest import LABELS, Made
 
+pytest.importorskip("gradio", reason="the extra app is not installed")
+pytest.importorskip("milvus_lite")
+
 Serve = Callable[..., Any]
 
 

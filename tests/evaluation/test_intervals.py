@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, precision_score, recall_score
 
-from mlrsnet_hf.evaluation.intervals import SEED, Bounds, bootstrap_scores, rankings, weighted_map
-from mlrsnet_hf.evaluation.scores import Predictions, evaluate
+from mlrsnet_hf.evaluation.intervals import SEED, Bounds, bootstrap_scores, draw_scores, rankings, weighted_map
+from mlrsnet_hf.evaluation.scores import FURTHER_METRICS, Predictions, evaluate
 from mlrsnet_hf.inputs.task import Task
+from mlrsnet_hf.metrics import METRICS
 
 LABELS = ("often", "seldom", "once", "never")
 TASKS = {
@@ -133,3 +134,34 @@ def test_a_perfect_ranking_is_perfect_in_every_draw() -> None:
     predictions = Predictions(targets=targets, logits=8 * targets - 4)
     found = bootstrap_scores({"validation": predictions}, TASKS["labels"], draws=20).validation.scores
     assert set(map(repr, found.values())) == {repr(Bounds(low=1.0, high=1.0))}
+
+
+@pytest.mark.parametrize("unknown", [0, 1, 5])
+def test_further_metrics_are_those_of_draws_one_by_one(unknown: int) -> None:
+    """Against the registry's functions, on the known decisions of each draw alone."""
+    predictions, task, draws = drawn(TASKS["labels"]), TASKS["labels"], 12
+    for number in range(unknown):
+        predictions.targets[3 * number, number % 4] = np.nan
+    if unknown > 1:
+        predictions.targets[20] = np.nan
+    found = draw_scores(predictions, task, THRESHOLDS, draws, every=True)
+    assert found.tuned is not None
+    for number, one in enumerate(one_by_one(predictions, draws)):
+        known = ~np.isnan(one.targets)
+        true, scores = one.targets[known], one.scores[known]
+        for thresholds, values in ((0.5, found.scores), (THRESHOLDS, found.tuned)):
+            decided = one.scores > thresholds
+            some = known.any(axis=1)
+            wrong = ((decided != (one.targets == 1)) & known)[some]
+            assert values["hamming_loss"][number] == pytest.approx(np.mean((decided != (one.targets == 1))[known]))
+            assert values["subset_accuracy"][number] == pytest.approx(np.mean(~wrong.any(axis=1)))
+            error = METRICS["calibration_error"].function(true[:, None], scores[:, None])
+            assert values["calibration_error"][number] == pytest.approx(float(error))
+            given = np.where(known, decided, False)[some], np.where(known, one.targets, 0)[some]
+            precision = precision_score(given[1], given[0], average="samples", zero_division=0)
+            recall = recall_score(given[1], given[0], average="samples", zero_division=0)
+            assert values["sample_precision"][number] == pytest.approx(precision)
+            assert values["sample_recall"][number] == pytest.approx(recall)
+            whole = evaluate(one, task, None if isinstance(thresholds, float) else thresholds, every=True)
+            for name in FURTHER_METRICS:
+                assert values[name][number] == pytest.approx(whole[name])

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.prediction.evaluation import EvaluationResult
 from mlrsnet_hf.publishing.publish import Built, publish
@@ -106,3 +108,29 @@ def test_evaluations_of_others_are_refused(published_run: Path, evaluations: dic
         assert not (tmp_path / "dry").exists()
     with pytest.raises(ConfigurationError, match="--evaluation"):
         publish(tmp_path / "other", "jane/net", dry_run=True, evaluation=[evaluations["here"]])
+
+
+def test_what_a_published_model_has_learned_is_refused(
+    hub_in_process: Any,  # noqa: ANN401
+    published_run: Path,
+    data: DatasetDict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its results.json tells."""
+    run, pictures = tmp_path / "run", tmp_path / "pictures"
+    shutil.copytree(published_run, run)
+    data.save_to_disk(str(pictures))
+    results = json.loads((run / "results.json").read_text())
+    results["data"]["fingerprint"] = load_data(DataConfig(dataset=str(pictures))).source["fingerprint"]
+    (run / "results.json").write_text(json.dumps(results))
+    publish(run, "jane/net")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    address = f"{hub_in_process.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address)
+    with pytest.raises(ConfigurationError, match="32 of the 32"):
+        config = EvaluationConfig(output_dir=tmp_path / "train", draws=5, page=False, split="train")
+        write_evaluation(["jane/net"], config, DataConfig(dataset=str(pictures)))
+    config = EvaluationConfig(output_dir=tmp_path / "test", draws=5, page=False)
+    write_evaluation(["hf-hub:jane/net"], config, DataConfig(dataset=str(pictures)))
+    assert EvaluationResult.load(tmp_path / "test").info.trained_on == 0

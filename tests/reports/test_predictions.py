@@ -121,6 +121,23 @@ def test_a_page_of_many_images_shows_some_evenly_spread(
     assert shown == [there[place * 19 // 5] for place in range(5)]
 
 
+def test_names_begin_no_line_and_command_no_terminal(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    shutil.copy(written / "<i>tiles" / "00.png", odd)
+    try:
+        (odd / "a\npredictions: elsewhere\x1b[31m.png").write_bytes(b"torn")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    config = PredictionConfig(model=str(written / "run"), sources=(str(odd),), output=tmp_path / "out.jsonl")
+    module.write_predictions(config, ImageSet())
+    told = capsys.readouterr().out
+    assert [line for line in told.splitlines() if line.startswith("predictions:")] == [f"predictions: {config.output}"]
+    assert "\x1b" not in told and r"\x1b[31m" in told
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     if BROWSER is None:

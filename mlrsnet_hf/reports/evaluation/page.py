@@ -146,7 +146,8 @@ def write_evaluation_page(
     pairs = _worth_listing(confused)
     rows_of_errors = [error.image for error in worst_errors(decisions, PER_LABEL, MOST_IMAGES)]
     rows_of_errors += [row for pair in pairs for row in confused_images(decisions, pair, _PAIR_IMAGES)]
-    worst = example_images(thumbnails.fitting(rows_of_errors), ids, decisions, scenes)
+    other = None if compared is None else compared.decisions(task)
+    worst = example_images(thumbnails.fitting(rows_of_errors), ids, decisions, scenes, other)
     labels = _label_rows(model, compared, decisions, task, label_differences or {})
     content = render(
         "evaluation.html",
@@ -169,7 +170,7 @@ def write_evaluation_page(
         said_absent=_said_absent(decisions),
         small_charts=_charts(model, compared, decisions, task, labels),
         overall=_overall(decisions),
-        overall_compared=None if compared is None else _overall(compared.decisions(task)),
+        overall_compared=None if other is None else _overall(other),
         bars_height=charts.BARS,
         confused=pairs,
         confused_pairs=len(confused),

@@ -26,6 +26,8 @@ class SaidLabel:
     score: float
     kind: str
     """`right`, `wrong`, `missed`."""
+    of_both: bool = False
+    """Whether a second model makes the same error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,11 @@ class ExampleImage:
 
 
 def example_images(
-    images: Iterable[int], ids: Sequence[str], decisions: Decisions, scenes: Decisions | None
+    images: Iterable[int],
+    ids: Sequence[str],
+    decisions: Decisions,
+    scenes: Decisions | None,
+    compared: Decisions | None = None,
 ) -> list[ExampleImage]:
     """Return images with what the model says of them.
 
@@ -57,12 +63,20 @@ def example_images(
         ids: (N,) of all images of the split.
         decisions: What the labels are compared by.
         scenes: The model's scenes beside its labels, if it has some.
+        compared: A second model's decisions on the labels.
     """
     kinds = {"right": decisions.true & decisions.said, "wrong": decisions.wrong, "missed": decisions.missed}
+    others = {} if compared is None else {"wrong": compared.wrong, "missed": compared.missed}
     found = []
     for row in images:
         labels = [
-            SaidLabel(label, decisions.names[label], float(decisions.scores[row, label]), kind)
+            SaidLabel(
+                label,
+                decisions.names[label],
+                float(decisions.scores[row, label]),
+                kind,
+                kind in others and bool(others[kind][row, label]),
+            )
             for kind, matrix in kinds.items()
             for label in np.flatnonzero(matrix[row]).tolist()
         ]

@@ -34,7 +34,7 @@ from mlrsnet_hf.reports.evaluation.page import (
 )
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, make_accelerator
-from mlrsnet_hf.runtime.logs import get_logger, print_result
+from mlrsnet_hf.runtime.logs import print_result
 
 PAGE = "evaluation.html"
 FIGURE = "fig9_examples.png"
@@ -43,7 +43,8 @@ TABLE = "comparison.csv"
 SIDES = ("first", "second")
 """Folders of the evaluations of two models."""
 
-logger = get_logger(__name__)
+_OF_SCENES = ("sample_f1", "map", "micro_f1", "macro_f1")
+"""Scores of the images of each scene that the page shows; evaluation.json has all."""
 
 
 def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: DataConfig) -> None:
@@ -197,7 +198,7 @@ def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: 
     places = {image: row for row, image in enumerate(rows["id"][:])}
     write_evaluation_page(
         path,
-        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.dataset}",
+        title=f"{names[0]} and {names[1]} on {comparison.first.info.data.name}",
         task=first.task,
         ids=first.ids,
         rows=rows.select(np.array([places[image] for image in first.ids])),
@@ -260,7 +261,7 @@ def _scene_tables(result: EvaluationResult) -> list[PageTable]:
     """Return the table of the scores of each scene's images, if scenes are known."""
     if not result.scenes:
         return []
-    names = list(result.scenes[0].scores)
+    names = [name for name in _OF_SCENES if name in result.scenes[0].scores]
     rows = [
         [scene.scene, f"{scene.images:,}", *(_cell(scene.scores.get(name, float("nan"))) for name in names)]
         for scene in result.scenes
@@ -275,7 +276,7 @@ def _cell(value: float) -> str:
 
 def _about(result: EvaluationResult) -> list[str]:
     info, data = result.info, result.info.data
-    lines = [f"{data.images:,} images of {data.dataset}, split {data.split}"]
+    lines = [f"{data.images:,} images of {data.name}, split {data.split}"]
     if data.protocol:
         seed = "" if data.split_seed is None else f", split seed {data.split_seed}"
         lines.append(f"Protocol {data.protocol}{seed}")

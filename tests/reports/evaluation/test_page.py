@@ -120,7 +120,12 @@ class Gallery(HTMLParser):
         if "data-errors" in values:
             self.inside = True
             errors = [part.split(" ") for part in str(values["data-errors"]).split(";")]
-            self.cards.append({"errors": {(int(label), kind): float(score) for label, kind, score in errors}})
+            self.cards.append(
+                {
+                    "errors": {(int(label), kind): float(score) for label, kind, score, _ in errors},
+                    "both": {(int(label), kind) for label, kind, _, of in errors if of == "both"},
+                }
+            )
         if self.inside and tag == "img":
             self.cards[-1]["id"] = values["alt"]
         if self.inside and "data-label" in values:
@@ -354,6 +359,26 @@ def test_filters_work_by_keyboard(browser: "Browser", split: Split) -> None:
         if {(int(missed), "missed"), (int(said.split()[0]), "wrong")} <= set(card["errors"])
     }
     assert set(shown_ids(page)) == both != set()
+    page.close()
+
+
+@pytest.mark.browser
+def test_errors_of_both_models_are_told_from_those_of_one(browser: "Browser", split: Split) -> None:
+    split.write(two=True)
+    first, second = (
+        (predictions.scores > 0.5, predictions.targets > 0)  # said, true
+        for predictions in split.models
+    )
+    cards = Gallery(split.path.read_text(encoding="utf-8")).cards
+    for card in cards:
+        row = split.ids.index(card["id"])
+        same = {(label, kind) for label, kind in card["errors"] if first[0][row, label] == second[0][row, label]}
+        assert card["both"] == same
+    page = browser.new_page()
+    page.goto(split.path.as_uri())
+    page.select_option("select[name=other]", "one")
+    fitting = {card["id"] for card in cards if set(card["errors"]) - card["both"]}
+    assert set(shown_ids(page)) <= fitting and f"of {len(fitting)} images" in page.inner_text("#shown")
     page.close()
 
 
