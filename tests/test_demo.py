@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mlrsnet_hf.demo import run_demo
+from mlrsnet_hf.demo import complete_demo, run_demo
+from mlrsnet_hf.retrieval.embeddings.pictures import find_pictures
+from mlrsnet_hf.retrieval.index.index import open_index
 
 CHECKOUT = Path(__file__).parents[1]
 RUN = """
@@ -44,3 +46,14 @@ def test_a_small_demo(tmp_path: Path) -> None:
     ended = run_demo(tmp_path / "mlrsnet-demo", images_per_scene=3, epochs=1, resume=True)
     assert ended.scores.test == again.scores.test
     assert (tmp_path / "mlrsnet-demo/run/results.json").stat().st_mtime_ns == kept
+
+    # For the app an index is built of it, once; the run stays as it is.
+    pytest.importorskip("milvus_lite")
+    parts = complete_demo(tmp_path / "mlrsnet-demo")
+    assert (tmp_path / "mlrsnet-demo/run/results.json").stat().st_mtime_ns == kept
+    with open_index(parts.index) as index:
+        name = index.images_at([0])[0].id
+        assert index.info.scene_names and find_pictures([index.find(name)[0]], index.local).keys() == {name}
+    built = (parts.index / "index.json").stat().st_mtime_ns
+    assert complete_demo(tmp_path / "mlrsnet-demo") == parts
+    assert (parts.index / "index.json").stat().st_mtime_ns == built

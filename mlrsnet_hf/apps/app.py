@@ -24,7 +24,7 @@ _UPLOADS_KEPT = (600, 3600)
 """Seconds: how often uploads are looked at, and how old those are that are removed."""
 
 
-def build_app(parts: Parts, title: str = "MLRSNet") -> gr.Blocks:
+def build_app(parts: Parts, title: str = "Remote sensing images") -> gr.Blocks:
     """Return the app, not yet served."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=_UPLOADS_KEPT) as app:

@@ -12,7 +12,7 @@ from mlrsnet_hf.inputs.decoding import decode_rgb
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.retrieval.embeddings.pages import Query, result_page
 
-PICTURE, IMAGE, LABELS = "A picture", "An image of the index", "Labels alone"
+PICTURE, IMAGE, WORDS, LABELS = "A picture", "An image of the index", "Words", "Labels alone"
 _PAGE = 24
 
 
@@ -27,6 +27,7 @@ class SearchTab:
         self._part = part
         info = part.index.info
         ways = [PICTURE] * (part.embedder is not None) + [IMAGE]
+        ways += [WORDS] * (part.embedder is not None and part.embedder.network.knows_text)
         ways += [LABELS] * bool(info.label_names or info.scene_names)
         self._query, self._number = gr.State(None), gr.State(1)
         with gr.Row(equal_height=False):
@@ -39,6 +40,9 @@ class SearchTab:
                     visible=ways[0] == PICTURE,
                 )
                 self._id = gr.Textbox(label="Id of an image", visible=ways[0] == IMAGE, max_lines=1)
+                self._words = gr.Textbox(
+                    label="What the images show", placeholder="harbor with ships", visible=False, max_lines=1
+                )
                 self._labels = gr.Dropdown(
                     sorted(info.label_names),
                     multiselect=True,
@@ -61,7 +65,7 @@ class SearchTab:
                     self._place = gr.HTML()
                     forth = gr.Button("Next page", size="sm")
         self._back, self._forth = back, forth
-        inputs = [self._way, self._upload, self._id, self._labels, self._scene]
+        inputs = [self._way, self._upload, self._id, self._words, self._labels, self._scene]
         cleared = {self._results: "", self._asked: "", self._pager: gr.Row(visible=False), self._query: None}
         self._outputs = [
             self._message,
@@ -76,7 +80,7 @@ class SearchTab:
         ]
         self._search = told(self._begin, self._message, cleared)
         turned = told(self._turn, self._message, {})
-        for trigger in (button.click, self._id.submit, self._upload.upload):
+        for trigger in (button.click, self._id.submit, self._words.submit, self._upload.upload):
             trigger(self._search, inputs, self._outputs)
         back.click(lambda number: number - 1, self._number, self._number).then(
             turned, [self._query, self._number], self._outputs
@@ -84,7 +88,7 @@ class SearchTab:
         forth.click(lambda number: number + 1, self._number, self._number).then(
             turned, [self._query, self._number], self._outputs
         )
-        self._way.change(_shown_for, self._way, [self._upload, self._id])
+        self._way.change(_shown_for, self._way, [self._upload, self._id, self._words])
         self.open_at(self._results)
 
     def open_at(self, clicked: gr.HTML, *, tabs: gr.Tabs | None = None, tab: str = "") -> None:
@@ -93,14 +97,14 @@ class SearchTab:
         def take(event: gr.EventData) -> tuple[str, str]:
             return IMAGE, event.id
 
-        inputs = [self._way, self._upload, self._id, self._labels, self._scene]
+        inputs = [self._way, self._upload, self._id, self._words, self._labels, self._scene]
         begun = clicked.click(take, None, [self._way, self._id])
         if tabs is not None:
             begun = begun.then(lambda: (gr.Tabs(selected=tab), [], ""), None, [tabs, self._labels, self._scene])
         begun.then(self._search, inputs, self._outputs)
 
     def _begin(
-        self, way: str, upload: str | None, image_id: str, labels: list[str] | None, scene: str | None
+        self, way: str, upload: str | None, image_id: str, words: str, labels: list[str] | None, scene: str | None
     ) -> dict[Any, Any]:
         index, embedder = self._part.index, self._part.embedder
         wanted = index.filter(labels or (), scene or None)
@@ -117,6 +121,9 @@ class SearchTab:
             found, vector = index.find(image_id.strip())
             query = Query(title=f"Images like {found.id}", vector=vector, wanted=wanted, labels=found.labels or ())
             asked = gallery([found], self._part.jpegs([found]), action="Find images like this one")
+        elif way == WORDS and embedder is not None:
+            (vector,) = embedder.embed_texts([words])
+            query = Query(title=f"Images for {words.strip()!r}", vector=vector, wanted=wanted)
         else:
             query = Query(title="Images", wanted=wanted)
         return {self._asked: asked} | self._turn(query, 1)
@@ -143,6 +150,6 @@ class SearchTab:
         }
 
 
-def _shown_for(way: str) -> tuple[Any, Any]:
+def _shown_for(way: str) -> tuple[Any, Any, Any]:
     """Show what a way to search needs."""
-    return gr.File(visible=way == PICTURE), gr.Textbox(visible=way == IMAGE)
+    return gr.File(visible=way == PICTURE), gr.Textbox(visible=way == IMAGE), gr.Textbox(visible=way == WORDS)

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from tests.apps.conftest import Made
-from tests.publishing.conftest import LocalHub, hub, hub_process, temporary_folders  # noqa: F401
+from tests.publishing.conftest import LocalHub, hub_process  # noqa: F401
 
 pytest.importorskip("gradio", reason="the extra app is not installed")
 pytest.importorskip("milvus_lite")
@@ -35,16 +35,16 @@ for folder, name, kind in (sys.argv[1:4], sys.argv[4:7]):
 """
 
 
-def run(hub: LocalHub, *arguments: object) -> subprocess.CompletedProcess[str]:  # noqa: F811
+def run(hub: LocalHub, *arguments: object) -> subprocess.CompletedProcess[str]:
     return hub.process([sys.executable, "-m", "mlrsnet_hf", "app", *map(str, arguments)], hub.write_token)
 
 
-@pytest.fixture
-def filled_hub(hub: LocalHub, made: Made) -> LocalHub:  # noqa: F811
+@pytest.fixture(scope="module")
+def filled_hub(hub_process: LocalHub, made: Made) -> LocalHub:  # noqa: F811
     """A Hub with the model and the embeddings."""
     model, embeddings = made.run / "model", made.embeddings
-    hub.python(UPLOAD, model, "jane/model", "model", embeddings, "jane/embeddings", "dataset")
-    return hub
+    hub_process.python(UPLOAD, model, "jane/model", "model", embeddings, "jane/embeddings", "dataset")
+    return hub_process
 
 
 PARTS = ("--publish", "jane/app", "--model", "jane/model", "--embeddings", "jane/embeddings")
@@ -62,9 +62,9 @@ def test_what_goes_to_the_hub(filled_hub: LocalHub, made: Made, tmp_path: Path) 
     assert "nothing has changed" in again.stdout  # the same files are made of the same parts
 
 
-@pytest.fixture
-def space(filled_hub: LocalHub, made: Made, tmp_path: Path) -> Path:
-    folder = tmp_path / "space"
+@pytest.fixture(scope="module")
+def space(filled_hub: LocalHub, made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "space"
     done = run(filled_hub, *PARTS, "--dataset", made.data, "--with-images", "--dry-run", "--output-dir", folder)
     assert done.returncode == 0, done.stderr
     return folder

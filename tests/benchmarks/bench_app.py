@@ -20,9 +20,10 @@ from playwright.sync_api import sync_playwright
 from mlrsnet_hf.apps.app import build_app, serve_app
 from mlrsnet_hf.apps.config import AppConfig
 from mlrsnet_hf.apps.parts import open_parts
-from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, plan_shards, write_json, write_rows
+from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingRows, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.index.build import build_index
+from mlrsnet_hf.runtime.shards import plan_shards
 from mlrsnet_hf.taxonomy import LABEL_NAMES, SCENES
 
 SEARCHES = 12

@@ -39,11 +39,9 @@ class PictureFiles:
             rows, places = opened
             if places is not None:
                 missing = [dataclasses.replace(one, row=places[one.id]) for one in missing if one.id in places]
-            found |= {
-                image.id: rows[image.row]["image"]
-                for image in missing
-                if image.row < len(rows) and rows[image.row]["id"] == image.id
-            }
+            for image in missing:
+                if image.row < len(rows) and (row := rows[image.row])["id"] == image.id:
+                    found[image.id] = row["image"]
         return found
 
     def _open(self, number: int) -> tuple[datasets.Dataset, Mapping[str, int] | None] | None:
