@@ -183,9 +183,11 @@ def _open_model(name: str) -> ModelPart:
 
 
 def _find_embedder(index: ImageIndex, model: str | None) -> Embedder | None:
-    """Return the network that made the index, from where it lay then, or else the app's, if it is that one."""
+    """Return the network that made the index: from where it lay then, or the app's, or by the name that is told."""
     choices = [index.local.model] if index.local else []
     choices += [ModelChoice(model=model)] if model is not None else []
+    if not choices or "/" in index.info.model:  # of a folder only its own name is told
+        choices.append(ModelChoice(model=index.info.model))
     for choice in choices:
         try:
             return index.embedder(choice)
