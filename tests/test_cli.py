@@ -171,5 +171,5 @@ def test_extras_name_what_setup_cfg_declares() -> None:
     declared.read(Path(__file__).parents[1] / "setup.cfg")
     for extra, modules in EXTRAS.items():
         packages = re.findall(r"^[\w-]+", declared["options.extras_require"][extra], re.MULTILINE)
-        names = {"opencv-python-headless": "cv2", "open_clip_torch": "open_clip"}
+        names = {"opencv-python-headless": "cv2", "open_clip_torch": "open_clip", "grad-cam": "pytorch_grad_cam"}
         assert set(modules) <= {names.get(package, package) for package in packages}

@@ -17,12 +17,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import open_clip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import transformers
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
+from safetensors.torch import save_file
 
 from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import read_values
@@ -35,6 +38,8 @@ from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.stream_writing import write_stream
 from mlrsnet_hf.inputs.task import ImageData, Task
 from mlrsnet_hf.models.build import build_model
+from mlrsnet_hf.models.choice import ModelChoice
+from mlrsnet_hf.models.named_model import load_named_model
 from mlrsnet_hf.models.onnx import load_onnx
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.prediction.evaluation import EvaluationResult, draw_saved, summarize
@@ -80,6 +85,11 @@ def read_model(folder: Path) -> None:
 
 def read_onnx(path: Path) -> None:
     load_onnx(path)[1].preprocessing.evaluation_transform()(PICTURE)
+
+
+def read_other(path: Path) -> None:
+    named = load_named_model(ModelChoice(model=str(path.parent)))
+    named.preprocessing.evaluation_transform()(PICTURE)
 
 
 def read_start(folder: Path) -> None:
@@ -147,6 +157,9 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "config.json of weights": (lambda f: f / "finished/model/config.json", lambda path: read_start(path.parent)),
     "model.safetensors": (lambda f: f / "finished/model/model.safetensors", lambda path: read_model(path.parent)),
     "model.onnx": (lambda f: f / "exported" / "model.onnx", read_onnx),
+    "config.json of transformers": (lambda f: write_transformers(f) / "config.json", read_other),
+    "preprocessor_config.json": (lambda f: write_transformers(f) / "preprocessor_config.json", read_other),
+    "open_clip_config.json": (lambda f: write_open_clip(f) / "open_clip_config.json", read_other),
     "embeddings.json": (lambda f: f / "embeddings/embeddings.json", lambda path: read_embeddings(path.parent)),
     "embeddings": (
         lambda f: f / "embeddings/data/query_database-00000-of-00001.parquet",
@@ -214,6 +227,32 @@ def add_made_files(folder: Path) -> None:
     summarize(saved, draw_saved(saved, 10)).save(folder / "evaluation.json")
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
     write_onnx(folder / "exported" / "model.onnx")
+
+
+def write_transformers(parent: Path) -> Path:
+    """Save a small classifier of transformers."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.ViTConfig(**sizes, image_size=32, patch_size=16, id2label={0: "sea", 1: "sand"})
+    transformers.ViTForImageClassification(config).save_pretrained(parent / "vit")
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(parent / "vit")
+    return parent / "vit"
+
+
+def write_open_clip(parent: Path) -> Path:
+    """Save a small network of open_clip, as its repositories hold it."""
+    tower = {"layers": 1, "width": 16}
+    towers = {
+        "vision_cfg": {**tower, "image_size": 32, "head_width": 8, "patch_size": 16},
+        "text_cfg": {**tower, "context_length": 8, "vocab_size": 100, "heads": 2},
+    }
+    shown = {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
+    folder = parent / "clip"
+    folder.mkdir()
+    told = {"model_cfg": {"embed_dim": 8, **towers}, "preprocess_cfg": shown}
+    (folder / "open_clip_config.json").write_text(json.dumps(told))
+    state = open_clip.create_model(f"local-dir:{folder}").state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
+    return folder
 
 
 def write_onnx(path: Path) -> None:

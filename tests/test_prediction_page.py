@@ -16,6 +16,8 @@ from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import save_model
 
+rasterio = pytest.importorskip("rasterio", reason='needs the extra "geo"')
+pytest.importorskip("shapely", reason='needs the extra "geo"')
 PAGE = Path(__file__).parents[1] / "docs" / "prediction.md"
 
 
@@ -41,6 +43,21 @@ def test_its_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     Path("pictures").mkdir()
     for name in "ab":
         Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(f"pictures/{name}.png")
+    Path("scenes").mkdir()
+    with rasterio.open(
+        "scenes/a.tif",
+        "w",
+        driver="GTiff",
+        count=3,
+        height=64,
+        width=96,
+        dtype="uint8",
+        crs="EPSG:32633",
+        transform=rasterio.Affine(1, 0, 5e5, 0, -1, 5e6),
+    ) as file:
+        file.write(np.full((3, 64, 96), 9, np.uint8))
     for block in blocks("python"):
         exec(compile(block, str(PAGE), "exec"), {})
-    assert "predictions-00000-of-00001.parquet (2, 2)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "predictions-00000-of-00001.parquet (2, 2)" in said
+    assert "a.tif 2 " in said

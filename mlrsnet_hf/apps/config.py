@@ -16,13 +16,13 @@ class AppConfig(Settings):
 
     model: str | None = setting(
         None,
-        "Model whose labels Classify tells: a run, a saved model, or a repository of the Hub; without it no such tab.",
+        "Model whose labels Classify tells: a run, a saved model, or a repository of the Hub; no such tab if unset.",
         section="App",
     )
     index: str | None = setting(
         None,
-        "Index that Search asks: a folder that `mlrsnet index` wrote, or the URI of a Milvus server; without it no "
-        "such tab.",
+        "Index that Search asks: a folder that `mlrsnet index` wrote, or the URI of a Milvus server; no such tab "
+        "if unset.",
     )
     collection: str = setting(COLLECTION, "Collection on a server.")
     evaluation: Path | None = setting(

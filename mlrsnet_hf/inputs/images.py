@@ -14,7 +14,7 @@ import datasets
 import pyarrow as pa
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.column_choice import settle_columns
+from mlrsnet_hf.inputs.column_choice import find_image_column, settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_set import ImageSet
@@ -69,8 +69,13 @@ def _content(image: Mapping[str, Any] | None) -> bytes | None:
     return content
 
 
-def load_images(images: ImageSet) -> ImageSplit:
+def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
     """Return the images.
+
+    Args:
+        images: Which.
+        with_labels: Whether labels and scenes are read, where the data has them. Without, a dataset other than MLRSNet
+            gives all its rows, those too that others leave out for want of a label.
 
     Raises:
         ConfigurationError: There are none, or no such dataset, split or column.
@@ -106,8 +111,20 @@ def load_images(images: ImageSet) -> ImageSplit:
             name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
         source = {"name": name, "protocol": config.protocol, **drawn}
         return ImageSplit(rows, label_names, scene_names, source)
+    if not with_labels:
+        config = dataclasses.replace(
+            config,
+            image_column=find_image_column(rows.features, config),
+            labels_column=None,
+            label_columns=(),
+            label_separator=None,
+            scene_column=None,
+        )
+        kept = [name for name in (config.image_column, config.id_column or "id") if name in rows.column_names]
+        rows = rows.select_columns(kept) if config.image_column in kept else rows
     config = settle_columns({images.split: rows}, config)
-    if images.labels_column is None and not holds_labels(rows, config):  # an image can be embedded without
+    if with_labels and images.labels_column is None and not holds_labels(rows, config):
+        # An image can be embedded without.
         config = dataclasses.replace(config, labels_column=None, label_columns=())
     columns = read_columns({images.split: rows}, config)
     path = Path(images.dataset).expanduser()

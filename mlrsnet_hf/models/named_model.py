@@ -35,7 +35,7 @@ class NamedModel:
     """A network, and what is known of its outputs."""
 
     name: str
-    """A timm name, a repository of the Hub, or the name of a folder; of an exported model what it was exported from."""
+    """A timm name, a repository of the Hub, or the name of a folder; of an ONNX file that of its origin and `.onnx`."""
     model: nn.Module
     """(N, C, S, S) to (N, outputs) logits; in evaluation mode, on the CPU until it is moved."""
     preprocessing: Preprocessing
@@ -154,7 +154,8 @@ def _unlabeled(folder: Path, name: str, choice: ModelChoice) -> NamedModel:
 
 def _from_onnx(file: Path, choice: ModelChoice) -> NamedModel:
     name, saved = load_onnx(file)
-    return read_as(NamedModel(name, saved.model, saved.preprocessing, saved.task, saved.thresholds), choice)
+    told = (f"{name}{SUFFIX}", saved.model, saved.preprocessing, saved.task, saved.thresholds)
+    return read_as(NamedModel(*told), choice)
 
 
 def read_as(model: AnyModel, choice: ModelChoice) -> AnyModel:

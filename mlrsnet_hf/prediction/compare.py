@@ -175,7 +175,7 @@ def compare(first: SavedPredictions, second: SavedPredictions, draws: int = DRAW
         draws: How many draws of the images.
     """
     drawn = draw_saved(first, draws), draw_saved(second, draws)
-    results = summarize(first, drawn[0]), summarize(second, drawn[1])
+    results = summarize(first, drawn[0], with_scenes=False), summarize(second, drawn[1], with_scenes=False)
     with_thresholds = any(result.at_thresholds is not None for result in results)
     whole = [result.at_thresholds or result.scores for result in results]
     return Comparison(

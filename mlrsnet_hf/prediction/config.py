@@ -42,6 +42,9 @@ class EvaluationConfig(Settings):
     num_workers: CountOrZero = setting(0, "Processes beside each process that read images; 0 reads in threads.")
     precision: Precision | None = setting(None, "Mixed precision; if unset Accelerate's own setting.")
     output_dir: Path = setting(Path("evaluation"), "Folder to create.", section="Output folder")
+    save_predictions: bool = setting(
+        True, "Write predictions.parquet, from which all scores can be computed again without model and images."
+    )
     page: bool = setting(True, "Write the page of pictures, evaluation.html.")
     to_fiftyone: bool = setting(False, "Write images, labels and predictions as FiftyOne imports them, into fiftyone/.")
     to_label_studio: bool = setting(

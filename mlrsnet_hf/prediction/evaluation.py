@@ -165,12 +165,13 @@ def draw_saved(saved: SavedPredictions, draws: int = DRAWS) -> DrawnScores:
     return draw_scores(saved.predictions, saved.task, thresholds, draws, every=True)
 
 
-def summarize(saved: SavedPredictions, drawn: DrawnScores) -> EvaluationResult:
+def summarize(saved: SavedPredictions, drawn: DrawnScores, with_scenes: bool = True) -> EvaluationResult:
     """Return what saved predictions are worth.
 
     Args:
         saved: The predictions.
         drawn: Of `draw_saved`.
+        with_scenes: Whether the images of each scene are scored apart, which takes as long again.
     """
     task, predictions = saved.task, saved.predictions
     own = saved.thresholds if task.label_outputs and (saved.thresholds != PAPER_THRESHOLD).any() else None
@@ -193,7 +194,7 @@ def summarize(saved: SavedPredictions, drawn: DrawnScores) -> EvaluationResult:
             )
             for number, row in enumerate(rows)
         ),
-        scenes=_scenes(saved, draws),
+        scenes=_scenes(saved, draws) if with_scenes else (),
     )
 
 

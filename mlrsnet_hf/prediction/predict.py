@@ -272,8 +272,8 @@ def _find_pictures(config: PredictionConfig, data: ImageSet, processes: Collecti
         listed = processes.run_on_main(lambda: list_images(config.sources))
         name = config.sources[0] if len(config.sources) == 1 else f"{len(config.sources):,} files and folders"
         return Pictures([image.id for image in listed], ListedFiles(listed), name)
-    processes.run_on_main(lambda: load_images(data))  # the others then find the dataset prepared
-    split = processes.run_on_all(lambda: load_images(data))
+    processes.run_on_main(lambda: load_images(data, with_labels=False))  # the others then find the dataset prepared
+    split = processes.run_on_all(lambda: load_images(data, with_labels=False))
     for note in split.notes:
         logger.info("data: %s", note)
     fingerprint = processes.run_on_main(lambda: split.fingerprint)

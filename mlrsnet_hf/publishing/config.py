@@ -61,7 +61,7 @@ class SpaceConfig(Settings):
         metavar="USER/NAME",
     )
     embeddings: str | None = setting(
-        None, "Embeddings on the Hub of which a Space builds its index; without them no Search.", metavar="USER/NAME"
+        None, "Embeddings on the Hub of which a Space builds its index; no Search if unset.", metavar="USER/NAME"
     )
     with_images: bool = setting(
         False, "Send small pictures too where nobody knows their license; MLRSNet's go along without."

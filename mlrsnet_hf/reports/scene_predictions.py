@@ -52,8 +52,10 @@ def find_scenes(config: PredictionConfig, scenes: SceneConfig, data: ImageSet) -
 def _named(source: str) -> list[str]:
     """Return the files that a path, a folder or a pattern names; an address as it is."""
     path = Path(source).expanduser()
-    if "://" in source or path.is_file():
+    if "://" in source:
         return [source]
+    if path.is_file():
+        return [str(path)]
     if path.is_dir():
         found = [str(one) for one in sorted(path.rglob("*")) if one.suffix.lower() in _SUFFIXES]
     else:

@@ -18,7 +18,7 @@ from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
-from mlrsnet_hf.inputs.load import data_from_splits, load_data
+from mlrsnet_hf.inputs.load import data_from_splits, load_data, load_split
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.release import holds_release
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
@@ -443,3 +443,30 @@ def test_real_images_of_another_set(shared: Path) -> None:
     assert {name: len(images) for name, images in data.splits.items()} == {"train": 1285, "validation": 395}
     assert (len(data.label_names), len(data.scene_names)) == (17, 21)
     assert data.splits["train"][0]["image"].size == (256, 256)
+
+
+def test_one_split_is_what_training_takes_it_for(tmp_path: Path) -> None:
+    splits = {"train": split("a", 20), "test": split("b", 3), "extra": split("c", 2)}
+    DatasetDict(splits).save_to_disk(str(tmp_path / "data"))
+    config = DataConfig(dataset=str(tmp_path / "data"), validation_share=0.25)
+    whole = load_data(config)
+    for name, rows in whole.splits.items():
+        one = load_split(config, name)
+        assert one.rows["id"][:] == rows["id"][:]
+        assert (one.role, one.training_fingerprint) == (name, whole.source["fingerprint"])
+        assert one.label_names == whole.label_names
+    other = load_split(config, "extra+test")
+    assert other.rows["id"][:] == [*splits["extra"]["id"][:], *splits["test"]["id"][:]]
+    assert (other.role, other.training_fingerprint) == (None, None)
+    assert other.label_names == whole.label_names
+    with pytest.raises(UnknownNameError, match="extra"):
+        load_split(config, "extr")
+
+
+def test_splits_of_mlrsnet_are_joined(make_release: Callable[..., Path]) -> None:
+    root = make_release({"beach": 20, "airport": 20})
+    config = DataConfig(data_dir=str(root), protocol="retrieval10")
+    joined = load_split(config, "query+database")
+    parts = [load_split(config, name).rows["id"][:] for name in ("query", "database")]
+    assert joined.rows["id"][:] == [*parts[0], *parts[1]]
+    assert joined.source["protocol"] == "retrieval10"

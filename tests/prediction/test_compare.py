@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
@@ -144,3 +145,17 @@ def test_two_runs_are_compared_and_looked_at(trained: Path, pictures: Path, tmp_
     content = json.loads((tmp_path / "both/comparison.json").read_text())
     assert content["scores"]["map"]["difference"] == 0
     assert (tmp_path / "both/evaluation.html").stat().st_size > 10_000
+    first = tmp_path / "both/first"
+    table = pq.read_table(first / "predictions.parquet")
+    pq.write_table(table.take(list(range(len(table)))[::-1]), first / "predictions.parquet")
+    config = EvaluationConfig(output_dir=tmp_path / "mixed", draws=20, to_fiftyone=True)
+    write_evaluation([str(first), str(trained)], config, DataConfig(dataset=str(pictures)))
+    content = json.loads((tmp_path / "mixed/comparison.json").read_text())
+    assert content["scores"]["map"]["difference"] == pytest.approx(0)
+    truth, said = (
+        json.loads((tmp_path / f"mixed/fiftyone/{name}.json").read_text())["labels"]
+        for name in ("predictions", "predictions_2")
+    )
+    assert {key: [one["label"] for one in row] for key, row in truth.items()} == {
+        key: [one["label"] for one in row] for key, row in said.items()
+    }

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,13 @@ def test_the_file_alone_gives_the_same_scores(result: tuple[Path, EvaluationResu
     write_evaluation([str(folder)], EvaluationConfig(output_dir=tmp_path / "again", draws=50), DataConfig())
     assert EvaluationResult.load(tmp_path / "again") == found
     assert not (tmp_path / "again/evaluation.html").exists()
-    config = EvaluationConfig(output_dir=tmp_path / "other", draws=50, thresholds=0.9, page=False)
+    config = EvaluationConfig(
+        output_dir=tmp_path / "other", draws=50, thresholds=0.9, page=False, save_predictions=False
+    )
     write_evaluation([str(folder / "predictions.parquet")], config, DataConfig())
     other = EvaluationResult.load(tmp_path / "other")
     assert set(other.info.thresholds.values()) == {0.9}
+    assert not (tmp_path / "other/predictions.parquet").exists()
     assert other.scores == found.scores and other.at_thresholds != found.at_thresholds
 
 
@@ -279,3 +283,34 @@ def test_a_run_tells_its_scores_again(run: TrainingResult, trained: Path, data: 
     assert run.scores.test is not None
     for name, value in run.scores.test.items():
         assert found.scores[name] == pytest.approx(value, abs=1e-5)
+
+
+def test_images_of_mlrsnet_are_known_by_protocol_and_seed(
+    trained: Path, make_release: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What a run of one split seed has learned, another seed puts into its test split."""
+    root = make_release({"beach": 20, "airport": 20, "forest": 20})
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    settings = json.loads((run / "model/config.json").read_text())
+    settings["label_names"] = ["water", "habor", "buildings", "sand", "trees"]
+    del settings["thresholds"]
+    (run / "model/config.json").write_text(json.dumps(settings))
+    results = json.loads((run / "results.json").read_text())
+    results["data"] |= {"dataset": "mlrsnet", "protocol": "ratio40", "split_seed": 0}
+    (run / "results.json").write_text(json.dumps(results))
+
+    def data(seed: int) -> DataConfig:
+        return DataConfig(data_dir=str(root), protocol="ratio20", split_seed=seed)
+
+    learned = set(load_data(DataConfig(data_dir=str(root), protocol="ratio40")).splits["train"]["id"])
+    shared = {seed: len(learned & set(load_data(data(seed)).splits["test"]["id"])) for seed in (0, 1)}
+    assert shared[0] and shared[1]  # ratio40 learns what ratio20 tests
+    for seed, count in shared.items():
+        with pytest.raises(ConfigurationError, match=f"{count} of the"):
+            evaluated([run], data(seed), tmp_path / "none")
+    found = evaluated([run], DataConfig(data_dir=str(root), protocol="ratio40"), tmp_path / "own")
+    assert found.info.trained_on == 0
+    assert found.info.respelled == {"harbor": "habor"}
+    allowed = evaluated([run], data(1), tmp_path / "allowed", allow_trained=True)
+    assert allowed.info.trained_on == shared[1]

@@ -157,7 +157,7 @@ def test_the_file_is_a_model_like_any_other(exported: tuple[Path, Path], images:
         np.testing.assert_allclose(by_file.scores(files), by_network.scores(files), atol=1e-4)
         np.testing.assert_allclose(by_file.scene_scores(files), by_network.scene_scores(files), atol=1e-4)
     named = load_named_model(ModelChoice(model=str(out / "model.onnx")))
-    assert (named.name, named.architecture) == ("run", "test_resnet")
+    assert (named.name, named.architecture) == ("run.onnx", "test_resnet")
     assert named.preprocessing == load_named_model(ModelChoice(model=str(run))).preprocessing
     other = out.with_name("copy.onnx")
     shutil.copyfile(out / "model.onnx", other)

@@ -198,18 +198,31 @@ def test_a_dataset(saved: Path, tiles: Path, tmp_path: Path) -> None:
     features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
     rows = {
         "id": [f"tile_{path.stem}" for path in paths],
-        "image": [{"bytes": path.read_bytes() if path.stem != "05" else b"torn", "path": None} for path in paths],
+        "image": [
+            {"bytes": path.read_bytes() if path.stem not in ("00", "05") else b"torn", "path": None} for path in paths
+        ],
     }
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
     config = PredictionConfig(model=str(saved), output=tmp_path / "out.jsonl", batch_size=4, shard_images=6)
     summary = predict(config, ImageSet(dataset=str(tmp_path / "data"), split="test"))
-    assert summary is not None and [name for name, _ in summary.unreadable] == ["tile_05"]
+    assert summary is not None and [name for name, _ in summary.unreadable] == ["tile_00", "tile_05"]
     found = read_table(tmp_path / "out.jsonl")
     assert [row["id"] for row in found] == rows["id"]
     expected = Classifier.from_pretrained(saved).predict(paths)
     assert [row["labels"] for row in found if row["error"] is None] == [
-        list(one.labels) for one, path in zip(expected, paths, strict=True) if path.stem != "05"
+        list(one.labels) for one, path in zip(expected, paths, strict=True) if path.stem not in ("00", "05")
     ]
+
+
+def test_labels_of_a_dataset_count_for_nothing(saved: Path, tiles: Path, tmp_path: Path) -> None:
+    rows = ["filename,labels,scene,water", "05.png,sea; sand,,1", "03.png,,beach,", "04.png,odd,,2"]
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    config = PredictionConfig(model=str(saved), output=tmp_path / "out.jsonl", batch_size=2)
+    predict(config, ImageSet(dataset=str(tmp_path / "table.csv"), split="train", image_dir=str(tiles)))
+    found = read_table(tmp_path / "out.jsonl")
+    assert [Path(row["id"]).stem for row in found] == ["05", "03", "04"]
+    expected = Classifier.from_pretrained(saved).predict([tiles / f"{number}.png" for number in ("05", "03", "04")])
+    assert [row["labels"] for row in found] == [list(one.labels) for one in expected]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

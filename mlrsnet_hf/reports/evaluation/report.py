@@ -34,7 +34,7 @@ from mlrsnet_hf.reports.evaluation.page import (
 )
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, make_accelerator
-from mlrsnet_hf.runtime.logs import print_result
+from mlrsnet_hf.runtime.logs import get_logger, print_result
 
 PAGE = "evaluation.html"
 FIGURE = "fig9_examples.png"
@@ -42,6 +42,8 @@ FIGURE = "fig9_examples.png"
 TABLE = "comparison.csv"
 SIDES = ("first", "second")
 """Folders of the evaluations of two models."""
+
+logger = get_logger(__name__)
 
 _OF_SCENES = ("sample_f1", "map", "micro_f1", "macro_f1")
 """Scores of the images of each scene that the page shows; evaluation.json has all."""
@@ -118,7 +120,16 @@ def _images(saved: SavedPredictions, config: EvaluationConfig, data: DataConfig)
             f"split {name!r} of the data has no image {missing[0]!r}, of which there is a prediction",
             "Give the --dataset and --split that the predictions are of, or no dataset for no page.",
         )
-    return rows.select(np.array([places[image] for image in saved.ids]))
+    return _in_order(rows, saved.ids)
+
+
+def _in_order(rows: Dataset, ids: Sequence[str]) -> Dataset:
+    """Return the images of some ids, in their order."""
+    there = tuple(rows["id"][:])
+    if there == tuple(ids):
+        return rows
+    places = {image: row for row, image in enumerate(there)}
+    return rows.select(np.array([places[image] for image in ids]))
 
 
 def _write(
@@ -132,21 +143,25 @@ def _write(
         raise ConfigurationError(
             "--to-fiftyone and --to-label-studio need the images", "Give the dataset that the predictions are of."
         )
+    logger.info("scores of %s images, in %s draws", f"{len(saved[0].ids):,}", f"{config.draws:,}")
     with whole_folder(target) as folder:
         if len(saved) == 2:
             comparison = compare_models(saved[0], saved[1], config.draws)
+            rows = None if rows is None else _in_order(rows, saved[0].ids)
             comparison.save(folder / COMPARISON)
             _write_table(folder / TABLE, *comparison.table())
             for side, one in zip(SIDES, saved, strict=True):
                 (folder / side).mkdir()
-                one.write(folder / side / PREDICTIONS)
+                if config.save_predictions:
+                    one.write(folder / side / PREDICTIONS)
                 _summary(one, config).save(folder / side / EVALUATION)
             report = comparison.report()
             if rows is not None and config.page:
                 _comparison_page(folder / PAGE, saved, comparison, rows)
         else:
             result = _summary(saved[0], config)
-            saved[0].write(folder / PREDICTIONS)
+            if config.save_predictions:
+                saved[0].write(folder / PREDICTIONS)
             result.save(folder / EVALUATION)
             report = result.report()
             if rows is not None and config.page:
@@ -195,13 +210,12 @@ def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: 
     names = [result.info.model.name for result in (comparison.first, comparison.second)]
     if names[0] == names[1]:
         names = [f"{names[0]} ({number})" for number in (1, 2)]
-    places = {image: row for row, image in enumerate(rows["id"][:])}
     write_evaluation_page(
         path,
         title=f"{names[0]} and {names[1]} on {comparison.first.info.data.name}",
         task=first.task,
         ids=first.ids,
-        rows=rows.select(np.array([places[image] for image in first.ids])),
+        rows=_in_order(rows, first.ids),
         model=dataclasses.replace(_shown(first), name=names[0]),
         compared=dataclasses.replace(_shown(second), name=names[1]),
         columns=[*_columns(comparison.first, names[0]), *_columns(comparison.second, names[1], is_compared=True)],

@@ -446,7 +446,20 @@ def test_degrees_are_resampled_to_meters(write_scene: WriteScene, classifier: Cl
         assert across == pytest.approx(5 * SIDE, rel=1e-3) and along == pytest.approx(5 * SIDE, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["nodata", "mask"])
+def test_a_turned_raster_is_resampled_along_its_rows(
+    write_scene: WriteScene, classifier: Classifier, tmp_path: Path
+) -> None:
+    fine = halves(200, 320, 160)
+    run(write_scene(fine, place=(3.0, 4.0, 5e5, 4.0, -3.0, 5e6)), classifier, tmp_path, resolution=10)
+    found = geopandas.read_parquet(tmp_path / "out" / "windows.parquet")
+    windows = windows_of(100, 160)
+    assert list(zip(found.x, found.y, strict=True)) == windows
+    red = scores_of(means_of(halves(100, 160, 80), 0, windows)) > 0.5
+    assert [("red" in labels) for labels in found.labels] == list(red)
+    np.testing.assert_allclose(found.area, (10 * SIDE) ** 2)
+
+
+@pytest.mark.parametrize("kind", ["nodata", "mask", "alpha"])
 def test_nodata_stays_nodata_when_resampled(
     write_scene: WriteScene, classifier: Classifier, tmp_path: Path, kind: str
 ) -> None:
@@ -455,6 +468,9 @@ def test_nodata_stays_nodata_when_resampled(
     if kind == "nodata":
         scene[:, :, :160] = 7
         path = write_scene(scene, nodata=7)
+    elif kind == "alpha":
+        opaque = np.repeat(np.arange(320)[None, None] >= 160, 200, 1) * np.uint8(255)
+        path = write_scene(np.concatenate([scene, opaque]), alpha="yes")
     else:
         path = write_scene(scene)
         valid = np.zeros((200, 320), bool)
