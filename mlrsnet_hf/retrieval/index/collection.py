@@ -129,7 +129,8 @@ class ImageCollection:
     def find(self, image_id: str, info: EmbeddingInfo) -> tuple[Hit, npt.NDArray[np.float32]] | None:
         """Return an image, at distance 0, with its (D,) embedding; None if it is not there."""
         fields = ["id", *_fields(info), "embedding"]
-        found = self.client.query(self.name, filter=f"id == {_quoted(image_id)}", output_fields=fields)
+        # By `in`, for with `==` Milvus Lite looks at every row.
+        found = self.client.query(self.name, filter=f"id in [{_quoted(image_id)}]", output_fields=fields)
         if not found:
             return None
         return _hit(found[0]["id"], 0.0, found[0], info), np.asarray(found[0]["embedding"], np.float32)
