@@ -167,7 +167,7 @@ class ImageCollection:
             found = self._walk(queries, k, expression, info, kind, candidates)
             if all(len(hits) == min(k, passing) for hits in found):
                 return found
-        return self._compare(queries, k, list(self._rows(expression, info)), info)
+        return self._compare(queries, k, self._ids(expression, info, passing), info)
 
     def list_images(self, k: int, wanted: Filter, info: EmbeddingInfo, skip: int = 0) -> Listing:
         """Return k images that pass a filter, by row, after the first `skip`, and how many there are in all."""
@@ -210,14 +210,25 @@ class ImageCollection:
             found = self.client.query(self.name, filter=within, output_fields=["row"])
             yield from sorted(entity["row"] for entity in found)
 
+    def _ids(self, expression: str, info: EmbeddingInfo, passing: int) -> list[str]:
+        """Return the ids of the images that pass a filter, by row; Milvus Lite looks at every row for each question."""
+        bounds = [(first, first + _MOST_ROWS) for first in range(0, info.rows, _MOST_ROWS)]
+        parts = [
+            f"row >= {first} and row < {end}" + (f" and {expression}" if expression else "") for first, end in bounds
+        ]
+        found: list[Any] = []
+        for part in [expression] if expression and passing < _MOST_ROWS else parts:
+            found += self.client.query(self.name, filter=part, output_fields=["id", "row"])
+        return [entity["id"] for entity in sorted(found, key=lambda entity: entity["row"])]
+
     def _compare(
-        self, queries: npt.NDArray[np.float32], k: int, rows: Sequence[int], info: EmbeddingInfo
+        self, queries: npt.NDArray[np.float32], k: int, ids: Sequence[str], info: EmbeddingInfo
     ) -> list[list[Hit]]:
-        """Return up to k of these rows for each query, by comparing with all; memory grows with k alone."""
+        """Return up to k of these images for each query, by comparing with all, a few at a time."""
         nearest: list[list[Hit]] = [[] for _ in queries]
         size = batch_rows(info.dimension)
-        for start in range(0, len(rows), size):
-            within = f"row in {list(rows[start : start + size])}"
+        for start in range(0, len(ids), size):
+            within = f"id in [{', '.join(map(_quoted, ids[start : start + size]))}]"
             entities = self.client.query(self.name, filter=within, output_fields=["id", *_fields(info), "embedding"])
             vectors = np.array([entity["embedding"] for entity in entities], np.float64)
             for place, query in enumerate(queries):
