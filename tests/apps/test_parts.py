@@ -21,8 +21,8 @@ from mlrsnet_hf.evaluation.scores import Predictions
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.prediction.predictions_file import (
-    EvaluatedData,
-    EvaluatedModel,
+    DataIdentity,
+    ModelIdentity,
     PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
@@ -101,8 +101,8 @@ def evaluation(made: Made, tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray
     scores = Predictions(targets, logits, None, None).scores
     info = PredictionsInfo(
         kind="labels",
-        model=EvaluatedModel(name="net", architecture=None, fingerprint="f", image_size=32),
-        data=EvaluatedData(
+        model=ModelIdentity(name="net", architecture=None, fingerprint="f", image_size=32),
+        data=DataIdentity(
             dataset="data",
             hub_id=None,
             protocol=None,

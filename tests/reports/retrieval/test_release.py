@@ -14,9 +14,10 @@ from PIL import Image
 
 from mlrsnet_hf.dataset.splits.protocols import split_ids
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs import images
 from mlrsnet_hf.reports.retrieval import report
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
-from mlrsnet_hf.retrieval.embeddings import embed, images
+from mlrsnet_hf.retrieval.embeddings import embed
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.protocol import sources
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
