@@ -243,7 +243,7 @@ def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Class
     return Classifier(
         load_named_model(config.model_choice()),
         device=accelerator.device,
-        thresholds=config.threshold,
+        thresholds=None if config.thresholds == "model" else config.thresholds,
         symmetries=config.symmetries,
         batch_size=config.batch_size,
         precision=precision if precision in ("bf16", "fp16") else "no",

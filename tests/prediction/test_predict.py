@@ -142,7 +142,7 @@ def test_a_table_says_what_the_network_says(suffix: str, saved: Path, tiles: Pat
 
 
 def test_models_of_labels_alone_and_of_scenes_alone(tiles: Path, tmp_path: Path) -> None:
-    run_predict(save(tmp_path / "labels", LABELS, ()), tmp_path / "labels.parquet", tiles, threshold=0.0)
+    run_predict(save(tmp_path / "labels", LABELS, ()), tmp_path / "labels.parquet", tiles, thresholds=0.0)
     rows = read_table(tmp_path / "labels.parquet")
     assert list(rows[0]) == ["id", "labels", "scores", "error"]
     assert all(sorted(row["labels"]) == sorted(LABELS) for row in rows)
@@ -399,7 +399,7 @@ def test_mistakes(saved: Path, tiles: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "out.csv").exists()
     with pytest.raises(ConfigurationError, match="and a dataset are given"):
         predict(PredictionConfig(model=str(saved), sources=("x.png",)), ImageSet(split="test"))
-    for wrong in ({"output": tmp_path / "out.txt"}, {"threshold": 1.5}, {"html": Path("predictions.csv")}):
+    for wrong in ({"output": tmp_path / "out.txt"}, {"thresholds": 1.5}, {"html": Path("predictions.csv")}):
         with pytest.raises(ConfigurationError):
             PredictionConfig(model="run", **wrong)
 
@@ -444,6 +444,6 @@ def test_formulas_stay_text_in_csv(tiles: Path, tmp_path: Path) -> None:
     run = save(tmp_path / "run", ("=cmd()", "+1 sea"), ())
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.png", (tiles / "00.png").read_bytes())
-    run_predict(run, tmp_path / "out.csv", tmp_path / "x.zip", threshold=0.0)
+    run_predict(run, tmp_path / "out.csv", tmp_path / "x.zip", thresholds=0.0)
     cells = next(csv.reader(io.StringIO((tmp_path / "out.csv").read_text().splitlines()[1])))
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)

@@ -67,7 +67,7 @@ def test_a_scene_becomes_a_folder_and_a_page(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_scene(tmp_path / "scene.tif", halves())
-    options = ["--window", "32", "--threshold", "0.1", "--html", "map.html"]
+    options = ["--window", "32", "--thresholds", "0.1", "--html", "map.html"]
     main(["predict", str(saved), "scene.tif", *options])
     said = capsys.readouterr().out
     assert "28 windows" in said and "windows per second" in said and "page: map.html" in said
