@@ -315,7 +315,21 @@ def test_killed_at_random_it_writes_what_an_undisturbed_run_writes(
         kept = len(parts)
     assert kills >= 2
     assert output.read_bytes() == undisturbed.read_bytes()
+    assert subprocess.run([*command, str(output)], capture_output=True).returncode  # it is there, and what is left goes
     assert not (tmp_path / f".killed{suffix}.partial").exists()
+
+
+def test_killed_after_the_table_has_its_name(
+    saved: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.csv"
+    with monkeypatch.context() as patched:
+        patched.setattr("mlrsnet_hf.resumable_folder.shutil.rmtree", lambda *_, **__: None)
+        run_predict(saved, output, tiles)
+    assert (tmp_path / ".out.csv.partial").exists()
+    with pytest.raises(ConfigurationError, match="exists"):
+        run_predict(saved, output, tiles)
+    assert not (tmp_path / ".out.csv.partial").exists()
 
 
 def test_only_what_has_changed_is_made_again(

@@ -160,6 +160,7 @@ def predict_scene(
     }
     made = origin | {"thresholds": form.thresholds.tolist(), "merge": config.merge, "all_scores": all_scores}
     if processes.run_on_main(lambda: _is_whole(target, made)):
+        processes.run_on_main(lambda: shutil.rmtree(target / _PARTS, ignore_errors=True))  # of a run killed at its end
         logger.info("this scene is predicted already, by the same model and settings: %s", target)
         return _read_prediction(target)
     parts = grid.parts()
@@ -169,7 +170,7 @@ def predict_scene(
 
         def begin() -> tuple[Path, list[Shard]]:
             folder = stack.enter_context(
-                resumable_folder(target, origin, lambda _: [], _PATIENCE, parts=(f"{_PARTS}/*.npz",))
+                resumable_folder(target, origin, _origin_of_whole, _PATIENCE, parts=(f"{_PARTS}/*.npz",))
             )
             folder.keep([])
             return folder.path, missing_shards(folder.path / _PARTS, shards, lambda path, _: path.is_file())
@@ -190,8 +191,8 @@ def predict_scene(
             told = {"outside": int((~wanted).sum()), "origin": made, "source": raster.source} | counts
             told |= _described(raster, grid, classifier, form)
             (path / INFO_FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-            shutil.rmtree(path / _PARTS)
             stack.pop_all().close()  # only now the folder takes its name
+            shutil.rmtree(target / _PARTS, ignore_errors=True)  # until then the next run would need them
             return _read_prediction(target, seconds, earlier)
 
         return processes.run_on_main(finish)
@@ -243,6 +244,15 @@ def _is_whole(target: Path, made: Mapping[str, Any]) -> bool:
         pass
     refuse_existing(target)
     return False
+
+
+def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
+    """Return what the parts in a folder are of that is whole but for its name; nothing of any other."""
+    try:
+        made = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))["origin"]
+        return [{key: made[key] for key in ("raster", "model", "windows")}]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _read_prediction(folder: Path, seconds: float = 0.0, earlier: int = 0) -> ScenePrediction:
