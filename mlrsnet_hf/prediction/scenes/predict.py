@@ -52,6 +52,8 @@ INFO_FILE = "prediction.json"
 _PARTS = ".parts"
 _CHUNK_VALUES = 2**23
 """Values of all bands that a thread reads at once, unless one window has more."""
+_CHUNK_INPUTS = 2**25
+"""Values of the network's input of the windows of a chunk, which overlap and so may be far more than are read."""
 _MOST_THREADS = 8
 _PREVIEW_SIDE = 1600
 _UNSEEN = 128
@@ -299,7 +301,7 @@ def _predict_parts(
     raster: SceneRaster, classifier: Classifier, grid: WindowGrid, wanted: Wanted, shards: Sequence[Shard]
 ) -> Generator[_Part, None, None]:
     """Yield the answers of each part; windows are read ahead, over the ends of parts."""
-    plans = [list(_plan(raster, grid, wanted, shard.rows)) for shard in shards]
+    plans = [list(_plan(classifier, grid, wanted, shard.rows)) for shard in shards]
     threads = max(1, min(_MOST_THREADS, available_cores() // local_processes()))
     work = iter([(shard.rows, columns) for shard, plan in zip(shards, plans, strict=True) for columns in plan])
     reader = _Reader(raster, classifier, grid, wanted)
@@ -336,9 +338,10 @@ def _preview_every(grid: WindowGrid) -> int:
     return -(-max(grid.width, grid.height) // _PREVIEW_SIDE)
 
 
-def _plan(raster: SceneRaster, grid: WindowGrid, wanted: Wanted, rows: range) -> Iterator[range]:
+def _plan(classifier: Classifier, grid: WindowGrid, wanted: Wanted, rows: range) -> Iterator[range]:
     """Yield the columns of windows that are read at once, without those that nobody wants."""
-    for columns in grid.chunks(rows, _CHUNK_VALUES // len(raster.bands)):
+    channels, side = classifier.preprocessing.channels, classifier.preprocessing.image_size
+    for columns in grid.chunks(rows, _CHUNK_VALUES // channels, _CHUNK_INPUTS // (channels * side**2)):
         if wanted[rows][:, columns].any():
             yield columns
 
