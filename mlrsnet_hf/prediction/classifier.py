@@ -81,7 +81,7 @@ class Classifier:
             raise ConfigurationError(f"precision={precision!r} is none of no, bf16, fp16", "Give one of these.")
         self.model = model
         self.task = require_task(model)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _usable_device(device)
         self.network = model.model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.preprocessing = model.preprocessing
         self.thresholds = label_thresholds(self.task, model.thresholds if thresholds is None else thresholds)
@@ -235,14 +235,28 @@ def label_thresholds(task: Task, thresholds: float | Mapping[str, float] | None)
 
     Raises:
         UnknownNameError: One is given for no label of the task.
+        ConfigurationError: One number for all is given, and is no share.
     """
     names = task.label_names[: task.label_outputs]
     if thresholds is None or not isinstance(thresholds, Mapping):
-        return np.full(len(names), PAPER_THRESHOLD if thresholds is None else thresholds, float)
+        value = PAPER_THRESHOLD if thresholds is None else float(thresholds)
+        if not 0 <= value <= 1:
+            raise ConfigurationError(f"thresholds={value:g} is no score", "Give a number from 0 to 1.")
+        return np.full(len(names), value, float)
     for name in thresholds:
         if name not in task.label_names:
             raise UnknownNameError(f"a threshold is given for {name!r}", name_alternatives(name, names))
     return np.array([thresholds.get(name, PAPER_THRESHOLD) for name in names], float)
+
+
+def _usable_device(device: str | torch.device | None) -> torch.device:
+    """Return a device that computes here; by default a GPU, if there is one."""
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigurationError(f"device={str(chosen)!r} cannot be used here: {reason}", "Give 'cpu'.") from error
 
 
 def _many(images: Picture | Iterable[Picture]) -> Iterable[Picture]:

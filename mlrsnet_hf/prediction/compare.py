@@ -1,6 +1,7 @@
 """Two models on the same images: how much better one is, with intervals of the differences (paired bootstrap)."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -98,12 +99,13 @@ class Comparison:
             title = metric_title(plain) + name.removeprefix(plain)
             lower = plain in METRICS and not METRICS[plain].higher_is_better
             lines.append(f"  {title} {_text(one)}{', lower is better' if lower else ''}")
-        sure = [row for row in self.labels if row.average_precision.is_sure]
+        compared = [row for row in self.labels if not math.isnan(row.average_precision.difference)]
+        sure = [row for row in compared if row.average_precision.is_sure]
         better = sum(row.average_precision.difference > 0 for row in sure)
         what = "scenes" if self.first.info.kind == "scene" else "labels"
         lines.append(
             f"  average precision, with an interval that leaves 0 out: {better} {what} better, {len(sure) - better} "
-            f"worse, of {len(self.labels)}; by chance alone about {(1 - self.confidence) * len(self.labels):.0f}"
+            f"worse, of {len(compared)}; by chance alone about {(1 - self.confidence) * len(compared):.0f}"
         )
         lines.append(
             f"  in brackets the middle {self.confidence:.0%} of the differences in {self.draws:,} draws of the images"

@@ -123,7 +123,8 @@ def evaluate_model(
     network = model.model.to(accelerator.device)
     model = dataclasses.replace(model, model=network)
     task = common.task(split)
-    thresholds, origin, notes = _own_thresholds(model, model_task, common, config)
+    thresholds, origin = _own_thresholds(model, model_task, common, config)
+    threshold_notes: list[str] = []
     if config.thresholds_from is not None and task.label_outputs:
         chooser, of_chooser = load_common(config.thresholds_from)
         if of_chooser.labels.names != common.labels.names:
@@ -133,7 +134,7 @@ def evaluate_model(
             )
         found = _predictions(model, model_task, chooser, of_chooser, config, accelerator)
         thresholds, origin = tune_thresholds(found).tolist(), f"the {config.thresholds_from} split"
-        notes = _notes_on_chooser(found, task, config)
+        threshold_notes = _notes_on_chooser(found, task, config)
     predictions = _predictions(model, model_task, split, common, config, accelerator)
     ids = tuple(common.rows["id"][:])
     _refuse_no_numbers(predictions, ids, model.name)
@@ -146,11 +147,12 @@ def evaluate_model(
         symmetries=config.symmetries,
         thresholds=dict(zip(names, thresholds, strict=True)),
         thresholds_from=origin,
+        threshold_notes=tuple(threshold_notes),
         trained_on=trained_on,
         only_in_model=matched.only_in_model,
         only_in_data=matched.only_in_data,
         respelled=matched.respelled,
-        notes=(*common.notes, *notes),
+        notes=common.notes,
     )
     scenes = None
     if task.scene_names:
@@ -245,14 +247,14 @@ def _targets(rows: Dataset, labels: int, columns: npt.NDArray[np.int64]) -> npt.
 
 def _own_thresholds(
     model: NamedModel, task: Task, common: _Common, config: EvaluationConfig
-) -> tuple[list[float], str, list[str]]:
-    """Return the threshold of each label that is scored, where they come from, and what is to be said of them."""
+) -> tuple[list[float], str]:
+    """Return the threshold of each label that is scored, and where they come from."""
     names = [] if common.kind == "scene" else [task.label_names[output] for output in common.labels.outputs]
     if config.thresholds != "model":
-        return [config.thresholds] * len(names), f"{config.thresholds:g} for all labels", []
+        return [config.thresholds] * len(names), f"{config.thresholds:g} for all labels"
     if model.thresholds is None:
-        return [PAPER_THRESHOLD] * len(names), f"{PAPER_THRESHOLD} for all labels", []
-    return [model.thresholds.get(name, PAPER_THRESHOLD) for name in names], "the model", []
+        return [PAPER_THRESHOLD] * len(names), f"{PAPER_THRESHOLD} for all labels"
+    return [model.thresholds.get(name, PAPER_THRESHOLD) for name in names], "the model"
 
 
 def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) -> list[str]:

@@ -156,7 +156,7 @@ class EvaluationResult:
             found.append(f"the model was trained on {info.trained_on:,} of these images: the scores flatter")
         elif info.trained_on is None:
             found.append("whether the model was trained on some of these images is not known here")
-        return [*found, *info.notes]
+        return [*found, *info.notes, *info.threshold_notes]
 
 
 def draw_saved(saved: SavedPredictions, draws: int = DRAWS) -> DrawnScores:

@@ -97,6 +97,8 @@ class PredictionsInfo:
     """Score above which an image is said to have a label, by label."""
     thresholds_from: Name
     """Where they come from, in words."""
+    threshold_notes: tuple[str, ...] = ()
+    """What a reader has to know of them, in whole sentences."""
     trained_on: CountOrZero | None
     """Number of the images that the model was trained on; None where nothing tells."""
     only_in_model: tuple[Name, ...] = ()

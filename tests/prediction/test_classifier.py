@@ -183,3 +183,11 @@ def test_a_fault_ends_the_reading_ahead(saved: Path, images: list[np.ndarray]) -
     with pytest.raises(ImageError, match="picture 5"):
         Classifier.from_pretrained(saved, batch_size=2).scores(pictures())
     assert len(asked) <= 8
+
+
+@pytest.mark.parametrize(
+    "options", [{"thresholds": 2}, {"thresholds": float("nan")}, {"device": "cuda:99"}, {"device": "abacus"}]
+)
+def test_what_cannot_be_used_is_told(saved: Path, options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Classifier.from_pretrained(saved, **options)

@@ -99,7 +99,10 @@ def _read(path: Path, config: EvaluationConfig, data: DataConfig) -> tuple[Saved
     if config.thresholds != "model":
         thresholds = dict.fromkeys(saved.info.thresholds, config.thresholds)
         info = dataclasses.replace(
-            saved.info, thresholds=thresholds, thresholds_from=f"{config.thresholds:g} for all labels"
+            saved.info,
+            thresholds=thresholds,
+            thresholds_from=f"{config.thresholds:g} for all labels",
+            threshold_notes=(),
         )
         saved = dataclasses.replace(saved, info=info)
     return saved, _images(saved, config, data) if changed_settings(data) else None
