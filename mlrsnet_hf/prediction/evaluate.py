@@ -18,6 +18,7 @@ from mlrsnet_hf.evaluation.predict import predict_logits
 from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
+from mlrsnet_hf.inputs.decoding import ImageFiles
 from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
 from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
 from mlrsnet_hf.inputs.reading import Reading
@@ -37,6 +38,7 @@ from mlrsnet_hf.prediction.predictions_file import (
     SavedPredictions,
     ScoredPredictions,
 )
+from mlrsnet_hf.prediction.scale import warn_of_other_scale
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import explain_memory
 from mlrsnet_hf.training.learned_images import (
@@ -120,6 +122,9 @@ def evaluate_model(
 
     split, common = load_common(config.split)
     trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data))
+    files, ids = ImageFiles(common.rows), tuple(common.rows["id"][:])
+    reading = model.preprocessing.reading
+    processes.run_on_main(lambda: warn_of_other_scale(files, ids, reading))
     network = model.model.to(accelerator.device)
     model = dataclasses.replace(model, model=network)
     task = common.task(split)
@@ -135,7 +140,6 @@ def evaluate_model(
         thresholds, origin = tune_thresholds(found).tolist(), f"the {config.thresholds_from} split"
         notes = _notes_on_chooser(found, task, config)
     predictions = _predictions(model, model_task, split, common, config, accelerator)
-    ids = tuple(common.rows["id"][:])
     _refuse_no_numbers(predictions, ids, model.name)
     matched = common.scenes if common.kind == "scene" else common.labels
     names = task.label_names[: task.label_outputs]

@@ -37,6 +37,7 @@ from mlrsnet_hf.inputs.readable_images import ReadableImages
 from mlrsnet_hf.models.named_model import load_named_model
 from mlrsnet_hf.prediction.classifier import Classifier, Scores
 from mlrsnet_hf.prediction.config import PredictionConfig
+from mlrsnet_hf.prediction.scale import warn_of_other_scale
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
 from mlrsnet_hf.resumable_folder import refuse_finished, resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
@@ -174,6 +175,8 @@ def _predict(
     processes.run_on_main(lambda: _refuse_early(config, data, target, page))
     classifier = processes.run_on_all(lambda: open_classifier(config, accelerator))
     pictures = _find_pictures(config, data, processes)
+    reading = classifier.preprocessing.reading
+    processes.run_on_main(lambda: warn_of_other_scale(pictures.files, pictures.ids, reading))
     form = TableForm(classifier.task, classifier.thresholds, config.all_scores)
     processes.run_on_main(lambda: refuse_ambiguous(target.suffix.lower(), form))
     shards = plan_shards("predictions", len(pictures.ids), config.shard_images)
