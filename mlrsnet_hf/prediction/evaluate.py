@@ -1,5 +1,6 @@
 """A trained model and a split to its saved predictions, in any number of processes."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
 from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
@@ -121,9 +122,13 @@ def evaluate_model(
         return loaded, processes.run_on_all(lambda: _common(model.name, model_task, loaded))
 
     split, common = load_common(config.split)
-    trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data))
-    files, ids = ImageFiles(common.rows), tuple(common.rows["id"][:])
     reading = model.preprocessing.reading
+
+    def load_train() -> LabeledSplit:
+        return remembering(data, "train", reading)
+
+    trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data, load_train))
+    files, ids = ImageFiles(common.rows), tuple(common.rows["id"][:])
     processes.run_on_main(lambda: warn_of_other_scale(files, ids, reading))
     network = model.model.to(accelerator.device)
     model = dataclasses.replace(model, model=network)
@@ -321,7 +326,12 @@ def _data_identity(split: LabeledSplit, images: int, name: str) -> DataIdentity:
 
 
 def _count_trained(
-    name: str, split: LabeledSplit, rows: Dataset, config: EvaluationConfig, data: DataConfig
+    name: str,
+    split: LabeledSplit,
+    rows: Dataset,
+    config: EvaluationConfig,
+    data: DataConfig,
+    load_train: Callable[[], LabeledSplit],
 ) -> int | None:
     """Return how many of the images a model was trained on; None where nothing tells.
 
@@ -345,6 +355,13 @@ def _count_trained(
                 data, protocol=protocol, split_seed=seed, split_file=None, bands=None, value_range=None
             )
             count = len(set(load_rows(learned, "train")["id"]) & set(rows["id"]))
+    elif data.dataset != MLRSNET and split.training_fingerprint is None:  # several splits, or one of a name of its own
+        with contextlib.suppress(MLRSNetError):  # they cannot be trained on
+            train = load_train()
+            if run.get("fingerprint") == train.training_fingerprint:
+                count = len(set(train.rows["id"]) & set(rows["id"]))
+                if not count and data.train_split in config.split.split("+"):  # rows that no id tells
+                    count = min(len(train.rows), len(rows))
     if count and not config.allow_trained:
         raise ConfigurationError(
             f"{name} was trained on {count:,} of the {len(rows):,} images of split {config.split!r}, so that scores on "
