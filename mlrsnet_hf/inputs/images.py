@@ -17,6 +17,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.column_choice import find_image_column, settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
+from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, images_below
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.load import (
     OTHER_IMAGES,
@@ -27,7 +28,6 @@ from mlrsnet_hf.inputs.load import (
     with_label_version,
 )
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2", ".bmp", ".webp")
 _MLRSNET_PROTOCOL = "retrieval10"
 _ROWS_AT_ONCE = 64
 
@@ -142,10 +142,9 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
 def _from_folder(folder: Path) -> ImageSplit:
     if not folder.is_dir():
         raise ConfigurationError(f"images={folder}: no such folder", "Check the path.")
-    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    names = sorted(path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts))
+    names = sorted(path.relative_to(folder).as_posix() for path in images_below(folder))
     if not names:
-        raise ConfigurationError(f"images={folder}: no image in it", f"Known suffixes: {', '.join(SUFFIXES)}.")
+        raise ConfigurationError(f"images={folder}: no image in it", f"Known suffixes: {', '.join(IMAGE_SUFFIXES)}.")
     for name in names:
         if any("\ud800" <= sign <= "\udfff" for sign in name):  # what is no text stands so in a path
             raise ConfigurationError(

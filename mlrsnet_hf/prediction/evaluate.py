@@ -1,5 +1,6 @@
 """A trained model and a split to its saved predictions, in any number of processes."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -12,12 +13,13 @@ from accelerate import Accelerator
 from datasets import Dataset
 
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
 from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
+from mlrsnet_hf.inputs.decoding import ImageFiles
 from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
 from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
 from mlrsnet_hf.inputs.reading import Reading
@@ -37,6 +39,7 @@ from mlrsnet_hf.prediction.predictions_file import (
     SavedPredictions,
     ScoredPredictions,
 )
+from mlrsnet_hf.prediction.scale import warn_of_other_scale
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import explain_memory
 from mlrsnet_hf.training.learned_images import (
@@ -119,7 +122,14 @@ def evaluate_model(
         return loaded, processes.run_on_all(lambda: _common(model.name, model_task, loaded))
 
     split, common = load_common(config.split)
-    trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data))
+    reading = model.preprocessing.reading
+
+    def load_train() -> LabeledSplit:
+        return remembering(data, "train", reading)
+
+    trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data, load_train))
+    files, ids = ImageFiles(common.rows), tuple(common.rows["id"][:])
+    processes.run_on_main(lambda: warn_of_other_scale(files, ids, reading))
     network = model.model.to(accelerator.device)
     model = dataclasses.replace(model, model=network)
     task = common.task(split)
@@ -136,7 +146,6 @@ def evaluate_model(
         thresholds, origin = tune_thresholds(found).tolist(), f"the {config.thresholds_from} split"
         threshold_notes = _notes_on_chooser(found, task, config)
     predictions = _predictions(model, model_task, split, common, config, accelerator)
-    ids = tuple(common.rows["id"][:])
     _refuse_no_numbers(predictions, ids, model.name)
     matched = common.scenes if common.kind == "scene" else common.labels
     names = task.label_names[: task.label_outputs]
@@ -319,7 +328,12 @@ def _data_identity(split: LabeledSplit, images: int, name: str) -> DataIdentity:
 
 
 def _count_trained(
-    name: str, split: LabeledSplit, rows: Dataset, config: EvaluationConfig, data: DataConfig
+    name: str,
+    split: LabeledSplit,
+    rows: Dataset,
+    config: EvaluationConfig,
+    data: DataConfig,
+    load_train: Callable[[], LabeledSplit],
 ) -> int | None:
     """Return how many of the images a model was trained on; None where nothing tells.
 
@@ -343,6 +357,13 @@ def _count_trained(
                 data, protocol=protocol, split_seed=seed, split_file=None, bands=None, value_range=None
             )
             count = len(set(load_rows(learned, "train")["id"]) & set(rows["id"]))
+    elif data.dataset != MLRSNET and split.training_fingerprint is None:  # several splits, or one of a name of its own
+        with contextlib.suppress(MLRSNetError):  # they cannot be trained on
+            train = load_train()
+            if run.get("fingerprint") == train.training_fingerprint:
+                count = len(set(train.rows["id"]) & set(rows["id"]))
+                if not count and data.train_split in config.split.split("+"):  # rows that no id tells
+                    count = min(len(train.rows), len(rows))
     if count and not config.allow_trained:
         raise ConfigurationError(
             f"{name} was trained on {count:,} of the {len(rows):,} images of split {config.split!r}, so that scores on "

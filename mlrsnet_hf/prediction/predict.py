@@ -37,10 +37,11 @@ from mlrsnet_hf.inputs.readable_images import ReadableImages
 from mlrsnet_hf.models.named_model import load_named_model
 from mlrsnet_hf.prediction.classifier import Classifier, Scores
 from mlrsnet_hf.prediction.config import PredictionConfig
+from mlrsnet_hf.prediction.scale import warn_of_other_scale
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
 from mlrsnet_hf.resumable_folder import refuse_finished, resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import ended_together, explain_memory, refuse_split_models, use_processor
+from mlrsnet_hf.runtime.device import ended_together, explain_memory, inference_accelerator
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
 
@@ -160,7 +161,7 @@ def predict(config: PredictionConfig, data: ImageSet, write_page: WritePage | No
         WeightsError: The model cannot be had.
     """
     config.require_table()
-    accelerator = start_processes(config)
+    accelerator = inference_accelerator(config.precision)
     with ended_together(accelerator):
         return _predict(config, data, write_page, accelerator)
 
@@ -174,6 +175,8 @@ def _predict(
     processes.run_on_main(lambda: _refuse_early(config, data, target, page))
     classifier = processes.run_on_all(lambda: open_classifier(config, accelerator))
     pictures = _find_pictures(config, data, processes)
+    reading = classifier.preprocessing.reading
+    processes.run_on_main(lambda: warn_of_other_scale(pictures.files, pictures.ids, reading))
     form = TableForm(classifier.task, classifier.thresholds, config.all_scores)
     processes.run_on_main(lambda: refuse_ambiguous(target.suffix.lower(), form))
     shards = plan_shards("predictions", len(pictures.ids), config.shard_images)
@@ -213,23 +216,6 @@ def _predict(
 
         summary = processes.run_on_main(finish)
     return summary if processes.is_main else None
-
-
-def start_processes(config: PredictionConfig) -> Accelerator:
-    """Return Accelerate's view of the devices, for the precision that is asked for.
-
-    Raises:
-        ConfigurationError: The device cannot compute in it, or Accelerate would split the model.
-    """
-    try:
-        accelerator = Accelerator(mixed_precision=config.precision)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"precision={config.precision!r} cannot be used here: {error}", "Give another one, or none at all."
-        ) from error
-    refuse_split_models(accelerator.distributed_type)
-    use_processor(accelerator)
-    return accelerator
 
 
 def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Classifier:

@@ -10,11 +10,11 @@ from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.raster import has_rasterio
 from mlrsnet_hf.prediction.config import PredictionConfig
-from mlrsnet_hf.prediction.predict import open_classifier, start_processes
+from mlrsnet_hf.prediction.predict import open_classifier
 from mlrsnet_hf.prediction.scenes.config import WINDOW, SceneConfig
 from mlrsnet_hf.reports.predictions import unreadable_lines
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import ended_together
+from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
 from mlrsnet_hf.runtime.logs import print_result
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
@@ -94,7 +94,7 @@ def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, sce
     from mlrsnet_hf.reports.scene_map import write_scene_map
 
     folders = _folders(config, scenes)
-    accelerator = start_processes(config)
+    accelerator = inference_accelerator(config.precision)
     with ended_together(accelerator):
         processes = Collectives(accelerator)
         page = config.html

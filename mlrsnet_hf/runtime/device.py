@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -47,20 +48,32 @@ def make_accelerator(
             in its own way, or a tracker is not known.
     """
     folders = ProjectConfiguration(project_dir=str(logs), logging_dir=str(logs))
+    accelerator = _accelerator(precision, log_with=list(trackers) or None, project_config=folders)
+    _take_over_accumulation(accelerator, accumulation)
+    use_processor(accelerator, threads)
+    set_seed(seed)
+    return accelerator
+
+
+def inference_accelerator(precision: str | None) -> Accelerator:
+    """Return Accelerate's view of the devices for a command that trains nothing; see `make_accelerator`.
+
+    Raises:
+        ConfigurationError: The device cannot compute in the precision, or Accelerate would split the model.
+    """
+    accelerator = _accelerator(precision)
+    use_processor(accelerator)
+    return accelerator
+
+
+def _accelerator(precision: str | None, **options: Any) -> Accelerator:  # noqa: ANN401 - Accelerate's own
     try:
-        accelerator = Accelerator(
-            mixed_precision=precision,
-            log_with=list(trackers) or None,
-            project_config=folders,
-        )
+        accelerator = Accelerator(mixed_precision=precision, **options)
     except ValueError as error:
         raise ConfigurationError(
             f"precision={precision!r} cannot be used here: {error}", "Give another one, or none at all."
         ) from error
     refuse_split_models(accelerator.distributed_type)
-    _take_over_accumulation(accelerator, accumulation)
-    use_processor(accelerator, threads)
-    set_seed(seed)
     return accelerator
 
 

@@ -85,3 +85,9 @@ def test_all_ways_to_predict_give_one_answer(
         main(["predict", run, *scene, "--bands", "1,2", "--output", str(tmp_path / "other")])
     assert ended.value.code == 2
     assert f"{bands} channels" in capsys.readouterr().err
+
+    (tmp_path / "run" / "model" / "config.json").write_text(json.dumps(config | {"resolution": 30}))
+    main(["predict", run, *files, "--output", str(tmp_path / "far.csv")])
+    assert "t00.tif has 10 m per pixel" in capsys.readouterr().err
+    main(["evaluate", run, *test, "--output-dir", str(tmp_path / "far")])
+    assert "images of 30 m" in capsys.readouterr().err

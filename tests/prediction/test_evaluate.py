@@ -156,6 +156,13 @@ def test_the_pictures_join_a_file_that_is_looked_at(
     assert not (tmp_path / "none").exists()
 
 
+def test_what_a_run_would_accumulate_is_nothing_to_an_evaluation(
+    trained: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    assert evaluated([trained], pictures, tmp_path / "e", page=False).scores
+
+
 def test_the_views_are_averaged(trained: Path, pictures: Path, tmp_path: Path) -> None:
     found = evaluated([trained], pictures, tmp_path / "e", symmetries=2, thresholds=0.25)
     settings = {"symmetries": 2, "thresholds": set(found.info.thresholds.values())}
@@ -185,6 +192,8 @@ def test_images_that_the_model_learned_are_refused(trained: Path, pictures: Path
     assert found.info.trained_on == 32
     assert any("trained" in note for note in found.notes())
     assert evaluated([run], pictures, tmp_path / "test").info.trained_on == 0
+    with pytest.raises(ConfigurationError, match="trained on 32 of the"):
+        evaluated([run], pictures, tmp_path / "none", split="train+test")
     (run / "results.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"results\.json"):
         evaluated([run], pictures, tmp_path / "none")

@@ -30,6 +30,7 @@ from mlrsnet_hf.files import refuse_existing, whole_file
 from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.parallel import available_cores, local_processes
 from mlrsnet_hf.prediction.classifier import Classifier, Scores
+from mlrsnet_hf.prediction.scale import is_other_scale
 from mlrsnet_hf.prediction.scenes.areas import unite
 from mlrsnet_hf.prediction.scenes.cog import write_scores
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
@@ -58,8 +59,6 @@ _MOST_THREADS = 8
 _PREVIEW_SIDE = 1600
 _UNSEEN = 128
 """Gray of the preview where the scene has no value, or was not looked at."""
-_FAR = 2
-"""A raster whose pixels are larger or smaller by more than this is warned of."""
 _PATIENCE = 10.0
 
 logger = get_logger(__name__)
@@ -224,7 +223,7 @@ def _tell_place(raster: SceneRaster, classifier: Classifier) -> None:
         )
         return
     refuse_pole(raster)
-    if known is not None and not 1 / _FAR <= own / known <= _FAR:
+    if known is not None and is_other_scale(own, known):
         logger.warning(
             "%s has %.4g m per pixel, and the model learned from images of %.4g m: what it says of another scale is "
             "often wrong; --resolution %.4g brings the scene to it",

@@ -25,7 +25,7 @@ from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.reports.evaluation import charts
-from mlrsnet_hf.reports.evaluation.pictures import Thumbnails, example_images, typical_images
+from mlrsnet_hf.reports.evaluation.pictures import PageThumbnails, example_images, typical_images
 from mlrsnet_hf.reports.pages import render
 
 PER_LABEL = 8
@@ -139,7 +139,7 @@ def write_evaluation_page(
     """
     scenes = Decisions.of_scenes(model.predictions, task) if task.scene_outputs else None
     decisions = model.decisions(task)
-    thumbnails = Thumbnails(rows, ids)
+    thumbnails = PageThumbnails(rows, ids)
     typical, sorts = typical_images(decisions, TYPICAL)
     examples = example_images(thumbnails.fitting(typical), ids, decisions, scenes)
     confused = ranked_confusions(decisions)

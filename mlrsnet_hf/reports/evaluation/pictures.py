@@ -88,7 +88,7 @@ def example_images(
     return found
 
 
-class Thumbnails:
+class PageThumbnails:
     """Thumbnails of a split's images, each made once, as far as a page has room for them.
 
     Args:

@@ -33,7 +33,7 @@ from mlrsnet_hf.reports.evaluation.page import (
     write_evaluation_page,
 )
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import ended_together, make_accelerator
+from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
 from mlrsnet_hf.runtime.logs import get_logger, print_result
 
 PAGE = "evaluation.html"
@@ -69,7 +69,7 @@ def write_evaluation(models: Sequence[str], config: EvaluationConfig, data: Data
     if len(models) not in (1, 2):
         raise ConfigurationError(f"{len(models)} models are given", "Give one, or two to be compared.")
     target = config.output_dir.expanduser()
-    accelerator = make_accelerator(config.precision, (), target, 1, 0, 0)
+    accelerator = inference_accelerator(config.precision)
     with ended_together(accelerator):
         processes = Collectives(accelerator)
         processes.run_on_main(lambda: refuse_existing(target))
