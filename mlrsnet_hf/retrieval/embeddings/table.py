@@ -28,7 +28,7 @@ class EmbeddingTable(ImageSearch):
     embeddings: npt.NDArray[np.float32]
     """(N, D), C-contiguous."""
     scenes: npt.NDArray[np.int64] | None
-    """(N,) scene ids, where the data names scenes."""
+    """(N,) scene ids, where the data names scenes; -1 for an image without one."""
     labels: list[list[int]] | None
     """Label ids of each image, where the data has labels."""
     scores: npt.NDArray[np.float32] | None
@@ -118,7 +118,7 @@ class EmbeddingTable(ImageSearch):
         return {
             "id": self.ids[row],
             "row": row,
-            "scene": None if self.scenes is None else self.info.scene_names[self.scenes[row]],
+            "scene": None if self.scenes is None or self.scenes[row] < 0 else self.info.scene_names[self.scenes[row]],
             "labels": None if self.labels is None else label_names(self.labels[row], self.info),
             "scores": None if self.scores is None else tuple(self.scores[row].tolist()),
         }
