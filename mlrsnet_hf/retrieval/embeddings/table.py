@@ -92,7 +92,8 @@ class EmbeddingTable(ImageSearch):
         rows = self._passing(wanted)
         if not len(rows):
             return [[] for _ in queries]
-        found = Search(self.embeddings[rows] if wanted else self.embeddings).top(queries, min(k, len(rows)))
+        passing = self.embeddings if len(rows) == len(self) else self.embeddings[rows]
+        found = Search(passing).top(queries, min(k, len(rows)))
         return [
             [Hit(**self._known(int(rows[item])), distance=float(far)) for item, far in zip(*answer, strict=True)]
             for answer in zip(found.indices, found.distances, strict=True)

@@ -158,3 +158,11 @@ def test_an_index_opens_without_its_columns(
         index.search(np.zeros(8), 5, ["water"])
         index.list_images(["sand"])
         assert len(asked) == 1
+
+
+def test_a_filter_that_all_pass(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    build_index(make_embeddings(scenes=[1] * 60), tmp_path / "index", "flat")
+    query = np.random.default_rng(3).normal(size=8)
+    with open_index(tmp_path / "index") as index:
+        [every], [passing_all] = index.search(query, 60), index.search(query, 60, scene="forest")
+    assert [hit.id for hit in passing_all] == [hit.id for hit in every]
