@@ -17,6 +17,8 @@ from mlrsnet_hf.files import kept_if_stopped, only_writer, refuse_existing, sync
 Recover = Callable[[Path], list[dict[str, Any]]]
 
 _JOURNAL = "journal.jsonl"
+_FINISHED = {"finished": True}
+"""The last note of a folder, of which one file takes the name; it is of no use any more once that is there."""
 
 
 class ResumableFolder:
@@ -67,19 +69,33 @@ class ResumableFolder:
 
     def finish(self, target: Path, file: str | None = None) -> None:
         """Take the final name, or give it to one file; the journal goes last, for until then the next run needs it."""
-        self.close()
         if file is not None:
             sync(self.path / file)
             refuse_existing(target)
+            self.note(_FINISHED)
+            self.close()
             (self.path / file).rename(target)
             sync(target.parent)
             shutil.rmtree(self.path, ignore_errors=True)
             return
+        self.close()
         sync(*(path for path in self.path.rglob("*") if path != self.path / _JOURNAL), self.path)
         refuse_existing(target)
         (self.path / _JOURNAL).unlink()
         self.path.rename(target)
         sync(target.parent)
+
+
+def refuse_finished(target: Path) -> None:
+    """Refuse a target that exists, and remove what a run left beside it that was killed just after naming it.
+
+    Raises:
+        ConfigurationError: It exists.
+    """
+    partial = _partial(target)
+    if target.exists() and (partial / _JOURNAL).is_file() and _lines(partial / _JOURNAL)[-1:] == [_FINISHED]:
+        shutil.rmtree(partial, ignore_errors=True)
+    refuse_existing(target)
 
 
 @contextmanager
@@ -108,8 +124,8 @@ def resumable_folder(
     Raises:
         ConfigurationError: The target exists, another process is writing it, or the folder cannot be written.
     """
-    refuse_existing(target)
-    partial = target.with_name(f".{target.name}.partial")
+    refuse_finished(target)
+    partial = _partial(target)
     folder: ResumableFolder | None = None
 
     def kept() -> str | None:
@@ -135,6 +151,10 @@ def resumable_folder(
             f"{target}: cannot be written ({error.strerror or error})",
             f"{kept() or 'Nothing was kept'}; make room or mend what is wrong, and run again to go on.",
         ) from error
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from mlrsnet_hf.apps.page import clickable, gallery, note, picture, read_upload, told
+from mlrsnet_hf.apps.page import UploadError, clickable, gallery, note, picture, read_upload, told
 from mlrsnet_hf.apps.parts import IndexPart, ModelPart, small_pictures
 from mlrsnet_hf.inputs.decoding import ImageFile, decode_rgb, file_content
 from mlrsnet_hf.inputs.thumbnails import Thumbnails
@@ -89,9 +89,11 @@ class ClassifyTab:
     def _content(self, given: _Given | None) -> tuple[str, bytes]:
         """Return the name of the picture of a session, and its file."""
         kind, place = given or ("upload", "")
-        if kind == "example" and place in self._examples:
-            return place, file_content(self._examples[place], place)
-        return Path(place).name, read_upload(place or None)
+        if kind == "upload":
+            return Path(place).name, read_upload(place or None)
+        if place not in self._examples:  # a browser may send any text, the path of a file here too
+            raise UploadError("there is no such example", "Take one of those shown.")
+        return place, file_content(self._examples[place], place)
 
     def _classify(self, given: _Given | None) -> dict[Any, Any]:
         name, content = self._content(given)

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +11,6 @@ from typing import Any
 
 import datasets
 
-from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.decoding import decode_rgb, file_content
 
 SIDE = 224
@@ -54,8 +54,12 @@ class Thumbnails:
         small.thumbnail((self.side, self.side))
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=_QUALITY)
-        with suppress(OSError, ConfigurationError):  # a full disk costs time, and no picture
+        with suppress(OSError):  # a full disk costs time, and no picture
             path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as partial:
-                partial.write_bytes(buffer.getvalue())
+            # Each writer has a name of its own: several may make one picture at once, and none must read a part of it.
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+                partial.write(buffer.getvalue())
+                partial.flush()
+                os.fsync(partial.fileno())
+            Path(partial.name).replace(path)
         return buffer.getvalue()

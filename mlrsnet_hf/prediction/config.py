@@ -10,6 +10,8 @@ from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.runtime import Precision
 
 Symmetries = Literal[1, 2, 4, 8]
+Thresholds = Annotated[float, Range(0, 1)] | Literal["model"]
+_THRESHOLDS = "Score above which an image has a label; 'model' takes each label's own of the model, 0.5 without."
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
@@ -27,9 +29,7 @@ class EvaluationConfig(Settings):
         "several as datasets takes them, such as query+database.",
         section="Evaluation",
     )
-    thresholds: Annotated[float, Range(0, 1)] | Literal["model"] = setting(
-        "model", "Score above which an image is said to have a label; 'model' takes the model's own, 0.5 without."
-    )
+    thresholds: Thresholds = setting("model", _THRESHOLDS)
     thresholds_from: str | None = setting(
         None, "Split on which the thresholds of the best F1 are chosen, such as validation; none if unset."
     )
@@ -88,11 +88,7 @@ class PredictionConfig(Settings):
         None, "Page of pictures with their labels to write; none if unset.", metavar="FILE|none"
     )
     strict: bool = setting(False, "End with an error at an image that cannot be read, instead of listing it.")
-    threshold: Annotated[float, Range(0, 1)] | None = setting(
-        None,
-        "Score above which an image has a label; if unset the model's own for each label, or 0.5.",
-        section="Prediction",
-    )
+    thresholds: Thresholds = setting("model", _THRESHOLDS, section="Prediction")
     symmetries: Symmetries = setting(1, "Turned and mirrored views of each image whose logits are averaged.")
     batch_size: Count = setting(64, "Images that a process passes through the network at once.")
     num_workers: CountOrZero = setting(0, "Processes beside each process that read images; 0 reads in threads.")

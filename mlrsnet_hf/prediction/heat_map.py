@@ -37,9 +37,12 @@ class HeatMaps:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        self._network = copy.deepcopy(classifier.network).requires_grad_(True)
-        self._place = find_layer(self._network, self._black())
         self._lock = threading.Lock()
+        self._network = classifier.network
+        self._place = find_layer(self._network, self._black())
+        if self._place is not None:  # of the others not all can be copied, such as those of ONNX files
+            self._network = copy.deepcopy(classifier.network).requires_grad_(True)
+            self._place = find_layer(self._network, self._black())
 
     @property
     def available(self) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -87,7 +88,7 @@ def write_label_studio(folder: Path, models: Sequence[SavedPredictions], rows: D
         tasks.append(
             {
                 "id": row + 1,
-                "data": {"image": f"/data/local-files/?d={relative}", "id": image},
+                "data": {"image": f"/data/local-files/?d={quote(relative)}", "id": image},
                 "annotations": [{"ground_truth": True, "result": _result(control, labels)}],
                 "predictions": predictions,
             }

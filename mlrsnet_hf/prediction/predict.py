@@ -38,7 +38,7 @@ from mlrsnet_hf.models.named_model import load_named_model
 from mlrsnet_hf.prediction.classifier import Classifier, Scores
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
-from mlrsnet_hf.resumable_folder import resumable_folder
+from mlrsnet_hf.resumable_folder import refuse_finished, resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, explain_memory, refuse_split_models, use_processor
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
@@ -243,7 +243,7 @@ def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Class
     return Classifier(
         load_named_model(config.model_choice()),
         device=accelerator.device,
-        thresholds=config.threshold,
+        thresholds=None if config.thresholds == "model" else config.thresholds,
         symmetries=config.symmetries,
         batch_size=config.batch_size,
         precision=precision if precision in ("bf16", "fp16") else "no",
@@ -252,7 +252,7 @@ def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Class
 
 def _refuse_early(config: PredictionConfig, data: ImageSet, target: Path, page: Path | None) -> None:
     """Refuse, before anything is loaded, what cannot be written, and images that are named twice or not at all."""
-    refuse_existing(target)
+    refuse_finished(target)
     if page is not None:
         refuse_existing(page)
     named = sorted(changed_settings(data))

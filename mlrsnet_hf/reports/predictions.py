@@ -64,11 +64,23 @@ def _lines(summary: PredictionSummary) -> list[str]:
     earlier = f", {summary.earlier:,} of them by an earlier run" if summary.earlier else ""
     speed = f"; {summary.images_per_second:,.0f} images/s" if summary.earlier < summary.images else ""
     lines.append(f"{summary.images:,} images{earlier}{speed}")
-    if summary.unreadable:
-        lines.append(f"{len(summary.unreadable):,} of them could not be read (column error):")
-        lines += [f"  {on_one_line(name)}: {on_one_line(reason)}" for name, reason in summary.unreadable[:_MOST_LISTED]]
-        if len(summary.unreadable) > _MOST_LISTED:
-            lines.append(f"  and {len(summary.unreadable) - _MOST_LISTED:,} more")
+    return lines + unreadable_lines(summary.unreadable, "of them", " (column error)")
+
+
+def unreadable_lines(unreadable: Sequence[tuple[str, str]], of: str, where: str = "") -> list[str]:
+    """Return what is printed of images or scenes that could not be read: name and reason of each.
+
+    Args:
+        unreadable: Names and reasons.
+        of: Of what they are some, such as `of 3 scenes`.
+        where: Where all of them are told, in brackets.
+    """
+    if not unreadable:
+        return []
+    lines = [f"{len(unreadable):,} {of} could not be read{where}:"]
+    lines += [f"  {on_one_line(name)}: {on_one_line(reason)}" for name, reason in unreadable[:_MOST_LISTED]]
+    if len(unreadable) > _MOST_LISTED:
+        lines.append(f"  and {len(unreadable) - _MOST_LISTED:,} more")
     return lines
 
 

@@ -12,6 +12,7 @@ from mlrsnet_hf.inputs.raster import has_rasterio
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.predict import open_classifier, start_processes
 from mlrsnet_hf.prediction.scenes.config import WINDOW, SceneConfig
+from mlrsnet_hf.reports.predictions import unreadable_lines
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together
 from mlrsnet_hf.runtime.logs import print_result
@@ -24,12 +25,11 @@ _LARGE = 4
 def find_scenes(config: PredictionConfig, scenes: SceneConfig, data: ImageSet) -> list[str]:
     """Return the scenes among what is to be predicted: all of it, or nothing.
 
-    Images are scenes where a setting of scenes is given, or where each is a georeferenced raster of over four windows
-    a side.
+    Images are scenes where a setting of scenes is given, or where each that can be opened is a georeferenced raster of
+    over four windows a side.
 
     Raises:
         ConfigurationError: A setting of scenes is given, and no scene or something else beside them.
-        ImageError: A raster cannot be opened.
         MissingExtraError: rasterio or shapely is not installed.
     """
     given, others = sorted(changed_settings(scenes)), sorted(changed_settings(data))
@@ -46,7 +46,8 @@ def find_scenes(config: PredictionConfig, scenes: SceneConfig, data: ImageSet) -
     if not config.sources or not suffixes <= set(_SUFFIXES) or not has_rasterio():
         return []
     found = [scene for source in config.sources for scene in _named(source)]
-    return found if all(map(_is_large, found)) else []
+    large = [is_large for is_large in map(_is_large, found) if is_large is not None]
+    return found if large and all(large) else []
 
 
 def _named(source: str) -> list[str]:
@@ -65,13 +66,14 @@ def _named(source: str) -> list[str]:
     return found
 
 
-def _is_large(source: str) -> bool:
+def _is_large(source: str) -> bool | None:
+    """Tell whether a raster is a scene unasked; None where it cannot be opened, which is told where it is read."""
     from mlrsnet_hf.prediction.scenes.raster import raster_facts
 
     try:
         width, height, is_georeferenced = raster_facts(source)
     except ImageError:
-        return False  # it is told where it is read
+        return None
     return is_georeferenced and max(width, height) > _LARGE * WINDOW
 
 
@@ -79,7 +81,7 @@ def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, sce
     """Predict scenes, write a folder for each, and the page of a single one, and print what came out.
 
     All processes of an `accelerate launch` call it; see `prediction.scenes.predict.predict_scene`, and there what is
-    raised.
+    raised. Of several scenes those that cannot be read are listed at the end, unless `config.strict` is set.
 
     Args:
         config: The model, the output, which is the folder of a single scene or that of the folders of several, and the
@@ -99,12 +101,21 @@ def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, sce
         if page is not None:
             processes.run_on_main(lambda: refuse_existing(page))
         classifier = processes.run_on_all(lambda: open_classifier(config, accelerator))
+        unreadable: list[tuple[str, str]] = []
         for scene, folder in zip(scenes, folders, strict=True):
-            result = predict_scene(scene, classifier, folder, settings, all_scores=config.all_scores)
+            try:
+                result = predict_scene(scene, classifier, folder, settings, all_scores=config.all_scores)
+            except ImageError as error:  # the same in all processes
+                unreadable.append((scene, error.found))
+                if config.strict or len(unreadable) == len(scenes):
+                    raise
+                continue
             print_result("\n".join(["", scene] * (len(scenes) > 1) + [result.summary()]).strip())
         if page is not None:
             processes.run_on_main(lambda: write_scene_map(folders[0], page))
             print_result(f"page: {page}")
+        if unreadable:
+            print_result("\n".join(["", *unreadable_lines(unreadable, f"of {len(scenes):,} scenes")]))
 
 
 def _folders(config: PredictionConfig, scenes: Sequence[str]) -> list[Path]:

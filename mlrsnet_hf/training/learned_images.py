@@ -38,13 +38,17 @@ def data_of_run(model: str, allow_trained: bool, option: str) -> DataSource | No
     return data
 
 
-def data_of_published_run(repository: str) -> DataSource | None:
+def data_of_published_run(name: str) -> DataSource | None:
     """Return what the run behind a model of the Hub says of its data; None where nothing tells.
+
+    Args:
+        name: USER/NAME; it may end in `@` and a revision.
 
     Raises:
         ConfigurationError: The repository cannot be fetched.
     """
-    file = download_folder(repository, "model", [RESULTS]) / RESULTS
+    repository, _, revision = name.partition("@")
+    file = download_folder(repository, "model", [RESULTS], revision or None) / RESULTS
     return _read_source(file)[0] if file.is_file() else None  # others have files of this name too
 
 

@@ -151,3 +151,23 @@ def test_errors_stand_worst_first(
             assert page.locator(".gallery .name").all_inner_texts() == expected
             told = page.locator(".gallery figcaption").first.inner_text()
             assert f"score {scores[names.index(expected[0]), label]:.3f}, threshold 0.500" in told
+
+
+def test_a_click_takes_no_file_that_is_no_example(made: Made, tmp_path: Path, picture: Callable) -> None:
+    """What a click tells comes from the browser, and may be any text."""
+    import gradio as gr
+
+    from mlrsnet_hf.apps.classify import ClassifyTab
+    from mlrsnet_hf.apps.page import UploadError
+    from mlrsnet_hf.apps.parts import open_parts
+
+    picture([0], 1).save(tmp_path / "private.png")
+    config = AppConfig(model=str(made.run))
+    with open_parts(config, DataConfig(dataset=str(made.data))) as parts, gr.Blocks():
+        assert parts.model is not None
+        examples = parts.examples()
+        tab = ClassifyTab(parts.model, examples, parts.thumbnails, None)
+        with pytest.raises(UploadError):
+            tab._content(("example", str(tmp_path / "private.png")))
+        name = next(iter(examples))
+        assert tab._content(("example", name))[0] == name

@@ -86,3 +86,18 @@ def test_networks_that_have_maps(name: str) -> None:
 def test_a_network_without_maps() -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
     assert find_layer(network.eval(), torch.zeros(1, 3, 2, 2)) is None
+
+
+def test_a_network_that_cannot_be_copied() -> None:
+    """As those of ONNX files, which onnxruntime holds."""
+    classifier = make_classifier()
+
+    class Outside(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.mean((2, 3)) @ torch.ones(3, 4)
+
+        def __deepcopy__(self, _: object) -> None:
+            raise TypeError("cannot be pickled")
+
+    classifier.network = Outside().eval()
+    assert not HeatMaps(classifier).available

@@ -7,6 +7,7 @@ of the labeling configuration, and choices that the configuration has.
 
 import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import numpy as np
@@ -27,7 +28,7 @@ def rows(tmp_path: Path) -> Dataset:
     folder.mkdir()
     images = []
     for number in range(IMAGES):
-        path = folder / f"{number}.png"
+        path = folder / f"{number} #a&b%20+.png"
         Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
         images.append({"path": str(path), "bytes": None})
         if number % 2:
@@ -88,8 +89,9 @@ def test_label_studio(kind: str, rows: Dataset, tmp_path: Path) -> None:
     assert len(tasks) == IMAGES
     roots = [tmp_path / "pictures & more", tmp_path / "studio"]
     for number, task in enumerate(tasks):
-        address, _, path = task["data"]["image"].partition("?d=")
-        assert address == "/data/local-files/"
+        address = urlsplit(task["data"]["image"])  # as the server reads it
+        (path,) = parse_qs(address.query)["d"]
+        assert address.path == "/data/local-files/"
         assert red(roots[number % 2] / path) == number
         expected, scores = expected_of(saved, number)
         for part, wanted in ((task["annotations"], expected), (task["predictions"], list(scores))):

@@ -142,7 +142,7 @@ def test_a_table_says_what_the_network_says(suffix: str, saved: Path, tiles: Pat
 
 
 def test_models_of_labels_alone_and_of_scenes_alone(tiles: Path, tmp_path: Path) -> None:
-    run_predict(save(tmp_path / "labels", LABELS, ()), tmp_path / "labels.parquet", tiles, threshold=0.0)
+    run_predict(save(tmp_path / "labels", LABELS, ()), tmp_path / "labels.parquet", tiles, thresholds=0.0)
     rows = read_table(tmp_path / "labels.parquet")
     assert list(rows[0]) == ["id", "labels", "scores", "error"]
     assert all(sorted(row["labels"]) == sorted(LABELS) for row in rows)
@@ -315,7 +315,21 @@ def test_killed_at_random_it_writes_what_an_undisturbed_run_writes(
         kept = len(parts)
     assert kills >= 2
     assert output.read_bytes() == undisturbed.read_bytes()
+    assert subprocess.run([*command, str(output)], capture_output=True).returncode  # it is there, and what is left goes
     assert not (tmp_path / f".killed{suffix}.partial").exists()
+
+
+def test_killed_after_the_table_has_its_name(
+    saved: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.csv"
+    with monkeypatch.context() as patched:
+        patched.setattr("mlrsnet_hf.resumable_folder.shutil.rmtree", lambda *_, **__: None)
+        run_predict(saved, output, tiles)
+    assert (tmp_path / ".out.csv.partial").exists()
+    with pytest.raises(ConfigurationError, match="exists"):
+        run_predict(saved, output, tiles)
+    assert not (tmp_path / ".out.csv.partial").exists()
 
 
 def test_only_what_has_changed_is_made_again(
@@ -399,7 +413,7 @@ def test_mistakes(saved: Path, tiles: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "out.csv").exists()
     with pytest.raises(ConfigurationError, match="and a dataset are given"):
         predict(PredictionConfig(model=str(saved), sources=("x.png",)), ImageSet(split="test"))
-    for wrong in ({"output": tmp_path / "out.txt"}, {"threshold": 1.5}, {"html": Path("predictions.csv")}):
+    for wrong in ({"output": tmp_path / "out.txt"}, {"thresholds": 1.5}, {"html": Path("predictions.csv")}):
         with pytest.raises(ConfigurationError):
             PredictionConfig(model="run", **wrong)
 
@@ -444,6 +458,6 @@ def test_formulas_stay_text_in_csv(tiles: Path, tmp_path: Path) -> None:
     run = save(tmp_path / "run", ("=cmd()", "+1 sea"), ())
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.png", (tiles / "00.png").read_bytes())
-    run_predict(run, tmp_path / "out.csv", tmp_path / "x.zip", threshold=0.0)
+    run_predict(run, tmp_path / "out.csv", tmp_path / "x.zip", thresholds=0.0)
     cells = next(csv.reader(io.StringIO((tmp_path / "out.csv").read_text().splitlines()[1])))
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)

@@ -67,7 +67,7 @@ def test_a_scene_becomes_a_folder_and_a_page(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_scene(tmp_path / "scene.tif", halves())
-    options = ["--window", "32", "--threshold", "0.1", "--html", "map.html"]
+    options = ["--window", "32", "--thresholds", "0.1", "--html", "map.html"]
     main(["predict", str(saved), "scene.tif", *options])
     said = capsys.readouterr().out
     assert "28 windows" in said and "windows per second" in said and "page: map.html" in said
@@ -83,6 +83,24 @@ def test_several_scenes_become_folders_in_one(saved: Path, tmp_path: Path) -> No
     main(["predict", str(saved), str(tmp_path / "*.tif"), "--window", "50", "--output", str(tmp_path / "out")])
     for name in ("west", "east"):
         assert (tmp_path / "out" / name / "scores.tif").is_file()
+
+
+def test_a_scene_that_cannot_be_read_is_listed_at_the_end(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_scene(tmp_path / "b.tif", halves())
+    (tmp_path / "a.tif").write_bytes(b"II*\0torn")
+    (tmp_path / "c.tif").write_bytes(b"")
+    options = ["--window", "50", "--output", "out"]
+    main(["predict", str(saved), "a.tif", "b.tif", "c.tif", *options])
+    said = capsys.readouterr().out
+    assert "2 of 3 scenes" in said and "a.tif" in said.split("2 of 3")[1] and "c.tif" in said.split("2 of 3")[1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name[0] != ".") == ["b"]
+    for strict in (["a.tif", "b.tif", "--strict"], ["a.tif", "c.tif"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["predict", str(saved), *strict, "--window", "50", "--output", "other"])
+        assert ended.value.code == 2
 
 
 def found(*sources: str | Path, data: ImageSet | None = None, **settings: Any) -> list[str]:  # noqa: ANN401
@@ -101,6 +119,7 @@ def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert found(small) == found(nowhere) == found(large, small) == found(large, tmp_path / "photo.png") == []
     (tmp_path / "torn.tif").write_text("torn")
     assert found(tmp_path / "torn.tif") == []  # as of any image, it is told where it is read
+    assert found(large, tmp_path / "torn.tif") == [str(large), str(tmp_path / "torn.tif")]  # the others tell
     assert found(small, tmp_path / "photo.png", window=16) == [str(small), str(tmp_path / "photo.png")]
     assert found(tmp_path, merge=True) == sorted(map(str, tmp_path.glob("*.tif")))
     with pytest.raises(ConfigurationError, match="no such scene"):

@@ -52,6 +52,8 @@ INFO_FILE = "prediction.json"
 _PARTS = ".parts"
 _CHUNK_VALUES = 2**23
 """Values of all bands that a thread reads at once, unless one window has more."""
+_CHUNK_INPUTS = 2**25
+"""Values of the network's input of the windows of a chunk, which overlap and so may be far more than are read."""
 _MOST_THREADS = 8
 _PREVIEW_SIDE = 1600
 _UNSEEN = 128
@@ -160,6 +162,7 @@ def predict_scene(
     }
     made = origin | {"thresholds": form.thresholds.tolist(), "merge": config.merge, "all_scores": all_scores}
     if processes.run_on_main(lambda: _is_whole(target, made)):
+        processes.run_on_main(lambda: shutil.rmtree(target / _PARTS, ignore_errors=True))  # of a run killed at its end
         logger.info("this scene is predicted already, by the same model and settings: %s", target)
         return _read_prediction(target)
     parts = grid.parts()
@@ -169,7 +172,7 @@ def predict_scene(
 
         def begin() -> tuple[Path, list[Shard]]:
             folder = stack.enter_context(
-                resumable_folder(target, origin, lambda _: [], _PATIENCE, parts=(f"{_PARTS}/*.npz",))
+                resumable_folder(target, origin, _origin_of_whole, _PATIENCE, parts=(f"{_PARTS}/*.npz",))
             )
             folder.keep([])
             return folder.path, missing_shards(folder.path / _PARTS, shards, lambda path, _: path.is_file())
@@ -190,8 +193,8 @@ def predict_scene(
             told = {"outside": int((~wanted).sum()), "origin": made, "source": raster.source} | counts
             told |= _described(raster, grid, classifier, form)
             (path / INFO_FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-            shutil.rmtree(path / _PARTS)
             stack.pop_all().close()  # only now the folder takes its name
+            shutil.rmtree(target / _PARTS, ignore_errors=True)  # until then the next run would need them
             return _read_prediction(target, seconds, earlier)
 
         return processes.run_on_main(finish)
@@ -245,6 +248,15 @@ def _is_whole(target: Path, made: Mapping[str, Any]) -> bool:
     return False
 
 
+def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
+    """Return what the parts in a folder are of that is whole but for its name; nothing of any other."""
+    try:
+        made = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))["origin"]
+        return [{key: made[key] for key in ("raster", "model", "windows")}]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
 def _read_prediction(folder: Path, seconds: float = 0.0, earlier: int = 0) -> ScenePrediction:
     told = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     counts = (told["windows"], told["empty"], told["outside"], told["labels"])
@@ -289,7 +301,7 @@ def _predict_parts(
     raster: SceneRaster, classifier: Classifier, grid: WindowGrid, wanted: Wanted, shards: Sequence[Shard]
 ) -> Generator[_Part, None, None]:
     """Yield the answers of each part; windows are read ahead, over the ends of parts."""
-    plans = [list(_plan(raster, grid, wanted, shard.rows)) for shard in shards]
+    plans = [list(_plan(classifier, grid, wanted, shard.rows)) for shard in shards]
     threads = max(1, min(_MOST_THREADS, available_cores() // local_processes()))
     work = iter([(shard.rows, columns) for shard, plan in zip(shards, plans, strict=True) for columns in plan])
     reader = _Reader(raster, classifier, grid, wanted)
@@ -326,9 +338,10 @@ def _preview_every(grid: WindowGrid) -> int:
     return -(-max(grid.width, grid.height) // _PREVIEW_SIDE)
 
 
-def _plan(raster: SceneRaster, grid: WindowGrid, wanted: Wanted, rows: range) -> Iterator[range]:
+def _plan(classifier: Classifier, grid: WindowGrid, wanted: Wanted, rows: range) -> Iterator[range]:
     """Yield the columns of windows that are read at once, without those that nobody wants."""
-    for columns in grid.chunks(rows, _CHUNK_VALUES // len(raster.bands)):
+    channels, side = classifier.preprocessing.channels, classifier.preprocessing.image_size
+    for columns in grid.chunks(rows, _CHUNK_VALUES // channels, _CHUNK_INPUTS // (channels * side**2)):
         if wanted[rows][:, columns].any():
             yield columns
 

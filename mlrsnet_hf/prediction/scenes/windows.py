@@ -49,15 +49,16 @@ class WindowGrid:
         rows = max(1, min(most, -(-_PART_WINDOWS // len(self.lefts))))
         return [range(row, min(row + rows, len(self.tops))) for row in range(0, len(self.tops), rows)]
 
-    def chunks(self, rows: range, pixels: int) -> Iterator[range]:
+    def chunks(self, rows: range, pixels: int, windows: int) -> Iterator[range]:
         """Yield the columns of windows that are read at once, with all rows of a part.
 
         Args:
             rows: Of windows.
             pixels: So many at most, unless a single column has more.
+            windows: Likewise.
         """
         height = int(self.tops[rows[-1]] + self.side - self.tops[rows[0]])
-        columns = max(1, 1 + (pixels // height - self.side) // self.stride)
+        columns = max(1, min(1 + (pixels // height - self.side) // self.stride, windows // len(rows)))
         for column in range(0, len(self.lefts), columns):
             yield range(column, min(column + columns, len(self.lefts)))
 
@@ -93,9 +94,10 @@ class CellMeans:
 
     def means(self) -> npt.NDArray[np.float32]:
         """Return (bands, rows, columns) means, NaN where no window was added."""
+        means = np.empty((self._sums.shape[2], *self._areas.shape), np.float32)
         with np.errstate(invalid="ignore"):
-            means = (self._sums / self._areas[..., None]).astype(np.float32)
-        return np.ascontiguousarray(means.transpose(2, 0, 1))
+            np.divide(self._sums.transpose(2, 0, 1), self._areas, out=means, casting="same_kind")
+        return means
 
     def _overlaps(
         self, starts: npt.NDArray[np.int64], count: int

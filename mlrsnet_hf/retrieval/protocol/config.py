@@ -70,7 +70,9 @@ class RetrievalConfig(Pass):
     )
     distance: Literal["euclidean", "cosine"] = setting("euclidean", "Distance of two embeddings; the paper's first.")
     memory_megabytes: Positive = setting(1024.0, "Memory that the search may take besides the embeddings.")
-    allow_trained_images: bool = setting(False, "Measure though the model was trained on some of the images.")
+    allow_trained: bool = setting(
+        False, "Measure though the model was trained on some of the images.", former="allow_trained_images"
+    )
     output_dir: Path = setting(Path("retrieval"), "Folder to create.", section="Output folder")
     embeddings_dir: Path = setting(
         Path("retrieval-embeddings"), "Folder in which embeddings are kept, and found again by a later run."

@@ -138,7 +138,7 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
     """
     if is_timms_own(model, config.weights):
         return 0
-    data = data_of_run(model, config.allow_trained_images, "--allow-trained-images")
+    data = data_of_run(model, config.allow_trained, "--allow-trained")
     if data is None or data["dataset"] != MLRSNET or config.dataset != MLRSNET:
         return None
     seed = pool.split_seed
@@ -147,11 +147,11 @@ def trained_images(model: str, config: RetrievalConfig, pool: ImageSet, load: Lo
         return 0
     training = dataclasses.replace(pool, protocol=protocol, split="train", split_seed=trained_seed)
     shared = len(set(load(training).rows["id"]) & set(load(pool).rows["id"]))
-    if shared and not config.allow_trained_images:
+    if shared and not config.allow_trained:
         raise ConfigurationError(
             f"{model} was trained on {shared:,} of the images that query or are searched (it learned from {protocol} "
             f"of split seed {trained_seed}, the images are of split seed {seed})",
-            f"Give a run of split seed {seed}, one --model for each split seed, or --allow-trained-images.",
+            f"Give a run of split seed {seed}, one --model for each split seed, or --allow-trained.",
         )
     return shared
 

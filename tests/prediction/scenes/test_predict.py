@@ -26,6 +26,7 @@ from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.scenes import predict as module
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
 from mlrsnet_hf.prediction.scenes.predict import ScenePrediction, predict_scene
+from mlrsnet_hf.resumable_folder import ResumableFolder
 from tests.prediction.scenes.conftest import (
     LABELS,
     UTM,
@@ -738,6 +739,25 @@ def test_a_killed_run_is_completed_by_the_next(
     monkeypatch.setattr(module, "_write_part", lambda path, part: (made.append(path.name), write(path, part)))
     result = run(path, classifier, tmp_path, merge=True)
     assert made[0].startswith("00002") and result.earlier > 0
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "undisturbed")
+
+
+def test_killed_before_the_folder_has_its_name_nothing_is_computed_again(
+    write_scene: WriteScene, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scene(halves())
+    run(path, classifier, tmp_path, "undisturbed")
+
+    def end(folder: ResumableFolder, *_: object) -> None:
+        (folder.path / "journal.jsonl").unlink()
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(ConfigurationError, match="killed"):
+        patch.setattr(ResumableFolder, "finish", end)
+        run(path, classifier, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "device_logits", None)
+        run(path, classifier, tmp_path)
     assert files_of(tmp_path / "out") == files_of(tmp_path / "undisturbed")
 
 

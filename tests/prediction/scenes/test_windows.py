@@ -29,15 +29,15 @@ def test_windows_cover_the_scene_and_lie_in_it(grid: WindowGrid) -> None:
         assert len(starts) == len(range(0, length - grid.side + grid.stride, grid.stride))  # none too many
 
 
-@given(GRIDS, st.integers(1, 20_000))
-def test_each_window_is_in_one_chunk_of_one_part(grid: WindowGrid, pixels: int) -> None:
+@given(GRIDS, st.integers(1, 20_000), st.integers(1, 60))
+def test_each_window_is_in_one_chunk_of_one_part(grid: WindowGrid, pixels: int, windows: int) -> None:
     seen = np.zeros((len(grid.tops), len(grid.lefts)), int)
     for rows in grid.parts():
-        for columns in grid.chunks(rows, pixels):
+        for columns in grid.chunks(rows, pixels, windows):
             seen[rows.start : rows.stop, columns.start : columns.stop] += 1
             wide = grid.lefts[columns[-1]] + grid.side - grid.lefts[columns[0]]
             high = grid.tops[rows[-1]] + grid.side - grid.tops[rows[0]]
-            assert len(columns) == 1 or wide * high <= pixels
+            assert len(columns) == 1 or (wide * high <= pixels and len(rows) * len(columns) <= windows)
     assert (seen == 1).all()
     numbers = grid.number(*(axis.ravel() for axis in np.meshgrid(grid.lefts, grid.tops)))
     assert list(numbers) == list(range(seen.size))

@@ -31,7 +31,7 @@ def test_damaged_results_do_not_let_trained_images_pass(model: str, tmp_path: Pa
     name, whole = str(tmp_path / model), json.loads(file.read_text())
 
     def seen(*, allowed: bool = False) -> int | None:
-        config = RetrievalConfig(model=(name,), allow_trained_images=allowed)
+        config = RetrievalConfig(model=(name,), allow_trained=allowed)
         return trained_images(name, config, ImageSet(protocol="retrieval10"), load_images)
 
     assert seen() == 0, "ratio40 of the same seed"
