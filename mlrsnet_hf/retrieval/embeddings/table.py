@@ -28,7 +28,7 @@ class EmbeddingTable(ImageSearch):
     embeddings: npt.NDArray[np.float32]
     """(N, D), C-contiguous."""
     scenes: npt.NDArray[np.int64] | None
-    """(N,) scene ids, where the data names scenes."""
+    """(N,) scene ids, where the data names scenes; -1 for an image without one."""
     labels: list[list[int]] | None
     """Label ids of each image, where the data has labels."""
     scores: npt.NDArray[np.float32] | None
@@ -92,7 +92,8 @@ class EmbeddingTable(ImageSearch):
         rows = self._passing(wanted)
         if not len(rows):
             return [[] for _ in queries]
-        found = Search(self.embeddings[rows] if wanted else self.embeddings).top(queries, min(k, len(rows)))
+        passing = self.embeddings if len(rows) == len(self) else self.embeddings[rows]
+        found = Search(passing).top(queries, min(k, len(rows)))
         return [
             [Hit(**self._known(int(rows[item])), distance=float(far)) for item, far in zip(*answer, strict=True)]
             for answer in zip(found.indices, found.distances, strict=True)
@@ -118,7 +119,7 @@ class EmbeddingTable(ImageSearch):
         return {
             "id": self.ids[row],
             "row": row,
-            "scene": None if self.scenes is None else self.info.scene_names[self.scenes[row]],
+            "scene": None if self.scenes is None or self.scenes[row] < 0 else self.info.scene_names[self.scenes[row]],
             "labels": None if self.labels is None else label_names(self.labels[row], self.info),
             "scores": None if self.scores is None else tuple(self.scores[row].tolist()),
         }

@@ -21,10 +21,11 @@ from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.build import digest_of
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, batch_rows
+from mlrsnet_hf.retrieval.index.columns import write_columns
 from mlrsnet_hf.retrieval.index.description import Appended, Growth, IndexDescription, Recall
 from mlrsnet_hf.retrieval.index.index import opened_collection, store_description
 from mlrsnet_hf.retrieval.index.milvus import is_server
-from mlrsnet_hf.retrieval.index.recall import measured, refuse_target, stored_vectors
+from mlrsnet_hf.retrieval.index.recall import measured, refuse_target
 from mlrsnet_hf.retrieval.index.sources import read_sources, write_sources
 from mlrsnet_hf.retrieval.index.stored_pca import read_pca
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
@@ -99,7 +100,7 @@ def append_to_index(
         with kept_if_stopped(lambda: kept):
             store(description)
             _put(images, embeddings, description, store)
-            vectors = stored_vectors(images, description.info.rows, description.info.dimension)
+            vectors = (rows.embeddings for rows in images.batches(description.info))
             measure, ef = measured(images, description, vectors, description.target)
         entry: Appended = {
             "rows": embeddings.info.rows,
@@ -109,7 +110,10 @@ def append_to_index(
         if folder and (local := LocalSources.read(embeddings.path)):
             _keep_sources(folder, local)
         appended = (*description.appended, entry)
-        store(dataclasses.replace(description, growth=None, appended=appended, recall=measure, ef=ef))
+        grown = dataclasses.replace(description, growth=None, appended=appended, recall=measure, ef=ef)
+        if folder:
+            write_columns(folder, grown, images.batches(grown.info))
+        store(grown)
     added = description.growth.after - description.growth.before
     place = f"{location}, collection {collection}" if is_server(location) else str(location)
     return GrownIndex(

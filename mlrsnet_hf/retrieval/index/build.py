@@ -22,6 +22,7 @@ from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE
 from mlrsnet_hf.retrieval.index import COLLECTION, Kind
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, batch_rows
+from mlrsnet_hf.retrieval.index.columns import read_columns, write_columns
 from mlrsnet_hf.retrieval.index.description import INDEX_FILE, KINDS, IndexDescription, Recall, read_description
 from mlrsnet_hf.retrieval.index.index import DATABASE
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
@@ -108,6 +109,8 @@ def digest_of(embeddings: EmbeddingFolder) -> str:
 
 def _build_locally(embeddings: EmbeddingFolder, target: Path, description: IndexDescription) -> BuiltIndex:
     if (target / INDEX_FILE).is_file() and (there := _read_whole(target)) and _same(there, description):
+        if read_columns(target, there) is None:  # it was built by an earlier version
+            write_columns(target, there, embeddings.batches())
         return _found(str(target), there)
     origin = _origin(description)
     with resumable_folder(target, origin, _origin_of_whole, parts=_STORED) as folder:
@@ -115,6 +118,7 @@ def _build_locally(embeddings: EmbeddingFolder, target: Path, description: Index
         _clear_damaged(folder)
         with milvus_client(folder.path / DATABASE) as client:
             resumed, made = _fill(ImageCollection(client, COLLECTION), embeddings, description)
+        write_columns(folder.path, made, embeddings.batches())
         if (embeddings.path / PCA_FILE).exists():
             shutil.copyfile(embeddings.path / PCA_FILE, folder.path / PCA_FILE)
         if local := LocalSources.read(embeddings.path):

@@ -146,6 +146,25 @@ class ImageCollection:
         found = self.client.query(self.name, filter=f"row in {list(rows)}", output_fields=["row", "embedding"])
         return np.array([one["embedding"] for one in sorted(found, key=lambda one: one["row"])], np.float32)
 
+    def batches(self, info: EmbeddingInfo) -> Iterator[EmbeddingRows]:
+        """Yield all images by row; an image without a scene has scene -1."""
+        ids, size = self._ids("", info, info.rows), batch_rows(info.dimension)
+        fields = ["id", *_fields(info), "embedding"]
+        of_label = {name: label for label, name in enumerate(info.label_names)}
+        of_scene = {name: scene for scene, name in enumerate(info.scene_names)}
+        for start in range(0, len(ids), size):
+            # By id, for with `row` Milvus Lite looks at every row.
+            within = f"id in [{', '.join(map(_quoted, ids[start : start + size]))}]"
+            found = self.client.query(self.name, filter=within, output_fields=fields)
+            found = sorted(found, key=lambda entity: entity["row"])
+            yield EmbeddingRows(
+                ids=[entity["id"] for entity in found],
+                embeddings=np.array([entity["embedding"] for entity in found], np.float32),
+                scenes=np.array([of_scene.get(entity["scene"], -1) for entity in found], np.int64),
+                labels=[[of_label[name] for name in entity["labels"]] for entity in found],
+                scores=np.array([entity["scores"] for entity in found], np.float32) if info.scores else None,
+            )
+
     def search(
         self,
         queries: npt.NDArray[np.float32],

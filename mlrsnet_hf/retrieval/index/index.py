@@ -1,13 +1,14 @@
 """An index of embeddings on Milvus, as it is opened and asked; `build.py` makes it, `append.py` has it grow.
 
-A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, the principal components if there are any,
-and `.local.json`, which alone holds paths. On a server it is a collection, beside which a second one holds the
-principal components; one machine then no longer bounds it.
+A local index is a folder: `index.json`, a Milvus Lite database `milvus.db`, the same in columns (`columns.py`), the
+principal components if there are any, and `.local.json`, which alone holds paths. On a server it is a collection,
+beside which a second one holds the principal components; one machine then no longer bounds it.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,10 @@ from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, write_json
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, load_pca, unit_length
 from mlrsnet_hf.retrieval.embeddings.query import Filter, Hit, ImageSearch, IndexedImage, Listing
+from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.index import COLLECTION
 from mlrsnet_hf.retrieval.index.collection import ImageCollection, least_effort
+from mlrsnet_hf.retrieval.index.columns import read_columns
 from mlrsnet_hf.retrieval.index.description import INDEX_FILE, IndexDescription, read_description
 from mlrsnet_hf.retrieval.index.milvus import is_server, milvus_client
 from mlrsnet_hf.retrieval.index.sources import read_sources
@@ -104,6 +107,8 @@ class ImageIndex(ImageSearch):
     """The same of what was appended, as far as it is known, in that order."""
     _collection: ImageCollection
     _description: IndexDescription
+    _columns: Callable[[], EmbeddingTable | None]
+    """Returns the images of a local index for filters, read when the first one asks; None where Milvus is to filter."""
     _ef: int | None
     """Search effort that was asked for; None for what the index knows."""
     _pca_file: Path | None
@@ -211,11 +216,15 @@ class ImageIndex(ImageSearch):
         return pca
 
     def _nearest(self, queries: npt.NDArray[np.float32], k: int, wanted: Filter) -> list[list[Hit]]:
+        if wanted and (table := self._columns()) is not None:
+            return table.nearest(queries, k, wanted)
         stored = self._description.ef
         effort = self._ef or (None if stored is None else max(stored, least_effort(k)))
         return self._collection.search(queries, k, wanted, self.info, self._description.kind, effort)
 
     def _listing(self, wanted: Filter, k: int, skip: int) -> Listing:
+        if (table := self._columns()) is not None:
+            return table.listing(wanted, k, skip)
         return self._collection.list_images(k, wanted, self.info, skip)
 
 
@@ -256,6 +265,7 @@ def open_index(location: str | Path, collection: str = COLLECTION, ef: int | Non
             appended=appended,
             _collection=images,
             _description=description,
+            _columns=functools.cache(lambda: read_columns(folder, description) if folder else None),
             _ef=ef,
             _pca_file=pca if pca and pca.exists() else None,
         )

@@ -1,6 +1,6 @@
 """How much of the exact result an index finds, and the search effort with which it finds as much as is asked for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,6 @@ _TIE = 1e-5
 """Two images whose distances differ by less than this share of the larger are equally near."""
 _CLOSE = 1.1
 """The search ends when the effort is known to this factor."""
-
-
-def stored_vectors(images: ImageCollection, rows: int, dimension: int) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield the embeddings that a collection holds, in batches, in the order of their rows."""
-    size = batch_rows(dimension)
-    for start in range(0, rows, size):
-        yield images.vectors(range(start, min(start + size, rows)))
 
 
 def refuse_target(kind: str, target: float | None) -> None:

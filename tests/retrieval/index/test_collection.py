@@ -1,4 +1,4 @@
-"""What an index on Milvus Lite finds, against exact search."""
+"""What an index on Milvus Lite finds, against exact search: as a folder, with its columns, and as a server, without."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +18,19 @@ pytest.importorskip("milvus_lite")
 MakeEmbeddings = Callable[..., EmbeddingFolder]
 
 
+@pytest.fixture(params=["folder", "lite"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an index may be built."""
+    return str(tmp_path / "index") if request.param == "folder" else request.getfixturevalue("lite")
+
+
 @pytest.mark.parametrize("kind", ["flat", "hnsw"])
-def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+def test_search_equals_exact_search(kind: str, location: str, make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     table = EmbeddingTable.load(make_embeddings())
-    built = build_index(tmp_path / "numbers", tmp_path / "index", kind)
+    built = build_index(tmp_path / "numbers", location, kind)
     assert (built.rows, built.resumed, built.recall.value) == (60, 0, 1.0)
     queries = np.random.default_rng(3).normal(size=(4, 8))
-    with open_index(tmp_path / "index") as index:
+    with open_index(location) as index:
         for filters in (
             {},
             {"labels": ["water"]},
@@ -43,16 +49,16 @@ def test_search_equals_exact_search(kind: str, make_embeddings: MakeEmbeddings, 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw"])
 def test_a_filter_alone_lists_the_first_images_that_pass(
-    kind: str, make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, location: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlrsnet_hf.retrieval.index.collection._MOST_ROWS", 16)  # several rounds
     folder = make_embeddings()
     table = EmbeddingTable.load(folder)
-    build_index(folder, tmp_path / "index", kind)
+    build_index(folder, location, kind)
     assert table.labels is not None and table.scenes is not None
     wet = [row for row in range(60) if 0 in table.labels[row]]  # label 0 is water
     sandy = [row for row in range(60) if {2, 3} <= set(table.labels[row]) and table.scenes[row] == 0]
-    with open_index(tmp_path / "index") as index:
+    with open_index(location) as index:
         for source in (index, table):
             listing = source.list_images(["water"], k=7)
             assert ([image.row for image in listing.images], listing.total) == (wet[:7], len(wet))
@@ -69,16 +75,16 @@ def test_a_filter_alone_lists_the_first_images_that_pass(
 
 
 def test_a_filter_that_few_pass_finds_them_all(
-    make_embeddings: MakeEmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    location: str, make_embeddings: MakeEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The graph alone would find 1 to 3 of these 7 images among 6,000."""
     rare = [row % 857 == 5 for row in range(6000)]
     labels = [[0, 3] if few else [0] if row % 2 else [1] for row, few in enumerate(rare)]
     folder = make_embeddings(rows=6000, shard=6000, labels=labels)
-    build_index(folder, tmp_path / "index")
+    build_index(folder, location)
     table = EmbeddingTable.load(folder)
     queries = np.random.default_rng(3).normal(size=(3, 8))
-    with open_index(tmp_path / "index") as index:
+    with open_index(location) as index:
         for k, names in ((5, ["sand"]), (20, ["sand"]), (4, ["sand", "water"]), (3000, ["ships"])):
             expected, found = table.search(queries, k, names), index.search(queries, k, names)
             assert [[hit.id for hit in hits] for hits in found] == [[hit.id for hit in hits] for hits in expected]
