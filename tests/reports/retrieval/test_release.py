@@ -87,7 +87,7 @@ def test_repeats_over_seeds_and_shares_from_embeddings_made_once(
     mean, deviation = result.protocols[0].model.mean("anmrr")
     assert (float(first["ANMRR"]), float(first["ANMRR deviation"])) == (mean, deviation)
     page = (tmp_path / "out/index.html").read_text()
-    assert f"<td>{mean:.4f}<br>± {deviation:.4f}</td>" in page
+    assert f'<td data-name="ANMRR"><span>{mean:.4f}<br>± {deviation:.4f}</span></td>' in page
     assert "picture not found" not in page
     assert page.count("image/jpeg") == 2 * 11
 
