@@ -29,7 +29,11 @@ class ImageSet(Settings):
     protocol: str | None = setting(
         None, "Configuration of the dataset; of mlrsnet the protocol, retrieval10 if unset: ratio20, retrieval05, ..."
     )
-    split: str = setting("query+database", "Split, or several as datasets takes them, such as query+database.")
+    split: str | None = setting(
+        None,
+        "Split, or several as datasets takes them, such as train+test; if unset query+database of mlrsnet's retrieval "
+        "protocols, and all splits elsewhere.",
+    )
     split_seed: int = setting(0, "Seed of the splits of mlrsnet.")
     label_version: LabelVersion | None = setting(
         None,

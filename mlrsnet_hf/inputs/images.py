@@ -24,6 +24,7 @@ from mlrsnet_hf.inputs.load import (
     dataset_name,
     holds_mlrsnet,
     is_drawn,
+    load_all_rows,
     load_rows,
     with_label_version,
 )
@@ -101,13 +102,16 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
         label_version=images.label_version,
     )
     config = with_label_version(config)
-    rows = load_rows(config, images.split)
+    split = images.split
+    if split is None and images.dataset == MLRSNET and str(config.protocol).startswith("retrieval"):
+        split = "query+database"
+    split, rows = load_all_rows(config) if split is None else (split, load_rows(config, split))
     if images.dataset == MLRSNET:  # its columns are known
         label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
-        drawn = {"split": images.split, "seed": images.split_seed, "labels": config.label_version}
+        drawn = {"split": split, "seed": images.split_seed, "labels": config.label_version}
         rows = rows.select_columns(["id", "image", "scene", "labels"])
         name = MLRSNET
-        if is_drawn(config) or not holds_mlrsnet({images.split: rows}, label_names):
+        if is_drawn(config) or not holds_mlrsnet({split: rows}, label_names):
             name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
         source = {"name": name, "protocol": config.protocol, **drawn}
         return ImageSplit(rows, label_names, scene_names, source)
@@ -122,17 +126,17 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
         )
         kept = [name for name in (config.image_column, config.id_column or "id") if name in rows.column_names]
         rows = rows.select_columns(kept) if config.image_column in kept else rows
-    config = settle_columns({images.split: rows}, config)
+    config = settle_columns({split: rows}, config)
     if with_labels and images.labels_column is None and not holds_labels(rows, config):
         # An image can be embedded without.
         config = dataclasses.replace(config, labels_column=None, label_columns=())
-    columns = read_columns({images.split: rows}, config)
+    columns = read_columns({split: rows}, config)
     path = Path(images.dataset).expanduser()
     is_here = path.exists() or glob.has_magic(images.dataset)
-    source = {"name": dataset_name(config)[0] if is_here else images.dataset, "split": images.split}
+    source = {"name": dataset_name(config)[0] if is_here else images.dataset, "split": split}
     if images.protocol:
         source["protocol"] = images.protocol
-    found, notes = columns.splits[images.split], columns.notes
+    found, notes = columns.splits[split], columns.notes
     if UNKNOWN in found.column_names:
         found = found.remove_columns(UNKNOWN)
         notes = (*notes, "labels that are not known are stored as not there")

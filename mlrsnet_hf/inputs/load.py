@@ -218,6 +218,25 @@ def load_rows(config: DataConfig, split: str) -> Dataset:
     return rows
 
 
+def load_all_rows(config: DataConfig) -> tuple[str, Dataset]:
+    """Load the rows of all splits together; their names, joined by +, are what `load_rows` would call them.
+
+    Raises:
+        MLRSNetError: The dataset cannot be loaded, its splits have different columns, or there is no row in them.
+    """
+    found = {name: rows for name, rows in _load(config).items() if len(rows)}
+    if not found:
+        raise ConfigurationError(f"dataset {config.dataset!r} is empty", "Name another.")
+    names = "+".join(found)
+    try:
+        return names, concatenate_datasets(list(found.values())).with_format(None)
+    except ValueError as error:  # of features that do not fit
+        raise ConfigurationError(
+            f"the splits {', '.join(found)} of dataset {config.dataset!r} have different columns",
+            "Name one, or several alike, by split (--split).",
+        ) from error
+
+
 def refuse_streaming(config: DataConfig) -> None:
     """Refuse a streamed set where rows and images are asked for in any order."""
     if config.streaming is not None:

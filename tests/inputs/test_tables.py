@@ -274,6 +274,9 @@ def test_splits_of_a_pattern_find_their_own_images(tmp_path: Path) -> None:
     assert [image.getpixel((0, 0))[0] for image in data.splits["test"]["image"]] == [100, 101, 102]
     rows = load_rows(DataConfig(dataset=str(tmp_path / "*" / "labels.csv")), "train+test")
     assert rows["sea"][:] == [1, 0, 1, 1, 0, 1]
+    every = load_images(ImageSet(dataset=str(tmp_path / "*" / "labels.csv"), label_columns=("sea",)))
+    assert sorted(image.getpixel((0, 0))[0] for image in every.rows["image"]) == [0, 1, 2, 100, 101, 102]
+    assert set(every.source["split"].split("+")) == {"train", "test"}
 
 
 def test_a_test_table_without_labels(folder: Path) -> None:

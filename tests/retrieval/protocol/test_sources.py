@@ -18,10 +18,15 @@ WRITTEN = Path(__file__).parents[2] / "fixtures" / "written_at_3f65ed4"
 def test_embeddings_of_earlier_versions_are_found_again() -> None:
     """The name was made before tables had settings of their own."""
     config = RetrievalConfig(model=("m",))
-    name = _folder_name("runs/a", "f", ImageSet(dataset="x", split_seed=3), None, config)
+    name = _folder_name("runs/a", "f", ImageSet(dataset="x", split="query+database", split_seed=3), None, config)
     assert name == "a-pre_logits-e97229c08a30"
     for changes in ({"label_columns": ("a",)}, {"missing": "ignore"}, {"image_dir": "y"}):
-        assert _folder_name("runs/a", "f", ImageSet(dataset="x", split_seed=3, **changes), None, config) != name
+        assert (
+            _folder_name(
+                "runs/a", "f", ImageSet(dataset="x", split="query+database", split_seed=3, **changes), None, config
+            )
+            != name
+        )
 
 
 @pytest.mark.parametrize("model", ["finished", "finished/model"])
