@@ -53,6 +53,7 @@ from mlrsnet_hf.training.learned_images import (
 Load = Callable[[DataConfig, str, Reading], LabeledSplit]
 """Loads a split, as `load_split` does."""
 
+_CHOSEN = "these images chose the epoch of the model, and its thresholds if it has any: expect less on others"
 _SHOWN = 300
 """Characters of the names of a model's and a dataset's labels in an error."""
 
@@ -127,7 +128,9 @@ def evaluate_model(
     def load_train() -> LabeledSplit:
         return remembering(data, "train", reading)
 
-    trained_on = processes.run_on_main(lambda: _count_trained(name, split, common.rows, config, data, load_train))
+    trained_on, has_chosen = processes.run_on_main(
+        lambda: _seen_by_run(name, split, common.rows, config, data, load_train)
+    )
     files, ids = ImageFiles(common.rows), tuple(common.rows["id"][:])
     processes.run_on_main(lambda: warn_of_other_scale(files, ids, reading))
     network = model.model.to(accelerator.device)
@@ -161,7 +164,7 @@ def evaluate_model(
         only_in_model=matched.only_in_model,
         only_in_data=matched.only_in_data,
         respelled=matched.respelled,
-        notes=common.notes,
+        notes=(*common.notes, *([_CHOSEN] if has_chosen else [])),
     )
     scenes = None
     if task.scene_names:
@@ -187,6 +190,9 @@ def _common(name: str, task: Task, split: LabeledSplit) -> _Common:
             "Give a model of these labels, or the data's columns (--labels-column, --label-columns, --scene-column).",
         )
     rows, notes = split.rows, []
+    if task.label_outputs and split.label_names and not labels.names:
+        ours, theirs = (shortened(", ".join(names), _SHOWN) for names in (task.label_names, split.label_names))
+        notes.append(f"no label in common, so scenes alone are scored: the model names {ours}, the data {theirs}")
     kind: TaskKind = "labels" if not scenes.names else "labels+scene" if labels.names else "scene"
     if kind != "labels" and len(scenes.names) < len(split.scene_names):
         known = np.isin(rows["scene"][:], scenes.ids)
@@ -327,15 +333,15 @@ def _data_identity(split: LabeledSplit, images: int, name: str) -> DataIdentity:
     )
 
 
-def _count_trained(
+def _seen_by_run(
     name: str,
     split: LabeledSplit,
     rows: Dataset,
     config: EvaluationConfig,
     data: DataConfig,
     load_train: Callable[[], LabeledSplit],
-) -> int | None:
-    """Return how many of the images a model was trained on; None where nothing tells.
+) -> tuple[int | None, bool]:
+    """Return how many of the images a model was trained on, None where nothing tells, and whether they chose its epoch.
 
     Raises:
         ConfigurationError: There are some, or the results of the run are damaged, and such images are not allowed.
@@ -346,10 +352,11 @@ def _count_trained(
     else:
         run = data_of_run(name, config.allow_trained, "--allow-trained")
     if run is None:
-        return None
-    count, source = None, split.source
+        return None, False
+    count, has_chosen, source = None, False, split.source
     if split.training_fingerprint is not None and run.get("fingerprint") == split.training_fingerprint:
         count = len(rows) if split.role == "train" else 0
+        has_chosen = split.role == "validation"
     elif run["dataset"] == data.dataset == MLRSNET and bool(run.get("synthetic")) == source["synthetic"]:
         protocol, seed = protocol_of(run)
         if protocol != CUSTOM:
@@ -370,7 +377,7 @@ def _count_trained(
             "them say nothing of others",
             "Give another --split or --split-seed, or --allow-trained.",
         )
-    return count
+    return count, has_chosen
 
 
 def find_saved(name: str) -> Path | None:

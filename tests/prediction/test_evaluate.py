@@ -192,6 +192,10 @@ def test_images_that_the_model_learned_are_refused(trained: Path, pictures: Path
     assert found.info.trained_on == 32
     assert any("trained" in note for note in found.notes())
     assert evaluated([run], pictures, tmp_path / "test").info.trained_on == 0
+    notes = [
+        evaluated([run], pictures, tmp_path / f"of_{name}", split=name).info.notes for name in ("validation", "test")
+    ]
+    assert [sum("chose the epoch" in note for note in found) for found in notes] == [1, 0]
     with pytest.raises(ConfigurationError, match="trained on 32 of the"):
         evaluated([run], pictures, tmp_path / "none", split="train+test")
     (run / "results.json").write_text("{")
