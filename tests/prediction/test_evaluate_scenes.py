@@ -34,13 +34,13 @@ def saved_model(folder: Path, kind: str) -> torch.nn.Module:
     return model
 
 
-def saved_data(folder: Path, scenes: list[str]) -> Dataset:
+def saved_data(folder: Path, scenes: list[str], labels: tuple[str, str] = ("trees", "sand")) -> Dataset:
     draw = np.random.default_rng(1)
     features = Features(
         {
             "id": Value("string"),
             "image": ImageFeature(),
-            "labels": ListFeature(ClassLabel(names=["trees", "sand"])),
+            "labels": ListFeature(ClassLabel(names=list(labels))),
             "scene": ClassLabel(names=scenes),
         }
     )
@@ -94,6 +94,14 @@ def test_where_scenes_are_not_known_labels_alone_are_scored(tmp_path: Path) -> N
     assert saved.scenes is not None
     assert saved.scenes.tolist() == rows["scene"][:]
     assert [scene.scene for scene in found.scenes] == ["forest", "city"]
+
+
+def test_labels_of_other_names_are_told_where_scenes_are_in_common(tmp_path: Path) -> None:
+    saved_model(tmp_path / "model", "labels+scene")
+    saved_data(tmp_path / "data", ["forest", "beach"], labels=("q1", "q2"))
+    found, _ = evaluated(tmp_path / "model", tmp_path / "data", tmp_path / "e")
+    assert found.info.kind == "scene"
+    assert any("water, trees" in note and "q1, q2" in note for note in found.notes())
 
 
 def test_a_model_of_scenes_is_measured_on_those_that_it_knows(tmp_path: Path) -> None:
