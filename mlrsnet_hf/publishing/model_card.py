@@ -211,7 +211,8 @@ class ModelCard:
         remote_sensing = ["remote-sensing"] if data.in_layout or data.is_synthetic else []
         evaluated = model_index(results, self.dataset_id)
         for evaluation in self.evaluations:
-            evaluated += evaluation_index(evaluation)
+            # Two at other thresholds have the scores at 0.5 in common.
+            evaluated += [entry for entry in evaluation_index(evaluation) if entry not in evaluated]
         return ModelCardData(
             **license_fields(self.license, self.origin),
             library_name="timm",

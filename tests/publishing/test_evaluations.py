@@ -92,6 +92,21 @@ def test_scores_on_several_datasets_join_the_card(
     assert len(list((folder / "evaluations").iterdir())) == 4
 
 
+def test_scores_that_two_evaluations_have_in_common_stand_once(
+    published_run: Path, evaluations: dict[str, Path], tmp_path: Path
+) -> None:
+    result = EvaluationResult.load(evaluations["here"])
+    (tmp_path / "again").mkdir()
+    other = dataclasses.replace(result.info, thresholds_from="0.3 for all labels")
+    dataclasses.replace(result, info=other).save(tmp_path / "again/evaluation.json")
+    folders = [evaluations["here"], tmp_path / "again"]
+    built = publish(published_run, "jane/net", dry_run=True, output_dir=tmp_path / "dry", evaluation=folders)
+    entries = ModelCard.load(built.repository.folder / "README.md").data.eval_results or []
+    assert len({repr(entry) for entry in entries}) == len(entries)
+    names = [entry.metric_name for entry in entries if entry.dataset_type == "pictures"]
+    assert {"sample-F1, thresholds of 0.25 for all labels", "sample-F1, thresholds of 0.3 for all labels"} <= set(names)
+
+
 def test_evaluations_of_others_are_refused(published_run: Path, evaluations: dict[str, Path], tmp_path: Path) -> None:
     result = EvaluationResult.load(evaluations["here"])
     other = dataclasses.replace(result.info.model, fingerprint="0" * 64)
