@@ -15,7 +15,9 @@ from mlrsnet_hf.prediction.scenes.config import WINDOW, SceneConfig
 from mlrsnet_hf.reports.predictions import unreadable_lines
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
-from mlrsnet_hf.runtime.logs import print_result
+from mlrsnet_hf.runtime.logs import get_logger, print_result
+
+logger = get_logger(__name__)
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
 _LARGE = 4
@@ -43,11 +45,21 @@ def find_scenes(config: PredictionConfig, scenes: SceneConfig, data: ImageSet) -
         require_extra("geo")
         return [scene for source in config.sources for scene in _named(source)]
     suffixes = {Path(source.partition("?")[0]).suffix.lower() for source in config.sources}
-    if not config.sources or not suffixes <= set(_SUFFIXES) or not has_rasterio():
+    if not config.sources or not has_rasterio():
         return []
-    found = [scene for source in config.sources for scene in _named(source)]
-    large = [is_large for is_large in map(_is_large, found) if is_large is not None]
-    return found if large and all(large) else []
+    if suffixes <= set(_SUFFIXES):
+        found = [scene for source in config.sources for scene in _named(source)]
+        large = [is_large for is_large in map(_is_large, found) if is_large is not None]
+        if large and all(large):
+            return found
+    for source in config.sources:
+        path = Path(source).expanduser()
+        if path.suffix.lower() in _SUFFIXES and path.is_file() and _is_large(str(path)):
+            logger.warning(
+                "%s: a scene among pictures is seen whole, as one of them; name scenes alone to label their windows",
+                source,
+            )
+    return []
 
 
 def _named(source: str) -> list[str]:

@@ -108,7 +108,7 @@ def found(*sources: str | Path, data: ImageSet | None = None, **settings: Any) -
     return find_scenes(config, SceneConfig(**settings), data or ImageSet())
 
 
-def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("mlrsnet_hf.reports.scene_predictions.WINDOW", 32)
     large = write_scene(tmp_path / "large.tif", np.zeros((3, 40, 130), np.uint8))
     small = write_scene(tmp_path / "small.tif", np.zeros((3, 40, 128), np.uint8))
@@ -116,6 +116,10 @@ def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     Image.new("RGB", (200, 200)).save(tmp_path / "photo.png")
     assert scene_settings.WINDOW == 256
     assert found(large) == [str(large)]
+    assert found(small, tmp_path / "photo.png") == [] and not caplog.messages
+    assert found(small, large, tmp_path / "photo.png") == []
+    [told] = caplog.messages
+    assert "large.tif" in told
     assert found(small) == found(nowhere) == found(large, small) == found(large, tmp_path / "photo.png") == []
     (tmp_path / "torn.tif").write_text("torn")
     assert found(tmp_path / "torn.tif") == []  # as of any image, it is told where it is read
