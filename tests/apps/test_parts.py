@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,12 +43,13 @@ def tabs(address: str) -> list[str]:
     return [one["props"]["label"] for one in content["components"] if one["type"] == "tabitem"]
 
 
-def test_each_part_has_a_tab(made: Made, serve: Serve) -> None:
+def test_each_part_has_a_tab(made: Made, serve: Serve, tmp_path: Path) -> None:
+    own = shutil.copytree(made.index, tmp_path / "index")  # that of the other tests may be open
     for model, index, data, expected in (
         (made.run, None, None, ["Classify"]),
-        (None, made.index, None, ["Search"]),
+        (None, own, None, ["Search"]),
         (None, None, made.data, ["Explore"]),
-        (made.run, made.index, made.data, ["Classify", "Search", "Explore"]),
+        (made.run, own, made.data, ["Classify", "Search", "Explore"]),
     ):
         config = AppConfig(model=model and str(model), index=index and str(index))
         with serve(config, data and DataConfig(dataset=str(data))) as address:
