@@ -63,8 +63,8 @@ def test_classify_shows_what_the_classifier_says(open_page: OpenPage, made: Made
     for name, threshold in zip(LABELS, THRESHOLDS, strict=True):
         bar = page.locator(".scores li", has=page.get_by_role("button", name=name, exact=True)).locator(".bar")
         assert f"threshold {threshold:.3f}" in bar.get_attribute("aria-label")
-    assert page.get_by_role("heading", name=f"Scene: {prediction.scene}").is_visible()
-    assert page.get_by_alt_text(re.compile("Grad-CAM")).is_visible()
+    page.get_by_role("heading", name=f"Scene: {prediction.scene}").wait_for()
+    page.get_by_alt_text(re.compile("Grad-CAM")).wait_for()
     table = EmbeddingTable.load(made.embeddings)
     nearest = page.get_by_role("heading", name="Nearest images of the index")
     nearest.wait_for()
@@ -187,7 +187,7 @@ def test_two_users_do_not_see_each_other(open_page: OpenPage, made: Made) -> Non
     for page, name in ((first, names[2]), (second, names[12])):  # the page is turned for the own query
         page.get_by_role("button", name="Next page").locator("visible=true").click()
         page.get_by_text("25 to 30").wait_for()
-        assert page.get_by_text(f"Images like {name}").is_visible()
+        page.get_by_text(f"Images like {name}").wait_for()
     third = open_page("Search")
     assert third.locator(".gallery:visible").count() == 0
 

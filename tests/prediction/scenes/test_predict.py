@@ -790,7 +790,10 @@ def test_two_processes_write_what_one_does(
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ACCELERATE_USE_CPU": "true"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path]),
+        "ACCELERATE_USE_CPU": "true",
+    }
     both = subprocess.run([*command, str(path), str(tmp_path / "two")], capture_output=True, text=True, env=environment)
     assert both.returncode == 0, both.stderr
     assert files_of(tmp_path / "two") == files_of(tmp_path / "one")
