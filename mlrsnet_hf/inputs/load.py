@@ -101,11 +101,10 @@ def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> Labele
         if split in data.splits:
             rows = data.splits[split]
             source = {**data.source, "fingerprint": _fingerprint({split: rows})}
-            names = data.label_names, data.scene_names
             return LabeledSplit(
                 rows=rows,
-                label_names=names[0],
-                scene_names=names[1],
+                label_names=data.label_names,
+                scene_names=data.scene_names,
                 source=source,
                 role=split,
                 training_fingerprint=data.source["fingerprint"],
