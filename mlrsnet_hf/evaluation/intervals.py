@@ -256,9 +256,7 @@ class _Measure:
     def _average_precisions(self, labels: int, weights: npt.NDArray[np.float32]) -> Values:
         """Return the (D, labels) average precision of each label in each draw; NaN where it does not occur."""
         values = np.full((len(weights), labels), np.nan)
-        counts = weights.astype(np.uint16)
-        for label, ranking in zip(self.occurring, self.rankings, strict=True):
-            values[:, label] = ranking.average_precisions(counts)
+        values[:, self.occurring] = _average_precisions(self.rankings, weights)
         return values
 
 
@@ -328,10 +326,16 @@ def weighted_map(rankings: Sequence[Ranking], weights: npt.NDArray[np.number]) -
         rankings: Of the labels.
         weights: (D, N), how often each draw has each image, below 65,536.
     """
-    if not rankings:
-        return np.full(len(weights), np.nan)
+    return _mean_of_defined(_average_precisions(rankings, weights))
+
+
+def _average_precisions(rankings: Sequence[Ranking], weights: npt.NDArray[np.number]) -> Values:
+    """Return the (D, L) average precision of each label in each draw; arguments as in `weighted_map`."""
     counts = weights.astype(np.uint16)
-    return _mean_of_defined(np.stack([ranking.average_precisions(counts) for ranking in rankings], axis=1))
+    values = np.empty((len(weights), len(rankings)))
+    for label, ranking in enumerate(rankings):
+        values[:, label] = ranking.average_precisions(counts)
+    return values
 
 
 def _of_decisions(
