@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.evaluation.scores import Predictions, Scores, scene_decisions
+from mlrsnet_hf.metrics.classification import calibration_bins
 
 if TYPE_CHECKING:  # it brings `datasets`
     from mlrsnet_hf.inputs.task import Task
@@ -133,7 +134,7 @@ def calibration(true: Matrix, scores: Scores, bins: int = BINS) -> Calibration:
         >>> found.counts.tolist(), found.error
         ([0, 2], 0.25)
     """
-    places = np.clip(np.ceil(scores * bins).astype(np.int64) - 1, 0, bins - 1)  # as `metrics.calibration_error`
+    places = calibration_bins(scores, bins)
     counts = np.bincount(places, minlength=bins)
 
     def mean(values: npt.NDArray[np.floating]) -> Scores:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mlrsnet_hf.configuration.json_file import Defined, Name
 from mlrsnet_hf.configuration.settings import Count, CountOrZero
 from mlrsnet_hf.evaluation.scores import FURTHER_METRICS, SCENE_ACCURACY, Predictions, Scores, scene_decisions
+from mlrsnet_hf.metrics.classification import CALIBRATION_BINS, calibration_bins
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
 from mlrsnet_hf.metrics.sorting import descending_keys, radix_argsort
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:  # it brings `datasets`
 DRAWS = 1000
 SEED = 0
 CONFIDENCE = 0.95
-_BINS = 15
-"""Of `calibration_error`, by default."""
 _AT_ONCE = 50
 """Draws whose weights are in memory together."""
 
@@ -262,8 +261,8 @@ class _Measure:
 
 def _calibration_gaps(true: Decisions, scores: Scores, decided: Decisions) -> Values:
     """Return for each image and bin of `calibration_error` what the scores in the bin say too much, (N, bins)."""
-    gaps = np.zeros((len(true), _BINS))
-    bins = np.clip(np.ceil(scores * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
+    gaps = np.zeros((len(true), CALIBRATION_BINS))
+    bins = calibration_bins(scores, CALIBRATION_BINS)
     for label in range(true.shape[1]):
         rows = np.flatnonzero(decided[:, label])
         gaps[rows, bins[rows, label]] += scores[rows, label] - true[rows, label]

@@ -33,6 +33,9 @@ ZeroDivision = Literal[0, 1, "skip"] | float
 Threshold = float | npt.ArrayLike
 Counts = npt.NDArray[np.int64]
 
+CALIBRATION_BINS = 15
+"""Bins of the calibration error, unless others are asked for."""
+
 
 def sample_f1(
     targets: npt.ArrayLike,
@@ -236,7 +239,11 @@ def best_thresholds(targets: npt.ArrayLike, scores: npt.ArrayLike, *, default: f
 
 
 def calibration_error(
-    targets: npt.ArrayLike, scores: npt.ArrayLike, *, bins: int = 15, average: Literal["micro", "macro"] = "micro"
+    targets: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    bins: int = CALIBRATION_BINS,
+    average: Literal["micro", "macro"] = "micro",
 ) -> Mean:
     """Expected calibration error of sigmoid scores; lower is better.
 
@@ -354,7 +361,12 @@ def _between(low: float, high: np.floating) -> float:
     return middle if middle < high and high.dtype.type(middle) < high else low
 
 
+def calibration_bins(scores: npt.NDArray[np.floating], bins: int) -> npt.NDArray[np.int64]:
+    """Return the number, from 0, of the equal-width bin over [0, 1] of each score; an edge belongs to the lower one."""
+    return np.clip(np.ceil(scores.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
 def _calibration_error(true: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating], bins: int) -> float:
-    index = np.clip(np.ceil(scores.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    index = calibration_bins(scores, bins)
     gap = np.bincount(index, weights=scores, minlength=bins) - np.bincount(index, weights=true, minlength=bins)
     return float(np.abs(gap).sum() / len(scores))
