@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -279,3 +281,16 @@ def saved_data(data: DatasetDict, tmp_path_factory: pytest.TempPathFactory) -> P
     for name, split in data.items():
         split.save_to_disk(str(folder / name))
     return folder
+
+
+@pytest.fixture(scope="module")  # the loop of a longer one would be in the way of tests that run one of their own
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()

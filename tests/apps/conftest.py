@@ -1,6 +1,5 @@
 """A model, an index and a dataset with names that try to be markup; the app that serves them; a browser."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ SCENES = ("beach", "forest")
 THRESHOLDS = (0.45, 0.5, 0.55, 0.2)
 ROWS = {"train": 40, "validation": 12, "test": 30}
 SIDE = 64
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @dataclass(frozen=True)
@@ -113,18 +111,6 @@ def address(made: Made, serve: Serve) -> Iterator[str]:
     config = AppConfig(model=str(made.run), index=str(made.index), max_upload=1)
     with serve(config, DataConfig(dataset=str(made.data))) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 OpenPage = Callable[..., Any]

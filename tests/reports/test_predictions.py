@@ -2,7 +2,6 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,6 @@ from mlrsnet_hf.reports import predictions as module
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LABELS = ("water", "<b>ships</b>", "trees with quite a long name that must be broken somewhere", "sand")
 SCENES = ("beach", "harbor_port")
 IMAGES = 30
@@ -136,17 +134,6 @@ def test_names_begin_no_line_and_command_no_terminal(
     told = capsys.readouterr().out
     assert [line for line in told.splitlines() if line.startswith("predictions:")] == [f"predictions: {config.output}"]
     assert "\x1b" not in told and r"\x1b[31m" in told
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

@@ -1,7 +1,5 @@
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +28,6 @@ from mlrsnet_hf.reports.evaluation.pictures import typical_images
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IMAGES = 90
 NAMES = ("bare_soil", "<b>cars</b>", "dock", "never", "pavement", "trees with a rather long name", "water")
 NEVER = NAMES.index("never")
@@ -241,17 +238,6 @@ def test_figure_9_is_a_png(split: Split, tmp_path: Path) -> None:
         assert image.format == "PNG"
         colors = {color for _, color in image.convert("RGB").getcolors(image.width * image.height)}
     assert {(0, 0, 0), (0xB3, 0x26, 0x1E), (0, 0x69, 0x4D)} <= colors
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 CONTRASTS = """() => {
