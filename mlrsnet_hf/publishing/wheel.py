@@ -32,7 +32,8 @@ def write_wheel(folder: Path) -> Path:
     told = distribution("mlrsnet-hf")
     info = f"{_PACKAGE}-{told.version}.dist-info"
     for name in ("METADATA", "entry_points.txt", "top_level.txt"):
-        if text := told.read_text(name):
+        # Beside the folder of a checkout that was installed, the same stands in its egg-info, as PKG-INFO.
+        if text := told.read_text(name) or (told.read_text("PKG-INFO") if name == "METADATA" else None):
             contents[f"{info}/{name}"] = text.encode()
     contents[f"{info}/WHEEL"] = _WHEEL.encode()
     record = io.StringIO()
