@@ -1,0 +1,1 @@
+"""Who runs the jobs of a benchmark: this process, Ray or SLURM."""
