@@ -1,1 +1,1 @@
-"""Who runs the jobs of a benchmark: this process, Ray or SLURM."""
+"""Who runs which chain of jobs: `run_chains` of the module that an engine's name calls."""
