@@ -52,6 +52,18 @@ class Person:
     verdict: Literal["informative", "says nothing", "too few votes"]
 
 
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Two categories that annotators give to the same images."""
+
+    first: str
+    second: str
+    share: float
+    """Of the votes for the rarer of the two, that meet a vote for the other on the same image."""
+    images: int
+    """That have votes for both."""
+
+
 def agreement(answers: Iterable[Answer]) -> Agreement:
     """Return Krippendorff's alpha for nominal data; an image that one person alone has judged does not count."""
     given = list(answers)
@@ -78,6 +90,41 @@ def _alpha(table: np.ndarray) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return float(krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
+
+
+def confusions(answers: Iterable[Answer]) -> list[Confusion]:
+    """Return the pairs of categories that annotators are divided about, the most divided first.
+
+    With the coincidences of Krippendorff (2011), o(a, b) is the number of votes for a and for b on one image, each pair
+    of an image's m votes counted 1 / (m - 1), so that each vote counts once. An image that was collected for the wrong
+    category, and that all agree on, makes no confusion.
+    """
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for answer in answers:
+        votes[answer.image][answer.category] += 1
+    together: Counter[tuple[str, str]] = Counter()
+    weighted: dict[tuple[str, str], float] = defaultdict(float)
+    totals: Counter[str] = Counter()
+    for counts in votes.values():
+        given = counts.total()
+        if given < 2:
+            continue
+        totals.update(counts)
+        names = sorted(counts)
+        for i, first in enumerate(names):
+            for second in names[i + 1 :]:
+                together[first, second] += 1
+                weighted[first, second] += counts[first] * counts[second] / (given - 1)
+    found = [
+        Confusion(first, second, weighted[first, second] / min(totals[first], totals[second]), images)
+        for (first, second), images in together.items()
+    ]
+    return sorted(found, key=lambda pair: (-pair.share, pair.first, pair.second))
+
+
+def ambiguous_pairs(pairs: Iterable[Confusion], share: float = 0.1, images: int = 5) -> list[Confusion]:
+    """Return the pairs that annotators are divided about this often, on so many images."""
+    return [pair for pair in pairs if pair.share >= share and pair.images >= images]
 
 
 def people(answers: Iterable[Answer], truth: Mapping[str, str] | None = None, seed: int = 0) -> dict[str, Person]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mlrsnet_hf.curation.agreement import Answer, agreement, people
+from mlrsnet_hf.curation.agreement import Answer, agreement, ambiguous_pairs, confusions, people
 
 # Krippendorff (2011), "Computing Krippendorff's alpha-reliability", section C: 4 observers, 12 units, 5 values; * is no
 # answer. Nominal alpha is 0.743.
@@ -93,3 +93,15 @@ def test_counts_by_hand() -> None:
     told = people(given, {"1": "x", "2": "y"})
     # a's answers x and y to x and y: both right; at random 1/2 x 1/2 + 1/2 x 1/2.
     assert (told["a"].compared, told["a"].agreed, told["a"].by_chance) == (2, 1.0, 0.5)
+
+
+def test_confusions_by_hand() -> None:
+    # Image 1: a a b, image 2: b b, image 3: a b, image 4: c alone. o(a, b) = 2 x 1 / 2 + 1 x 1 / 1 = 2; votes for a: 3,
+    # for b: 4.
+    given = [Answer("1", "x", "a"), Answer("1", "y", "a"), Answer("1", "z", "b"), Answer("2", "x", "b")]
+    given += [Answer("2", "y", "b"), Answer("3", "x", "a"), Answer("3", "y", "b"), Answer("4", "x", "c")]
+    (pair,) = confusions(given)
+    assert (pair.first, pair.second, pair.images) == ("a", "b", 2)
+    assert pair.share == pytest.approx(2 / 3)
+    assert ambiguous_pairs([pair], share=0.6, images=2) == [pair]
+    assert ambiguous_pairs([pair], share=0.7, images=2) == ambiguous_pairs([pair], images=3) == []
