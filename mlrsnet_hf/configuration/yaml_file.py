@@ -131,6 +131,22 @@ def write_settings(path: Path, *settings: Settings | None, **values: Any) -> Non
         partial.write_text("".join(lines), encoding="utf-8")
 
 
+def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
+    """Write plain values, names, lists and mappings, so that `read_settings_file` gives them back.
+
+    Args:
+        path: The file; it appears when it is whole.
+        values: What it holds.
+        comment: Its first line.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    text = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    with whole_file(path) as partial:
+        partial.write_text(f"# {comment}\n{text}", encoding="utf-8")
+
+
 def _dump(values: Mapping[str, Any]) -> str:
     return yaml.dump(dict(values), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1000)
 
