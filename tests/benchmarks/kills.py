@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -27,9 +28,9 @@ import psutil
 from mlrsnet_hf.benchmark.config import EngineConfig
 from mlrsnet_hf.benchmark.engines import ray as ray_engine
 from mlrsnet_hf.benchmark.engines import slurm as slurm_engine
+from mlrsnet_hf.benchmark.engines.worker import LOG
 from mlrsnet_hf.benchmark.folder import Benchmark, Chain
 from mlrsnet_hf.benchmark.grid import make_grid
-from mlrsnet_hf.benchmark.engines.worker import LOG
 from mlrsnet_hf.benchmark.job import RESULT
 from mlrsnet_hf.benchmark.run_job import PROVENANCE, run_chain
 from mlrsnet_hf.training.results import RESULTS
@@ -69,14 +70,18 @@ def run_in_peace(chains: Sequence[Chain]) -> None:
         run_chain(chain)
 
 
-def workers(root: Path) -> Iterator[tuple[psutil.Process, Path]]:
-    """Yield the processes whose output goes to a log of the benchmark, with the log."""
+def workers(root: Path, listening_to: signal.Signals) -> Iterator[tuple[psutil.Process, Path]]:
+    """Yield the processes whose output goes to a log of the benchmark and that take a signal, with the log."""
     for process in psutil.process_iter():
+        folder = Path("/proc", str(process.pid))
         try:
-            log = Path(os.readlink(f"/proc/{process.pid}/fd/1"))
+            log = (folder / "fd/1").readlink()
+            caught = int(re.search(r"SigCgt:\s*(\w+)", (folder / "status").read_text())[1], 16)
         except OSError:  # of somebody else, or just gone
             continue
-        if log.is_relative_to(root) and log.name.endswith(("log.txt", "log.out")):
+        if not log.is_relative_to(root) or not log.name.endswith(("log.txt", "log.out")):
+            continue
+        if listening_to == signal.SIGKILL or caught >> (listening_to - 1) & 1:
             yield process, log
 
 
@@ -118,7 +123,9 @@ class Strikes(threading.Thread):
             job = self._with_new_checkpoint() if self.in_training else None
             if self.in_training and job is None:
                 continue
-            found = [(process, log) for process, log in workers(self.root) if job is None or self._is_of(log, job)]
+            found = [
+                (process, log) for process, log in workers(self.root, self.what) if job is None or self._is_of(log, job)
+            ]
             if found:
                 process, log = draw.choice(found)
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -205,7 +212,9 @@ def _content(path: Path) -> bytes | dict[str, Any]:
 def main() -> None:
     """Compare, and print what was done and found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50, help="strikes in all: a tenth hits nodes, three tenths preempt")
+    parser.add_argument(
+        "--kills", type=int, default=50, help="strikes in all: a tenth hits nodes, three tenths preempt"
+    )
     parser.add_argument("--networks", type=int, default=6)
     options = parser.parse_args()
     nodes, preemptions = options.kills // 10, 3 * options.kills // 10

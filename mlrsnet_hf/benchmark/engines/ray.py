@@ -5,12 +5,11 @@ what a checkpoint holds, is not done again.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlrsnet_hf.benchmark.config import EngineConfig
-from mlrsnet_hf.benchmark.engines.worker import LOG, do_chain, tell_death
+from mlrsnet_hf.benchmark.engines.worker import do_chain, tell_death, write_to_log
 from mlrsnet_hf.benchmark.folder import Chain
 from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, MLRSNetError, require_extra
 from mlrsnet_hf.escaping import on_one_line
@@ -53,15 +52,15 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         ray.shutdown()
 
 
-def _run_all(
-    chains: Sequence[Chain], processes: int, options: Mapping[str, Any], watch: Callable[[], None]
-) -> None:
+def _run_all(chains: Sequence[Chain], processes: int, options: Mapping[str, Any], watch: Callable[[], None]) -> None:
     import ray
     from ray.exceptions import RayError, RayTaskError
 
     room = ray.cluster_resources()
     gpus, cores = room.get("GPU", 0), room.get("CPU", 1)
-    share = {"num_gpus": processes, "num_cpus": max(1, int(cores / gpus)) * processes} if gpus else {"num_cpus": processes}
+    share = (
+        {"num_gpus": processes, "num_cpus": max(1, int(cores / gpus)) * processes} if gpus else {"num_cpus": processes}
+    )
     # max_calls: a process for each chain, which leaves nothing on its GPU.
     fixed = {"max_calls": 1, "retry_exceptions": [InterruptedRunError]}
     try:
@@ -79,10 +78,9 @@ def _run_all(
                 if not isinstance(error.cause, MLRSNetError):
                     raise
                 refusal = error.cause
-            except RayError as error:
-                # Its workers have died time and again. The rest of the chain may not need what they died of.
-                if tell_death(chain, f"its worker died again and again ({type(error).__name__})"):
-                    left[task.remote(chain, processes)] = chain
+            except RayError as error:  # its workers have died time and again
+                if tell_death(chain, f"again and again ({type(error).__name__})"):
+                    left[task.remote(chain, processes)] = chain  # what of it does not need that job
         watch()
     if refusal is not None:
         raise refusal
@@ -90,9 +88,7 @@ def _run_all(
 
 def _do_chain(chain: Chain, processes: int) -> None:
     """Do a chain in a worker's process, which ends with it; what it says goes to the log of the chain."""
-    file = os.open(chain[0] / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(file, stream.fileno())
+    write_to_log(chain)
     do_chain(chain, processes)
 
 

@@ -109,7 +109,8 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
 def submit(executor: Any, chains: Sequence[Chain], processes: int) -> list[Any]:  # noqa: ANN401 - of submitit
     """Submit chains as one array, write down which task does what, and return submitit's jobs."""
     jobs: list[Any] = executor.map_array(ChainTask(), chains, [processes] * len(chains))
-    lines = [f"{job.job_id}\t{' '.join(folder.name for folder in chain)}\n" for job, chain in zip(jobs, chains)]
+    tasks = zip(jobs, chains, strict=True)
+    lines = [f"{job.job_id}\t{' '.join(folder.name for folder in chain)}\n" for job, chain in tasks]
     (Path(executor.folder) / f"{_array(jobs)}.tsv").write_text("".join(lines), encoding="utf-8")
     return jobs
 
@@ -119,7 +120,7 @@ def _array(jobs: Sequence[Any]) -> str:
 
 
 def submitit_parameters(options: Mapping[str, str], processes: int = 1) -> dict[str, Any]:
-    """Return submitit's parameters for options of sbatch; those that submitit need not know go on to sbatch as they are.
+    """Return submitit's parameters for options of sbatch, to which go on as they are those that submitit need not know.
 
     Raises:
         ConfigurationError: A time or number cannot be read.
