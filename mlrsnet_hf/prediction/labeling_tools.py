@@ -74,12 +74,12 @@ def write_label_studio(
     first = models[0]
     control = _NAME if first.task.label_outputs else _SCENE
     references = _references(folder, rows, written)
-    root = _common_folder([path for path in references if Path(path).is_absolute()])
+    images = _common_folder(references)
     places = [{image: row for row, image in enumerate(model.ids)} for model in models]
     said = [_said(model) for model in models]
     tasks = []
     for row, (image, path, labels) in enumerate(zip(first.ids, references, _true(first), strict=True)):
-        relative = os.path.relpath(path, root) if Path(path).is_absolute() else path
+        relative = path if images is None else os.path.relpath(path, images.parent)
         predictions = []
         for model, own, found in zip(models, places, said, strict=True):
             at = own[image]
@@ -102,7 +102,7 @@ def write_label_studio(
     names = first.task.label_names if first.task.label_outputs else first.task.scene_names
     config = _label_studio_config(control, names, several=bool(first.task.label_outputs))
     (folder / "config.xml").write_text(config, encoding="utf-8")
-    (folder / "README.md").write_text(_label_studio_lines(root), encoding="utf-8")
+    (folder / "README.md").write_text(_label_studio_lines(images), encoding="utf-8")
 
 
 def _references(folder: Path, rows: Dataset, written: Path | None = None) -> list[str]:
@@ -193,8 +193,11 @@ def _result(control: str, names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": list(names)}}]
 
 
-def _common_folder(paths: Sequence[str]) -> str:
-    return os.path.commonpath([str(Path(path).parent) for path in paths]) if paths else ""
+def _common_folder(references: Sequence[str]) -> Path | None:
+    """Return the folder that all image files lie below; None where they were written beside the tasks."""
+    if not references or not Path(references[0]).is_absolute():
+        return None
+    return Path(os.path.commonpath([Path(path).parent for path in references]))
 
 
 def _label_studio_config(control: str, names: Sequence[str], several: bool) -> str:
@@ -226,12 +229,16 @@ def _fiftyone_text(fields: Sequence[str]) -> Iterator[str]:
     yield "fo.launch_app(dataset)\n```"
 
 
-def _label_studio_lines(root: str) -> str:
-    place = f"`{root}`" if root else "this folder"
+def _label_studio_lines(images: Path | None) -> str:
+    # Label Studio takes no storage that is the root itself, so that the root is the folder above.
+    root, storage = "this folder", f"its folder `{_IMAGES}`"
+    if images is not None:
+        root, storage = f"`{images.parent}`", f"`{images}`"
     return (
         "1. Start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and\n"
-        f"   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set to {place}.\n"
-        "2. Make a project whose labeling interface is `config.xml`, and add a local storage of the images' folder.\n"
+        f"   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set to {root}, as an absolute path.\n"
+        f"2. Make a project whose labeling interface is `config.xml`, and add a local storage of {storage}.\n"
+        "   Do not synchronize it: that would make a task of each file.\n"
         "3. Import `tasks.json`.\n"
     )
 

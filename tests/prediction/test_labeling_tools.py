@@ -97,9 +97,10 @@ def test_label_studio(kind: str, which: str, request: pytest.FixtureRequest, tmp
     assert known == list(SCENES if kind == "scene" else LABELS)
     tasks = json.loads((tmp_path / "studio/tasks.json").read_text())
     assert len(tasks) == IMAGES
-    root = tmp_path / ("studio" if which == "rows" else "pictures & more")  # the one folder that the server is told of
-    named = f"`{root}`" if which == "files" else "this folder"
-    assert named in (tmp_path / "studio/README.md").read_text()
+    root = tmp_path if which == "files" else tmp_path / "studio"  # above the storage, which must not be the root
+    (config_root, storage) = (f"`{root}`", f"`{root}/pictures & more`") if which == "files" else ("this", "`images`")
+    lines = (tmp_path / "studio/README.md").read_text()
+    assert f"ROOT set to {config_root}" in lines and storage in lines
     for number, task in enumerate(tasks):
         address = urlsplit(task["data"]["image"])  # as the server reads it
         (path,) = parse_qs(address.query)["d"]
