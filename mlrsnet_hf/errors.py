@@ -97,6 +97,8 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 EXTRAS = {
     "clip": ("open_clip",),
     "app": ("gradio", "pytorch_grad_cam"),
+    "benchmark": ("scipy",),
+    "curate": ("cleanlab", "crowdkit", "krippendorff", "matplotlib", "sklearn", "scipy"),
     "geo": ("rasterio", "shapely"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),

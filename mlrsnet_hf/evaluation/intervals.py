@@ -139,10 +139,11 @@ def draw_scores(
     thresholds: Scores | None = None,
     draws: int = DRAWS,
     every: bool = False,
+    groups: npt.ArrayLike | None = None,
 ) -> DrawnScores:
-    """Return what `evaluate` and `label_scores` give, in each of many draws of the images.
+    """Return what `evaluate` and `label_scores` give, in each of many draws of the images, or of groups of them.
 
-    Which images are drawn depends on their number alone: two models on the same images are drawn alike.
+    Which images are drawn depends on their number and groups alone: two models on the same images are drawn alike.
 
     Args:
         predictions: Of a split.
@@ -150,14 +151,19 @@ def draw_scores(
         thresholds: (L,) tuned ones, if any.
         draws: How many draws of the images.
         every: Whether the metrics are given that training does without.
+        groups: (N,) the number of each image's group, such as that of its near-duplicates: a draw takes as many whole
+            groups as there are, with replacement. Without it each image is drawn for itself.
     """
     images = len(predictions.targets)
+    _, groups = np.unique(np.arange(images) if groups is None else np.asarray(groups), return_inverse=True)
+    assert len(groups) == images, "each image has a group"
+    drawn_units = int(groups.max(initial=-1)) + 1
     draw = np.random.default_rng(SEED)
     measure = _Measure(predictions, task, thresholds, every)
     parts = []
     for start in range(0, draws, _AT_ONCE):
         size = min(_AT_ONCE, draws - start)
-        parts.append(measure.values(np.stack([_counts(draw, images) for _ in range(size)])))
+        parts.append(measure.values(np.stack([_counts(draw, drawn_units) for _ in range(size)])[:, groups]))
 
     def joined(of_parts: Sequence[Mapping[str, Values] | None]) -> dict[str, Values] | None:
         present = [part for part in of_parts if part is not None]
@@ -171,9 +177,9 @@ def draw_scores(
     )
 
 
-def _counts(draw: np.random.Generator, images: int) -> npt.NDArray[np.float32]:
-    """Return (N,) how often each image is drawn; float32 holds counts and their sums exactly up to 16 million."""
-    return np.bincount(draw.integers(images, size=images), minlength=images).astype(np.float32)
+def _counts(draw: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
+    """Return (N,) how often each of N is drawn; float32 holds counts and their sums exactly up to 16 million."""
+    return np.bincount(draw.integers(number, size=number), minlength=number).astype(np.float32)
 
 
 def interval(values: Values) -> Bounds:

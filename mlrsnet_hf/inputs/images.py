@@ -4,28 +4,32 @@ import contextlib
 import dataclasses
 import glob
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.column_choice import find_image_column, settle_columns
-from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, read_columns
+from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, images_below
 from mlrsnet_hf.inputs.image_set import ImageSet
-from mlrsnet_hf.inputs.load import (
+from mlrsnet_hf.inputs.load import held_out_rows
+from mlrsnet_hf.inputs.named_dataset import (
     OTHER_IMAGES,
     dataset_name,
     holds_mlrsnet,
     is_drawn,
     load_all_rows,
     load_rows,
+    load_splits,
     with_label_version,
 )
 
@@ -105,8 +109,14 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
     split = images.split
     if split is None and images.dataset == MLRSNET and str(config.protocol).startswith("retrieval"):
         split = "query+database"
-    split, rows = load_all_rows(config) if split is None else (split, load_rows(config, split))
+    if split is None:
+        split, rows = load_all_rows(config)
+        chosen = _Chosen(rows)
+    else:
+        chosen = _choose_rows(config, split)
+        rows = chosen.rows
     if images.dataset == MLRSNET:  # its columns are known
+        rows = chosen.of(rows)
         label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
         drawn = {"split": split, "seed": images.split_seed, "labels": config.label_version}
         rows = rows.select_columns(["id", "image", "scene", "labels"])
@@ -114,7 +124,7 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
         if is_drawn(config) or not holds_mlrsnet({split: rows}, label_names):
             name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
         source = {"name": name, "protocol": config.protocol, **drawn}
-        return ImageSplit(rows, label_names, scene_names, source)
+        return ImageSplit(rows, label_names, scene_names, source, chosen.notes)
     if not with_labels:
         config = dataclasses.replace(
             config,
@@ -136,11 +146,57 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
     source = {"name": dataset_name(config)[0] if is_here else images.dataset, "split": split}
     if images.protocol:
         source["protocol"] = images.protocol
-    found, notes = columns.splits[split], columns.notes
+    found, notes = columns.splits[split], (*columns.notes, *chosen.notes)
+    found = chosen.of(found, labeled_rows(rows, config) if len(found) < len(rows) else None)
     if UNKNOWN in found.column_names:
         found = found.remove_columns(UNKNOWN)
         notes = (*notes, "labels that are not known are stored as not there")
     return ImageSplit(found, columns.label_names, columns.scene_names, source, notes)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The rows of a split as they lie, and which of them are meant."""
+
+    rows: datasets.Dataset
+    meant: npt.NDArray[np.bool_] | None = None
+    """(N,); None for all."""
+    notes: tuple[str, ...] = ()
+
+    def of(self, rows: datasets.Dataset, places: Sequence[int] | None = None) -> datasets.Dataset:
+        """Return those that are meant of rows that were read; `places` are theirs among all, where some are missing."""
+        if self.meant is None:
+            return rows
+        return rows.select(np.flatnonzero(self.meant if places is None else self.meant[list(places)]))
+
+
+def _choose_rows(config: DataConfig, split: str) -> _Chosen:
+    """Return the rows of a split: `train` is what training learns from, `validation` what it holds out, if it does.
+
+    Raises:
+        MLRSNetError: There is no such split.
+    """
+    names = split.split("+")
+    held_out: list[int] | None = None
+    if {"train", "validation"} & set(names):
+        loaded = load_splits(config)
+        held_out = held_out_rows(loaded, config)
+    if held_out is None:
+        return _Chosen(load_rows(config, split))
+    told = f"{len(held_out):,} of the {len(loaded['train']):,} images of the train split are held out for validation"
+    if {"train", "validation"} <= set(names):
+        return _Chosen(load_rows(config, "+".join(name for name in names if name != "validation")))
+    is_held_out = np.zeros(len(loaded["train"]), bool)
+    is_held_out[held_out] = True
+    if "train" in names:
+        note = f"{told} (split seed {config.split_seed}), and left out here as in training; --split train+validation"
+        note += " takes all"
+    else:
+        note = f"{told} (split seed {config.split_seed}), and taken here; --split train+validation takes all"
+    own = {"train": ~is_held_out, "validation": is_held_out}
+    rows = load_rows(config, "+".join("train" if name == "validation" else name for name in names))
+    meant = [own[name] if name in own else np.ones(len(loaded[name]), bool) for name in names]
+    return _Chosen(rows, np.concatenate(meant), (note,))
 
 
 def _from_folder(folder: Path) -> ImageSplit:

@@ -20,8 +20,9 @@ from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tu
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
 from mlrsnet_hf.inputs.decoding import ImageFiles
-from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
+from mlrsnet_hf.inputs.load import LabeledSplit, load_split
 from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
+from mlrsnet_hf.inputs.named_dataset import load_rows
 from mlrsnet_hf.inputs.reading import Reading
 from mlrsnet_hf.inputs.split_images import SplitImages, multi_hot
 from mlrsnet_hf.inputs.task import Task

@@ -13,7 +13,7 @@ from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.evaluation.intervals import Intervals
 from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Metrics, threshold_text
 from mlrsnet_hf.inputs.config import MLRSNET
-from mlrsnet_hf.inputs.load import OTHER_IMAGES
+from mlrsnet_hf.inputs.named_dataset import OTHER_IMAGES
 from mlrsnet_hf.inputs.reading import Reading, reading_from_json
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL

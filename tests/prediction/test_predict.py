@@ -218,7 +218,7 @@ def test_labels_of_a_dataset_count_for_nothing(saved: Path, tiles: Path, tmp_pat
     rows = ["filename,labels,scene,water", "05.png,sea; sand,,1", "03.png,,beach,", "04.png,odd,,2"]
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
     config = PredictionConfig(model=str(saved), output=tmp_path / "out.jsonl", batch_size=2)
-    predict(config, ImageSet(dataset=str(tmp_path / "table.csv"), split="train", image_dir=str(tiles)))
+    predict(config, ImageSet(dataset=str(tmp_path / "table.csv"), image_dir=str(tiles)))
     found = read_table(tmp_path / "out.jsonl")
     assert [Path(row["id"]).stem for row in found] == ["05", "03", "04"]
     expected = Classifier.from_pretrained(saved).predict([tiles / f"{number}.png" for number in ("05", "03", "04")])
