@@ -21,7 +21,7 @@ from mlrsnet_hf.models.paper_networks import paper_name
 from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
 from mlrsnet_hf.prediction.evaluation import EvaluationResult
 from mlrsnet_hf.published import TOTAL_IMAGES
-from mlrsnet_hf.publishing.cards import number, render
+from mlrsnet_hf.publishing.cards import dataset_type, number, render
 from mlrsnet_hf.publishing.origin import Origin, license_fields
 from mlrsnet_hf.taxonomy import LABEL_NAMES
 from mlrsnet_hf.training.results import DataSummary, RunSummary, TrainingResult
@@ -281,7 +281,7 @@ def _evaluation_entry(result: EvaluationResult, name: str, value: float, own: bo
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if info.kind == "scene" else "Multi-label image classification",
-        dataset_type=data.hub_id or on_one_line(data.name, 200).lower(),
+        dataset_type=data.hub_id or dataset_type(data.name),
         dataset_name=on_one_line(data.name, 200),
         dataset_config=data.protocol,
         dataset_split=data.split,
@@ -337,7 +337,7 @@ def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: fl
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if results.task == "scene" else "Multi-label image classification",
-        dataset_type=dataset_id or data.name.lower(),
+        dataset_type=dataset_id or dataset_type(data.name),
         dataset_name="MLRSNet, a part" if data.is_mlrsnet and not data.is_whole_release else data.name,
         dataset_config=source["protocol"],
         dataset_split="train" if held_out else split,
