@@ -33,6 +33,7 @@ island 0.03 0.89 0.50 0.98 0.02 1.00 0.88
 parkway 0.14 0.67 0.52 0.84 0.13 0.90 0.73
 """
 
+
 class PublishedDataset(NamedTuple):
     """A row of Table 2, as it is printed."""
 

@@ -35,6 +35,8 @@ def test_table_3_and_the_diversity(tables: dict[str, dict]) -> None:
     assert theirs == paper_tables.TABLE3_CONFIDENCE
     assert table["accept_threshold"] == paper_tables.CONFIDENCE_THRESHOLD
     assert tables["diversity_average"] == paper_tables.DIVERSITY_AVERAGE
+
+
 def test_table_2(shared: Path, tables: dict[str, dict]) -> None:
     own = paper_tables.TABLE2_DATASETS[-1]
     assert (own.images, own.categories) == (tables["totals"]["images"], tables["totals"]["scenes"])
