@@ -8,6 +8,7 @@ from typing import Any
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.commands.app import App
+from mlrsnet_hf.commands.benchmark import COMMANDS as BENCHMARK
 from mlrsnet_hf.commands.data import Audit, Inspect, NearDuplicates, Prepare, Stats, Synthesize
 from mlrsnet_hf.commands.models import Demo, Publish, Train
 from mlrsnet_hf.commands.prediction import Evaluate, Export, Predict
@@ -19,6 +20,7 @@ from mlrsnet_hf.runtime.logs import exit_on_error, print_result
 COMMANDS: Mapping[str, Any] = {
     "app": App,
     "audit": Audit,
+    **{f"benchmark {name}": command for name, command in BENCHMARK.items()},
     "demo": Demo,
     "embed": Embed,
     "evaluate": Evaluate,
@@ -36,6 +38,9 @@ COMMANDS: Mapping[str, Any] = {
     "train": Train,
 }
 
+GROUPS = {"benchmark": "Plan, run and report a grid of networks, protocols and repetitions."}
+"""Words behind which several commands stand, and what these do together."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends it with one sentence and exit code 2."""
@@ -51,12 +56,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(name: str, arguments: Sequence[str]) -> None:
     if name in ("-h", "--help"):
-        lines = [f"  {name:<16} {command.__doc__.partition(chr(10))[0]}" for name, command in COMMANDS.items()]
+        single = {one: _about(command) for one, command in COMMANDS.items() if " " not in one}
         print_result("usage: mlrsnet COMMAND [OPTIONS]\n\nMLRSNet, multi-label remote sensing scenes.\n\ncommands:")
+        lines = [f"  {one:<16} {about}" for one, about in sorted({**single, **GROUPS}.items())]
         print_result("\n".join([*lines, "", "mlrsnet COMMAND --help tells more; mlrsnet --version tells the version."]))
     elif name == "--version":
         print_result(f"mlrsnet-hf {__version__}")
+    elif name in GROUPS:
+        _run_group(name, arguments)
     elif name not in COMMANDS:
-        raise UnknownNameError(f"there is no command {name!r}", name_alternatives(name, COMMANDS))
+        known = [*(one for one in COMMANDS if " " not in one), *GROUPS]
+        raise UnknownNameError(f"there is no command {name!r}", name_alternatives(name, known))
     else:
         parse(COMMANDS[name], f"mlrsnet {name}", arguments).run()
+
+
+def _run_group(group: str, arguments: Sequence[str]) -> None:
+    """Run one of the commands that stand behind a common word."""
+    known = {one.partition(" ")[2]: command for one, command in COMMANDS.items() if one.startswith(f"{group} ")}
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print_result(f"usage: mlrsnet {group} COMMAND [OPTIONS]\n\n{GROUPS[group]}\n\ncommands:")
+        lines = [f"  {one:<16} {_about(command)}" for one, command in known.items()]
+        print_result("\n".join([*lines, "", f"mlrsnet {group} COMMAND --help tells more."]))
+    elif name not in known:
+        raise UnknownNameError(f"there is no command {f'{group} {name}'!r}", name_alternatives(name, known))
+    else:
+        parse(known[name], f"mlrsnet {group} {name}", arguments[1:]).run()
+
+
+def _about(command: type) -> str:
+    """Return the first line of what a command says of itself."""
+    return str(command.__doc__).partition("\n")[0]

@@ -13,6 +13,11 @@ from filelock import FileLock, Timeout
 
 from mlrsnet_hf.errors import ConfigurationError
 
+
+class HeldError(ConfigurationError):
+    """Another process is writing it."""
+
+
 Tell = Callable[[], str | None]
 """Returns a sentence, or None where there is nothing to tell."""
 
@@ -122,7 +127,8 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
             children that die a little later.
 
     Raises:
-        ConfigurationError: Another process holds the lock, or it cannot be written.
+        HeldError: Another process holds the lock.
+        ConfigurationError: It cannot be written.
     """
     lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=patience)
     try:
@@ -130,7 +136,7 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
         os.close(os.open(lock.lock_file, os.O_RDWR | os.O_CREAT, 0o666))
         lock.acquire()
     except Timeout:
-        raise ConfigurationError(
+        raise HeldError(
             f"{target}: another process is writing it", "Wait until it has ended, or choose another folder."
         ) from None
     except OSError as error:
@@ -145,6 +151,20 @@ def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
         with suppress(OSError):  # Windows removes nothing that is open
             Path(lock.lock_file).unlink()
         lock.release()
+
+
+def is_held(target: Path) -> bool:
+    """Tell whether a living process holds the target's lock, as `only_writer` takes it."""
+    lock = target.with_name(f".{target.name}.lock")
+    if not lock.exists():
+        return False
+    try:
+        with only_writer(target):
+            return False
+    except HeldError:
+        return True
+    except ConfigurationError:  # nobody may write there, so that nobody does
+        return False
 
 
 def sync(*paths: Path) -> None:

@@ -30,11 +30,22 @@ def test_version() -> None:
 
 
 def test_help_lists_every_command_with_its_summary() -> None:
-    for arguments in (["--help"], []):
-        run = mlrsnet(*arguments)
+    for arguments in (["--help"], [], ["benchmark", "--help"], ["benchmark"]):
+        run, group = mlrsnet(*arguments), "benchmark " if "benchmark" in arguments else ""
         assert run.returncode == 0
-        for name, command in COMMANDS.items():
-            assert re.search(rf"^  {name} +{re.escape(command.__doc__.splitlines()[0])}$", run.stdout, re.MULTILINE)
+        names = [name for name in COMMANDS if name.startswith(group) and (group or " " not in name)]
+        assert len(names) >= 4
+        for name in names:
+            about, shown = COMMANDS[name].__doc__.splitlines()[0], name.removeprefix(group)
+            assert re.search(rf"^  {shown} +{re.escape(about)}$", run.stdout, re.MULTILINE)
+    assert re.search(r"^  benchmark +\w", mlrsnet("--help").stdout, re.MULTILINE)
+
+
+def test_a_misspelt_command_behind_a_common_word_is_told_with_the_one_near() -> None:
+    for words, near in ((["benchmrk"], "'benchmark'"), (["benchmark", "rnu"], "'run'")):
+        run = mlrsnet(*words)
+        assert run.returncode == 2
+        assert near in run.stderr and "Traceback" not in run.stderr
 
 
 def test_train_in_python_names_the_missing_extra() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlrsnet_hf.cli import COMMANDS
+from mlrsnet_hf.cli import COMMANDS, GROUPS
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.configuration.settings import all_leaves
 
@@ -18,6 +18,11 @@ PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 IDS = [path.name for path in PAGES]
 COMMON = {"config", "help", "verbose", "quiet", "version"}
 LAUNCHED = ["accelerate", "launch", "-m", "mlrsnet_hf"]
+
+
+def name_of(words: list[str]) -> str:
+    """Return the name of the command that words begin with, which has one word or two."""
+    return " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
 
 
 def text_of(page: Path) -> str:
@@ -59,7 +64,8 @@ def test_commands_in_blocks_can_be_given(page: Path, tmp_path: Path, monkeypatch
     for words in lines_of_code(page):
         words = ["mlrsnet", *words[len(LAUNCHED) :]] if words[: len(LAUNCHED)] == LAUNCHED else words
         if words[0] == "mlrsnet":
-            parse(COMMANDS[words[1]], f"mlrsnet {words[1]}", words[2:])
+            name = name_of(words[1:])
+            parse(COMMANDS[name], f"mlrsnet {name}", words[1 + len(name.split()) :])
         elif words[0] == "python":
             assert (CHECKOUT / words[1]).is_file(), words
         else:
@@ -69,10 +75,9 @@ def test_commands_in_blocks_can_be_given(page: Path, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_commands_in_sentences_exist(page: Path) -> None:
     quoted = re.findall(r"`(?:mlrsnet|[^`]*-m\s+mlrsnet_hf)\s+([^`]+)`", text_of(page))
-    for name, *words in (text.split() for text in quoted):
-        if name.startswith("--"):
-            words, options = [name, *words], set()
-        else:
+    for words in (text.split() for text in quoted):
+        name, options = name_of(words), set()
+        if not name.startswith("--") and name not in GROUPS:
             options = {leaf.replace("_", "-") for leaf in all_leaves(COMMANDS[name])}
         given = {word.split("=")[0][2:] for word in words if word.startswith("--")}
         assert given <= options | COMMON, f"{name} of {page.name}"

@@ -52,6 +52,7 @@ FOLDERS = {
     "dataset": ["splits", "near_duplicates", "repository", OWN],
     "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
+    "benchmark": [OWN, "engines", "run", "report"],
     "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
 """The order of a stage's folders; single modules are named where they stand apart from its own modules."""
@@ -59,6 +60,7 @@ HEAVY = ["torch", "timm", "evaluate", "gradio", "matplotlib", "transformers", "a
 LIGHT = [
     "mlrsnet_hf",
     "mlrsnet_hf.apps.config",
+    "mlrsnet_hf.benchmark.config",
     "mlrsnet_hf.cli",
     "mlrsnet_hf.errors",
     "mlrsnet_hf.escaping",

@@ -1,1 +1,1 @@
-"""Many trainings and what is made of them: a grid of jobs, who runs them, and their report."""
+"""A grid of networks, protocols and repetitions, run as jobs on any number of machines, and read as one report."""

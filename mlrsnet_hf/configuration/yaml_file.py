@@ -138,5 +138,20 @@ def yaml_text(values: Mapping[str, Any]) -> str:
     )
 
 
+def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
+    """Write plain values, names, lists and mappings, so that `read_settings_file` gives them back.
+
+    Args:
+        path: The file; it appears when it is whole.
+        values: What it holds.
+        comment: Its first line.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(f"# {comment}\n{yaml_text(values)}", encoding="utf-8")
+
+
 def _one_line(error: Exception) -> str:
     return shortened(" ".join(str(error).split()), 500)

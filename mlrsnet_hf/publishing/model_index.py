@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.prediction.evaluation import EvaluationResult
+from mlrsnet_hf.publishing.cards import dataset_type
 from mlrsnet_hf.publishing.learned_data import LearnedData
 from mlrsnet_hf.training.results import TrainingResult
 
@@ -59,7 +60,7 @@ def evaluation_index(result: EvaluationResult) -> list[EvalResult]:
 
 def evaluation_arguments(result: EvaluationResult, name: str, own: bool = False) -> dict[str, Any]:
     """Return what a score of an evaluation depends on, as `metric_arguments` does; `own` is at its thresholds."""
-    takes = result.info.kind != "scene" and name in METRICS and METRICS[name].from_report is not None
+    takes = result.info.kind != "scene" and name in METRICS and METRICS[name].takes_threshold
     threshold = {"threshold": f"of {result.info.thresholds_from}" if own else 0.5} if takes else {}
     views = {"views": result.info.symmetries} if result.info.symmetries > 1 else {}
     return threshold | views
@@ -72,7 +73,7 @@ def _evaluation_entry(result: EvaluationResult, name: str, value: float, own: bo
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if info.kind == "scene" else "Multi-label image classification",
-        dataset_type=data.hub_id or on_one_line(data.name, 200).lower(),
+        dataset_type=data.hub_id or dataset_type(data.name),
         dataset_name=on_one_line(data.name, 200),
         dataset_config=data.protocol,
         dataset_split=data.split,
@@ -90,7 +91,7 @@ def _metric_type(name: str) -> str:
 
 def _takes_threshold(results: TrainingResult, name: str) -> bool:
     """Tell whether a score is one of decisions on labels; a scene is the one with the highest score."""
-    return results.task != "scene" and name in METRICS and METRICS[name].from_report is not None
+    return results.task != "scene" and name in METRICS and METRICS[name].takes_threshold
 
 
 def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: float, tuned: bool) -> EvalResult:
@@ -101,7 +102,7 @@ def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: fl
     return EvalResult(
         task_type=TASK,
         task_name="Image classification" if results.task == "scene" else "Multi-label image classification",
-        dataset_type=dataset_id or data.name.lower(),
+        dataset_type=dataset_id or dataset_type(data.name),
         dataset_name="MLRSNet, a part" if data.is_mlrsnet and not data.is_whole_release else data.name,
         dataset_config=source["protocol"],
         dataset_split="train" if held_out else split,

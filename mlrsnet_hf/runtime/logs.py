@@ -195,7 +195,7 @@ def _tell_stop(stop: StopAtOnce, training: bool) -> int:
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAKE_ROOM = "Make room on the disk, or send the output elsewhere, then run again."
-_TRAINING = ("demo", "train")
+_TRAINING = ("benchmark", "demo", "train")
 _BEGIN_ANEW = "Nothing was kept: give the same command again to begin anew."
 
 

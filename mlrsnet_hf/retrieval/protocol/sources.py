@@ -101,12 +101,12 @@ def _opened(names: Sequence[str], config: RetrievalConfig) -> list[Source]:
 
 def _for_each_seed(names: Sequence[str], config: RetrievalConfig) -> Sequence[str]:
     """Return a name for each split seed; one stands for all, none for none."""
-    return names if len(names) != 1 else [*names] * len(config.split_seeds)
+    return names if len(names) != 1 else [*names] * len(config.split_seed)
 
 
 def _embedded(names: Sequence[str], config: RetrievalConfig, load: Load, card: Card | None) -> list[Source]:
     """Return the embeddings by one model for each seed; one for all seeds embeds all images of the dataset once."""
-    pools = [image_set(config, _POOL, "query+database", seed) for seed in config.split_seeds]
+    pools = [image_set(config, _POOL, "query+database", seed) for seed in config.split_seed]
     models = list(zip(_for_each_seed(names, config), pools, strict=False))
     trained_on = [trained_images(model, config, pool, load) for model, pool in models]
     if len(names) < len(models):

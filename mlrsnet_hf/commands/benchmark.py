@@ -1,0 +1,135 @@
+"""`mlrsnet benchmark`: a grid of networks, protocols and repetitions, planned, run and told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlrsnet_hf.benchmark.config import FOLDER, EngineConfig, GridChoice
+from mlrsnet_hf.configuration.settings import Settings, setting
+from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.runtime.logs import print_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Run what is left of a benchmark.
+
+    Trains and measures every network of a grid, each job once: what was stopped goes on from its checkpoints, what
+    failed is told and stops nothing else. Several workers may run the same folder.
+
+    Examples:
+        mlrsnet benchmark run demo-benchmark --preset demo
+        mlrsnet benchmark run paper-benchmark --preset paper --data-dir path/to/mlrsnet
+    """
+
+    choice: GridChoice
+    engine: EngineConfig
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.run import run_benchmark
+
+        run_benchmark(self.choice, self.engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status(Settings):
+    """Tell how far a benchmark is.
+
+    Counts what is done, running, failed and left, says why jobs failed, and how long the rest will take.
+
+    Examples:
+        mlrsnet benchmark status paper-benchmark
+    """
+
+    folder: Path = setting(FOLDER, "Folder of the benchmark.", positional=True)
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.folder import Benchmark
+        from mlrsnet_hf.benchmark.status import Status as Found
+
+        print_result(Found.of(Benchmark(self.folder.expanduser().absolute())).text())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryConfig(Settings):
+    """Which jobs are run again, and how."""
+
+    folder: Path = setting(FOLDER, "Folder of the benchmark.", positional=True)
+    set: tuple[str, ...] = setting(
+        (),
+        "Training setting to change, which makes another job; the option may be repeated.",
+        metavar="NAME=VALUE",
+        repeated=True,
+    )
+    other_code: bool = setting(False, "Go on though the jobs that are there were done with other code.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """Run the failed jobs of a benchmark again.
+
+    Takes up what failed, as it was or with changed settings; what is left is run too.
+
+    Examples:
+        mlrsnet benchmark retry paper-benchmark --set accumulation=4
+    """
+
+    config: RetryConfig
+    engine: EngineConfig
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.grid import settings_from_text
+        from mlrsnet_hf.benchmark.run import retry
+
+        retry(self.config.folder, settings_from_text(self.config.set), self.engine, self.config.other_code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Settings):
+    """Do jobs, as a worker of an engine does.
+
+    Does the jobs of some folders one after the other, models before what is measured of them, in this process and
+    those beside it; does nothing where a job is done.
+
+    Examples:
+        mlrsnet benchmark job paper-benchmark/jobs/ResNet50-paper-ratio20-split0-seed0-*
+        accelerate launch --num_processes 4 -m mlrsnet_hf benchmark job FOLDER
+    """
+
+    folders: tuple[Path, ...] = setting((), "Folders of jobs.", positional=True, metavar="FOLDER")
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.run_job import run_chain
+
+        if not self.folders:
+            raise ConfigurationError("no job is given", "Give its folder, in jobs/ of a benchmark.")
+        for folder, state in zip(self.folders, run_chain(self.folders), strict=True):
+            print_result(f"{folder.name}: {state}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Settings):
+    """Write what a benchmark has found.
+
+    Writes Tables 1, 2 and 4 to 9 and Figs. 1, 2 and 7 to 14 of the paper over the repetitions that are done, beside its
+    values, and more, as one page and as Markdown, CSV, LaTeX, PNG and PDF into the benchmark's folder report. What is
+    missing or has failed is a gap that says so.
+
+    Examples:
+        mlrsnet benchmark report paper-benchmark
+    """
+
+    folder: Path = setting(FOLDER, "Folder of the benchmark.", positional=True)
+
+    def run(self) -> None:
+        require_extra("benchmark")
+        from mlrsnet_hf.benchmark.report.report import write_report
+
+        write_report(self.folder)
+
+
+COMMANDS = {"job": Job, "report": Report, "retry": Retry, "run": Run, "status": Status}
+"""The commands after `mlrsnet benchmark`."""
