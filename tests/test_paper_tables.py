@@ -43,6 +43,18 @@ def test_tables_4_and_5(tables: dict[str, dict]) -> None:
     assert settings == paper_tables.TABLE5_SETTINGS
 
 
+def test_table_3_and_the_diversity(tables: dict[str, dict]) -> None:
+    table = tables["table3_confidence"]
+    _, _, *scenes = table["columns"]
+    theirs = {
+        scene: {(accepts, rejects): row[i] for accepts, rejects, *row in table["rows"]}
+        for i, scene in enumerate(scenes)
+    }
+    assert theirs == paper_tables.TABLE3_CONFIDENCE
+    assert table["accept_threshold"] == paper_tables.CONFIDENCE_THRESHOLD
+    assert tables["diversity_average"] == paper_tables.DIVERSITY_AVERAGE
+
+
 def test_tables_6_and_7(tables: dict[str, dict]) -> None:
     for ours, table in (
         (paper_tables.TABLE6_MAP, "table6_classification_map_percent"),

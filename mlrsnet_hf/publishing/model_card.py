@@ -268,7 +268,7 @@ def evaluation_index(result: EvaluationResult) -> list[EvalResult]:
 
 def evaluation_arguments(result: EvaluationResult, name: str, own: bool = False) -> dict[str, Any]:
     """Return what a score of an evaluation depends on, as `metric_arguments` does; `own` is at its thresholds."""
-    takes = result.info.kind != "scene" and name in METRICS and METRICS[name].from_report is not None
+    takes = result.info.kind != "scene" and name in METRICS and METRICS[name].takes_threshold
     threshold = {"threshold": f"of {result.info.thresholds_from}" if own else 0.5} if takes else {}
     views = {"views": result.info.symmetries} if result.info.symmetries > 1 else {}
     return threshold | views
@@ -326,7 +326,7 @@ def _metric_type(name: str) -> str:
 
 def _takes_threshold(results: TrainingResult, name: str) -> bool:
     """Tell whether a score is one of decisions on labels; a scene is the one with the highest score."""
-    return results.task != "scene" and name in METRICS and METRICS[name].from_report is not None
+    return results.task != "scene" and name in METRICS and METRICS[name].takes_threshold
 
 
 def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: float, tuned: bool) -> EvalResult:

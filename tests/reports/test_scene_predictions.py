@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -30,6 +30,10 @@ from mlrsnet_hf.reports import scene_map
 from mlrsnet_hf.reports.scene_map import write_scene_map
 from mlrsnet_hf.reports.scene_predictions import find_scenes
 from tests.prediction.scenes.conftest import PLACE, UTM, halves, make_classifier
+from tests.reports.looking import look_at
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 rasterio = pytest.importorskip("rasterio", reason='needs the extra "geo"')
 pytest.importorskip("shapely", reason='needs the extra "geo"')
@@ -293,3 +297,12 @@ def test_the_map_shows_one_label_at_a_time(folder: Path, tmp_path: Path) -> None
     assert told["picture"] == 160 and told["across"] <= told["window"]
     assert "° N, 15." in told["told"] and told["pressed"] == 1
     assert any("bold" in name for name in told["names"])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_map_fits_and_reads(browser: "Browser", folder: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    page = tmp_path / "map.html"
+    write_scene_map(folder, page)
+    assert look_at(browser, page, width, scheme) == 1
