@@ -119,16 +119,23 @@ def write_settings(path: Path, *settings: Settings | None, **values: Any) -> Non
         ConfigurationError: The file cannot be written.
     """
     lines = ["# Every setting of this run; give the file back as --config.\n"]
-    lines += [_dump({name: value}) for name, value in values.items()]
+    lines += [yaml_text({name: value}) for name, value in values.items()]
     for part in settings:
         if part is None:
             continue
         written = part.to_dict()
         for field in dataclasses.fields(part):  # type: ignore[arg-type] # its children are dataclasses
             lines += [f"\n# {field.metadata['section']}\n"] * bool(field.metadata["section"])
-            lines.append(_dump({field.name: written[field.name]}))
+            lines.append(yaml_text({field.name: written[field.name]}))
     with whole_file(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Return names and values as lines of YAML that `read_settings_file` reads back."""
+    return yaml.dump(
+        dict(values), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False, width=1000
+    )
 
 
 def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
@@ -142,13 +149,8 @@ def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
     Raises:
         ConfigurationError: The file cannot be written.
     """
-    text = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     with whole_file(path) as partial:
-        partial.write_text(f"# {comment}\n{text}", encoding="utf-8")
-
-
-def _dump(values: Mapping[str, Any]) -> str:
-    return yaml.dump(dict(values), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1000)
+        partial.write_text(f"# {comment}\n{yaml_text(values)}", encoding="utf-8")
 
 
 def _one_line(error: Exception) -> str:

@@ -84,7 +84,7 @@ def test_the_papers_jobs_are_those_of_its_recipe() -> None:
             config = job.retrieval_config(model=["x"])
             assert model.data["protocol"] == "ratio40" and model.network == job.network
             assert config.protocol == ("retrieval05", "retrieval10", "retrieval15")
-            assert config.split_seeds == (model.data_config().split_seed,)
+            assert config.split_seed == (model.data_config().split_seed,)
 
 
 def test_models_come_before_what_is_measured_of_them_and_repetitions_one_by_one() -> None:
