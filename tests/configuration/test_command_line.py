@@ -246,7 +246,7 @@ def test_how_a_run_is_published() -> None:
     assert publish.options() == {
         "private": False,
         "revision": "v2",
-        "collection": None,
+        "hub_collection": None,
         "dataset_id": None,
         "license": "mit",
     }

@@ -18,6 +18,8 @@ from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.protocol.measures import LabelComparison
 
 FORMAT = 1
+_LEVELS = 101
+"""Levels of recall of a curve."""
 _REMEDY = "Give the results.json that `mlrsnet retrieval` wrote."
 
 
@@ -208,9 +210,11 @@ def read_scores(path: Path) -> RetrievalScores:
     protocols = []
     for name in part(Mapping[Name, Any], "protocols"):
         place = ("protocols", name)
-        model = repeats(*place, "model")
-        if model is None or not model.repeats:
-            raise ConfigurationError(f"{path}: protocol {quoted(name)} has no repeat", _REMEDY)
+        model, compared = repeats(*place, "model"), repeats(*place, "compared")
+        for one in (model, *([] if compared is None else [compared])):
+            if fault := _fault(one):
+                raise ConfigurationError(f"{path}: protocol {quoted(name)}: {fault}", _REMEDY)
+        assert model is not None, "it has repeats"
         common = [
             [
                 json_as({key: one[key] for key in one if key not in _DERIVED}, LabelComparison, source, _REMEDY)
@@ -223,22 +227,36 @@ def read_scores(path: Path) -> RetrievalScores:
                 name=name,
                 percent=part(CountOrZero | None, *place, "percent"),
                 model=model,
-                compared=repeats(*place, "compared"),
+                compared=compared,
                 common_labels=common,
             )
         )
     info = dict(part(Mapping[str, Any], "model"))
     name = json_as(info.pop("name", None), Name, source, _REMEDY)
-    compared = part(Mapping[str, Any] | None, "compared")
+    second = part(Mapping[str, Any] | None, "compared")
     return RetrievalScores(
         name=name,
         info=info_from_json(info, source),
-        compared_name=None if compared is None else part(Name, "compared", "name"),
+        compared_name=None if second is None else part(Name, "compared", "name"),
         distance=part(Name, "distance"),
         protocols=tuple(protocols),
         notes=part(tuple[str, ...], "notes"),
         versions=part(Mapping[Name, Name], "versions"),
     )
+
+
+def _fault(model: ModelResult | None) -> str:
+    """Say what does not fit together in the repeats of a model; "" if all does."""
+    if model is None or not model.repeats:
+        return "it has no repeat"
+    for repeat in model.repeats:
+        if "anmrr" not in repeat.values:
+            return "a repeat has no anmrr"
+        if any(scene.values.keys() != repeat.values.keys() for scene in repeat.scenes.values()):
+            return "a scene has other measures than its repeat"
+        if {len(repeat.curve), *(len(scene.curve) for scene in repeat.scenes.values())} != {_LEVELS}:
+            return f"a curve has not {_LEVELS} levels"
+    return ""
 
 
 _DERIVED = ("difference", "verdict")
