@@ -12,7 +12,7 @@ from typing import Any
 from mlrsnet_hf.benchmark.config import EngineConfig
 from mlrsnet_hf.benchmark.engines.worker import do_chain, tell_death, write_to_log
 from mlrsnet_hf.benchmark.folder import Chain
-from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, MLRSNetError, require_extra
+from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, MLRSNetError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.parallel import ProcessDiedError
 
@@ -31,11 +31,9 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         watch: Is called about once a second, and when a chain has ended.
 
     Raises:
-        MissingExtraError: Ray is not installed.
         ConfigurationError: There is no Ray at the address, it has no room for a chain, or it knows no such option.
         MLRSNetError: A worker can do no jobs (other code, other data, a full disk); raised when the others have ended.
     """
-    require_extra("ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 

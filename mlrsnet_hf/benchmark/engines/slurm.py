@@ -16,7 +16,7 @@ from typing import Any
 from mlrsnet_hf.benchmark.config import EngineConfig
 from mlrsnet_hf.benchmark.engines.sbatch import submitit_parameters
 from mlrsnet_hf.benchmark.folder import Benchmark, Chain
-from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, require_extra
+from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.runtime.logs import print_result
 
@@ -63,10 +63,8 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         watch: Is not called: `mlrsnet benchmark status` tells how far the jobs are.
 
     Raises:
-        MissingExtraError: submitit is not installed.
         ConfigurationError: There is no SLURM here, it refuses the options, or has jobs of this benchmark already.
     """
-    require_extra("slurm")
     # submitit's own SIGUSR2 would end the processes that read images; SIGUSR1 they leave to the one that trains.
     os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"
     from submitit import SlurmExecutor
