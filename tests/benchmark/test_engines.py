@@ -1,6 +1,7 @@
 """Ray and SLURM as engines: workers killed and preempted, every job done once, with the files of a run in peace."""
 
 import os
+import re
 import signal
 import stat
 import sys
@@ -102,9 +103,10 @@ def test_what_a_chain_has_of_a_cluster(room: dict[str, float], processes: int, s
     assert ray_engine._share(room, processes) == share
 
 
-def test_an_address_without_a_ray(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="address=nowhere"):
-        ray_engine.run_chains([[tmp_path]], EngineConfig(engine="ray", option=("address=nowhere",)), lambda: None)
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:1", "[::1]:1"])
+def test_an_address_without_a_ray(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"address={address} ")):
+        ray_engine.run_chains([[tmp_path]], EngineConfig(engine="ray", option=(f"address={address}",)), lambda: None)
 
 
 @pytest.mark.parametrize("option", ["partition", "=gpu", ""])

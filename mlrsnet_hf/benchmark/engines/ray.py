@@ -6,6 +6,7 @@ what a checkpoint holds, is not done again.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,8 +49,9 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"Ray refuses its options ({error})", "Give options of a Ray task.") from error
     try:
+        _look_for(address)
         ray.init(address, include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigurationError(
             f"there is no Ray to connect to, address={address} ({on_one_line(str(error))})",
             "Start one with ray start --head, or give its address.",
@@ -59,6 +61,13 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         _run_all(task.options(**(share | options)), chains, config.processes, watch)
     finally:
         ray.shutdown()
+
+
+def _look_for(address: str | None) -> None:
+    """Raise an OSError if nobody listens at an address of host and port; Ray would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal() and "://" not in host:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
 
 
 def _share(room: Mapping[str, float], processes: int) -> dict[str, Any]:
