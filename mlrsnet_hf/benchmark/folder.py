@@ -218,7 +218,7 @@ class Benchmark:
 
     def _dataset(self, images: Images, data_dir: str | None, info: BenchmarkInfo) -> Dataset:
         """Return the images of a grid, drawn if they are to be drawn, and looked at."""
-        from mlrsnet_hf.inputs.load import with_label_version
+        from mlrsnet_hf.inputs.named_dataset import with_label_version
 
         settings = dict(images.settings)
         known = info.datasets.get(images.name)

@@ -338,7 +338,7 @@ def _retrievals(retrieval: Retrieval, job: Job, compared: Job | None) -> Iterato
             dataset=data.dataset,
             label_version=data.label_version,
             protocol=retrieval.protocols,  # type: ignore[arg-type] # checked
-            split_seeds=(data.split_seed,),
+            split_seed=(data.split_seed,),
             layer=layer,  # type: ignore[arg-type] # checked
             distance=distance,  # type: ignore[arg-type] # checked
         )

@@ -110,5 +110,26 @@ class Job(Settings):
             print_result(f"{folder.name}: {state}")
 
 
-COMMANDS = {"job": Job, "retry": Retry, "run": Run, "status": Status}
+@dataclass(frozen=True, kw_only=True)
+class Report(Settings):
+    """Write what a benchmark has found.
+
+    Writes Tables 1, 2 and 4 to 9 and Figs. 1, 2 and 7 to 14 of the paper over the repetitions that are done, beside its
+    values, and more, as one page and as Markdown, CSV, LaTeX, PNG and PDF into the benchmark's folder report. What is
+    missing or has failed is a gap that says so.
+
+    Examples:
+        mlrsnet benchmark report paper-benchmark
+    """
+
+    folder: Path = setting(FOLDER, "Folder of the benchmark.", positional=True)
+
+    def run(self) -> None:
+        require_extra("benchmark")
+        from mlrsnet_hf.benchmark.report.report import write_report
+
+        write_report(self.folder)
+
+
+COMMANDS = {"job": Job, "report": Report, "retry": Retry, "run": Run, "status": Status}
 """The commands after `mlrsnet benchmark`."""

@@ -38,7 +38,9 @@ from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.config import PredictionConfig
-from mlrsnet_hf.prediction.predict import Pictures, PredictionSummary, predict, predict_shard, read_shard
+from mlrsnet_hf.prediction.pictures import Pictures
+from mlrsnet_hf.prediction.predict import Predicted, PredictionSummary, predict
+from mlrsnet_hf.prediction.shards import predict_shard, read_shard
 from mlrsnet_hf.runtime.shards import plan_shards
 
 LABELS = ("water", "ships", "trees", "sand")
@@ -330,6 +332,41 @@ def test_killed_after_the_table_has_its_name(
     with pytest.raises(ConfigurationError, match="exists"):
         run_predict(saved, output, tiles)
     assert not (tmp_path / ".out.csv.partial").exists()
+
+
+class Killed(BaseException):
+    """What nothing can stop."""
+
+
+@pytest.mark.parametrize("other_model", [False, True])
+def test_killed_between_page_and_table_the_page_is_taken_up(
+    saved: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_model: bool
+) -> None:
+    """And one that no unfinished run of this table has written is refused."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    def page(predicted: Predicted, path: Path) -> None:
+        path.write_text(f"of {predicted.classifier.model.name}")
+
+    other = save(tmp_path / "other", ("a", "b"), ())
+    given = {"sources": (str(tiles),), "output": tmp_path / "out.csv", "html": tmp_path / "page.html"}
+    with monkeypatch.context() as patch:
+        patch.setattr("mlrsnet_hf.resumable_folder.ResumableFolder.finish", killed)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                predict(PredictionConfig(model=str(saved), **given), ImageSet(), page)
+    assert (tmp_path / "page.html").read_text() == "of run" and not (tmp_path / "out.csv").exists()
+    (tmp_path / "mine.html").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"mine\.html: exists"):
+        predict(PredictionConfig(model=str(saved), **given | {"html": tmp_path / "mine.html"}), ImageSet(), page)
+    with pytest.raises(ConfigurationError, match=r"page\.html: exists"):
+        predict(PredictionConfig(model=str(saved), **given | {"output": tmp_path / "b.csv"}), ImageSet(), page)
+    summary = predict(PredictionConfig(model=str(other if other_model else saved), **given), ImageSet(), page)
+    assert summary is not None and summary.earlier == (0 if other_model else IMAGES)
+    assert (tmp_path / "page.html").read_text() == ("of other" if other_model else "of run")
+    assert (tmp_path / "out.csv").is_file() and (tmp_path / "mine.html").read_text() == "mine"
 
 
 def test_only_what_has_changed_is_made_again(

@@ -25,6 +25,7 @@ from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.reports.retrieval.tables import tables
 from mlrsnet_hf.retrieval.protocol import run
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
+from mlrsnet_hf.retrieval.protocol.results import read_scores
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
 from mlrsnet_hf.retrieval.protocol.sources import find_sources
 from tests.reports.looking import look_at
@@ -121,6 +122,18 @@ def test_results_are_those_of_brute_force(data: Data, written: tuple[Path, str])
     row = next(line for line in (target / "table9.md").read_text().splitlines() if line.startswith("| given | net |"))
     assert f"| {expected['anmrr']:.4f} | {expected['retrieval_map']:.4f} |" in row
     assert row.endswith("| - |")
+
+
+def test_results_are_read_again(data: Data, written: tuple[Path, str]) -> None:
+    found = read_scores(written[0] / "results.json")
+    assert (found.name, found.compared_name, found.info.model) == ("net", "other<net>", "net")
+    [protocol] = found.protocols
+    expected = data.brute_force()
+    assert {name: protocol.model.mean(name)[0] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert protocol.compared is not None
+    assert len(protocol.compared.curve()) == 101
+    assert protocol.model.scenes() == list(protocol.model.repeats[0].scenes)
+    assert protocol.common_labels[0][0].verdict == "fewer"
 
 
 def test_the_paper_row_of_the_same_network_stands_beside(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
