@@ -31,7 +31,7 @@ def classification_tables(results: Results, depth: Callable[[Row], int | None]) 
         depth: Counts the layers of the network of a training that is done; None where its model is not there.
     """
     trained = results.of_kind("train")
-    found = [network_table(trained, depth), settings_table(trained)]
+    found = [network_table(trained, depth, _licenses(results)), settings_table(trained)]
     several = len({group.trained_on for group in trained}) > 1
     for images in dict.fromkeys(group.trained_on for group in trained):
         groups = [group for group in trained if group.trained_on == images]
@@ -162,56 +162,42 @@ def _captioned(metric: str) -> str:
     return f"{metric_title(metric)}: {citation}."
 
 
-def network_table(groups: Sequence[Group], depth: Callable[[Row], int | None]) -> Table:
-    """Table 4: layers and parameters of the networks that were trained, beside the paper's."""
-    columns = [
-        Column(title="network", is_text=True),
-        Column(title="timm's name", is_text=True),
-        Column(title="layers"),
-        Column(title="layers, paper"),
-        Column(title="parameters"),
-        Column(title="parameters, paper"),
-        Column(title="input", is_text=True),
-        Column(title="weights", is_text=True),
-    ]
+def _licenses(results: Results) -> dict[str, str]:
+    """Return the license that a grid gives of a network's weights, by the network's name there."""
+    entries = [entry for grid in results.benchmark.info().grids.values() for entry in grid.get("networks", ())]
+    named = [entry for entry in entries if isinstance(entry, Mapping) and entry.get("license")]
+    return {str(entry["name"]): str(entry["license"]) for entry in named}
+
+
+def network_table(groups: Sequence[Group], depth: Callable[[Row], int | None], licenses: Mapping[str, str]) -> Table:
+    """Table 4: layers and parameters of the networks that were trained, beside the paper's; and their licenses."""
+    columns = [Column(title="network", is_text=True), Column(title="timm's name", is_text=True)]
+    columns += [Column(title=title) for title in ("layers", "layers, paper", "parameters", "parameters, paper")]
+    texts = ["input", "weights", *["their license"] * bool(licenses)]
+    columns += [Column(title=title, is_text=True) for title in texts]
     rows = []
     for variant, own in variants_of(groups).items():
-        published = TABLE4_NETWORKS.get(own[0].network)
-        row = next((row for group in own for row in group.done if row.trained is not None), None)
-        beside = [count(published.layers, "paper") if published else nothing()]
-        millions = (
-            Cell(text=f"{published.parameters} M", value=published.parameters * 10**6, look="paper")
-            if published
-            else nothing()
-        )
-        if row is None or row.trained is None:
-            rows.append(
-                [
-                    words(variant),
-                    words(own[0].rows[0].training.model),
-                    gap(own[0].gap, own[0].anchor),
-                    *beside,
-                    gap(own[0].gap, own[0].anchor),
-                    millions,
-                    nothing(),
-                    words(own[0].rows[0].training.weights),
-                ]
-            )
-            continue
-        found, anchor = row.trained.model, next(group.anchor for group in own if row in group.rows)
-        layers = depth(row)
-        rows.append(
-            [
-                words(variant),
-                words(found.name),
-                gap("model not here", anchor) if layers is None else count(layers, anchor=anchor),
-                *beside,
-                count(found.parameters, anchor=anchor),
-                millions,
-                words(f"{found.image_size} x {found.image_size}"),
-                words(found.weights),
+        training, published = own[0].rows[0].training, TABLE4_NETWORKS.get(own[0].network)
+        group, row = next(((group, row) for group in own for row in group.done if row.trained), (own[0], None))
+        layers = parameters = gap(group.gap, group.anchor)
+        size = nothing()
+        if row is not None and row.trained is not None:
+            number_of_layers, model = depth(row), row.trained.model
+            layers = count(number_of_layers, anchor=group.anchor)
+            if number_of_layers is None:
+                layers = gap("model not here", group.anchor)
+            parameters = count(model.parameters, anchor=group.anchor)
+            size = words(f"{model.image_size} x {model.image_size}")
+        beside = [nothing(), nothing()]
+        if published is not None:
+            millions = f"{published.parameters} M"
+            beside = [
+                count(published.layers, "paper"),
+                Cell(text=millions, value=published.parameters * 10**6, look="paper"),
             ]
-        )
+        cells = [words(variant), words(training.model), layers, beside[0], parameters, beside[1]]
+        cells += [size, words(training.weights)]
+        rows.append([*cells, *[words(licenses.get(own[0].rows[0].model.network, NONE))] * bool(licenses)])
     notes = [
         "Layers are the convolutions and fully connected layers on the longest way through the network; parameters are "
         "those of the trained network, whose last layer has an output for each label. The paper's are of Keras' "
