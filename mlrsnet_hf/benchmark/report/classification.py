@@ -1,9 +1,10 @@
-"""Tables 4 to 7: the networks, their settings and their scores beside the paper's; pairs of networks; transfer."""
+"""Tables 4 to 7: the networks, their settings and their scores beside the paper's; pairs of networks."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+from mlrsnet_hf.benchmark.job import HOW_MEASURED
 from mlrsnet_hf.benchmark.report.tables import NONE, Cell, Column, Table, count, gap, mean, nothing, number, words
 from mlrsnet_hf.benchmark.results import Group, Results, Row
 from mlrsnet_hf.benchmark.statistics import PairTest, compare_pairs
@@ -45,8 +46,8 @@ def classification_tables(results: Results, depth: Callable[[Row], int | None]) 
         scenes = [group for group in groups if group.rows[0].model.task != "labels"]
         if scenes:
             found.append(score_table(scenes, "scene-accuracy", SCENE_ACCURACY, 1, 4, {}, where))
-    if moved := results.of_kind("evaluate"):
-        found.append(transfer_table(moved))
+    if measured := results.of_kind("evaluate"):
+        found.append(evaluation_table(measured))
     return [table for table in found if table.rows]
 
 
@@ -349,10 +350,17 @@ def pair_tables(groups: Sequence[Group], metric: str, where: tuple[str, bool]) -
     return [table] if rows else []
 
 
-def transfer_table(groups: Sequence[Group]) -> Table:
-    """Return the scores of models on images of another dataset than they have learned from."""
-    columns = [Column(title=title, is_text=True) for title in ("network", "learned from", "by", "measured on")]
-    columns += [Column(title="labels in common"), *(Column(title=metric_title(name)) for name in _HEADLINE)]
+def _measured_how(row: Row) -> str:
+    """Return the settings of an evaluation that are not at their default."""
+    settings = {name: value for name, value in (row.job.evaluation or {}).items() if name not in HOW_MEASURED}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()) or NONE
+
+
+def evaluation_table(groups: Sequence[Group]) -> Table:
+    """Return the scores of models on other images, or measured otherwise, than in Tables 6 and 7."""
+    texts = ("network", "learned from", "by", "measured on", "how")
+    columns = [Column(title=title, is_text=True) for title in texts]
+    columns += [Column(title="labels"), *(Column(title=metric_title(name)) for name in _HEADLINE)]
     rows = []
     for group in groups:
         row = next((row for row in group.done if row.evaluation is not None), None)
@@ -363,12 +371,15 @@ def transfer_table(groups: Sequence[Group]) -> Table:
                 words(group.trained_on),
                 words(group.protocol or NONE),
                 words(group.dataset),
+                words(_measured_how(group.rows[0])),
                 count(common),
                 *(score_cell(group, name) for name in _HEADLINE),
             ]
         )
-    notes = ["Labels that only one of the two datasets names are not scored."]
-    return Table(name="transfer", title="Models measured on other images", columns=columns, rows=rows, notes=notes)
+    notes = [
+        "Where a model is measured on other images, labels that only one of the two datasets names are not scored."
+    ]
+    return Table(name="evaluations", title="Further evaluations of the models", columns=columns, rows=rows, notes=notes)
 
 
 def leakage_table(groups: Sequence[Group], metric: str = "map") -> Table | None:
