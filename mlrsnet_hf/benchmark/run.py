@@ -14,7 +14,7 @@ from mlrsnet_hf.benchmark.grid import read_grid
 from mlrsnet_hf.benchmark.job import FAILURE, REPLACED, Job, State
 from mlrsnet_hf.benchmark.plan import disk_of, disk_warning
 from mlrsnet_hf.benchmark.status import Status, duration
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import EXTRAS, ConfigurationError, require_extra
 from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.runtime.logs import get_logger, print_result, progress_bar
 
@@ -61,6 +61,8 @@ def find_engine(config: EngineConfig) -> RunChains:
     Raises:
         MissingExtraError: It is not installed.
     """
+    if config.engine in EXTRAS:
+        require_extra(config.engine)
     module: Any = importlib.import_module(f"mlrsnet_hf.benchmark.engines.{config.engine}")
     found: RunChains = module.run_chains
     return found
