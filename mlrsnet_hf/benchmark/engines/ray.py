@@ -39,7 +39,8 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
     import ray
 
     given = dict(config.options)
-    address = given.pop("address", None)
+    # Ray would otherwise join whatever Ray was last begun on this machine.
+    address = given.pop("address", None) or os.environ.get("RAY_ADDRESS") or "local"
     options = {name: _plain(text) for name, text in given.items()}
     # max_calls: a process for each chain, which leaves nothing on its GPU.
     fixed: dict[str, Any] = {"max_calls": 1, "retry_exceptions": [InterruptedRunError, ProcessDiedError]}
@@ -63,9 +64,9 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         ray.shutdown()
 
 
-def _look_for(address: str | None) -> None:
+def _look_for(address: str) -> None:
     """Raise an OSError if nobody listens at an address of host and port; Ray would try for minutes."""
-    host, _, port = (address or "").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "://" not in host:
         socket.create_connection((host, int(port)), timeout=10.0).close()
 
