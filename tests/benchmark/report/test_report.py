@@ -32,6 +32,7 @@ from mlrsnet_hf.published import IMAGERY
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+NETWORKS = ("ResNet50", "DenseNet201", "VGGNet16")
 SCENES = ("beach", "island", "stadium")
 MadeUp = Any
 """The class of conftest.py."""
@@ -322,6 +323,60 @@ def test_images_that_are_not_at_hand_are_a_gap(make_benchmark: Callable[..., Mad
     report = write_report(made.benchmark.root)
     assert "not at hand" in (report / "index.html").read_text()
     assert row_of(table(report, "table2"), reference="this benchmark")["images"] == "not at hand"
+
+
+def test_models_of_scenes_and_of_labels_are_set_apart(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    retrieval = {"protocols": ["retrieval10"], "compare": "scene"}
+    made = make_benchmark(
+        tmp_path / "both", protocols=["ratio40"], split_seeds=[0], tasks=["labels", "scene"], retrieval=retrieval
+    )
+    for job in made.jobs:
+        if job.network == "ResNet50":
+            (made.retrieve if job.kind == "retrieval" else made.train)(job)
+    report = write_report(made.benchmark.root)
+    assert [row["network"] for row in table(report, "table6")] == [f"{name}, labels" for name in NETWORKS]
+    scene = row_of(table(report, "scene-accuracy"), network="ResNet50, scene")
+    [row] = [row for row in read_results(made.benchmark.root).rows if row.state == "done" and row.job.task == "scene"]
+    assert float(scene["40% train: here"]) == row.score("scene_accuracy")
+    common = table(report, "common-labels")
+    assert [(row["first k"], row["intervals beyond 0"]) for row in common] == [("10", "1"), ("50", "1")]
+
+
+def test_splits_that_part_near_duplicates_stand_beside(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    made = make_benchmark(tmp_path / "leak", protocols=["ratio20", "grouped20"], split_seeds=[0, 1], retrieval={})
+    for job in made.jobs:
+        if job.network == "ResNet50" and job.kind == "train":
+            grouped = job.data_config().protocol == "grouped20"
+            made.train(job, {"map": 0.7 - 0.1 * grouped + 0.01 * job.data_config().split_seed})
+    report = write_report(made.benchmark.root)
+    row = row_of(table(report, "leakage"), network="ResNet50")
+    assert float(row["split at random"]) == pytest.approx(0.705)
+    assert float(row["difference"]) == pytest.approx(-0.1)
+    assert row_of(table(report, "leakage"), network="VGGNet16")["difference"] == ""
+
+
+def test_other_data_has_its_own_tables(make_benchmark: Callable[..., MadeUp], saved_data: Path, tmp_path: Path) -> None:
+    datasets = [{"name": "mlrsnet"}, {"name": "pictures", "dataset": str(saved_data)}]
+    on = {"on": {"name": "pictures", "dataset": str(saved_data)}}
+    made = make_benchmark(
+        tmp_path / "two", datasets=datasets, evaluations=[on], protocols=["ratio40"], split_seeds=[0], retrieval={}
+    )
+    for job in made.jobs:
+        if job.network == "ResNet50" and job.kind != "retrieval":
+            (made.evaluate if job.kind == "evaluate" else made.train)(job)
+    report = write_report(made.benchmark.root)
+    own = row_of(table(report, "table6-pictures"), network="ResNet50")
+    assert set(own) == {
+        "network",
+        "its own split: here",
+        *(f"its own split: here, {n}" for n in ("deviation", "repetitions")),
+    } | {"jobs"}
+    moved = row_of(table(report, "evaluations"), network="ResNet50", **{"learned from": "mlrsnet"})
+    assert (moved["measured on"], moved["labels"]) == ("pictures", "5")
+    assert [row["reference"] for row in table(report, "table2")][-2:] == ["this benchmark"] * 2
+    assert row_of(table(report, "table2"), dataset="pictures")["images per category"] == "no scenes"
+    page = Links((report / "index.html").read_text())
+    assert page.inner <= page.places
 
 
 def test_a_damaged_result_is_a_failure_of_its_job(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
