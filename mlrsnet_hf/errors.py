@@ -65,10 +65,20 @@ class OutOfMemoryError(MLRSNetError, MemoryError):
 
 
 class InterruptedRunError(MLRSNetError):
-    """A run was asked to stop (SIGTERM, SIGINT, SIGUSR1), and has kept all that it needs to go on."""
+    """A run was asked to stop (SIGTERM, SIGINT, SIGUSR1), and has kept all that it needs to go on.
+
+    Args:
+        found: See `MLRSNetError`.
+        remedy: Likewise.
+        signal: The one that asked; None where another process was asked, or the launcher has ended.
+    """
 
     exit_code = EXIT_INTERRUPTED
     heading = "stopped"
+
+    def __init__(self, found: str, remedy: str, signal: int | None = None) -> None:
+        super().__init__(found, remedy)
+        self.signal = signal
 
 
 _COMPARED = 200
@@ -102,7 +112,9 @@ EXTRAS = {
     "geo": ("rasterio", "shapely"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),
+    "ray": ("ray",),
     "search": ("milvus_lite", "pymilvus"),
+    "slurm": ("submitit",),
     "streaming": ("litdata",),
     "train": (
         "accelerate",

@@ -4,6 +4,7 @@ What is damaged was whole: the fixtures of version 0.1. MLRSNET_DAMAGED_FILES se
 """
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -41,13 +42,9 @@ from mlrsnet_hf.metrics.means import Interval
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import load_named_model
-from mlrsnet_hf.models.onnx import load_onnx
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.prediction.evaluation import EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.predictions_file import (
-    DataIdentity,
-    ModelIdentity,
-    PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
     read_predictions,
@@ -73,8 +70,10 @@ from mlrsnet_hf.retrieval.protocol.results import (
 )
 from mlrsnet_hf.training.checkpoints import Checkpoints
 from mlrsnet_hf.training.history import read_history
+from mlrsnet_hf.training.learned_images import data_in_export
 from mlrsnet_hf.training.rate_scores import RateTrials, StoredTrials
 from mlrsnet_hf.training.results import TrainingResult
+from tests.prediction.test_predictions_file import made_info
 
 WRITTEN = Path(__file__).with_name("fixtures") / "written_at_3f65ed4"
 DAMAGES = int(os.environ.get("MLRSNET_DAMAGED_FILES", "60"))
@@ -96,7 +95,9 @@ def read_model(folder: Path) -> None:
 
 
 def read_onnx(path: Path) -> None:
-    load_onnx(path)[1].preprocessing.evaluation_transform()(PICTURE)
+    model = load_named_model(ModelChoice(model=str(path)))
+    model.preprocessing.evaluation_transform()(PICTURE)
+    data_in_export(model, allow_trained=False, option="--allow-trained")
 
 
 def read_other(path: Path) -> None:
@@ -228,18 +229,7 @@ def add_made_files(folder: Path) -> None:
     splits, names = {"train": rows, "validation": rows}, ("sea", "sand")
     stream = ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": "a"})
     write_stream(stream, folder / "stream")
-    model = ModelIdentity(name="net", architecture="resnet18", fingerprint="f", image_size=32)
-    about = {"hub_id": None, "protocol": None, "split_seed": None, "label_version": None, "fingerprint": "e"}
-    images = DataIdentity(dataset="x", split="test", is_mlrsnet=False, synthetic=False, images=9, **about)
-    info = PredictionsInfo(
-        kind="labels+scene",
-        model=model,
-        data=images,
-        symmetries=1,
-        thresholds={"sea": 0.5, "sand": 0.25},
-        thresholds_from="the model",
-        trained_on=None,
-    )
+    info = dataclasses.replace(made_info("labels+scene", 9), thresholds={"sea": 0.5, "sand": 0.25})
     scores, scenes = np.linspace(0, 1, 18).reshape(9, 2), np.arange(9) % 2
     predictions = ScoredPredictions.of_scores(np.eye(9, 2, dtype=np.float32), scores, scenes, scores[::-1])
     task = Task(kind="labels+scene", label_names=names, scene_names=("beach", "harbor"))
@@ -329,6 +319,7 @@ def write_onnx(path: Path) -> None:
     told = {
         **{"format": 1, "name": "net", "architecture": "resnet18", "label_names": ["sea", "sand"], "scene_names": []},
         **{"thresholds": {"sea": 0.5, "sand": 0.4}, "preprocessing": {"input_size": [3, 8, 8], **shown}},
+        "run": {"data": {"dataset": "x", "split_seed": 0, "fingerprint": "e"}, "few_images": {"sand": 3}},
     }
     helper.set_model_props(model, {key: json.dumps(value) for key, value in told.items()})
     path.parent.mkdir()

@@ -32,7 +32,7 @@ _OF_A_REPETITION = HOW_TRAINED | {"seed"}
 """Settings of a training in which repetitions may differ."""
 _OF_A_SPLIT = PLACES | {"protocol", "split_seed"}
 """Settings of the data in which rows of one dataset may differ."""
-_OF_A_MEASUREMENT = HOW_MEASURED | {"protocol", "split_seeds", "examples", "dataset", "label_version"}
+_OF_A_MEASUREMENT = HOW_MEASURED | {"protocol", "split_seed", "examples", "dataset", "label_version"}
 """Settings of a retrieval or an evaluation in which rows of one network may differ."""
 
 

@@ -18,10 +18,9 @@ import numpy as np
 
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.settings import Count, Range
-from mlrsnet_hf.configuration.yaml_file import read_settings_file, yaml_text
+from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml, yaml_text
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.escaping import quoted
-from mlrsnet_hf.files import whole_file
 
 PER_SCENE = 100
 """Images of each scene that are annotated."""
@@ -265,12 +264,11 @@ def write_vocabulary(vocabulary: Vocabulary, path: Path) -> None:
     Raises:
         ConfigurationError: It cannot be written.
     """
-    lines = ["# The labels that each scene may carry, with the images of its sample that do.\n", "scenes:\n"]
-    for scene, found in vocabulary.scenes.items():
-        text = yaml_text({scene: {"images": found.images, "labels": dict(found.labels)}})
-        lines += [f"  {line}\n" for line in text.splitlines()]
-    with whole_file(path) as partial:
-        partial.write_text("".join(lines), encoding="utf-8")
+    scenes = {
+        scene: {"images": found.images, "labels": dict(found.labels)} for scene, found in vocabulary.scenes.items()
+    }
+    comment = "The labels that each scene may carry, with the images of its sample that do."
+    write_yaml(path, {"scenes": scenes}, comment)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

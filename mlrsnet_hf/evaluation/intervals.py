@@ -230,29 +230,29 @@ class _Measure:
         weights = weights[:, self.known] if self.known.any() else np.zeros((len(weights), 1), np.float32)
         precisions = self._average_precisions(self.true.shape[1], weights)
         common = {"map": _mean_of_defined(precisions)} | scene
-        f1 = _label_f1(self.true, self.plain, weights)
-        plain, tuned = _of_decisions(self.true, self.plain, f1, weights) | common, None
-        plain |= self._further(self.plain, weights)
+        plain, f1 = self._decided(self.plain, weights)
+        tuned = None
         if self.tuned is not None:
-            f1 = _label_f1(self.true, self.tuned, weights)
-            tuned = _of_decisions(self.true, self.tuned, f1, weights) | common | self._further(self.tuned, weights)
-        return DrawnScores(scores=plain, tuned=tuned, average_precision=precisions, f1=f1)
+            tuned, f1 = self._decided(self.tuned, weights)
+            tuned |= common
+        return DrawnScores(scores=plain | common, tuned=tuned, average_precision=precisions, f1=f1)
+
+    def _decided(self, decided: Decisions, weights: npt.NDArray[np.float32]) -> tuple[dict[str, Values], Values]:
+        """Return the scores of decisions on labels, those that are wanted, and the (D, L) F1 of each label."""
+        f1 = _label_f1(self.true, decided, weights)
+        found = _of_decisions(self.true, decided, f1, weights)
+        if self.every:
+            return found | self._further(decided, weights), f1
+        return {name: values for name, values in found.items() if name not in FURTHER_METRICS}, f1
 
     def _further(self, decided: Decisions, weights: npt.NDArray[np.float32]) -> dict[str, Values]:
-        """Return the metrics that training does without, if they are wanted."""
-        if not self.every:
-            return {}
+        """Return the metrics that training does without, but for those of `_of_decisions`."""
         if not self.known.any():
             return {name: np.full(len(weights), np.nan) for name in FURTHER_METRICS}
         wrong = (self.true != decided) & self.decided
         wide, images = weights.astype(np.float64), weights.sum(axis=1, dtype=np.float64)
-        hits, predicted, actual = (
-            np.count_nonzero(matrix, axis=1).astype(np.float64) for matrix in (self.true & decided, decided, self.true)
-        )
         decisions = wide @ np.count_nonzero(self.decided, axis=1)
         return {
-            "sample_precision": _ratio(wide @ _zero_ratio(hits, predicted), images),
-            "sample_recall": _ratio(wide @ _zero_ratio(hits, actual), images),
             "subset_accuracy": _ratio(wide @ ~wrong.any(axis=1), images),
             "hamming_loss": _ratio(wide @ np.count_nonzero(wrong, axis=1), decisions),
             "calibration_error": _ratio(np.abs(wide @ self.gaps).sum(axis=1), decisions),
@@ -349,7 +349,7 @@ def _of_decisions(
     """Return the scores of decisions on labels, with (D, L) `_label_f1`, as `training_values` defines them."""
     # Counts of each image.
     hits, predicted, actual = (
-        np.count_nonzero(matrix, axis=1).astype(np.float32) for matrix in (true & decided, decided, true)
+        np.count_nonzero(matrix, axis=1).astype(np.float64) for matrix in (true & decided, decided, true)
     )
     images = weights.sum(axis=1, dtype=np.float64)
     wide = weights.astype(np.float64)
@@ -361,6 +361,8 @@ def _of_decisions(
     all_hits, all_predicted, all_actual = wide @ hits, wide @ predicted, wide @ actual
     undefined = np.where(images > 0, 0.0, np.nan)
     return {
+        "sample_precision": precision,
+        "sample_recall": recall,
         "sample_f1": mean(_zero_ratio(2 * hits, predicted + actual)),
         "f1_of_means": _zero_ratio(2 * precision * recall, precision + recall) + undefined,
         "micro_f1": _zero_ratio(2 * all_hits, all_predicted + all_actual) + undefined,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.column_choice import find_image_column, settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
@@ -32,6 +32,7 @@ from mlrsnet_hf.inputs.named_dataset import (
     load_splits,
     with_label_version,
 )
+from mlrsnet_hf.release.archives.base import stamp
 
 _MLRSNET_PROTOCOL = "retrieval10"
 _ROWS_AT_ONCE = 64
@@ -63,6 +64,29 @@ class ImageSplit:
                 digest.update(repr((values, None if file is None else len(file))).encode())
                 digest.update(file or b"")
         return digest.hexdigest()
+
+    def stamps(self) -> list[str]:
+        """Return for each row what changes when its image is written anew, without a look at the images.
+
+        Of an image in a file, name, size and time of the file; of one in the dataset itself, those of the files that
+        hold the dataset, or, where it is in memory, a hash of the image.
+        """
+        flat = self.rows.select_columns(["image"]).cast_column("image", datasets.Image(decode=False)).flatten()
+        paths = flat.select_columns(["image.path"])["image.path"][:]
+        held = ", ".join(sorted({_file_stamp(file["filename"]) for file in self.rows.cache_files}))
+        found = [f"{held} {_file_stamp(path.rpartition('::')[2]) if path else ''}" for path in paths]
+        if not held:
+            images = flat.select_columns(["image.bytes"])["image.bytes"]
+            hashes = (hashlib.blake2b(image or b"", digest_size=16).hexdigest() for image in images)
+            found = [f"{text} {digest}" for text, digest in zip(found, hashes, strict=True)]
+        return found
+
+
+def _file_stamp(path: str) -> str:
+    """Return name, size and time of a file; its name alone where it is none of this machine."""
+    with contextlib.suppress(OSError, ValueError):
+        return stamp(path, Path(path).stat())
+    return path
 
 
 def _content(image: Mapping[str, Any] | None) -> bytes | None:
@@ -177,10 +201,17 @@ def _choose_rows(config: DataConfig, split: str) -> _Chosen:
         MLRSNetError: There is no such split.
     """
     names = split.split("+")
-    held_out: list[int] | None = None
-    if {"train", "validation"} & set(names):
-        loaded = load_splits(config)
+    if not {"train", "validation"} & set(names):
+        return _Chosen(load_rows(config, split))
+    loaded = load_splits(config)
+    try:
         held_out = held_out_rows(loaded, config)
+    except MLRSNetError as error:
+        note = (
+            f"which images of the train split training would hold out for validation is not known ({error.found}), so "
+            "all are taken"
+        )
+        return _Chosen(load_rows(config, split), notes=(note,) if "train" in loaded else ())
     if held_out is None:
         return _Chosen(load_rows(config, split))
     told = f"{len(held_out):,} of the {len(loaded['train']):,} images of the train split are held out for validation"

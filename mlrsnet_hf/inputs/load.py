@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset, concatenate_datasets
 
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
@@ -56,6 +56,8 @@ def load_data(config: DataConfig) -> ImageData:
 class LabeledSplit:
     """One split of a dataset with its labels, and what is known of it."""
 
+    name: str
+    """As it was asked for; several are joined by +."""
     rows: Dataset
     """In the columns of `ImageData.splits`."""
     label_names: tuple[str, ...]
@@ -103,6 +105,7 @@ def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> Labele
     if data is not None and set(names) <= set(data.splits):
         rows = concatenate_datasets([data.splits[name] for name in names])
         return LabeledSplit(
+            name=split,
             rows=rows,
             label_names=data.label_names,
             scene_names=data.scene_names,
@@ -122,6 +125,7 @@ def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> Labele
         logger.info("data: %s", note)
     open_first_images([rows], reading)
     return LabeledSplit(
+        name=split,
         rows=rows,
         label_names=columns.label_names,
         scene_names=columns.scene_names,
@@ -236,23 +240,23 @@ def _find_split(
 def held_out_rows(loaded: Mapping[str, Dataset], config: DataConfig) -> list[int] | None:
     """Return which rows of the train split training holds out for validation, in ascending order.
 
-    None where it holds out none, as the dataset has a validation split, or cannot be trained on.
+    None where it holds out none, as the dataset has a validation split.
 
     Args:
         loaded: Splits by their own names.
         config: Says what they are, where labels are too.
+
+    Raises:
+        MLRSNetError: The dataset cannot be trained on by these settings.
     """
     plain = {name: split.with_format(None) for name, split in loaded.items()}
-    try:
-        ordered = {name: plain[name] for name in sorted(plain, key=config.train_split.__ne__)}
-        config = settle_columns(ordered, config, tell=False)  # whoever reads the rows tells it
-        chosen = _choose_splits(plain, config)
-        if "validation" in chosen:
-            return None
-        held_out = _draw_held_out(read_columns(chosen, config).splits["train"]["id"][:], config)
-    except MLRSNetError:
+    ordered = {name: plain[name] for name in sorted(plain, key=config.train_split.__ne__)}
+    config = settle_columns(ordered, config, tell=False)  # whoever reads the rows tells it
+    chosen = _choose_splits(plain, config)
+    if "validation" in chosen:
         return None
     labeled = labeled_rows(chosen["train"], config)
+    held_out = _draw_held_out(read_columns(chosen, config).splits["train"]["id"][:], config)
     return [labeled[row] for row in held_out]
 
 

@@ -1,5 +1,6 @@
 """Images to embed or predict: the same splits as those of evaluation and training."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from datasets import Sequence as ListFeature
 
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_set import ImageSet
-from mlrsnet_hf.inputs.images import load_images
+from mlrsnet_hf.inputs.images import ImageSplit, load_images
 from mlrsnet_hf.inputs.load import load_data, load_split
 from tests.inputs.test_load import png
 
@@ -63,6 +64,19 @@ def test_what_is_held_out_is_told(tmp_path: Path) -> None:
     assert len(load_images(ImageSet(dataset=str(folder))).rows) == 80
 
 
+def test_where_labels_cannot_be_read_all_are_taken_and_it_is_told(tmp_path: Path) -> None:
+    """By what separates the labels, training tells which rows have some, and so which it holds out."""
+    for number in range(20):
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    lines = [f"{number}.png,{'sea; sand' if number else ''}" for number in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["filename,labels", *lines]))
+    given = {"dataset": str(tmp_path / "t.csv"), "split": "train"}
+    images = load_images(ImageSet(**given), with_labels=False)
+    assert len(images.rows) == 20 and any("all are taken" in note for note in images.notes)
+    images = load_images(ImageSet(**given, label_separator=";"), with_labels=False)
+    assert len(images.rows) == 18 and any("2 of the 20" in note for note in images.notes)
+
+
 def test_several_splits_are_joined_alike(tmp_path: Path) -> None:
     folder = saved(tmp_path / "set", "train", "test")
     images = load_images(ImageSet(dataset=str(folder), split="train+test"))
@@ -77,3 +91,33 @@ def test_a_validation_split_of_its_own_holds_nothing_out(tmp_path: Path) -> None
         images = load_images(ImageSet(dataset=str(folder), split=split))
         assert images.rows["id"][:] == [f"{name}{number}" for name in split.split("+") for number in range(40)]
         assert not images.notes
+
+
+def test_a_stamp_changes_when_an_image_is_written_anew(tmp_path: Path) -> None:
+    """Of files row by row, of images in a saved dataset with its files, in memory with the bytes; none is opened."""
+    (tmp_path / "files").mkdir()
+    for number in range(3):
+        (tmp_path / "files" / f"{number}.png").write_bytes(png(number))
+    before = load_images(ImageSet(images=str(tmp_path / "files"))).stamps()
+    (tmp_path / "files" / "1.png").write_bytes(png(200) + b"more")
+    (tmp_path / "files" / "2.png").chmod(0)  # nobody reads it
+    after = load_images(ImageSet(images=str(tmp_path / "files"))).stamps()
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+    def stamps(split: str | None = None) -> list[str]:
+        return load_images(ImageSet(dataset=str(folder), split=split)).stamps()
+
+    folder = saved(tmp_path / "set", "train")
+    first = stamps()
+    assert first == stamps() and len(first) == 40 and len(stamps("train")) == 36
+    shutil.rmtree(folder)
+    saved(folder, "train")
+    assert not set(first) & set(stamps())
+
+    def in_memory(level: int) -> ImageSplit:
+        rows = {"id": ["a", "b"], "image": [{"bytes": png(number), "path": "x.png"} for number in (1, level)]}
+        features = Features({"id": Value("string"), "image": Image()})
+        return ImageSplit(Dataset.from_dict(rows, features=features), (), (), {})
+
+    one, other = in_memory(2).stamps(), in_memory(3).stamps()
+    assert one[0] == other[0] and one[1] != other[1]

@@ -25,10 +25,10 @@ from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.scenes import config as scene_settings
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
+from mlrsnet_hf.prediction.scenes.find import find_scenes
 from mlrsnet_hf.prediction.scenes.predict import predict_scene
 from mlrsnet_hf.reports import scene_map
 from mlrsnet_hf.reports.scene_map import write_scene_map
-from mlrsnet_hf.reports.scene_predictions import find_scenes
 from tests.prediction.scenes.conftest import PLACE, UTM, halves, make_classifier
 from tests.reports.looking import look_at
 
@@ -113,7 +113,7 @@ def found(*sources: str | Path, data: ImageSet | None = None, **settings: Any) -
 
 
 def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("mlrsnet_hf.reports.scene_predictions.WINDOW", 32)
+    monkeypatch.setattr("mlrsnet_hf.prediction.scenes.find.WINDOW", 32)
     large = write_scene(tmp_path / "large.tif", np.zeros((3, 40, 130), np.uint8))
     small = write_scene(tmp_path / "small.tif", np.zeros((3, 40, 128), np.uint8))
     nowhere = write_scene(tmp_path / "nowhere.tif", np.zeros((3, 40, 130), np.uint8), is_placed=False)
@@ -145,9 +145,10 @@ def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
         (["scene.tif", "--window", "32", "--overlap", "0.99"], "overlap"),
         (["scene.tif", "--window", "32", "--resolution", "-1"], "resolution"),
         (["scene.tif", "--window", "32", "--output", "table.csv"], "is a table"),
+        (["scene.tif", "--window", "32", "--output", "predictions.csv"], "is a table"),
         (["scene.tif", "scene.tif", "--window", "32", "--html", "map.html"], "2 scenes"),
         (["scene.tif", "scene.tif", "--window", "32"], "called 'scene'"),
-        (["nothing.tif", "--window", "32"], "no such scene"),
+        (["nothing.tif", "--window", "32"], "no such file"),
         (["scene.tif", "--window", "32", "--bands", "4,3,2"], "band 4 is asked for"),
         (["scene.tif", "--window", "32", "--html", "there.html"], "there.html: exists already"),
         (["scene.tif", "--roi", "POLYGON((0 0, 1 1, 1 0, 0 0))", "--window", "32"], "overlaps no window"),

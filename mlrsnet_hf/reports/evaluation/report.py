@@ -176,7 +176,8 @@ def _write(
         if rows is not None and config.to_fiftyone:
             write_fiftyone(folder / "fiftyone", saved, rows)
         if rows is not None and config.to_label_studio:
-            write_label_studio(folder / "label-studio", saved, rows)
+            written = folder / "fiftyone" if config.to_fiftyone else None
+            write_label_studio(folder / "label-studio", saved, rows, written)
         has_page = (folder / PAGE).is_file()
     print_result(report)
     look = f", to be looked at: {config.output_dir / PAGE}" if has_page else ""

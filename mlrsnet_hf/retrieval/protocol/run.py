@@ -59,7 +59,7 @@ def run_protocols(
     protocols = []
     for name in names:
         own, other, common = [], [], []
-        for number, seed in enumerate(config.split_seeds):
+        for number, seed in enumerate(config.split_seed):
             is_shown = name == shown and number == 0
             data = _queries_and_database(config, name, seed, sources[number], load)
             if is_shown:

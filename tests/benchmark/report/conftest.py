@@ -123,11 +123,11 @@ class MadeUp:
         for name in config.protocol:
             level = float(np.clip(quality + 0.02 * draw.standard_normal(), 0.05, 0.98))
             own = values or [1 - level, *(level * factor for factor in (0.9, 0.95, 0.9, 0.85, 0.7))]
-            model = self._searched(config.split_seeds[0], dict(zip(MEASURES, own, strict=True)), level, scenes, draw)
+            model = self._searched(config.split_seed[0], dict(zip(MEASURES, own, strict=True)), level, scenes, draw)
             compared, common = None, []
             if len(job.needs) > 1:
                 compared = self._searched(
-                    config.split_seeds[0], dict(zip(MEASURES, own, strict=True)), level, scenes, draw
+                    config.split_seed[0], dict(zip(MEASURES, own, strict=True)), level, scenes, draw
                 )
                 common = [[LabelComparison(k, 4.0 + level, 4.0, Interval(0.1, 0.9, 0.95)) for k in (10, 50)]]
             protocols.append(
