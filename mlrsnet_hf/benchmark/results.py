@@ -75,8 +75,13 @@ class Row:
         return self.model.training_config()
 
     @property
+    def called(self) -> str:
+        """What the grid calls the network; of one of the paper's by timm's name, the paper's."""
+        return paper_name(self.model.network) or self.model.network
+
+    @property
     def network(self) -> str:
-        """The paper's name of the network, else timm's."""
+        """The paper's name of the network, whatever its weights; of others what the grid calls them."""
         return paper_name(self.training.model) or self.model.network
 
     @property
@@ -167,7 +172,7 @@ class Results:
         variants: dict[str, str] = {}
         for kind in get_args(Kind):
             own = [row for row in self.rows if row.job.kind == kind]
-            variants |= _titles([(row.name, row.network, _settings(row)) for row in own])
+            variants |= _titles([(row.name, row.called, _settings(row)) for row in own])
         images = _titles(
             [(f"{row.name} {role}", job.dataset, _images(job)) for row in self.rows for role, job in _roles(row)]
         )

@@ -155,6 +155,16 @@ def test_layers_are_counted_from_the_saved_network(make_benchmark: Callable[...,
     assert (row["parameters"], row["their license"]) == ("5", "Apache-2.0")
 
 
+def test_networks_are_called_as_the_grid_does(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    ours = {"name": "ResNet50 of ours", "model": "resnet50", "weights": "random"}
+    made = make_benchmark(tmp_path / "named", networks=["resnet50.tv_in1k", ours, "resnet18"])
+    report = write_report(made.benchmark.root)
+    rows = table(report, "table6")
+    assert [row["network"] for row in rows] == ["ResNet50", "ResNet50 of ours", "resnet18"]
+    printed = str(TABLE6_MAP["ResNet50"][40])
+    assert [row["40% train: paper"] for row in rows] == [printed, printed, ""]
+
+
 def test_pairs_are_tested_over_the_repetitions_that_both_have(partly: MadeUp, report: Path) -> None:
     results = read_results(partly.benchmark.root)
     own = {
@@ -180,12 +190,9 @@ def test_pairs_on_the_same_images_are_drawn_by_groups(make_benchmark: Callable[.
     groups = read_results(made.benchmark.root).of_kind("train")
     plain = same_image_table(groups, None)
     assert plain is not None
-    assert [row[0].text + row[1].text for row in plain.rows[:3]] == [
-        "ResNet50DenseNet201",
-        "ResNet50VGGNet16",
-        "DenseNet201VGGNet16",
-    ]
-    gap = groups[0].values("map")[0] - groups[1].values("map")[0]
+    pairs = [(row[0].text, row[1].text) for row in plain.rows]
+    assert pairs == [("DenseNet201", "ResNet50"), ("DenseNet201", "VGGNet16")] * 2  # by mAP, by sample-F1
+    gap = groups[1].values("map")[0] - groups[0].values("map")[0]
     first = [cell.value for cell in plain.rows[0]]
     assert first[2] == pytest.approx(gap)
     assert first[3] < gap < first[4]
