@@ -232,7 +232,7 @@ class Benchmark:
             raise ConfigurationError(
                 f"{self.root}: the images {images.name!r} are others ({fingerprint[:12]}) than those that its jobs "
                 f"were done with ({known.fingerprint[:12]})",
-                "Give the same copy, or begin another benchmark.",
+                "Give the same copy, or give these images another name in the grid (datasets: name).",
             )
         places = {name: _absolute(value) for name, value in settings.items() if name in _PLACES}
         return Dataset(fingerprint=fingerprint, images=number, label_version=config.label_version, places=places)

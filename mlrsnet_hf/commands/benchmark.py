@@ -11,6 +11,41 @@ from mlrsnet_hf.runtime.logs import print_result
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanConfig(Settings):
+    """Where times come from."""
+
+    step_times: Path | None = setting(
+        None,
+        "JSON file of the seconds of a step of each network: read if it is there, as from a plan made on another "
+        "machine, else measured here and written; if unset measured.",
+        metavar="FILE|none",
+        section="Times",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Tell what a benchmark would run, how long and on how much disk.
+
+    Writes the jobs of a grid down, times a step of each network on the device at hand, and runs nothing.
+
+    Examples:
+        mlrsnet benchmark plan paper-benchmark --preset paper --data-dir path/to/mlrsnet
+        mlrsnet benchmark plan paper-benchmark --step-times h200.json
+    """
+
+    choice: GridChoice
+    config: PlanConfig
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.plan import make_plan
+        from mlrsnet_hf.benchmark.run import begin
+
+        print_result(make_plan(begin(self.choice), self.config.step_times).text())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Run what is left of a benchmark.
 
@@ -190,12 +225,13 @@ class Check(Settings):
 
 
 COMMANDS = {
-    "check": Check,
-    "job": Job,
-    "publish": Publish,
-    "report": Report,
-    "retry": Retry,
+    "plan": Plan,
     "run": Run,
     "status": Status,
+    "report": Report,
+    "publish": Publish,
+    "check": Check,
+    "retry": Retry,
+    "job": Job,
 }
 """The commands after `mlrsnet benchmark`."""

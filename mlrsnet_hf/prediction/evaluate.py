@@ -14,7 +14,7 @@ from datasets import Dataset
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
-from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
+from mlrsnet_hf.evaluation.scores import Predictions, few_images, tune_thresholds
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import DataConfig, TaskKind
 from mlrsnet_hf.inputs.decoding import ImageFiles
@@ -146,7 +146,7 @@ def evaluate_model(
             )
         found = _predictions(model, model_task, chooser, of_chooser, config, accelerator)
         thresholds, origin = tune_thresholds(found).tolist(), f"the {config.thresholds_from} split"
-        notes_on_thresholds = _notes_on_chooser(found, task, config)
+        notes_on_thresholds = _notes_on_chooser(found, task, thresholds, config)
     predictions = _predictions(model, model_task, split, common, config, accelerator)
     _refuse_no_numbers(predictions, ids, model.name)
     matched = common.scenes if common.kind == "scene" else common.labels
@@ -283,7 +283,9 @@ def _own_thresholds(
     return [model.thresholds.get(name, PAPER_THRESHOLD) for name in names], "the model"
 
 
-def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) -> list[str]:
+def _notes_on_chooser(
+    found: Predictions, task: Task, thresholds: Sequence[float], config: EvaluationConfig
+) -> list[str]:
     """Say which thresholds were not chosen, and whether they were chosen on the images that are scored."""
     notes = []
     if config.thresholds_from == config.split:
@@ -295,13 +297,8 @@ def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) 
         notes.append(
             f"no image of the {config.thresholds_from} split has {', '.join(untuned[:12])}{more}: threshold 0.5 kept"
         )
-    few = [f"{name} ({count})" for name, count in sorted(few_images(found, task).items(), key=lambda one: one[1])]
-    if few:
-        more = f" and {len(few) - 12:,} more" if len(few) > 12 else ""
-        notes.append(
-            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose "
-            f"the threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
-        )
+    chosen = dict(zip(task.label_names, thresholds, strict=True))
+    notes += threshold_notes(chosen, few_images(found, task), config.thresholds_from or "")
     return notes
 
 

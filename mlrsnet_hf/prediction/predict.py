@@ -196,7 +196,7 @@ def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Class
         classifier.notes = threshold_notes(model.thresholds, few_that_chose(config.model, model))
     if accelerator.is_main_process:
         for note in classifier.notes:
-            logger.warning("%s", note)
+            logger.warning("warning: %s", note)
     return classifier
 
 

@@ -50,7 +50,7 @@ class TrainingConfig(Settings):
     weights: str = setting(
         PRETRAINED,
         "Where the weights come from: 'pretrained' (timm's own, from the Hub), 'random', a file, a run's folder, or "
-        "hf-hub:USER/NAME.",
+        "hf-hub:USER/NAME, or a file there, hf-hub:USER/NAME/FILE.",
     )
     family: FamilyName | None = setting(
         None, "Row of the table of recipes by family (docs/recipes.md) that modern goes by; if unset the name's."

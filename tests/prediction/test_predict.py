@@ -41,6 +41,7 @@ from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.pictures import Pictures
 from mlrsnet_hf.prediction.predict import Predicted, PredictionSummary, predict
 from mlrsnet_hf.prediction.shards import predict_shard, read_shard
+from mlrsnet_hf.reports.predictions import write_page
 from mlrsnet_hf.runtime.shards import plan_shards
 
 LABELS = ("water", "ships", "trees", "sand")
@@ -141,6 +142,23 @@ def test_a_table_says_what_the_network_says(suffix: str, saved: Path, tiles: Pat
     }
     assert sum(summary.scenes.values()) == summary.images == IMAGES
     assert sorted(path.name for path in tmp_path.iterdir()) == [output.name]
+
+
+def test_a_threshold_that_nearly_all_pass_is_told_once(
+    saved: Path, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(saved, tmp_path / "extreme")
+    file = run / "model" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"thresholds": config["thresholds"] | {"sand": 0.00001}}))
+    given = {"model": str(run), "sources": (str(tiles),)}
+    own = PredictionConfig(**given, output=tmp_path / "own.csv", html=tmp_path / "own.html")
+    predict(own, ImageSet(), write_page)
+    assert capsys.readouterr().err.count("sand (< 0.001)") == 1
+    assert (tmp_path / "own.html").read_text().count("sand (&lt; 0.001)") == 1
+    half = PredictionConfig(**given, output=tmp_path / "half.csv", thresholds=0.5)
+    predict(half, ImageSet())
+    assert capsys.readouterr().err == ""
 
 
 def test_models_of_labels_alone_and_of_scenes_alone(tiles: Path, tmp_path: Path) -> None:

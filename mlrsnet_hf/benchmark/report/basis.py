@@ -41,7 +41,7 @@ def notes(results: Results, copies: Sequence[Copy]) -> list[str]:
     images = {name: one.images for name, one in results.benchmark.info().datasets.items()}
     for copy in copies:
         if copy.synthetic:
-            found.append(f"{copy.name}: synthetic scenes, drawn by a program; the paper's values are of other images.")
+            found.append(f"The images of {copy.name!r} are drawn by a program; the paper's values are of others.")
         elif copy.name in images and not (copy.is_mlrsnet and images[copy.name] == TOTAL_IMAGES):
             found.append(
                 f"{copy.name}: {images[copy.name]:,} images; the paper's values are of the {TOTAL_IMAGES:,} of MLRSNet."

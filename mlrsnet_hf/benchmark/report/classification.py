@@ -1,9 +1,10 @@
-"""Tables 4 to 7: the networks, their settings and their scores beside the paper's; pairs of networks; transfer."""
+"""Tables 4 to 7: the networks, their settings and their scores beside the paper's; pairs of networks."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+from mlrsnet_hf.benchmark.job import HOW_MEASURED
 from mlrsnet_hf.benchmark.report.tables import NONE, Cell, Column, Table, count, gap, mean, nothing, number, words
 from mlrsnet_hf.benchmark.results import Group, Results, Row
 from mlrsnet_hf.benchmark.statistics import PairTest, compare_pairs
@@ -31,7 +32,7 @@ def classification_tables(results: Results, depth: Callable[[Row], int | None]) 
         depth: Counts the layers of the network of a training that is done; None where its model is not there.
     """
     trained = results.of_kind("train")
-    found = [network_table(trained, depth), settings_table(trained)]
+    found = [network_table(trained, depth, _licenses(results)), settings_table(trained)]
     several = len({group.trained_on for group in trained}) > 1
     for images in dict.fromkeys(group.trained_on for group in trained):
         groups = [group for group in trained if group.trained_on == images]
@@ -45,8 +46,8 @@ def classification_tables(results: Results, depth: Callable[[Row], int | None]) 
         scenes = [group for group in groups if group.rows[0].model.task != "labels"]
         if scenes:
             found.append(score_table(scenes, "scene-accuracy", SCENE_ACCURACY, 1, 4, {}, where))
-    if moved := results.of_kind("evaluate"):
-        found.append(transfer_table(moved))
+    if measured := results.of_kind("evaluate"):
+        found.append(evaluation_table(measured))
     return [table for table in found if table.rows]
 
 
@@ -162,56 +163,42 @@ def _captioned(metric: str) -> str:
     return f"{metric_title(metric)}: {citation}."
 
 
-def network_table(groups: Sequence[Group], depth: Callable[[Row], int | None]) -> Table:
-    """Table 4: layers and parameters of the networks that were trained, beside the paper's."""
-    columns = [
-        Column(title="network", is_text=True),
-        Column(title="timm's name", is_text=True),
-        Column(title="layers"),
-        Column(title="layers, paper"),
-        Column(title="parameters"),
-        Column(title="parameters, paper"),
-        Column(title="input", is_text=True),
-        Column(title="weights", is_text=True),
-    ]
+def _licenses(results: Results) -> dict[str, str]:
+    """Return the license that a grid gives of a network's weights, by the network's name there."""
+    entries = [entry for grid in results.benchmark.info().grids.values() for entry in grid.get("networks", ())]
+    named = [entry for entry in entries if isinstance(entry, Mapping) and entry.get("license")]
+    return {str(entry["name"]): str(entry["license"]) for entry in named}
+
+
+def network_table(groups: Sequence[Group], depth: Callable[[Row], int | None], licenses: Mapping[str, str]) -> Table:
+    """Table 4: layers and parameters of the networks that were trained, beside the paper's; and their licenses."""
+    columns = [Column(title="network", is_text=True), Column(title="timm's name", is_text=True)]
+    columns += [Column(title=title) for title in ("layers", "layers, paper", "parameters", "parameters, paper")]
+    texts = ["input", "weights", *["their license"] * bool(licenses)]
+    columns += [Column(title=title, is_text=True) for title in texts]
     rows = []
     for variant, own in variants_of(groups).items():
-        published = TABLE4_NETWORKS.get(own[0].network)
-        row = next((row for group in own for row in group.done if row.trained is not None), None)
-        beside = [count(published.layers, "paper") if published else nothing()]
-        millions = (
-            Cell(text=f"{published.parameters} M", value=published.parameters * 10**6, look="paper")
-            if published
-            else nothing()
-        )
-        if row is None or row.trained is None:
-            rows.append(
-                [
-                    words(variant),
-                    words(own[0].rows[0].training.model),
-                    gap(own[0].gap, own[0].anchor),
-                    *beside,
-                    gap(own[0].gap, own[0].anchor),
-                    millions,
-                    nothing(),
-                    words(own[0].rows[0].training.weights),
-                ]
-            )
-            continue
-        found, anchor = row.trained.model, next(group.anchor for group in own if row in group.rows)
-        layers = depth(row)
-        rows.append(
-            [
-                words(variant),
-                words(found.name),
-                gap("model not here", anchor) if layers is None else count(layers, anchor=anchor),
-                *beside,
-                count(found.parameters, anchor=anchor),
-                millions,
-                words(f"{found.image_size} x {found.image_size}"),
-                words(found.weights),
+        training, published = own[0].rows[0].training, TABLE4_NETWORKS.get(own[0].network)
+        group, row = next(((group, row) for group in own for row in group.done if row.trained), (own[0], None))
+        layers = parameters = gap(group.gap, group.anchor)
+        size = nothing()
+        if row is not None and row.trained is not None:
+            number_of_layers, model = depth(row), row.trained.model
+            layers = count(number_of_layers, anchor=group.anchor)
+            if number_of_layers is None:
+                layers = gap("model not here", group.anchor)
+            parameters = count(model.parameters, anchor=group.anchor)
+            size = words(f"{model.image_size} x {model.image_size}")
+        beside = [nothing(), nothing()]
+        if published is not None:
+            millions = f"{published.parameters} M"
+            beside = [
+                count(published.layers, "paper"),
+                Cell(text=millions, value=published.parameters * 10**6, look="paper"),
             ]
-        )
+        cells = [words(variant), words(training.model), layers, beside[0], parameters, beside[1]]
+        cells += [size, words(training.weights)]
+        rows.append([*cells, *[words(licenses.get(own[0].rows[0].model.network, NONE))] * bool(licenses)])
     notes = [
         "Layers are the convolutions and fully connected layers on the longest way through the network; parameters are "
         "those of the trained network, whose last layer has an output for each label. The paper's are of Keras' "
@@ -363,10 +350,17 @@ def pair_tables(groups: Sequence[Group], metric: str, where: tuple[str, bool]) -
     return [table] if rows else []
 
 
-def transfer_table(groups: Sequence[Group]) -> Table:
-    """Return the scores of models on images of another dataset than they have learned from."""
-    columns = [Column(title=title, is_text=True) for title in ("network", "learned from", "by", "measured on")]
-    columns += [Column(title="labels in common"), *(Column(title=metric_title(name)) for name in _HEADLINE)]
+def _measured_how(row: Row) -> str:
+    """Return the settings of an evaluation that are not at their default."""
+    settings = {name: value for name, value in (row.job.evaluation or {}).items() if name not in HOW_MEASURED}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()) or NONE
+
+
+def evaluation_table(groups: Sequence[Group]) -> Table:
+    """Return the scores of models on other images, or measured otherwise, than in Tables 6 and 7."""
+    texts = ("network", "learned from", "by", "measured on", "how")
+    columns = [Column(title=title, is_text=True) for title in texts]
+    columns += [Column(title="labels"), *(Column(title=metric_title(name)) for name in _HEADLINE)]
     rows = []
     for group in groups:
         row = next((row for row in group.done if row.evaluation is not None), None)
@@ -377,12 +371,15 @@ def transfer_table(groups: Sequence[Group]) -> Table:
                 words(group.trained_on),
                 words(group.protocol or NONE),
                 words(group.dataset),
+                words(_measured_how(group.rows[0])),
                 count(common),
                 *(score_cell(group, name) for name in _HEADLINE),
             ]
         )
-    notes = ["Labels that only one of the two datasets names are not scored."]
-    return Table(name="transfer", title="Models measured on other images", columns=columns, rows=rows, notes=notes)
+    notes = [
+        "Where a model is measured on other images, labels that only one of the two datasets names are not scored."
+    ]
+    return Table(name="evaluations", title="Further evaluations of the models", columns=columns, rows=rows, notes=notes)
 
 
 def leakage_table(groups: Sequence[Group], metric: str = "map") -> Table | None:

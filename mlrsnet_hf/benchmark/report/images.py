@@ -13,14 +13,17 @@ from mlrsnet_hf.benchmark.folder import here
 from mlrsnet_hf.benchmark.report.classification import percent_of, protocols_of
 from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, count, number, words
 from mlrsnet_hf.benchmark.results import Group, Results, Row
+from mlrsnet_hf.dataset.near_duplicates.groups import kept_groups
+from mlrsnet_hf.dataset.source import downloads_folder, find_data
 from mlrsnet_hf.dataset.splits.protocols import GROUPED_PROTOCOLS
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.evaluation.decisions import Decisions
-from mlrsnet_hf.inputs.config import DataConfig
+from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.inputs.load import load_split
 from mlrsnet_hf.paper_tables import TABLE2_DATASETS
 from mlrsnet_hf.prediction.predictions_file import read_predictions
+from mlrsnet_hf.release import open_release
 from mlrsnet_hf.reports.evaluation.figure import write_example_figure
 from mlrsnet_hf.reports.evaluation.pictures import ExampleImage, PageThumbnails, example_images, typical_images
 from mlrsnet_hf.reports.inspect.facts import Inspection, inspect_data
@@ -85,6 +88,18 @@ def data_config(row: Row, results: Results) -> DataConfig:
     if found is None:
         raise ConfigurationError(f"benchmark.yaml names no images {row.model.dataset!r}", "Run its grid again.")
     return row.model.data_config(**here(found.places))
+
+
+def near_duplicates(row: Row, results: Results) -> dict[str, int] | None:
+    """Return the group of near-duplicates of each image by its id, where an earlier search has kept them."""
+    try:
+        config = data_config(row, results)
+        place = find_data(config.data_dir, downloads_folder(None)) if config.dataset == MLRSNET else None
+        if place is None:
+            return None
+        return kept_groups(datasets.config.HF_DATASETS_CACHE, open_release(place).images_fingerprint())
+    except MLRSNetError:  # not at hand: they are not known
+        return None
 
 
 def look_at(results: Results) -> list[Copy]:

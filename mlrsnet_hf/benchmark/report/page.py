@@ -93,7 +93,7 @@ def render_page(
         report=report,
         parts=[part for part in report.parts if not part.is_empty],
         groups=[(group, job_table(group)) for group in report.results.groups],
-        kinds={"train": "Trainings", "evaluate": "Evaluations on other images", "retrieval": "Retrievals"},
+        kinds={"train": "Trainings", "evaluate": "Further evaluations", "retrieval": "Retrievals"},
         links=links or job_links,
         heat_cells=heat_cells,
         place=place,

@@ -7,10 +7,11 @@ from mlrsnet_hf.benchmark.report import figures
 from mlrsnet_hf.benchmark.report.basis import attribution, basis_table, failure_table, headline, notes
 from mlrsnet_hf.benchmark.report.classification import classification_tables, leakage_table
 from mlrsnet_hf.benchmark.report.heat import HeatMap, heat_maps
-from mlrsnet_hf.benchmark.report.images import Copy, annotate, best_group, image_tables, look_at
+from mlrsnet_hf.benchmark.report.images import Copy, annotate, best_group, image_tables, look_at, near_duplicates
 from mlrsnet_hf.benchmark.report.latex import latex_document, latex_table
 from mlrsnet_hf.benchmark.report.page import Part, Picture, Report, markdown, render_page
 from mlrsnet_hf.benchmark.report.retrieval import retrieval_tables, searched
+from mlrsnet_hf.benchmark.report.same_images import same_image_table
 from mlrsnet_hf.benchmark.report.speed import speed_table, speeds_of
 from mlrsnet_hf.benchmark.results import Group, Results, Row, read_results
 from mlrsnet_hf.errors import MLRSNetError
@@ -114,6 +115,10 @@ def _classification_parts(results: Results, folder: Path, shows: Callable[[str],
         labeled = [group for group in _labeled(trained) if group.trained_on == images]
         drawings += _written(figures.classification_drawings(labeled, suffix), folder)
         heats += heat_maps(labeled, suffix)
+        if (best := best_group(labeled)) is not None:
+            rivals = [group for group in labeled if group.protocol == best.protocol]
+            same = same_image_table(rivals, near_duplicates(best.rows[0], results), suffix)
+            tables += [] if same is None else [same]
     for heat in heats:
         figures.heat_drawing(heat).write(folder)
     parts = []

@@ -1,6 +1,7 @@
 """From the folder of a benchmark that is partly done to tables, figures and the page."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -8,20 +9,28 @@ import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from sklearn.metrics import average_precision_score
 
-from mlrsnet_hf.benchmark.report.images import best_group
+from mlrsnet_hf.benchmark.report.basis import attribution
+from mlrsnet_hf.benchmark.report.images import Copy, best_group
 from mlrsnet_hf.benchmark.report.report import write_report
+from mlrsnet_hf.benchmark.report.same_images import same_image_table
 from mlrsnet_hf.benchmark.results import read_results
 from mlrsnet_hf.benchmark.statistics import corrected_t_test
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.models.depth import weighted_layers
+from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.paper_tables import TABLE6_MAP, TABLE7_F1, TABLE9_RETRIEVAL
 from mlrsnet_hf.prediction.predictions_file import read_predictions
+from mlrsnet_hf.published import IMAGERY
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SCENES = ("beach", "island", "stadium")
 MadeUp = Any
@@ -130,6 +139,21 @@ def test_what_is_missing_or_failed_is_a_gap_that_says_so(report: Path) -> None:
     assert "model" in retrieval["ANMRR"]
 
 
+def test_layers_are_counted_from_the_saved_network(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    entry = {"name": "tiny", "model": "test_resnet", "weights": "random", "license": "Apache-2.0"}
+    made = make_benchmark(tmp_path / "tiny", networks=[entry], recipes=["demo"], split_seeds=[0])
+    made.skill["tiny"] = 1.0
+    job = made.jobs[0]
+    made.train(job, parameters=5)
+    model = made.folder(job) / "result" / "model"
+    shutil.copytree(Path(__file__).parents[2] / "fixtures/written_at_3f65ed4/finished/model", model)
+    report = write_report(made.benchmark.root)
+    [row] = table(report, "table4")
+    saved = load_model(model)
+    assert int(row["layers"]) == weighted_layers(saved.model, saved.preprocessing.image_size)
+    assert (row["parameters"], row["their license"]) == ("5", "Apache-2.0")
+
+
 def test_pairs_are_tested_over_the_repetitions_that_both_have(partly: MadeUp, report: Path) -> None:
     results = read_results(partly.benchmark.root)
     own = {
@@ -145,6 +169,29 @@ def test_pairs_are_tested_over_the_repetitions_that_both_have(partly: MadeUp, re
     assert float(found["p"]) == pytest.approx(expected.p_value)
     assert float(found["p, Holm"]) == pytest.approx(expected.p_value)  # the only pair of this protocol
     assert found["repetitions"] == "3"
+
+
+def test_pairs_on_the_same_images_are_drawn_by_groups(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    made = make_benchmark(tmp_path / "pairs", protocols=["ratio40"], split_seeds=[0])
+    for job in made.jobs:
+        if job.kind == "train":
+            made.train(job)
+    groups = read_results(made.benchmark.root).of_kind("train")
+    plain = same_image_table(groups, None)
+    assert plain is not None
+    assert [row[0].text + row[1].text for row in plain.rows[:3]] == [
+        "ResNet50DenseNet201",
+        "ResNet50VGGNet16",
+        "DenseNet201VGGNet16",
+    ]
+    gap = groups[0].values("map")[0] - groups[1].values("map")[0]
+    first = [cell.value for cell in plain.rows[0]]
+    assert first[2] == pytest.approx(gap)
+    assert first[3] < gap < first[4]
+    saved = read_predictions(groups[0].rows[0].predictions)
+    together = same_image_table(groups, dict.fromkeys(saved.ids, 7))  # one group: each draw is the whole split
+    assert together is not None
+    assert [cell.value for cell in together.rows[0]][2:5] == pytest.approx([gap] * 3)
 
 
 def test_retrieval_is_over_the_repetitions(report: Path) -> None:
@@ -299,3 +346,24 @@ def test_repetitions_and_f1_are_as_made_up(partly: MadeUp) -> None:
     [group] = [group for group in groups if group.variant == "DenseNet201" and group.protocol == "ratio40"]
     assert [row.repetition for row in group.rows] == [(0, 0), (1, 1), (2, 2)]
     assert group.values("sample_f1") == list(F1)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_a_screen_and_a_phone(report: Path, browser: "Browser", scheme: str) -> None:
+    for width in (1200, 390):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page = context.new_page()
+        page.goto((report / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ink = page.evaluate("getComputedStyle(document.querySelector('figure.drawn svg text')).fill")
+        assert ink == page.evaluate("getComputedStyle(document.body).color")
+        page.click("#table6 ~ div td a")
+        assert page.evaluate("document.querySelector(':target').matches('.group')")
+        context.close()
+
+
+def test_imagery_is_attributed_where_it_is_of_the_release() -> None:
+    known = Copy(name="mlrsnet", found=None, is_mlrsnet=True)
+    assert attribution([known]) == IMAGERY
+    assert not attribution([dataclasses.replace(known, is_mlrsnet=False)])

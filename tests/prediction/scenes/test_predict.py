@@ -778,9 +778,7 @@ def test_killed_before_the_folder_has_its_name_nothing_is_computed_again(
 
 
 WORKER = """
-import os
 import sys
-import time
 from pathlib import Path
 from mlrsnet_hf.prediction.scenes import windows
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
@@ -793,7 +791,6 @@ try:
 except MLRSNetError as error:
     print(f"told: {error}", flush=True)
     sys.exit(2)
-time.sleep(2 * int(os.environ["RANK"]))  # one that ends while the other still has its group open would abort
 """
 
 
