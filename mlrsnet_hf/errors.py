@@ -65,10 +65,20 @@ class OutOfMemoryError(MLRSNetError, MemoryError):
 
 
 class InterruptedRunError(MLRSNetError):
-    """A run was asked to stop (SIGTERM, SIGINT, SIGUSR1), and has kept all that it needs to go on."""
+    """A run was asked to stop (SIGTERM, SIGINT, SIGUSR1), and has kept all that it needs to go on.
+
+    Args:
+        found: See `MLRSNetError`.
+        remedy: Likewise.
+        signal: The one that asked; None where another process was asked, or the launcher has ended.
+    """
 
     exit_code = EXIT_INTERRUPTED
     heading = "stopped"
+
+    def __init__(self, found: str, remedy: str, signal: int | None = None) -> None:
+        super().__init__(found, remedy)
+        self.signal = signal
 
 
 _COMPARED = 200
@@ -97,11 +107,14 @@ def name_alternatives(name: str, known: Iterable[str], limit: int = 3) -> str:
 EXTRAS = {
     "clip": ("open_clip",),
     "app": ("gradio", "pytorch_grad_cam"),
+    "benchmark": ("scipy",),
     "curate": ("cleanlab", "crowdkit", "krippendorff", "matplotlib", "sklearn", "scipy"),
     "geo": ("rasterio", "shapely"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),
+    "ray": ("ray",),
     "search": ("milvus_lite", "pymilvus"),
+    "slurm": ("submitit",),
     "streaming": ("litdata",),
     "train": (
         "accelerate",

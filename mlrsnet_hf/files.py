@@ -113,7 +113,8 @@ def whole_file(target: Path, remedy: str = "Choose another folder or disk.") -> 
 def refuse_existing(target: Path) -> None:
     """Refuse a target that exists."""
     if os.path.lexists(target):
-        raise ConfigurationError(f"{target}: exists already", "Remove it or choose another folder.")
+        kind = "folder" if target.is_dir() else "name"
+        raise ConfigurationError(f"{target}: exists already", f"Remove it or choose another {kind}.")
 
 
 @contextmanager

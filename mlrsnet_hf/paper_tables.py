@@ -1,10 +1,11 @@
-"""Results of Qi et al. (2020), to compare with: Tables 3 and 6 to 9 and the diversity of section 2.2.3, transcribed.
+"""Tables 2 to 9 of Qi et al. (2020), and the diversity of section 2.2.3, to compare with, transcribed.
 
 The networks were trained in Keras, 10 epochs, on the labels as first published; the means are over five repeats (paper,
 section 3.1 and Table 5). `tests/test_paper_tables.py` compares every number with another transcription.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 CLASSIFICATION_RATIOS = (20, 30, 40)
 """Percent of the images that train, the columns of Tables 6 and 7."""
@@ -20,6 +21,60 @@ RETRIEVAL_METRICS = (
 )
 """The columns of Table 9, by their names in `METRICS`."""
 
+
+class PublishedDataset(NamedTuple):
+    """A row of Table 2, as it is printed."""
+
+    name: str
+    images: int
+    categories: int
+    images_per_category: str
+    image_size: str
+    """Pixels."""
+    resolution: str
+    """Meters per pixel."""
+    reference: str
+
+
+TABLE2_DATASETS = (
+    PublishedDataset("UC-Merced", 2_100, 21, "100", "256 x 256", "0.3", "Everingham et al. (2015)"),
+    PublishedDataset("NWPU-RESISC45", 31_500, 45, "700", "256 x 256", "~30-0.2", "Cheng et al. (2017)"),
+    PublishedDataset("AID", 10_000, 30, "220-420", "600 x 600", "8-0.5", "Xia et al. (2017)"),
+    PublishedDataset("MLRSIR", 2_100, 21, "100", "256 x 256", "0.3", "Shao et al. (2018)"),
+    PublishedDataset("SEN12MS", 564_768, 17, "-", "256 x 256", "10-500", "Schmitt et al. (2019)"),
+    PublishedDataset("BigEarthNet", 590_326, 43, "328-217,119", "to 120 x 120", "10, 20, 60", "Sumbul et al. (2019)"),
+    PublishedDataset("MLRSNet", 109_161, 46, "1500-3000", "256 x 256", "~10-0.1", "Qi et al. (2020)"),
+)
+"""Table 2, remote sensing datasets; UC-Merced is by Yang and Newsam (2010), though the paper names another."""
+
+
+class PublishedNetwork(NamedTuple):
+    """A row of Table 4."""
+
+    layers: int
+    parameters: int
+    """In millions, as Keras' networks have them for ImageNet."""
+    top1: float
+    """Accuracy on ImageNet's validation images, as a fraction."""
+    top5: float
+    year: int
+
+
+TABLE4_NETWORKS = {
+    "InceptionV3": PublishedNetwork(47, 23, 0.779, 0.937, 2014),
+    "VGGNet16": PublishedNetwork(16, 138, 0.713, 0.901, 2014),
+    "VGGNet19": PublishedNetwork(19, 143, 0.713, 0.900, 2014),
+    "ResNet50": PublishedNetwork(50, 25, 0.749, 0.921, 2015),
+    "ResNet101": PublishedNetwork(101, 44, 0.764, 0.928, 2015),
+    "DenseNet121": PublishedNetwork(121, 8, 0.750, 0.923, 2017),
+    "DenseNet169": PublishedNetwork(169, 14, 0.762, 0.932, 2017),
+    "DenseNet201": PublishedNetwork(201, 20, 0.773, 0.936, 2017),
+}
+"""Table 4, by the paper's name of the network."""
+TABLE5_SETTINGS = {"package": "Keras", "epochs": 10, "batch_size": 32, "optimizer": "Adam", "learning_rate": 0.01}
+"""Table 5."""
+REPETITIONS = 5
+"""Section 3.1; whether each draws its own split is not said."""
 TABLE3_VOTES = ((0, 1), (1, 0), (1, 1), (2, 0), (0, 2), (3, 0), (2, 1))
 """Accepts and rejects, the rows of Table 3."""
 CONFIDENCE_THRESHOLD = 0.97

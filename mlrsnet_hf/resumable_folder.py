@@ -98,6 +98,12 @@ def refuse_finished(target: Path) -> None:
     refuse_existing(target)
 
 
+def notes_of_unfinished(target: Path) -> list[dict[str, Any]]:
+    """Return what a run noted that was cut short before its target had its name, whatever it was made of."""
+    journal = _partial(target) / _JOURNAL
+    return _lines(journal)[1:] if journal.is_file() else []
+
+
 @contextmanager
 def resumable_folder(
     target: Path,

@@ -160,6 +160,8 @@ def test_synthesize_refuses_what_stands_there(tmp_path: Path) -> None:
         (["index", "a", "b"], "pymilvus"),
         (["search", "a"], "milvus_lite"),
         (["stats", "a"], "matplotlib"),
+        (["benchmark", "run", "a", "--preset", "demo", "--engine", "ray"], "ray"),
+        (["benchmark", "run", "a", "--preset", "demo", "--engine", "slurm"], "submitit"),
     ],
 )
 def test_a_command_without_its_extra_says_what_to_install(command: list[str], module: str, tmp_path: Path) -> None:

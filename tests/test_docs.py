@@ -5,11 +5,12 @@ import doctest
 import logging
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-from mlrsnet_hf.cli import COMMANDS, GROUPS
+from mlrsnet_hf.cli import COMMANDS, GROUPS, main
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.configuration.settings import all_leaves
 
@@ -107,3 +108,24 @@ def test_files_that_the_architecture_names_are_there() -> None:
     assert len(named) >= 40
     places = (CHECKOUT, CHECKOUT / "mlrsnet_hf", *(CHECKOUT / "mlrsnet_hf").iterdir())
     assert [name for name in sorted(named) if not any((place / name).exists() for place in places)] == []
+
+
+@pytest.mark.slow
+def test_the_commands_of_evaluation_run_and_write_what_it_says(
+    saved_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = CHECKOUT / "docs" / "evaluation.md"
+    monkeypatch.chdir(tmp_path)
+    small = ["--model", "test_resnet", "--weights", "random", "--image-size", "32", "--epochs", "1", "--trackers"]
+    main(["train", "--dataset", str(saved_data), "--output-dir", "runs/train", "--batch-size", "8", *small])
+    for name in ("first", "second"):
+        shutil.copytree("runs/train", f"runs/{name}")
+    lines = [words for words in lines_of_code(page) if words[:2] == ["mlrsnet", "evaluate"]]
+    assert len(lines) >= 4
+    for words in lines:
+        data = {"--data-dir": "--dataset", "path/to/mlrsnet": str(saved_data)}
+        main([*(data.get(word, word) for word in words[1:]), "--batch-size", "8"])
+    named = re.findall(r"^\| `([\w.]+)` \|", text_of(page), re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in Path("evaluation").iterdir())
+    text = text_of(page).partition("## Two models")[2].partition("## From")[0]
+    assert {path.name for path in Path("comparison").iterdir()} == set(re.findall(r"`(\w+(?:\.\w+)?)/?`", text))

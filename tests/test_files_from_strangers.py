@@ -4,6 +4,7 @@ What is damaged was whole: the fixtures of version 0.1. MLRSNET_DAMAGED_FILES se
 """
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -37,16 +38,13 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.stream_writing import write_stream
 from mlrsnet_hf.inputs.task import ImageData, Task
+from mlrsnet_hf.metrics.means import Interval
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import load_named_model
-from mlrsnet_hf.models.onnx import load_onnx
 from mlrsnet_hf.models.saved_model import load_model
 from mlrsnet_hf.prediction.evaluation import EvaluationResult, draw_saved, summarize
 from mlrsnet_hf.prediction.predictions_file import (
-    DataIdentity,
-    ModelIdentity,
-    PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
     read_predictions,
@@ -55,14 +53,27 @@ from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, EmbeddingsCard, 
 from mlrsnet_hf.publishing.model_card import ModelCard
 from mlrsnet_hf.publishing.origin import Origin
 from mlrsnet_hf.release import open_release
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.pca import Pca, load_pca
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.retrieval.index.description import read_description
 from mlrsnet_hf.retrieval.index.sources import read_sources
+from mlrsnet_hf.retrieval.protocol.measures import LabelComparison
+from mlrsnet_hf.retrieval.protocol.results import (
+    Examples,
+    ModelResult,
+    ProtocolResult,
+    Repeat,
+    RetrievalResult,
+    SceneResult,
+    read_scores,
+)
 from mlrsnet_hf.training.checkpoints import Checkpoints
 from mlrsnet_hf.training.history import read_history
+from mlrsnet_hf.training.learned_images import data_in_export
 from mlrsnet_hf.training.rate_scores import RateTrials, StoredTrials
 from mlrsnet_hf.training.results import TrainingResult
+from tests.prediction.test_predictions_file import made_info
 
 WRITTEN = Path(__file__).with_name("fixtures") / "written_at_3f65ed4"
 DAMAGES = int(os.environ.get("MLRSNET_DAMAGED_FILES", "60"))
@@ -84,7 +95,9 @@ def read_model(folder: Path) -> None:
 
 
 def read_onnx(path: Path) -> None:
-    load_onnx(path)[1].preprocessing.evaluation_transform()(PICTURE)
+    model = load_named_model(ModelChoice(model=str(path)))
+    model.preprocessing.evaluation_transform()(PICTURE)
+    data_in_export(model, allow_trained=False, option="--allow-trained")
 
 
 def read_other(path: Path) -> None:
@@ -120,6 +133,15 @@ def read_evaluation(path: Path) -> None:
     evaluation.report()
     results = TrainingResult.load(WRITTEN / "finished/results.json")
     ModelCard(repo_id="jane/net", results=results, origin=Origin(""), evaluations=(evaluation,)).render()
+
+
+def read_retrieval(path: Path) -> None:
+    for protocol in read_scores(path).protocols:
+        for model in filter(None, (protocol.model, protocol.compared)):
+            model.curve()
+            for name in model.names():
+                model.mean(name)
+                [model.of_scene(scene, name) for scene in model.scenes()]
 
 
 def read_copy(path: Path) -> None:
@@ -185,6 +207,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "pca.npz": (lambda f: f / "pca.npz", load_pca),
     "evaluation.json": (lambda f: f / "evaluation.json", read_evaluation),
     "predictions": (lambda f: f / "predictions.parquet", read_predictions),
+    "results.json of retrieval": (lambda f: f / "retrieval.json", read_retrieval),
 }
 
 
@@ -206,18 +229,7 @@ def add_made_files(folder: Path) -> None:
     splits, names = {"train": rows, "validation": rows}, ("sea", "sand")
     stream = ImageData(splits=splits, label_names=names, scene_names=(), source={"fingerprint": "a"})
     write_stream(stream, folder / "stream")
-    model = ModelIdentity(name="net", architecture="resnet18", fingerprint="f", image_size=32)
-    about = {"hub_id": None, "protocol": None, "split_seed": None, "label_version": None, "fingerprint": "e"}
-    images = DataIdentity(dataset="x", split="test", is_mlrsnet=False, synthetic=False, images=9, **about)
-    info = PredictionsInfo(
-        kind="labels+scene",
-        model=model,
-        data=images,
-        symmetries=1,
-        thresholds={"sea": 0.5, "sand": 0.25},
-        thresholds_from="the model",
-        trained_on=None,
-    )
+    info = dataclasses.replace(made_info("labels+scene", 9), thresholds={"sea": 0.5, "sand": 0.25})
     scores, scenes = np.linspace(0, 1, 18).reshape(9, 2), np.arange(9) % 2
     predictions = ScoredPredictions.of_scores(np.eye(9, 2, dtype=np.float32), scores, scenes, scores[::-1])
     task = Task(kind="labels+scene", label_names=names, scene_names=("beach", "harbor"))
@@ -227,6 +239,40 @@ def add_made_files(folder: Path) -> None:
     summarize(saved, draw_saved(saved, 10)).save(folder / "evaluation.json")
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
     write_onnx(folder / "exported" / "model.onnx")
+    write_retrieval_results(folder / "retrieval.json")
+
+
+def write_retrieval_results(path: Path) -> None:
+    """Write what a measurement of retrieval leaves, of two scenes."""
+    values, curve = {"anmrr": 0.25, "precision_at_10": math.nan}, tuple(np.linspace(1, 0, 101).tolist())
+    scene = SceneResult(queries=2, relevant=5, values=values, curve=curve)
+    repeat = Repeat(
+        seed=0,
+        queries=4,
+        database=12,
+        values=values,
+        best_possible={"precision_at_10": 0.5},
+        left_out={"precision_at_500": "the database is too small"},
+        queries_without={"beach": 1},
+        curve=curve,
+        scenes={"harbor": scene, "beach": scene},
+    )
+    model = ModelResult(repeats=[repeat])
+    common = [[LabelComparison(10, 3.0, 2.5, Interval(0.1, 0.9, 0.95))]]
+    protocol = ProtocolResult(name="retrieval10", percent=10, model=model, compared=model, common_labels=common)
+    info = EmbeddingInfo(**SHORT | {"label_names": ("sea",), "scene_names": ("harbor", "beach")})
+    result = RetrievalResult(
+        name="net",
+        info=info,
+        compared_name="other",
+        compared_info=info,
+        distance="euclidean",
+        protocols=[protocol],
+        examples=Examples(protocol="retrieval10", seed=0, model=[], compared=[]),
+        notes=["a note"],
+        versions={"numpy": "2"},
+    )
+    path.write_text(json.dumps(result.to_json()))
 
 
 def write_transformers(parent: Path) -> Path:
@@ -273,6 +319,7 @@ def write_onnx(path: Path) -> None:
     told = {
         **{"format": 1, "name": "net", "architecture": "resnet18", "label_names": ["sea", "sand"], "scene_names": []},
         **{"thresholds": {"sea": 0.5, "sand": 0.4}, "preprocessing": {"input_size": [3, 8, 8], **shown}},
+        "run": {"data": {"dataset": "x", "split_seed": 0, "fingerprint": "e"}, "few_images": {"sand": 3}},
     }
     helper.set_model_props(model, {key: json.dumps(value) for key, value in told.items()})
     path.parent.mkdir()

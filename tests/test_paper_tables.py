@@ -1,12 +1,14 @@
 """The tables of the paper, against the transcription that stands beside the checkout."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from mlrsnet_hf import paper_tables
 from mlrsnet_hf.metrics import METRICS
+from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
 
 COLUMNS = {
     "ANMRR": "anmrr",
@@ -21,6 +23,24 @@ COLUMNS = {
 @pytest.fixture
 def tables(shared: Path) -> dict[str, dict]:
     return json.loads((shared / "paper/tables.json").read_text(encoding="utf-8"))
+
+
+def test_table_2(shared: Path, tables: dict[str, dict]) -> None:
+    own = paper_tables.TABLE2_DATASETS[-1]
+    assert (own.images, own.categories) == (tables["totals"]["images"], tables["totals"]["scenes"])
+    lines = (shared / "paper/mlrsnet.txt").read_text(encoding="utf-8").replace("\u2013", "-")
+    for dataset in paper_tables.TABLE2_DATASETS:  # as the text prints the numbers
+        assert re.search(rf"{dataset.images:,} {dataset.categories} {dataset.images_per_category} ", lines), (
+            dataset.name
+        )
+
+
+def test_tables_4_and_5(tables: dict[str, dict]) -> None:
+    theirs = {row.pop("name"): tuple(row.values()) for row in tables["table4_models"]}
+    assert {name: tuple(row) for name, row in paper_tables.TABLE4_NETWORKS.items()} == theirs
+    settings = dict(tables["table5_settings"])
+    assert (settings.pop("threshold"), settings.pop("repeats")) == (PAPER_THRESHOLD, paper_tables.REPETITIONS)
+    assert settings == paper_tables.TABLE5_SETTINGS
 
 
 def test_table_3_and_the_diversity(tables: dict[str, dict]) -> None:

@@ -58,7 +58,7 @@ def serve_app(app: gr.Blocks, config: AppConfig) -> str:
             server_name=config.host,
             server_port=config.port,
             share=config.share,
-            max_file_size=f"{config.max_upload}mb",
+            max_file_size=f"{config.upload_megabytes}mb",
             theme=theme(),
             css_paths=[STYLE],
             footer_links=["gradio"],

@@ -31,7 +31,7 @@ class AppConfig(Settings):
     host: str = setting("127.0.0.1", "Address to listen at; this one is reached from this machine alone.")
     port: Port | None = setting(None, "Port to listen at; if unset the first free one from 7860 on.")
     share: bool = setting(False, "Make a public address that leads here, by Gradio's servers.")
-    max_upload: Annotated[int, Range(1)] = setting(200, "Megabytes of an uploaded file, at most.")
+    upload_megabytes: Annotated[int, Range(1)] = setting(200, "Size of an uploaded file, at most.", former="max_upload")
     demo_dir: Path = setting(
         Path("mlrsnet-demo"), "Folder of the demo, which is shown if no part is given; it is made if it is not there."
     )

@@ -49,3 +49,21 @@ class EngineConfig(Settings):
         "local", "Who runs the jobs: this machine, one after the other; Ray; or SLURM.", section="Engine"
     )
     processes: Count = setting(1, "Processes of each job, one for a GPU, which accelerate launch begins.")
+    option: tuple[str, ...] = setting(
+        (),
+        "Option for Ray (the address of a cluster, or one of a Ray task) or for SLURM (of sbatch); may be repeated.",
+        metavar="NAME=VALUE",
+        repeated=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        super().__post_init__()
+        for option in self.option:
+            self._require("option", bool(option.partition("=")[0]) and "=" in option, "options as NAME=VALUE")
+        self._require("option", not self.option or self.engine != "local", "options to --engine ray or slurm alone")
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options by name."""
+        return {name: value for name, _, value in (option.partition("=") for option in self.option)}

@@ -218,7 +218,7 @@ class Benchmark:
 
     def _dataset(self, images: Images, data_dir: str | None, info: BenchmarkInfo) -> Dataset:
         """Return the images of a grid, drawn if they are to be drawn, and looked at."""
-        from mlrsnet_hf.inputs.load import with_label_version
+        from mlrsnet_hf.inputs.named_dataset import with_label_version
 
         settings = dict(images.settings)
         known = info.datasets.get(images.name)
@@ -232,7 +232,7 @@ class Benchmark:
             raise ConfigurationError(
                 f"{self.root}: the images {images.name!r} are others ({fingerprint[:12]}) than those that its jobs "
                 f"were done with ({known.fingerprint[:12]})",
-                "Give the same copy, or begin another benchmark.",
+                "Give the same copy, or give these images another name in the grid (datasets: name).",
             )
         places = {name: _absolute(value) for name, value in settings.items() if name in _PLACES}
         return Dataset(fingerprint=fingerprint, images=number, label_version=config.label_version, places=places)

@@ -74,6 +74,8 @@ class Measurement:
     """Of `EvaluationConfig`."""
     images: Images | None = None
     """None for those that the network learned from."""
+    of_protocols: tuple[str, ...] | None = None
+    """Protocols of training whose networks are measured; None for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +307,8 @@ def _evaluations(
     split_seed: int,
 ) -> Iterator[Job]:
     for measurement in grid.evaluations:
+        if measurement.of_protocols is not None and protocol not in measurement.of_protocols:
+            continue
         images = measurement.images
         data = job.data
         own: dict[str, Any] = {"dataset": job.dataset, "fingerprint": job.fingerprint}
@@ -314,7 +318,7 @@ def _evaluations(
             own = {"dataset": images.name, "fingerprint": fingerprints[images.name]}
         settings = defining_settings(EvaluationConfig(**{"page": False, **measurement.settings}), frozenset())
         on = [_plain(images.name)] if images is not None else []
-        marks = [*on, *(_plain(str(value)) for name, value in settings.items() if name not in HOW_MEASURED)]
+        marks = [*on, *(_plain(f"{name}{value}") for name, value in settings.items() if name not in HOW_MEASURED)]
         yield dataclasses.replace(
             job,
             kind="evaluate",
@@ -338,7 +342,7 @@ def _retrievals(retrieval: Retrieval, job: Job, compared: Job | None) -> Iterato
             dataset=data.dataset,
             label_version=data.label_version,
             protocol=retrieval.protocols,  # type: ignore[arg-type] # checked
-            split_seeds=(data.split_seed,),
+            split_seed=(data.split_seed,),
             layer=layer,  # type: ignore[arg-type] # checked
             distance=distance,  # type: ignore[arg-type] # checked
         )
@@ -395,9 +399,14 @@ def _images(where: str, entry: Any, common: Mapping[str, Any]) -> Images:
 
 def _measurement(where: str, entry: Any) -> Measurement:
     values = dict(_mapping(where, entry))
-    on = values.pop("on", None)
+    on, of = values.pop("on", None), values.pop("of_protocols", None)
+    of_protocols = None if of is None else _list(where, "of_protocols", of, str)
     images = None if on is None else _images(f"{where}: on", on, {})
-    return Measurement(settings=_settings(where, EvaluationConfig, values), images=images)
+    return Measurement(
+        settings=_settings(where, EvaluationConfig, values),
+        images=images,
+        of_protocols=of_protocols,
+    )
 
 
 def _retrieval(where: str, entry: Any) -> Retrieval:

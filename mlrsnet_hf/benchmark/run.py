@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from mlrsnet_hf.benchmark.config import EngineConfig, GridChoice
 from mlrsnet_hf.benchmark.folder import FILE, Benchmark, Chain
 from mlrsnet_hf.benchmark.grid import read_grid
 from mlrsnet_hf.benchmark.job import FAILURE, REPLACED, Job, State
+from mlrsnet_hf.benchmark.plan import disk_of, disk_warning
 from mlrsnet_hf.benchmark.status import Status, duration
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import EXTRAS, ConfigurationError, require_extra
 from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.runtime.logs import get_logger, print_result, progress_bar
 
@@ -59,6 +61,8 @@ def find_engine(config: EngineConfig) -> RunChains:
     Raises:
         MissingExtraError: It is not installed.
     """
+    if config.engine in EXTRAS:
+        require_extra(config.engine)
     module: Any = importlib.import_module(f"mlrsnet_hf.benchmark.engines.{config.engine}")
     found: RunChains = module.run_chains
     return found
@@ -77,6 +81,8 @@ def run_left(benchmark: Benchmark, engine: EngineConfig, run_chains: RunChains) 
     total = sum(state != "replaced" for state in before.states.values())
     logger.info("%d jobs, of which %d are done: %s", total, before.counts["done"], benchmark.root)
     kept = f"What is done is kept in {benchmark.root}; give the same command again to go on."
+    if chains and (warning := disk_warning(benchmark.root, disk_of(benchmark, jobs, before.states))):
+        logger.warning("warning: %s", warning)
     with (
         kept_if_stopped(lambda: kept),
         progress_bar(description="jobs", total=total, initial=before.counts["done"], unit="job") as bar,
@@ -84,6 +90,8 @@ def run_left(benchmark: Benchmark, engine: EngineConfig, run_chains: RunChains) 
         if chains:
             run_chains(chains, engine, _Watch(benchmark, jobs, before.states, bar))
     after = Status.of(benchmark, jobs)
+    if not (after.counts["left"] or after.counts["running"]):
+        shutil.rmtree(benchmark.decoded, ignore_errors=True)
     print_result(after.text())
     return after
 

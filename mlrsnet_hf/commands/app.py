@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from mlrsnet_hf.apps.config import AppConfig
+from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import changed_settings
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.inputs.config import DataConfig
@@ -34,6 +35,7 @@ class App:
         if self.space.publish is not None:
             self._publish(self.space.publish)
             return
+        check_paths(models=[self.app.model], labeled=True, index=self.app.index, data=self.data)
         from mlrsnet_hf.apps.app import run_app
         from mlrsnet_hf.apps.parts import open_parts
 

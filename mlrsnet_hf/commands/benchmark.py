@@ -10,6 +10,41 @@ from mlrsnet_hf.runtime.logs import print_result
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanConfig(Settings):
+    """Where times come from."""
+
+    step_times: Path | None = setting(
+        None,
+        "JSON file of the seconds of a step of each network: read if it is there, as from a plan made on another "
+        "machine, else measured here and written; if unset measured.",
+        metavar="FILE|none",
+        section="Times",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Tell what a benchmark would run, how long and on how much disk.
+
+    Writes the jobs of a grid down, times a step of each network on the device at hand, and runs nothing.
+
+    Examples:
+        mlrsnet benchmark plan paper-benchmark --preset paper --data-dir path/to/mlrsnet
+        mlrsnet benchmark plan paper-benchmark --step-times h200.json
+    """
+
+    choice: GridChoice
+    config: PlanConfig
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.plan import make_plan
+        from mlrsnet_hf.benchmark.run import begin
+
+        print_result(make_plan(begin(self.choice), self.config.step_times).text())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Run what is left of a benchmark.
 
@@ -110,5 +145,26 @@ class Job(Settings):
             print_result(f"{folder.name}: {state}")
 
 
-COMMANDS = {"job": Job, "retry": Retry, "run": Run, "status": Status}
+@dataclass(frozen=True, kw_only=True)
+class Report(Settings):
+    """Write what a benchmark has found.
+
+    Writes Tables 1, 2 and 4 to 9 and Figs. 1, 2 and 7 to 14 of the paper over the repetitions that are done, beside its
+    values, and more, as one page and as Markdown, CSV, LaTeX, PNG and PDF into the benchmark's folder report. What is
+    missing or has failed is a gap that says so.
+
+    Examples:
+        mlrsnet benchmark report paper-benchmark
+    """
+
+    folder: Path = setting(FOLDER, "Folder of the benchmark.", positional=True)
+
+    def run(self) -> None:
+        require_extra("benchmark")
+        from mlrsnet_hf.benchmark.report.report import write_report
+
+        write_report(self.folder)
+
+
+COMMANDS = {"plan": Plan, "run": Run, "status": Status, "report": Report, "retry": Retry, "job": Job}
 """The commands after `mlrsnet benchmark`."""

@@ -139,7 +139,8 @@ class Prepare(Settings):
 
     def _write_stream(self) -> str:
         require_extra("train")
-        from mlrsnet_hf.inputs.load import load_data, refuse_streaming
+        from mlrsnet_hf.inputs.load import load_data
+        from mlrsnet_hf.inputs.named_dataset import refuse_streaming
         from mlrsnet_hf.inputs.stream_writing import write_stream
         from mlrsnet_hf.release import holds_release
 

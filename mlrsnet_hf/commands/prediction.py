@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import Settings, setting
 from mlrsnet_hf.errors import require_extra
+from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.config import EvaluationConfig, PredictionConfig
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
+from mlrsnet_hf.prediction.targets import refuse_early
 from mlrsnet_hf.runtime.logs import print_result
 
 
@@ -38,6 +41,8 @@ class Evaluate:
 
     def run(self) -> None:
         require_extra("train")
+        output = self.config.output_dir.expanduser()
+        check_paths(models=self.models, labeled=True, data=self.data, targets=[lambda: refuse_existing(output)])
         from mlrsnet_hf.reports.evaluation.report import write_evaluation
 
         write_evaluation(self.models, self.config, self.data)
@@ -66,14 +71,23 @@ class Predict:
 
     def run(self) -> None:
         require_extra("train")
-        from mlrsnet_hf.reports.predictions import write_predictions
-        from mlrsnet_hf.reports.scene_predictions import find_scenes, write_scene_predictions
+        config = self.config
+        check_paths(models=[config.model], labeled=True, sources=config.sources, data=self.data)
+        from mlrsnet_hf.prediction.scenes.find import find_scenes, scene_folders
 
-        scenes = find_scenes(self.config, self.scenes, self.data)
+        scenes = find_scenes(config, self.scenes, self.data)
         if scenes:
-            write_scene_predictions(self.config, self.scenes, scenes)
+            scene_folders(config, scenes)
+            page = config.html
+            check_paths(targets=[] if page is None else [lambda: refuse_existing(page.expanduser())])
+            from mlrsnet_hf.reports.scene_predictions import write_scene_predictions
+
+            write_scene_predictions(config, self.scenes, scenes)
         else:
-            write_predictions(self.config, self.data)
+            check_paths(targets=[lambda: refuse_early(config, self.data)])
+            from mlrsnet_hf.reports.predictions import write_predictions
+
+            write_predictions(config, self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +113,13 @@ class Export(Settings):
 
     def run(self) -> None:
         require_extra("train")
+        folder = self.output_dir.expanduser()
+        check_paths(
+            models=[self.model],
+            labeled=True,
+            data=ImageSet(images=self.images),
+            targets=[lambda: refuse_existing(folder)],
+        )
         from mlrsnet_hf.prediction.export import export_model
 
         print_result(export_model(ModelChoice(model=self.model), self.output_dir, self.images).summary())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import Count, Settings, Share, leaves, setting
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.inputs.image_set import ImageSet
@@ -30,10 +31,19 @@ class Embed:
 
     def run(self) -> None:
         require_extra("train")
+        from mlrsnet_hf.retrieval.embeddings.origin import refuse_others
+
+        config, target = self.config, self.config.output_dir.expanduser().absolute()
+        check_paths(
+            models=[config.model],
+            weights=config.weights,
+            data=self.images,
+            targets=[lambda: refuse_others(target, config)],
+        )
         from mlrsnet_hf.publishing.embeddings_card import embeddings_card
         from mlrsnet_hf.retrieval.embeddings.embed import embed
 
-        embed(self.config, self.images, embeddings_card)
+        embed(config, self.images, embeddings_card)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +164,16 @@ class Retrieval:
 
     def run(self) -> None:
         require_extra("train")
+        from mlrsnet_hf.reports.retrieval.earlier import earlier_results
+
+        config = self.config
+        check_paths(
+            models=[*config.model, *config.compare],
+            embeddings=[*config.embeddings, config.query_embeddings, config.database_embeddings],
+            weights=config.weights,
+            data=ImageSet(dataset=config.dataset, data_dir=config.data_dir),
+            targets=[lambda: earlier_results(config)],
+        )
         from mlrsnet_hf.reports.retrieval.report import write_retrieval
 
-        write_retrieval(self.config)
+        write_retrieval(config)

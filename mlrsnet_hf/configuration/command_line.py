@@ -238,10 +238,11 @@ def _twin_field(name: str, field: dataclasses.Field, kind: Any) -> tuple[str, An
         notes.append(tyro.conf.FlagCreatePairsOff)
     elif kind is not bool:
         several = _takes_several(kind)
+        metavar = about["metavar"] or (name.upper() if about["positional"] else _metavar(kind))
         notes.append(
             tyro.constructors.PrimitiveConstructorSpec(
                 nargs="*" if several and not about["repeated"] else 1,
-                metavar=about["metavar"] or (name.upper() if about["positional"] else _metavar(kind)),
+                metavar=f"{metavar} ..." if several and about["positional"] else metavar,
                 instance_from_str=lambda words: _Given(words if several and not about["repeated"] else words[0]),
                 is_instance=lambda _: True,
                 str_from_instance=lambda value: [str(value)],

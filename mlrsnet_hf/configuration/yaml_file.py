@@ -131,6 +131,13 @@ def write_settings(path: Path, *settings: Settings | None, **values: Any) -> Non
         partial.write_text("".join(lines), encoding="utf-8")
 
 
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Return names and values as lines of YAML that `read_settings_file` reads back."""
+    return yaml.dump(
+        dict(values), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False, width=1000
+    )
+
+
 def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
     """Write plain values, names, lists and mappings, so that `read_settings_file` gives them back.
 
@@ -144,13 +151,6 @@ def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
     """
     with whole_file(path) as partial:
         partial.write_text(f"# {comment}\n{yaml_text(values)}", encoding="utf-8")
-
-
-def yaml_text(values: Mapping[str, Any]) -> str:
-    """Return names and values as lines of YAML that `read_settings_file` reads back."""
-    return yaml.dump(
-        dict(values), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False, width=1000
-    )
 
 
 def _one_line(error: Exception) -> str:

@@ -139,10 +139,11 @@ def draw_scores(
     thresholds: Scores | None = None,
     draws: int = DRAWS,
     every: bool = False,
+    groups: npt.ArrayLike | None = None,
 ) -> DrawnScores:
-    """Return what `evaluate` and `label_scores` give, in each of many draws of the images.
+    """Return what `evaluate` and `label_scores` give, in each of many draws of the images, or of groups of them.
 
-    Which images are drawn depends on their number alone: two models on the same images are drawn alike.
+    Which images are drawn depends on their number and groups alone: two models on the same images are drawn alike.
 
     Args:
         predictions: Of a split.
@@ -150,14 +151,19 @@ def draw_scores(
         thresholds: (L,) tuned ones, if any.
         draws: How many draws of the images.
         every: Whether the metrics are given that training does without.
+        groups: (N,) the number of each image's group, such as that of its near-duplicates: a draw takes as many whole
+            groups as there are, with replacement. Without it each image is drawn for itself.
     """
     images = len(predictions.targets)
+    _, groups = np.unique(np.arange(images) if groups is None else np.asarray(groups), return_inverse=True)
+    assert len(groups) == images, "each image has a group"
+    drawn_units = int(groups.max(initial=-1)) + 1
     draw = np.random.default_rng(SEED)
     measure = _Measure(predictions, task, thresholds, every)
     parts = []
     for start in range(0, draws, _AT_ONCE):
         size = min(_AT_ONCE, draws - start)
-        parts.append(measure.values(np.stack([_counts(draw, images) for _ in range(size)])))
+        parts.append(measure.values(np.stack([_counts(draw, drawn_units) for _ in range(size)])[:, groups]))
 
     def joined(of_parts: Sequence[Mapping[str, Values] | None]) -> dict[str, Values] | None:
         present = [part for part in of_parts if part is not None]
@@ -171,9 +177,9 @@ def draw_scores(
     )
 
 
-def _counts(draw: np.random.Generator, images: int) -> npt.NDArray[np.float32]:
-    """Return (N,) how often each image is drawn; float32 holds counts and their sums exactly up to 16 million."""
-    return np.bincount(draw.integers(images, size=images), minlength=images).astype(np.float32)
+def _counts(draw: np.random.Generator, number: int) -> npt.NDArray[np.float32]:
+    """Return (N,) how often each of N is drawn; float32 holds counts and their sums exactly up to 16 million."""
+    return np.bincount(draw.integers(number, size=number), minlength=number).astype(np.float32)
 
 
 def interval(values: Values) -> Bounds:
@@ -224,29 +230,29 @@ class _Measure:
         weights = weights[:, self.known] if self.known.any() else np.zeros((len(weights), 1), np.float32)
         precisions = self._average_precisions(self.true.shape[1], weights)
         common = {"map": _mean_of_defined(precisions)} | scene
-        f1 = _label_f1(self.true, self.plain, weights)
-        plain, tuned = _of_decisions(self.true, self.plain, f1, weights) | common, None
-        plain |= self._further(self.plain, weights)
+        plain, f1 = self._decided(self.plain, weights)
+        tuned = None
         if self.tuned is not None:
-            f1 = _label_f1(self.true, self.tuned, weights)
-            tuned = _of_decisions(self.true, self.tuned, f1, weights) | common | self._further(self.tuned, weights)
-        return DrawnScores(scores=plain, tuned=tuned, average_precision=precisions, f1=f1)
+            tuned, f1 = self._decided(self.tuned, weights)
+            tuned |= common
+        return DrawnScores(scores=plain | common, tuned=tuned, average_precision=precisions, f1=f1)
+
+    def _decided(self, decided: Decisions, weights: npt.NDArray[np.float32]) -> tuple[dict[str, Values], Values]:
+        """Return the scores of decisions on labels, those that are wanted, and the (D, L) F1 of each label."""
+        f1 = _label_f1(self.true, decided, weights)
+        found = _of_decisions(self.true, decided, f1, weights)
+        if self.every:
+            return found | self._further(decided, weights), f1
+        return {name: values for name, values in found.items() if name not in FURTHER_METRICS}, f1
 
     def _further(self, decided: Decisions, weights: npt.NDArray[np.float32]) -> dict[str, Values]:
-        """Return the metrics that training does without, if they are wanted."""
-        if not self.every:
-            return {}
+        """Return the metrics that training does without, but for those of `_of_decisions`."""
         if not self.known.any():
             return {name: np.full(len(weights), np.nan) for name in FURTHER_METRICS}
         wrong = (self.true != decided) & self.decided
         wide, images = weights.astype(np.float64), weights.sum(axis=1, dtype=np.float64)
-        hits, predicted, actual = (
-            np.count_nonzero(matrix, axis=1).astype(np.float64) for matrix in (self.true & decided, decided, self.true)
-        )
         decisions = wide @ np.count_nonzero(self.decided, axis=1)
         return {
-            "sample_precision": _ratio(wide @ _zero_ratio(hits, predicted), images),
-            "sample_recall": _ratio(wide @ _zero_ratio(hits, actual), images),
             "subset_accuracy": _ratio(wide @ ~wrong.any(axis=1), images),
             "hamming_loss": _ratio(wide @ np.count_nonzero(wrong, axis=1), decisions),
             "calibration_error": _ratio(np.abs(wide @ self.gaps).sum(axis=1), decisions),
@@ -343,7 +349,7 @@ def _of_decisions(
     """Return the scores of decisions on labels, with (D, L) `_label_f1`, as `training_values` defines them."""
     # Counts of each image.
     hits, predicted, actual = (
-        np.count_nonzero(matrix, axis=1).astype(np.float32) for matrix in (true & decided, decided, true)
+        np.count_nonzero(matrix, axis=1).astype(np.float64) for matrix in (true & decided, decided, true)
     )
     images = weights.sum(axis=1, dtype=np.float64)
     wide = weights.astype(np.float64)
@@ -355,6 +361,8 @@ def _of_decisions(
     all_hits, all_predicted, all_actual = wide @ hits, wide @ predicted, wide @ actual
     undefined = np.where(images > 0, 0.0, np.nan)
     return {
+        "sample_precision": precision,
+        "sample_recall": recall,
         "sample_f1": mean(_zero_ratio(2 * hits, predicted + actual)),
         "f1_of_means": _zero_ratio(2 * precision * recall, precision + recall) + undefined,
         "micro_f1": _zero_ratio(2 * all_hits, all_predicted + all_actual) + undefined,

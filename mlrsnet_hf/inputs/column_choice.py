@@ -1,6 +1,7 @@
 """Which columns hold the images and the labels, where the settings leave it to be found."""
 
 import dataclasses
+import logging
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +65,7 @@ def find_image_column(features: Features, config: DataConfig) -> str:
     return min(likely, key=lambda name: _IMAGE_NAMES.index(_plain(name)), default=_IMAGE)
 
 
-def settle_columns(splits: Mapping[str, Dataset], config: DataConfig) -> DataConfig:
+def settle_columns(splits: Mapping[str, Dataset], config: DataConfig, tell: bool = True) -> DataConfig:
     """Return the settings with the columns of the images and of the labels named, and say what was found.
 
     Where there is no column `labels`, and the settings name no other, the labels are all columns of numbers that hold
@@ -73,14 +74,16 @@ def settle_columns(splits: Mapping[str, Dataset], config: DataConfig) -> DataCon
     Args:
         splits: The one that has labels first.
         config: As it was given.
+        tell: Whether to say it.
 
     Raises:
         ConfigurationError: The settings name a column of a label that is not there.
     """
     (first, *_) = splits.values()
     image_column = find_image_column(first.features, config)
+    level = logging.INFO if tell else logging.DEBUG
     if image_column != config.image_column:
-        logger.info("data: images from column %r", image_column)
+        logger.log(level, "data: images from column %r", image_column)
         config = dataclasses.replace(config, image_column=image_column)
     if config.label_columns:
         known = _named_columns(config.label_columns, first.column_names)
@@ -90,9 +93,9 @@ def settle_columns(splits: Mapping[str, Dataset], config: DataConfig) -> DataCon
     found, passed_over = _binary_columns(first, config)
     if not found:
         return config
-    logger.info("data: %d columns are labels: %s", len(found), _listed(found))
+    logger.log(level, "data: %d columns are labels: %s", len(found), _listed(found))
     if passed_over:
-        logger.info("data: no labels: %s; --label-columns takes any column of 0 and 1", _listed(passed_over))
+        logger.log(level, "data: no labels: %s; --label-columns takes any column of 0 and 1", _listed(passed_over))
     return dataclasses.replace(config, label_columns=tuple(found), labels_column=None)
 
 

@@ -169,12 +169,17 @@ def _column_remedy(split: Dataset, setting: str, column: str, config: DataConfig
     return f"Name it with {option}." + (f" {near}" if fitting or near.startswith("Did you mean") else "")
 
 
+def labeled_rows(split: Dataset, config: DataConfig) -> list[int]:
+    """Return which rows of a split have labels that are not null, that is unknown; all where null counts as none."""
+    if config.labels_column is None or config.missing == "negative":
+        return list(range(len(split)))
+    return [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
+
+
 def _select_labeled(split: Dataset, name: str, config: DataConfig, notes: list[str]) -> Dataset:
-    """Return the split without the rows whose labels are null, that is unknown."""
-    if config.labels_column is None:
-        return split
-    known = [row for row, value in enumerate(split[config.labels_column][:]) if value is not None]
-    if len(known) == len(split) or config.missing == "negative":
+    """Return the labeled rows of a split."""
+    known = labeled_rows(split, config)
+    if len(known) == len(split):
         return split
     if not known:
         raise ConfigurationError(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, changed_settings, setting
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.reading import MOST_METERS, parse_bands, parse_value_range
+from mlrsnet_hf.inputs.reading import MOST_METERS, bands_setting, parse_bands, parse_value_range, value_range_setting
 from mlrsnet_hf.release.repair import LabelVersion
 
 TaskKind = Literal["labels", "labels+scene", "scene"]
@@ -132,17 +132,10 @@ class DataConfig(Settings):
         "whose rows are MLRSNet's, else as-published.",
         former="labels",
     )
-    bands: JoinedText | None = setting(
-        None,
-        "Bands of the image files that the network sees, counted from 1, such as 4,3,2 or 1-13; if unset red, green "
-        "and blue, or gray. Read by rasterio.",
-        metavar="N,N,...|none",
-    )
-    value_range: JoinedText | None = setting(
-        None,
-        "Values that become black and white: 0,3000 for all bands, '0,3000;0,500' one by one, or percentiles that are "
-        "measured on the training images, band by band: 2%,98%; if unset, images of 8 bits alone are read.",
-        metavar="LOW,HIGH|none",
+    bands: JoinedText | None = bands_setting("red, green and blue, or gray. Read by rasterio.")
+    value_range: JoinedText | None = value_range_setting(
+        "images of 8 bits alone are read.",
+        ", or percentiles that are measured on the training images, band by band: 2%,98%",
     )
     resolution: Meters | None = setting(
         None,

@@ -28,6 +28,7 @@ from mlrsnet_hf.inputs.raster import (
     has_rasterio,
     may_be_raster,
     not_eight_bit,
+    opened_raster,
     raster_values,
     raster_version,
     read_raster,
@@ -142,6 +143,24 @@ def file_resolution(image: Mapping[str, Any], name: str) -> float | None:
     """
     with _named_errors(image, name):
         return image_resolution(_content(image))
+
+
+def file_side(image: Mapping[str, Any], name: str) -> int:
+    """Return the pixels of an image file's shorter side; it is not decoded.
+
+    Raises:
+        ImageError: It is missing or damaged.
+    """
+    with _named_errors(image, name):
+        data = _content(image)
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                return min(opened.size)
+        except (OSError, UnidentifiedImageError):
+            if not (may_be_raster(data) and has_rasterio()):
+                raise
+        with opened_raster(data) as file:
+            return min(file.width, file.height)
 
 
 def file_content(image: Mapping[str, Any], name: str) -> bytes:

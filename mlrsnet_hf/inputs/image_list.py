@@ -1,6 +1,5 @@
 """Image files by whatever names them: files, folders, patterns, archives and URLs, as one list in a fixed order."""
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -13,6 +12,7 @@ from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.inputs.batches import Draw
 from mlrsnet_hf.inputs.decoding import ImageFile
 from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, has_image_suffix, images_below
+from mlrsnet_hf.inputs.image_words import is_address, is_pattern, named_paths
 from mlrsnet_hf.release.archives.base import Found, stamp
 from mlrsnet_hf.release.archives.nested import Archive, NestedArchive, open_archive
 from mlrsnet_hf.release.tree import is_archive
@@ -151,6 +151,7 @@ def list_images(words: Sequence[str]) -> list[ListedImage]:
         ConfigurationError: A word names nothing, an archive cannot be read, or no image is found.
     """
     found: dict[tuple[tuple[str, ...], str], ListedImage] = {}
+    without: list[str] = []
     for word in words:
         before = len(found)
         for image in _named_by(word):
@@ -158,27 +159,23 @@ def list_images(words: Sequence[str]) -> list[ListedImage]:
             place = os.path.abspath(image.place) if is_file else image.place  # noqa: PTH100 - links stay as they are
             found.setdefault((image.archive, place), image)
         if len(found) == before:
-            logger.info("images: no other image in %s", word)
+            without.append(word)
     if not found:
         raise ConfigurationError(
             f"no image in {', '.join(map(str, words))}", f"Known suffixes: {', '.join(IMAGE_SUFFIXES)}."
         )
+    for word in without:
+        logger.info("images: no other image in %s", word)
     return list(found.values())
 
 
 def _named_by(word: str) -> Iterator[ListedImage]:
-    if "://" in word and not word.startswith("file://"):
+    if is_address(word):
         yield from _at_url(word)
         return
-    name = os.path.expanduser(word.removeprefix("file://"))  # noqa: PTH111 - a pattern is no path
-    # Path's own tests raise for text that is no path, such as one too long.
-    if os.path.isdir(name) or os.path.isfile(name):  # noqa: PTH112, PTH113
-        yield from _at_path(Path(name), is_named=True)
-    elif glob.has_magic(name):
-        for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - a pattern may be absolute
-            yield from _at_path(Path(match), is_named=False)
-    else:
-        raise ConfigurationError(f"{word}: no such file or folder", "Check the path.")
+    is_named = not is_pattern(word)
+    for path in named_paths(word):
+        yield from _at_path(path, is_named)
 
 
 def _at_path(path: Path, is_named: bool) -> Iterator[ListedImage]:

@@ -31,8 +31,8 @@ class ImageSet(Settings):
     )
     split: str | None = setting(
         None,
-        "Split, or several as datasets takes them, such as train+test; if unset query+database of mlrsnet's retrieval "
-        "protocols, and all splits elsewhere.",
+        "Split, or several, such as train+test; where training holds images out of train, validation is these and "
+        "train the others; if unset query+database of mlrsnet's retrieval protocols, and all splits elsewhere.",
     )
     split_seed: int = setting(0, "Seed of the splits of mlrsnet.")
     label_version: LabelVersion | None = setting(

@@ -4,30 +4,35 @@ import contextlib
 import dataclasses
 import glob
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.column_choice import find_image_column, settle_columns
-from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, read_columns
+from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, images_below
 from mlrsnet_hf.inputs.image_set import ImageSet
-from mlrsnet_hf.inputs.load import (
+from mlrsnet_hf.inputs.load import held_out_rows
+from mlrsnet_hf.inputs.named_dataset import (
     OTHER_IMAGES,
     dataset_name,
     holds_mlrsnet,
     is_drawn,
     load_all_rows,
     load_rows,
+    load_splits,
     with_label_version,
 )
+from mlrsnet_hf.release.archives.base import stamp
 
 _MLRSNET_PROTOCOL = "retrieval10"
 _ROWS_AT_ONCE = 64
@@ -59,6 +64,29 @@ class ImageSplit:
                 digest.update(repr((values, None if file is None else len(file))).encode())
                 digest.update(file or b"")
         return digest.hexdigest()
+
+    def stamps(self) -> list[str]:
+        """Return for each row what changes when its image is written anew, without a look at the images.
+
+        Of an image in a file, name, size and time of the file; of one in the dataset itself, those of the files that
+        hold the dataset, or, where it is in memory, a hash of the image.
+        """
+        flat = self.rows.select_columns(["image"]).cast_column("image", datasets.Image(decode=False)).flatten()
+        paths = flat.select_columns(["image.path"])["image.path"][:]
+        held = ", ".join(sorted({_file_stamp(file["filename"]) for file in self.rows.cache_files}))
+        found = [f"{held} {_file_stamp(path.rpartition('::')[2]) if path else ''}" for path in paths]
+        if not held:
+            images = flat.select_columns(["image.bytes"])["image.bytes"]
+            hashes = (hashlib.blake2b(image or b"", digest_size=16).hexdigest() for image in images)
+            found = [f"{text} {digest}" for text, digest in zip(found, hashes, strict=True)]
+        return found
+
+
+def _file_stamp(path: str) -> str:
+    """Return name, size and time of a file; its name alone where it is none of this machine."""
+    with contextlib.suppress(OSError, ValueError):
+        return stamp(path, Path(path).stat())
+    return path
 
 
 def _content(image: Mapping[str, Any] | None) -> bytes | None:
@@ -105,8 +133,14 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
     split = images.split
     if split is None and images.dataset == MLRSNET and str(config.protocol).startswith("retrieval"):
         split = "query+database"
-    split, rows = load_all_rows(config) if split is None else (split, load_rows(config, split))
+    if split is None:
+        split, rows = load_all_rows(config)
+        chosen = _Chosen(rows)
+    else:
+        chosen = _choose_rows(config, split)
+        rows = chosen.rows
     if images.dataset == MLRSNET:  # its columns are known
+        rows = chosen.of(rows)
         label_names, scene_names = tuple(rows.features["labels"].feature.names), tuple(rows.features["scene"].names)
         drawn = {"split": split, "seed": images.split_seed, "labels": config.label_version}
         rows = rows.select_columns(["id", "image", "scene", "labels"])
@@ -114,7 +148,7 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
         if is_drawn(config) or not holds_mlrsnet({split: rows}, label_names):
             name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
         source = {"name": name, "protocol": config.protocol, **drawn}
-        return ImageSplit(rows, label_names, scene_names, source)
+        return ImageSplit(rows, label_names, scene_names, source, chosen.notes)
     if not with_labels:
         config = dataclasses.replace(
             config,
@@ -136,11 +170,64 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
     source = {"name": dataset_name(config)[0] if is_here else images.dataset, "split": split}
     if images.protocol:
         source["protocol"] = images.protocol
-    found, notes = columns.splits[split], columns.notes
+    found, notes = columns.splits[split], (*columns.notes, *chosen.notes)
+    found = chosen.of(found, labeled_rows(rows, config) if len(found) < len(rows) else None)
     if UNKNOWN in found.column_names:
         found = found.remove_columns(UNKNOWN)
         notes = (*notes, "labels that are not known are stored as not there")
     return ImageSplit(found, columns.label_names, columns.scene_names, source, notes)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The rows of a split as they lie, and which of them are meant."""
+
+    rows: datasets.Dataset
+    meant: npt.NDArray[np.bool_] | None = None
+    """(N,); None for all."""
+    notes: tuple[str, ...] = ()
+
+    def of(self, rows: datasets.Dataset, places: Sequence[int] | None = None) -> datasets.Dataset:
+        """Return those that are meant of rows that were read; `places` are theirs among all, where some are missing."""
+        if self.meant is None:
+            return rows
+        return rows.select(np.flatnonzero(self.meant if places is None else self.meant[list(places)]))
+
+
+def _choose_rows(config: DataConfig, split: str) -> _Chosen:
+    """Return the rows of a split: `train` is what training learns from, `validation` what it holds out, if it does.
+
+    Raises:
+        MLRSNetError: There is no such split.
+    """
+    names = split.split("+")
+    if not {"train", "validation"} & set(names):
+        return _Chosen(load_rows(config, split))
+    loaded = load_splits(config)
+    try:
+        held_out = held_out_rows(loaded, config)
+    except MLRSNetError as error:
+        note = (
+            f"which images of the train split training would hold out for validation is not known ({error.found}), so "
+            "all are taken"
+        )
+        return _Chosen(load_rows(config, split), notes=(note,) if "train" in loaded else ())
+    if held_out is None:
+        return _Chosen(load_rows(config, split))
+    told = f"{len(held_out):,} of the {len(loaded['train']):,} images of the train split are held out for validation"
+    if {"train", "validation"} <= set(names):
+        return _Chosen(load_rows(config, "+".join(name for name in names if name != "validation")))
+    is_held_out = np.zeros(len(loaded["train"]), bool)
+    is_held_out[held_out] = True
+    if "train" in names:
+        note = f"{told} (split seed {config.split_seed}), and left out here as in training; --split train+validation"
+        note += " takes all"
+    else:
+        note = f"{told} (split seed {config.split_seed}), and taken here; --split train+validation takes all"
+    own = {"train": ~is_held_out, "validation": is_held_out}
+    rows = load_rows(config, "+".join("train" if name == "validation" else name for name in names))
+    meant = [own[name] if name in own else np.ones(len(loaded[name]), bool) for name in names]
+    return _Chosen(rows, np.concatenate(meant), (note,))
 
 
 def _from_folder(folder: Path) -> ImageSplit:

@@ -1,48 +1,40 @@
-"""Which dataset: any that `datasets` loads, as splits of labeled images in one form."""
+"""A dataset as training takes it: labeled splits in one form, with images held out where it has no validation split."""
 
-import contextlib
 import dataclasses
-import glob
 import hashlib
-import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
-from datasets.exceptions import DatasetsError
+from datasets import Dataset, concatenate_datasets
 
-from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
-from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
-from mlrsnet_hf.dataset.registration import BUILDER_MODULE
-from mlrsnet_hf.dataset.source import downloads_folder, find_data
-from mlrsnet_hf.dataset.splits.protocols import CUSTOM
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
+from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.inputs.column_choice import settle_columns
-from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, read_columns
+from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
+from mlrsnet_hf.inputs.named_dataset import (
+    dataset_name,
+    holds_mlrsnet,
+    is_drawn,
+    load_splits,
+    pick_split,
+    protocol_name,
+    refuse_streaming,
+    with_label_version,
+    without_builder_warnings,
+)
 from mlrsnet_hf.inputs.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream import load_stream
-from mlrsnet_hf.inputs.tables import find_files, read_files
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
-from mlrsnet_hf.release import LabelVersion, find_label_version, holds_release
-from mlrsnet_hf.release.recognition import recognize
 from mlrsnet_hf.runtime.logs import get_logger
-from mlrsnet_hf.synthetic.release import CONTACT_SHEET
-from mlrsnet_hf.taxonomy import LABEL_NAMES
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 """Names under which a validation split is found if none is given."""
 TEST_NAME = "test"
 ROLES = ("train", "validation", "test")
 """What training takes splits for, and calls them."""
-OTHER_IMAGES = "images in the layout of MLRSNet"
-"""What cards call images that `load_dataset("mlrsnet")` loads though they are others."""
-
 logger = get_logger(__name__)
 
 
@@ -55,8 +47,8 @@ def load_data(config: DataConfig) -> ImageData:
     if config.streaming is not None:
         return load_stream(config)
     config = with_label_version(config)
-    with _without_builder_warnings():
-        loaded = _load(config)
+    with without_builder_warnings():
+        loaded = load_splits(config)
     return data_from_splits(loaded, config)
 
 
@@ -64,6 +56,8 @@ def load_data(config: DataConfig) -> ImageData:
 class LabeledSplit:
     """One split of a dataset with its labels, and what is known of it."""
 
+    name: str
+    """As it was asked for; several are joined by +."""
     rows: Dataset
     """In the columns of `ImageData.splits`."""
     label_names: tuple[str, ...]
@@ -79,9 +73,9 @@ class LabeledSplit:
 def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> LabeledSplit:
     """Load one split with its labels, as training reads them.
 
-    `train`, `validation` and `test` are what training takes for them, held-out images too; any other name is that of a
-    split of the dataset, or several joined as `datasets` takes them, such as `query+database`. Labels that are found in
-    the rows are those that training finds, in all splits.
+    `train`, `validation` and `test` are what training takes for them: where images are held out for validation, `train`
+    is without them. Any other name is that of a split of the dataset. Several are joined by `+`, such as
+    `query+database`. Labels that are found in the rows are those that training finds, in all splits.
 
     Args:
         config: Names the dataset; its `bands` and `value_range` count for nothing.
@@ -92,25 +86,35 @@ def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> Labele
         MLRSNetError: The dataset cannot be loaded, or has no such split, or no label in it.
     """
     config = with_label_version(dataclasses.replace(config, bands=None, value_range=None))
-    with _without_builder_warnings():
+    with without_builder_warnings():
         refuse_streaming(config)
-        is_joined = "+" in split or (config.dataset == MLRSNET and split not in ROLES)
-        loaded = _load(config, split if is_joined else None)
-    if split in ROLES and config.train_split in loaded:
+        names = split.split("+")
+        # Of others, as for retrieval, the rows of one may be another's too.
+        is_alone = config.dataset == MLRSNET and not set(names) <= set(ROLES)
+        loaded = load_splits(config, split if is_alone else None)
+    data = None
+    if set(names) <= set(ROLES) and config.train_split in loaded:
         data = data_from_splits(loaded, config, reading)
-        if split in data.splits:
-            rows = data.splits[split]
-            source = {**data.source, "fingerprint": _fingerprint({split: rows})}
-            return LabeledSplit(
-                rows=rows,
-                label_names=data.label_names,
-                scene_names=data.scene_names,
-                source=source,
-                role=split,
-                training_fingerprint=data.source["fingerprint"],
+        if missing := [name for name in names if name not in data.splits and name not in loaded]:
+            there = [name for name in ("validation", "test", "train") if name in data.splits]
+            there += [name for name in loaded if name not in (*ROLES, config.train_split)]
+            raise UnknownNameError(
+                f"{config.dataset!r} has no split {missing[0]!r}",
+                f"Give --split with one that there is: {', '.join(there)}.",
             )
+    if data is not None and set(names) <= set(data.splits):
+        rows = concatenate_datasets([data.splits[name] for name in names])
+        return LabeledSplit(
+            name=split,
+            rows=rows,
+            label_names=data.label_names,
+            scene_names=data.scene_names,
+            source={**data.source, "fingerprint": _fingerprint({split: rows})},
+            role=split if split in ROLES else None,
+            training_fingerprint=data.source["fingerprint"] if split in ROLES else None,
+        )
     plain = {name: rows.with_format(None) for name, rows in loaded.items()}
-    chosen = {split: plain[split] if is_joined else _part(plain, split, repr(config.dataset)).with_format(None)}
+    chosen = {split: plain[split] if is_alone else pick_split(plain, split, repr(config.dataset)).with_format(None)}
     if not len(chosen[split]):
         raise ConfigurationError(f"split {split!r} of dataset {config.dataset!r} is empty", "Name another.")
     known = chosen | ({"train": plain[config.train_split]} if config.train_split in plain else {})
@@ -121,6 +125,7 @@ def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> Labele
         logger.info("data: %s", note)
     open_first_images([rows], reading)
     return LabeledSplit(
+        name=split,
         rows=rows,
         label_names=columns.label_names,
         scene_names=columns.scene_names,
@@ -128,19 +133,6 @@ def load_split(config: DataConfig, split: str, reading: Reading = RGB) -> Labele
         role=None,
         training_fingerprint=None,
     )
-
-
-def with_label_version(config: DataConfig) -> DataConfig:
-    """Return the settings with the version in which a copy of MLRSNet is read, where they leave it open.
-
-    Raises:
-        MLRSNetError: The copy cannot be found or read.
-    """
-    if config.dataset != MLRSNET or config.label_version is not None or config.streaming is not None:
-        return config
-    copy = None if is_drawn(config) else find_data(config.data_dir, downloads_folder(None))
-    version: LabelVersion = "as-published" if is_drawn(config) else "verified"  # no copy: the published archive
-    return dataclasses.replace(config, label_version=find_label_version(copy) if copy else version)
 
 
 def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig, reading: Reading | None = None) -> ImageData:
@@ -155,6 +147,11 @@ def data_from_splits(loaded: Mapping[str, Dataset], config: DataConfig, reading:
     plain = {name: split.with_format(None) for name, split in loaded.items()}
     config = settle_columns({name: plain[name] for name in sorted(plain, key=config.train_split.__ne__)}, config)
     chosen = _choose_splits(plain, config)
+    taken = (config.train_split, config.validation_split, config.test_split, *VALIDATION_NAMES, TEST_NAME)
+    if unused := [name for name in loaded if name not in taken]:
+        logger.info(
+            "data: not used: %s; train_split, validation_split and test_split take any split", ", ".join(unused)
+        )
     columns = read_columns(chosen, config)
     splits = dict(columns.splits)
     held_out = 0
@@ -189,7 +186,7 @@ def _source(
     return {
         "dataset": name,
         "hub_id": hub_id,
-        "protocol": _protocol(config),
+        "protocol": protocol_name(config),
         "split_seed": config.split_seed if held_out or config.dataset == MLRSNET else None,
         "held_out": held_out,
         "labels": config.label_version if config.dataset == MLRSNET else None,
@@ -199,154 +196,6 @@ def _source(
         "fingerprint": _fingerprint(splits),
         **_unknown_counts(splits),
     }
-
-
-def load_rows(config: DataConfig, split: str) -> Dataset:
-    """Load the rows of one split, in the columns that the dataset has.
-
-    Args:
-        config: Names the dataset.
-        split: Name of the split, or several joined as `datasets` takes them, such as `query+database`.
-
-    Raises:
-        MLRSNetError: The dataset cannot be loaded, or has no such split, or no row in it.
-    """
-    rows = _load(config, split)[split].with_format(None)
-    if not len(rows):
-        raise ConfigurationError(f"split {split!r} of dataset {config.dataset!r} is empty", "Name another.")
-    return rows
-
-
-def load_all_rows(config: DataConfig) -> tuple[str, Dataset]:
-    """Load the rows of all splits together; their names, joined by +, are what `load_rows` would call them.
-
-    Raises:
-        MLRSNetError: The dataset cannot be loaded, its splits have different columns, or there is no row in them.
-    """
-    found = {name: rows for name, rows in _load(config).items() if len(rows)}
-    if not found:
-        raise ConfigurationError(f"dataset {config.dataset!r} is empty", "Name another.")
-    names = "+".join(found)
-    try:
-        return names, concatenate_datasets(list(found.values())).with_format(None)
-    except ValueError as error:  # of features that do not fit
-        raise ConfigurationError(
-            f"the splits {', '.join(found)} of dataset {config.dataset!r} have different columns",
-            "Name one, or several alike, by split (--split).",
-        ) from error
-
-
-def refuse_streaming(config: DataConfig) -> None:
-    """Refuse a streamed set where rows and images are asked for in any order."""
-    if config.streaming is not None:
-        raise ConfigurationError(
-            f"streaming={config.streaming!r} names a set that can be trained on, and nothing else",
-            "Give the dataset that it was made of.",
-        )
-
-
-def holds_mlrsnet(splits: Splits, label_names: Sequence[str]) -> bool:
-    """Tell whether images and labels are MLRSNet's, or a part of it, in whichever form they were loaded."""
-    if tuple(label_names) != LABEL_NAMES:
-        return False
-    rows = (row for split in splits.values() for row in zip(split["id"][:], split["labels"][:], strict=True))
-    return recognize(rows).is_mlrsnet
-
-
-def dataset_name(config: DataConfig) -> tuple[str, str | None]:
-    """Return what a card calls the dataset, and its repository on the Hub, if it is from there.
-
-    A path would tell readers of this machine; of a reader's name, as in `imagefolder`, the folder says more.
-    """
-    path = Path(config.dataset).expanduser()
-    if config.dataset == MLRSNET:
-        return MLRSNET, None
-    if path.exists():
-        return path.absolute().name, None
-    if glob.has_magic(config.dataset):
-        return "/".join(path.parts[-2:]).removeprefix("//"), None
-    if "/" not in config.dataset and config.data_dir is not None:
-        return Path(config.data_dir).expanduser().absolute().name, None
-    return config.dataset, config.dataset
-
-
-def _protocol(config: DataConfig) -> str | None:
-    if config.split_file is not None:
-        return CUSTOM
-    return config.protocol or (DEFAULT_PROTOCOL if config.dataset == MLRSNET else None)
-
-
-def is_drawn(config: DataConfig) -> bool:
-    """Tell whether the images are this package's synthetic scenes: those of its demo, or a folder that it drew."""
-    if config.dataset != MLRSNET:
-        return False
-    folder = config.data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    return config.protocol == "demo" or (folder is not None and (Path(folder).expanduser() / CONTACT_SHEET).is_file())
-
-
-def _load(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]:
-    """Return the splits by name; only the one that is asked for, by the name that is asked for."""
-    refuse_streaming(config)
-    name, path = config.dataset, Path(config.dataset).expanduser()
-    protocol, data_dir = _protocol(config), config.data_dir
-    if name != MLRSNET and holds_release(path):
-        raise ConfigurationError(
-            f"dataset={name!r} is a copy of the MLRSNet release, or lies as one",
-            f"Give it as --data-dir {name} (data_dir), and leave dataset out.",
-        )
-    try:
-        if name == MLRSNET:
-            drawn: dict[str, Any] = {"seed": config.split_seed, "label_version": config.label_version}
-            if config.split_file is not None:
-                drawn["split_file"] = config.split_file
-            found: Any = load_dataset(name, protocol, data_dir=data_dir, split=split, **drawn)
-        elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            found = _load_saved(path, split)
-        elif (files := find_files(config)) is not None:
-            splits = read_files(files, config)
-            found = splits if split is None else _part(splits, split, name)
-        else:
-            found = load_dataset(str(path) if path.exists() else name, protocol, data_dir=data_dir, split=split)
-    except MLRSNetError:
-        raise
-    # `datasets` raises these for what it does not find, cannot reach or cannot read.
-    except (DatasetsError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
-        part = "" if split is None else f"split {split!r} of "
-        raise ConfigurationError(
-            f"{part}dataset {name!r} cannot be loaded: {' '.join(str(error).split()).rstrip('.')}",
-            "Give 'mlrsnet', a dataset on the Hub, a folder, or a table; protocol names its configuration"
-            f"{'' if split is None else ', which has splits of its own'}.",
-        ) from error
-    return found if split is None else {split: found}
-
-
-def _load_saved(path: Path, split: str | None) -> Dataset | Mapping[str, Dataset]:
-    """Return what `save_to_disk` wrote."""
-    saved = load_from_disk(str(path))
-    splits = saved if isinstance(saved, DatasetDict) else {"train": saved}
-    return splits if split is None else _part(splits, split, str(path))
-
-
-def _part(splits: Mapping[str, Dataset], split: str, dataset: str) -> Dataset:
-    """Return a split, or several joined by `+`."""
-    names = split.split("+")
-    for name in names:
-        if name not in splits:
-            remedy = f"{name_alternatives(name, splits)} The option split (--split) says which is taken."
-            raise UnknownNameError(f"{dataset} has no split {name!r}", remedy)
-    return concatenate_datasets([splits[name] for name in names])
-
-
-@contextlib.contextmanager
-def _without_builder_warnings() -> Iterator[None]:
-    """Leave out the builder's warning of repaired labels, which the report repeats with the option's name."""
-    builder = logging.getLogger(BUILDER_MODULE)
-    level = builder.level
-    builder.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        builder.setLevel(level)
 
 
 def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
@@ -372,11 +221,6 @@ def _choose_splits(loaded: Mapping[str, Dataset], config: DataConfig) -> dict[st
         if not len(loaded[name]):
             raise ConfigurationError(f"the {name} split holds no image", "Give images to each split.")
         chosen[part] = loaded[name]
-    unused = [name for name in loaded if name not in (*names.values(), *VALIDATION_NAMES, TEST_NAME)]
-    if unused:
-        logger.info(
-            "data: not used: %s; train_split, validation_split and test_split take any split", ", ".join(unused)
-        )
     return chosen
 
 
@@ -393,19 +237,48 @@ def _find_split(
     return None
 
 
+def held_out_rows(loaded: Mapping[str, Dataset], config: DataConfig) -> list[int] | None:
+    """Return which rows of the train split training holds out for validation, in ascending order.
+
+    None where it holds out none, as the dataset has a validation split.
+
+    Args:
+        loaded: Splits by their own names.
+        config: Says what they are, where labels are too.
+
+    Raises:
+        MLRSNetError: The dataset cannot be trained on by these settings.
+    """
+    plain = {name: split.with_format(None) for name, split in loaded.items()}
+    ordered = {name: plain[name] for name in sorted(plain, key=config.train_split.__ne__)}
+    config = settle_columns(ordered, config, tell=False)  # whoever reads the rows tells it
+    chosen = _choose_splits(plain, config)
+    if "validation" in chosen:
+        return None
+    labeled = labeled_rows(chosen["train"], config)
+    held_out = _draw_held_out(read_columns(chosen, config).splits["train"]["id"][:], config)
+    return [labeled[row] for row in held_out]
+
+
 def _hold_out(splits: Mapping[str, Dataset], config: DataConfig) -> dict[str, Dataset]:
-    """Return the splits with a validation split drawn from train, by seed and ids alone."""
+    """Return the splits with a validation split drawn from train."""
     train = splits["train"]
-    count = max(1, round(config.validation_share * len(train)))
-    if count == len(train):
+    held_out = _draw_held_out(train["id"][:], config)
+    learned = sorted(set(range(len(train))).difference(held_out))
+    parts = {"train": train.select(learned), "validation": train.select(held_out)}
+    return parts | {name: split for name, split in splits.items() if name != "train"}
+
+
+def _draw_held_out(ids: Sequence[str], config: DataConfig) -> list[int]:
+    """Return which of the training images are held out, by seed and ids alone."""
+    count = max(1, round(config.validation_share * len(ids)))
+    if count == len(ids):
         raise ConfigurationError(
-            f"the {config.train_split} split holds {len(train)} images, too few to hold some out for validation",
+            f"the {config.train_split} split holds {len(ids)} images, too few to hold some out for validation",
             "Add images, or name a validation_split.",
         )
-    keys = [hashlib.sha256(f"{config.split_seed}/{name}".encode()).digest() for name in train["id"][:]]
-    order = sorted(range(len(train)), key=keys.__getitem__)
-    parts = {"train": train.select(sorted(order[count:])), "validation": train.select(sorted(order[:count]))}
-    return parts | {name: split for name, split in splits.items() if name != "train"}
+    keys = [hashlib.sha256(f"{config.split_seed}/{name}".encode()).digest() for name in ids]
+    return sorted(sorted(range(len(ids)), key=keys.__getitem__)[:count])
 
 
 def _report(splits: Splits, columns: Columns, held_out: int, repaired: int | None, config: DataConfig) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mlrsnet_hf.configuration.settings import setting
 from mlrsnet_hf.errors import ConfigurationError
 
 _MOST_BANDS = 65535
@@ -37,6 +38,8 @@ class Reading:
     """What the range is of, where it is known: 0 to 3000 of whole numbers leaves reflectances from 0 to 1 black."""
     resolution: float | None = None
     """Meters on the ground per pixel of the images that a model learned from, where it is known."""
+    image_side: int | None = None
+    """Pixels of the shorter side of these images; None where they differ, or the resolution is not known."""
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -46,6 +49,8 @@ class Reading:
             raise ValueError(f"bands {self.bands} cannot be read")
         if self.resolution is not None and not 0 < self.resolution < MOST_METERS:
             raise ValueError(f"resolution {self.resolution} is none of a pixel")
+        if self.image_side is not None and self.image_side < 1:
+            raise ValueError(f"image_side {self.image_side} is none of an image")
         if self.value_kind not in (None, "integer", "float"):
             raise ValueError(f"value_kind {self.value_kind!r} is neither integer nor float")
         if self.value_range is not None:
@@ -77,6 +82,7 @@ class Reading:
             "value_range": None if self.value_range is None else [list(limits) for limits in self.value_range],
             "value_kind": self.value_kind,
             "resolution": self.resolution,
+            "image_side": self.image_side,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -116,12 +122,16 @@ def reading_from_json(content: Mapping[str, Any]) -> Reading:
     resolution = content.get("resolution")
     if resolution is not None and type(resolution) not in (int, float):
         raise ValueError("resolution is no number")
+    side = content.get("image_side")
+    if side is not None and type(side) is not int:
+        raise ValueError("image_side is no whole number")
     return Reading(
         bands=None if bands is None else tuple(bands),
         band_count=count,
         value_range=None if ranges is None else tuple((float(low), float(high)) for low, high in ranges),
         value_kind=content.get("value_kind"),
         resolution=None if resolution is None else float(resolution),
+        image_side=side,
     )
 
 
@@ -135,6 +145,24 @@ def _is_limits(value: Any) -> bool:  # noqa: ANN401 - any JSON
 
 
 # -------------------------------------------------------------------------------------------------- settings as text
+
+
+def bands_setting(unset: str) -> Any:  # noqa: ANN401 - a field, see `setting`
+    """Return the setting of the bands that are read; `unset` says which are if it is not set."""
+    return setting(
+        None,
+        "Bands of the image files that the network sees, counted from 1, such as 4,3,2 or 1-13; if unset " + unset,
+        metavar="N,N,...|none",
+    )
+
+
+def value_range_setting(unset: str, more: str = "") -> Any:  # noqa: ANN401
+    """Return the setting of the range of values; `more` says what else may be given."""
+    return setting(
+        None,
+        f"Values that become black and white: 0,3000 for all bands, '0,3000;0,500' one by one{more}; if unset {unset}",
+        metavar="LOW,HIGH|none",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """How the images of a run are read: bands and range as the settings give them, percentiles measured in training."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, file_contents, file_resolution
+from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, file_contents, file_resolution, file_side
 from mlrsnet_hf.inputs.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -43,13 +44,15 @@ def settle_reading(splits: Mapping[str, Dataset], config: DataConfig) -> Reading
         MissingExtraError: rasterio is not installed.
     """
     resolution = config.resolution or _measured_resolution(splits.get("train"))
+    side = None if resolution is None else _measured_side(splits.get("train"))
     if config.bands is None and config.value_range is None:
-        return RGB if resolution is None else replace(RGB, resolution=resolution)
+        return RGB if resolution is None else replace(RGB, resolution=resolution, image_side=side)
     require_extra("geo")
     files, ids = ImageFiles(splits["train"]), splits["train"]["id"][:]
     bands = None if config.bands is None else parse_bands(config.bands)
     count, kind = file_contents(files[0], ids[0])
     reading = Reading(bands=bands, band_count=None if bands is None else count, resolution=resolution)
+    reading = replace(reading, image_side=side)
     if config.value_range is not None:
         rows = range(0, len(files), -(-len(files) // _IMAGES))
         samples = _sample(files, ids, rows, reading)
@@ -82,6 +85,16 @@ def _measured_resolution(split: Dataset | None) -> float | None:
         return None
     logger.info("data: the images have %.4g m per pixel", median)
     return median
+
+
+def _measured_side(split: Dataset | None) -> int | None:
+    """Return the median of the shorter sides of the images; None where one is over twice another."""
+    files, ids = (ImageFiles(split), split["id"][:]) if split else ((), ())
+    found: list[int] = []
+    for row in range(0, len(files), -(-len(files) // _LOCATED) or 1):
+        with contextlib.suppress(ImageError):  # it is told where images are decoded
+            found.append(file_side(files[row], ids[row]))
+    return int(np.median(found)) if found and max(found) <= 2 * min(found) else None
 
 
 def _sample(files: ImageFiles, ids: Sequence[str], rows: Sequence[int], reading: Reading) -> list[Sample]:

@@ -55,6 +55,11 @@ class Metric:
         return self.function.func if isinstance(self.function, partial) else self.function
 
     @property
+    def takes_threshold(self) -> bool:
+        """Whether it is one of decisions, which another threshold changes."""
+        return self.from_report is not None
+
+    @property
     def direction(self) -> str:
         """The direction in words."""
         return "higher is better" if self.higher_is_better else "lower is better"

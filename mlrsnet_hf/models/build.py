@@ -16,7 +16,13 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.models import FOLDER, HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, check_saved
 from mlrsnet_hf.models.timm_config import classifier_names, rebuild, timm_settings
-from mlrsnet_hf.models.weights import first_line, load_weights, require_weights_file
+from mlrsnet_hf.models.weights import (
+    file_on_hub,
+    find_weights_file,
+    first_line,
+    load_weights,
+    require_weights_file,
+)
 from mlrsnet_hf.runtime.logs import get_logger
 
 _SOURCES = (HUB, FOLDER)
@@ -41,7 +47,7 @@ def require_known_model(name: str) -> None:
 
 def require_weights(weights: str) -> None:
     """Raise `WeightsError` if weights that a path names are not there: no file, or a folder without a saved model."""
-    if _saved_source(weights) is None and weights not in (PRETRAINED, RANDOM):
+    if _saved_source(weights) is None and weights not in (PRETRAINED, RANDOM) and not weights.startswith(HUB):
         require_weights_file(Path(weights))
 
 
@@ -60,7 +66,8 @@ def build_model(
     Args:
         name: A name that timm knows, with or without the tag of its weights, or `hf-hub:USER/NAME`.
         outputs: Their number, or their names: a classifier that was trained for other names is started anew.
-        weights: `pretrained`, `random`, a weights file, a run's folder, a saved model's folder or `hf-hub:USER/NAME`.
+        weights: `pretrained`, `random`, a weights file, one of the Hub by `hf-hub:USER/NAME/FILE`, the folder of a run
+            or of a saved model, or `hf-hub:USER/NAME`.
         image_size: Fixes the input size of models that have one (most transformers).
         varied: Whether the model shall take other sizes too, if it can.
         channels: Of its input; timm fits weights of another number to it: it sums them for one channel, and repeats
@@ -93,7 +100,7 @@ def build_model(
     if pretrained:
         anew = _check_classifier(model, source, outputs)
     else:
-        anew = weights == RANDOM or load_weights(model, Path(weights))
+        anew = weights == RANDOM or load_weights(model, find_weights_file(weights))
     if anew and head_init_scale != 1:
         _scale_classifier(model, head_init_scale)
     model = _with_input_size(model, source, image_size, varied, options)
@@ -128,7 +135,7 @@ def training_size(model: nn.Module, image_size: int, scale: float, channels: int
 def _saved_source(weights: str) -> str | None:
     """Return timm's name of a saved model, or None for weights of another kind."""
     if weights.startswith(_SOURCES):
-        return weights
+        return None if weights.startswith(HUB) and file_on_hub(weights)[1] else weights
     if weights in (PRETRAINED, RANDOM) or not Path(weights).is_dir():
         return None
     for folder in (Path(weights) / "model", Path(weights)):

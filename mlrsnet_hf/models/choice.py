@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mlrsnet_hf.configuration.settings import Count, JoinedText, Settings, Share, setting
-from mlrsnet_hf.inputs.reading import parse_bands
+from mlrsnet_hf.inputs.reading import bands_setting, parse_bands, value_range_setting
 from mlrsnet_hf.models import PRETRAINED
 
 
@@ -23,17 +23,11 @@ class ModelChoice(Settings):
     )
     image_size: Count | None = setting(None, "Side in pixels of the input, for a timm name; if unset the model's own.")
     crop_pct: Share = setting(1.0, "Share of the image that the network sees, for a timm name; 1 is all of it.")
-    bands: JoinedText | None = setting(
-        None,
-        "Bands of the image files that the network sees, counted from 1, such as 4,3,2 or 1-13; if unset those that "
-        "the model was trained on, of a timm name red, green and blue, or gray.",
-        metavar="N,N,...|none",
+    bands: JoinedText | None = bands_setting(
+        "those that the model was trained on, of a timm name red, green and blue, or gray."
     )
-    value_range: JoinedText | None = setting(
-        None,
-        "Values that become black and white: 0,3000 for all bands, '0,3000;0,500' one by one; if unset those that the "
-        "model was trained with, of a timm name 0 to 255, of images of 8 bits.",
-        metavar="LOW,HIGH|none",
+    value_range: JoinedText | None = value_range_setting(
+        "those that the model was trained with, of a timm name 0 to 255, of images of 8 bits."
     )
 
     def __post_init__(self) -> None:

@@ -19,10 +19,10 @@ from mlrsnet_hf.configuration.settings import Range
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, WeightsError, name_alternatives
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.hub_download import download_folder
-from mlrsnet_hf.models import HUB, OPEN_CLIP, PRETRAINED, RANDOM
+from mlrsnet_hf.models import OPEN_CLIP, PRETRAINED, RANDOM
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.saved_config import refuse_unusable_input, require_enough
-from mlrsnet_hf.models.weights import first_line, require_weights_file
+from mlrsnet_hf.models.weights import find_weights_file, first_line
 
 CLIP_CONFIG_FILE = "open_clip_config.json"
 CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -148,7 +148,7 @@ def load_clip(name: str, weights: str, image_size: int | None, crop_pct: float) 
     if weights == RANDOM:
         options |= {"require_pretrained": False, "pretrained_text": False}
     elif weights != PRETRAINED:
-        options["pretrained"] = str(_checkpoint(weights))
+        options["pretrained"] = str(find_weights_file(weights))
     elif tag in tags:
         told = open_clip.get_pretrained_cfg(architecture, tag)
         # Of weights that learned with another function than the network's, open_clip merely warns.
@@ -202,19 +202,6 @@ def download_clip(name: str) -> Path:
         if (folder / weights).is_file():
             break
     return folder
-
-
-def _checkpoint(weights: str) -> Path:
-    """Return the file of weights."""
-    if weights.startswith(HUB):
-        owner, _, rest = weights.removeprefix(HUB).partition("/")
-        name, _, file = rest.partition("/")
-        if not file:
-            raise WeightsError(f"weights {weights!r} name no file", f"Give {HUB}USER/NAME/FILE.")
-        return download_folder(f"{owner}/{name}", "model", [file], error=WeightsError) / file
-    path = Path(weights).expanduser()
-    require_weights_file(path)
-    return path
 
 
 def _create(name: str, source: str, **options: Any) -> nn.Module:  # noqa: ANN401 - open_clip's

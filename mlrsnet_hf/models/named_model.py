@@ -190,7 +190,7 @@ def _reading(choice: ModelChoice, known: Reading) -> Reading:
         reading = given
     if not reading.is_usual:
         require_extra("geo")
-    return dataclasses.replace(reading, resolution=known.resolution)
+    return dataclasses.replace(reading, resolution=known.resolution, image_side=known.image_side)
 
 
 def _classes(name: str, weights: str) -> int:

@@ -1,7 +1,8 @@
 """A network in an ONNX file that says of itself what goes in, and what its outputs stand for.
 
 Its metadata hold, each as JSON, `architecture`, `label_names`, `scene_names`, `thresholds` and `preprocessing`, so that
-whoever runs the file elsewhere needs no other; `prediction.export` writes it.
+whoever runs the file elsewhere needs no other, and where it is known, `run`: what `training.learned_images` asks for.
+`prediction.export` writes it.
 """
 
 import hashlib
@@ -29,6 +30,8 @@ PREPROCESSING_FILE = "preprocessing.json"
 SUFFIX = ".onnx"
 INPUT, OUTPUT = "pixels", "logits"
 FORMAT = 1
+RUN_KEY = "run"
+"""Key of what is told of the run that the network was exported from."""
 
 _REMEDY = "Give a file that `mlrsnet export` wrote."
 _ONLY_ERRORS = 3
@@ -100,9 +103,14 @@ class OnnxNetwork(nn.Module):
 
 
 def onnx_metadata(
-    name: str, architecture: str, preprocessing: Preprocessing, task: Task, thresholds: Mapping[str, float] | None
+    name: str,
+    architecture: str,
+    preprocessing: Preprocessing,
+    task: Task,
+    thresholds: Mapping[str, float] | None,
+    run: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Return what a file says of itself, as JSON under each key."""
+    """Return what a file says of itself, as JSON under each key; `run` is left out where nothing is known of it."""
     info = {
         "format": FORMAT,
         "name": name,
@@ -112,6 +120,7 @@ def onnx_metadata(
         "thresholds": None if thresholds is None else dict(thresholds),
         "preprocessing": preprocessing_json(preprocessing),
     }
+    info |= {} if run is None else {RUN_KEY: dict(run)}
     return {key: json.dumps(value) for key, value in info.items()}
 
 

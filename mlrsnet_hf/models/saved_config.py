@@ -71,6 +71,7 @@ class ModelInfo(_Named, total=False):
     problem_type: Literal["single_label_classification", "multi_label_classification"] | None
     thresholds: Mapping[Name, Annotated[float, Range(-1, 1)]] | None
     resolution: Annotated[float, Range(0, MOST_METERS, above=True, below=True)] | None
+    image_side: Annotated[int, Range(1, 2**31)] | None
     model_args: Mapping[Name, Any] | None
     pretrained_cfg: PretrainedInfo | None
 

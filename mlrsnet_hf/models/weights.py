@@ -12,7 +12,8 @@ from timm.models import adapt_input_conv, load_state_dict
 from torch import nn
 
 from mlrsnet_hf.errors import WeightsError
-from mlrsnet_hf.models import PRETRAINED, RANDOM
+from mlrsnet_hf.hub_download import download_folder
+from mlrsnet_hf.models import HUB, PRETRAINED, RANDOM
 from mlrsnet_hf.models.timm_config import classifier_names, timm_settings
 from mlrsnet_hf.runtime.logs import get_logger
 
@@ -139,6 +140,29 @@ def _shared_names(state: Mapping[str, torch.Tensor]) -> list[list[str]]:
         if tensor.numel():
             names.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
     return [same for same in names.values() if len(same) > 1]
+
+
+def find_weights_file(weights: str) -> Path:
+    """Return the file of weights: a path, or hf-hub:USER/NAME/FILE, which is downloaded.
+
+    Raises:
+        WeightsError: It is not there, or cannot be had.
+    """
+    if weights.startswith(HUB):
+        repository, file = file_on_hub(weights)
+        if not file:
+            raise WeightsError(f"weights {weights!r} name no file", f"Give {HUB}USER/NAME/FILE.")
+        return download_folder(repository, "model", [file], error=WeightsError) / file
+    path = Path(weights).expanduser()
+    require_weights_file(path)
+    return path
+
+
+def file_on_hub(weights: str) -> tuple[str, str]:
+    """Return repository and file of hf-hub:USER/NAME/FILE; "" where a repository alone is named."""
+    owner, _, rest = weights.removeprefix(HUB).partition("/")
+    name, _, file = rest.partition("/")
+    return f"{owner}/{name}", file
 
 
 def require_weights_file(path: Path) -> None:

@@ -88,6 +88,8 @@ class Classifier:
         self.symmetries = symmetries
         self.batch_size = batch_size
         self.precision = precision
+        self.notes: tuple[str, ...] = ()
+        """What is to be said with its labels, of the thresholds."""
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> "Classifier":  # noqa: ANN401 - those of the class

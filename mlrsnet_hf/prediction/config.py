@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from mlrsnet_hf.configuration.settings import Count, CountOrZero, JoinedText, Range, Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.inputs.reading import bands_setting, value_range_setting
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.runtime import Precision
 
@@ -77,11 +78,11 @@ class PredictionConfig(Settings):
         positional=True,
         metavar="IMAGES",
     )
-    output: Path = setting(
-        Path("predictions.csv"),
-        "Table to write: .csv, .jsonl or .parquet; of scenes the folder, if unset 'predictions'.",
+    output: Path | None = setting(
+        None,
+        "Table to write: .csv, .jsonl or .parquet; of scenes the folder; if unset predictions.csv, or predictions.",
         section="Output",
-        metavar="FILE|FOLDER",
+        metavar="FILE|FOLDER|none",
     )
     all_scores: bool = setting(False, "Write the score of every label and scene, one column each.")
     html: Path | None = setting(
@@ -94,27 +95,22 @@ class PredictionConfig(Settings):
     num_workers: CountOrZero = setting(0, "Processes beside each process that read images; 0 reads in threads.")
     precision: Precision | None = setting(None, "Mixed precision; if unset Accelerate's own setting.")
     shard_images: Count = setting(1024, "Images after which a part is kept; what is lost when a run is killed.")
-    bands: JoinedText | None = setting(
-        None,
-        "Bands of the image files that the network sees, counted from 1, such as 4,3,2 or 1-13; if unset those that "
-        "the model was trained on.",
-        metavar="N,N,...|none",
-    )
-    value_range: JoinedText | None = setting(
-        None,
-        "Values that become black and white: 0,3000 for all bands, '0,3000;0,500' one by one; if unset those that the "
-        "model was trained with.",
-        metavar="LOW,HIGH|none",
-    )
+    bands: JoinedText | None = bands_setting("those that the model was trained on.")
+    value_range: JoinedText | None = value_range_setting("those that the model was trained with.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
         super().__post_init__()
-        if self.output.suffix:
+        if self.output is not None and self.output.suffix:
             self.require_table()
-        if self.html is not None and self.html == self.output:
+        if self.html is not None and self.html == self.table:
             raise ConfigurationError(f"html={str(self.html)!r} is the output too", "Give each a file of its own.")
         self.model_choice()
+
+    @property
+    def table(self) -> Path:
+        """Where the table goes."""
+        return Path("predictions.csv") if self.output is None else self.output
 
     def require_table(self) -> None:
         """Refuse an output that is no table.
@@ -122,7 +118,7 @@ class PredictionConfig(Settings):
         Raises:
             ConfigurationError: It is none.
         """
-        if self.output.suffix.lower() not in TABLE_SUFFIXES:
+        if self.table.suffix.lower() not in TABLE_SUFFIXES:
             raise ConfigurationError(
                 f"output={str(self.output)!r} cannot be used", f"Give a file that ends in {', '.join(TABLE_SUFFIXES)}."
             )

@@ -1,6 +1,5 @@
 """A trained model and a split to its saved predictions, in any number of processes."""
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -12,15 +11,14 @@ import numpy.typing as npt
 from accelerate import Accelerator
 from datasets import Dataset
 
-from mlrsnet_hf.dataset.splits.protocols import CUSTOM
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
-from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Predictions, few_images, tune_thresholds
+from mlrsnet_hf.evaluation.scores import Predictions, few_images, tune_thresholds
 from mlrsnet_hf.inputs.columns import UNKNOWN
-from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
+from mlrsnet_hf.inputs.config import DataConfig, TaskKind
 from mlrsnet_hf.inputs.decoding import ImageFiles
-from mlrsnet_hf.inputs.load import LabeledSplit, load_rows, load_split
+from mlrsnet_hf.inputs.load import LabeledSplit, load_split
 from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
 from mlrsnet_hf.inputs.reading import Reading
 from mlrsnet_hf.inputs.split_images import SplitImages, multi_hot
@@ -40,15 +38,10 @@ from mlrsnet_hf.prediction.predictions_file import (
     ScoredPredictions,
 )
 from mlrsnet_hf.prediction.scale import warn_of_other_scale
+from mlrsnet_hf.prediction.threshold_notes import threshold_notes
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import explain_memory
-from mlrsnet_hf.training.learned_images import (
-    data_of_published_run,
-    data_of_run,
-    is_timms_own,
-    protocol_of,
-    published_name,
-)
+from mlrsnet_hf.training.learned_images import few_that_chose, is_timms_own, learned_among
 
 Load = Callable[[DataConfig, str, Reading], LabeledSplit]
 """Loads a split, as `load_split` does."""
@@ -129,7 +122,7 @@ def evaluate_model(
         return remembering(data, "train", reading)
 
     trained_on, has_chosen = processes.run_on_main(
-        lambda: _seen_by_run(name, split, common.rows, config, data, load_train)
+        lambda: learned_among(name, model, split, common.rows, data, load_train, config.allow_trained)
     )
     files, ids = ImageFiles(common.rows), tuple(common.rows["id"][:])
     processes.run_on_main(lambda: warn_of_other_scale(files, ids, reading))
@@ -137,7 +130,13 @@ def evaluate_model(
     model = dataclasses.replace(model, model=network)
     task = common.task(split)
     thresholds, origin = _own_thresholds(model, model_task, common, config)
-    threshold_notes: list[str] = []
+    notes_on_thresholds: list[str] = []
+    if config.thresholds == "model" and model.thresholds is not None and config.thresholds_from is None:
+        scored = dict(zip(task.label_names[: task.label_outputs], thresholds, strict=True))
+        few = processes.run_on_main(lambda: few_that_chose(name, model))
+        by_data = {common.labels.respelled.get(label, label): label for label in scored}
+        named = {by_data[label]: count for label, count in few.items() if label in by_data}
+        notes_on_thresholds += threshold_notes(scored, named)
     if config.thresholds_from is not None and task.label_outputs:
         chooser, of_chooser = load_common(config.thresholds_from)
         if of_chooser.labels.names != common.labels.names:
@@ -147,7 +146,7 @@ def evaluate_model(
             )
         found = _predictions(model, model_task, chooser, of_chooser, config, accelerator)
         thresholds, origin = tune_thresholds(found).tolist(), f"the {config.thresholds_from} split"
-        threshold_notes = _notes_on_chooser(found, task, config)
+        notes_on_thresholds = _notes_on_chooser(found, task, thresholds, config)
     predictions = _predictions(model, model_task, split, common, config, accelerator)
     _refuse_no_numbers(predictions, ids, model.name)
     matched = common.scenes if common.kind == "scene" else common.labels
@@ -159,7 +158,7 @@ def evaluate_model(
         symmetries=config.symmetries,
         thresholds=dict(zip(names, thresholds, strict=True)),
         thresholds_from=origin,
-        threshold_notes=tuple(threshold_notes),
+        threshold_notes=tuple(notes_on_thresholds),
         trained_on=trained_on,
         only_in_model=matched.only_in_model,
         only_in_data=matched.only_in_data,
@@ -183,16 +182,24 @@ def _common(name: str, task: Task, split: LabeledSplit) -> _Common:
     labels = match_labels(task.label_names[: task.label_outputs], split.label_names)
     scenes = match_scenes(task.scene_names[: task.scene_outputs], split.scene_names)
     if not labels.names and not scenes.names:
-        outputs, there = task.output_names, (*split.label_names, *split.scene_names)
+        compared = [
+            f"{what} of the model: {_few(ours)}; of the data: {_few(theirs)}"
+            for what, ours, theirs in (
+                ("labels", task.label_names[: task.label_outputs], split.label_names),
+                ("scenes", task.scene_names[: task.scene_outputs], split.scene_names),
+            )
+            if ours
+        ]
         raise ConfigurationError(
-            f"{name} and the data have no label in common: it names {shortened(', '.join(outputs), _SHOWN)}, the data "
-            f"{shortened(', '.join(there), _SHOWN) or 'none'}",
+            f"{name} and the data have no label in common ({'; '.join(compared)})",
             "Give a model of these labels, or the data's columns (--labels-column, --label-columns, --scene-column).",
         )
     rows, notes = split.rows, []
     if task.label_outputs and split.label_names and not labels.names:
-        ours, theirs = (shortened(", ".join(names), _SHOWN) for names in (task.label_names, split.label_names))
-        notes.append(f"no label in common, so scenes alone are scored: the model names {ours}, the data {theirs}")
+        notes.append(
+            "no label in common, so scenes alone are scored: the model names "
+            f"{_few(task.label_names[: task.label_outputs])}, the data {_few(split.label_names)}"
+        )
     kind: TaskKind = "labels" if not scenes.names else "labels+scene" if labels.names else "scene"
     if kind != "labels" and len(scenes.names) < len(split.scene_names):
         known = np.isin(rows["scene"][:], scenes.ids)
@@ -211,6 +218,10 @@ def _common(name: str, task: Task, split: LabeledSplit) -> _Common:
         told = ", ".join(f"{one!r} for {other!r}" for one, other in list(labels.respelled.items())[:12])
         notes.append(f"the data spells labels otherwise than the model: {told}")
     return _Common(kind, labels, scenes, rows, tuple(notes))
+
+
+def _few(names: Sequence[str]) -> str:
+    return shortened(", ".join(names), _SHOWN) or "none"
 
 
 def _predictions(
@@ -272,7 +283,9 @@ def _own_thresholds(
     return [model.thresholds.get(name, PAPER_THRESHOLD) for name in names], "the model"
 
 
-def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) -> list[str]:
+def _notes_on_chooser(
+    found: Predictions, task: Task, thresholds: Sequence[float], config: EvaluationConfig
+) -> list[str]:
     """Say which thresholds were not chosen, and whether they were chosen on the images that are scored."""
     notes = []
     if config.thresholds_from == config.split:
@@ -284,13 +297,8 @@ def _notes_on_chooser(found: Predictions, task: Task, config: EvaluationConfig) 
         notes.append(
             f"no image of the {config.thresholds_from} split has {', '.join(untuned[:12])}{more}: threshold 0.5 kept"
         )
-    few = [f"{name} ({count})" for name, count in sorted(few_images(found, task).items(), key=lambda one: one[1])]
-    if few:
-        more = f" and {len(few) - 12:,} more" if len(few) > 12 else ""
-        notes.append(
-            f"fewer than {FEW_IMAGES} images of the {config.thresholds_from} split with, or without, the label chose "
-            f"the threshold of {', '.join(few[:12])}{more}; on other images it may be far off"
-        )
+    chosen = dict(zip(task.label_names, thresholds, strict=True))
+    notes += threshold_notes(chosen, few_images(found, task), config.thresholds_from or "")
     return notes
 
 
@@ -331,53 +339,6 @@ def _data_identity(split: LabeledSplit, images: int, name: str) -> DataIdentity:
         images=images,
         fingerprint=source["fingerprint"],
     )
-
-
-def _seen_by_run(
-    name: str,
-    split: LabeledSplit,
-    rows: Dataset,
-    config: EvaluationConfig,
-    data: DataConfig,
-    load_train: Callable[[], LabeledSplit],
-) -> tuple[int | None, bool]:
-    """Return how many of the images a model was trained on, None where nothing tells, and whether they chose its epoch.
-
-    Raises:
-        ConfigurationError: There are some, or the results of the run are damaged, and such images are not allowed.
-    """
-    published = published_name(name)
-    if published is not None:
-        run = data_of_published_run(published)
-    else:
-        run = data_of_run(name, config.allow_trained, "--allow-trained")
-    if run is None:
-        return None, False
-    count, has_chosen, source = None, False, split.source
-    if split.training_fingerprint is not None and run.get("fingerprint") == split.training_fingerprint:
-        count = len(rows) if split.role == "train" else 0
-        has_chosen = split.role == "validation"
-    elif run["dataset"] == data.dataset == MLRSNET and bool(run.get("synthetic")) == source["synthetic"]:
-        protocol, seed = protocol_of(run)
-        if protocol != CUSTOM:
-            learned = dataclasses.replace(
-                data, protocol=protocol, split_seed=seed, split_file=None, bands=None, value_range=None
-            )
-            count = len(set(load_rows(learned, "train")["id"]) & set(rows["id"]))
-    elif data.dataset != MLRSNET and split.training_fingerprint is None:  # several splits, or one of a name of its own
-        with contextlib.suppress(MLRSNetError):  # they cannot be trained on
-            train = load_train()
-            if run.get("fingerprint") == train.training_fingerprint:
-                count = len(set(train.rows["id"]) & set(rows["id"]))
-                if not count and data.train_split in config.split.split("+"):  # rows that no id tells
-                    count = min(len(train.rows), len(rows))
-    if count and not config.allow_trained:
-        raise ConfigurationError(
-            f"{name} was trained on {count:,} of the {len(rows):,} images of split {config.split!r}, so that scores on "
-            "them say nothing of others",
-            "Give another --split or --split-seed, or --allow-trained.",
-        )
-    return count, has_chosen
 
 
 def find_saved(name: str) -> Path | None:

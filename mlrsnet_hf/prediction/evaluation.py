@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mlrsnet_hf.configuration.json_file import Defined, Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Count, CountOrZero
@@ -159,10 +160,16 @@ class EvaluationResult:
         return [*found, *info.notes, *info.threshold_notes]
 
 
-def draw_saved(saved: SavedPredictions, draws: int = DRAWS) -> DrawnScores:
-    """Return the scores of saved predictions in each of many draws, at 0.5 and at their thresholds."""
+def draw_saved(saved: SavedPredictions, draws: int = DRAWS, groups: npt.ArrayLike | None = None) -> DrawnScores:
+    """Return the scores of saved predictions in each of many draws, at 0.5 and at their thresholds.
+
+    Args:
+        saved: The predictions.
+        draws: How many draws of the images.
+        groups: (N,) the number of each image's group; see `draw_scores`.
+    """
     thresholds = saved.thresholds if saved.task.label_outputs else None
-    return draw_scores(saved.predictions, saved.task, thresholds, draws, every=True)
+    return draw_scores(saved.predictions, saved.task, thresholds, draws, every=True, groups=groups)
 
 
 def summarize(saved: SavedPredictions, drawn: DrawnScores, with_scenes: bool = True) -> EvaluationResult:

@@ -35,6 +35,7 @@ from mlrsnet_hf.prediction.classifier import require_task
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic import synthetic_record
 from mlrsnet_hf.taxonomy import SCENES
+from mlrsnet_hf.training.learned_images import facts_for_export
 
 TOLERANCE = 1e-4
 """What a logit may differ, and this share of its size where it is above 1."""
@@ -94,7 +95,8 @@ def export_model(choice: ModelChoice, folder: Path, images: str | None = None) -
     if isinstance(model.model, OnnxNetwork):
         raise ConfigurationError(f"{choice.model} is an ONNX file already", "Give the model that it was made of.")
     pixels = _pixels(model, images)
-    metadata = onnx_metadata(model.name, model.architecture, model.preprocessing, task, model.thresholds)
+    run = facts_for_export(choice.model)
+    metadata = onnx_metadata(model.name, model.architecture, model.preprocessing, task, model.thresholds, run)
     with whole_folder(folder) as partial:
         _write(model, metadata, partial / ONNX_FILE)
         difference = _compare(model, partial / ONNX_FILE, pixels)

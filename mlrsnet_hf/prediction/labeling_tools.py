@@ -17,7 +17,7 @@ from mlrsnet_hf.inputs.decoding import ImageFiles
 from mlrsnet_hf.prediction.predictions_file import SavedPredictions
 
 _IMAGES = "images"
-"""Folder of the image files that lie nowhere on the disk, as those in Parquet."""
+"""Folder of the image files, where some lie nowhere on the disk, as those in Parquet."""
 _NAME, _SCENE = "labels", "scene"
 """What the labeling configuration calls the two groups of choices."""
 
@@ -25,9 +25,9 @@ _NAME, _SCENE = "labels", "scene"
 def write_fiftyone(folder: Path, models: Sequence[SavedPredictions], rows: Dataset) -> None:
     """Write what FiftyOne imports as `FiftyOneImageClassificationDataset`, a file for each field.
 
-    `data.json` says where each image lies, `ground_truth.json` which labels it has, and `predictions.json`, of a second
-    model `predictions_2.json`, which it is said to have, with their scores. `README.md` holds the lines that import
-    them. (https://docs.voxel51.com/user_guide/import_datasets.html)
+    `data.json` says where each image lies, `ids.json` which it is, `ground_truth.json` which labels it has, and
+    `predictions.json`, of a second model `predictions_2.json`, which it is said to have, with their scores. `README.md`
+    holds the lines that import them. (https://docs.voxel51.com/user_guide/import_datasets.html)
 
     Args:
         folder: The folder to create.
@@ -36,8 +36,9 @@ def write_fiftyone(folder: Path, models: Sequence[SavedPredictions], rows: Datas
     """
     folder.mkdir()
     keys = [f"{row:07d}" for row in range(len(rows))]
-    _write(folder / "data.json", dict(zip(keys, _references(folder, rows), strict=True)))
-    first = models[0]
+    first, references = models[0], _references(folder, rows)
+    _write(folder / "data.json", dict(zip(keys, references, strict=True)))
+    _write(folder / "ids.json", dict(zip(references, first.ids, strict=True)))
     names = list(first.task.label_names or first.task.scene_names)
     _write(folder / "ground_truth.json", {"classes": names, "labels": dict(zip(keys, _true(first), strict=True))})
     fields = ["ground_truth"]
@@ -53,7 +54,9 @@ def write_fiftyone(folder: Path, models: Sequence[SavedPredictions], rows: Datas
     (folder / "README.md").write_text(_fiftyone_lines(fields), encoding="utf-8")
 
 
-def write_label_studio(folder: Path, models: Sequence[SavedPredictions], rows: Dataset) -> None:
+def write_label_studio(
+    folder: Path, models: Sequence[SavedPredictions], rows: Dataset, written: Path | None = None
+) -> None:
     """Write what Label Studio imports: `tasks.json`, and `config.xml`, the labeling configuration of the project.
 
     Labels are annotations that count as ground truth, predictions those of each model; the score of a prediction is
@@ -64,17 +67,19 @@ def write_label_studio(folder: Path, models: Sequence[SavedPredictions], rows: D
         folder: The folder to create.
         models: Predictions of one model, or of two for the same images.
         rows: The images, in the order of the predictions of the first.
+        written: The folder of `write_fiftyone` for the same images, whose image files are linked to, so that the disk
+            holds them once.
     """
     folder.mkdir()
     first = models[0]
     control = _NAME if first.task.label_outputs else _SCENE
-    references = _references(folder, rows)
-    root = _common_folder([path for path in references if Path(path).is_absolute()])
+    references = _references(folder, rows, written)
+    images = _common_folder(references)
     places = [{image: row for row, image in enumerate(model.ids)} for model in models]
     said = [_said(model) for model in models]
     tasks = []
     for row, (image, path, labels) in enumerate(zip(first.ids, references, _true(first), strict=True)):
-        relative = os.path.relpath(path, root) if Path(path).is_absolute() else path
+        relative = path if images is None else os.path.relpath(path, images.parent)
         predictions = []
         for model, own, found in zip(models, places, said, strict=True):
             at = own[image]
@@ -97,23 +102,44 @@ def write_label_studio(folder: Path, models: Sequence[SavedPredictions], rows: D
     names = first.task.label_names if first.task.label_outputs else first.task.scene_names
     config = _label_studio_config(control, names, several=bool(first.task.label_outputs))
     (folder / "config.xml").write_text(config, encoding="utf-8")
-    (folder / "README.md").write_text(_label_studio_lines(root), encoding="utf-8")
+    (folder / "README.md").write_text(_label_studio_lines(images), encoding="utf-8")
 
 
-def _references(folder: Path, rows: Dataset) -> list[str]:
-    """Return the path of each image file, absolute; of one that lies nowhere, written into the folder, relative."""
-    files, found = ImageFiles(rows), []
+def _references(folder: Path, rows: Dataset, written: Path | None = None) -> list[str]:
+    """Return the path of each image file, absolute; where some lie nowhere, all are written into the folder, relative.
+
+    Label Studio serves the files of one folder, so that they are all in one place or the other.
+    """
+    files = ImageFiles(rows)
+    places: list[str] = []
     for row in range(len(files)):
-        file = files[row]
-        path, content = file["path"], file["bytes"]
+        path, content = files[row]["path"], files[row]["bytes"]
+        if content is not None or path is None:
+            break
+        places.append(str(Path(path).absolute()))
+    else:
+        return places
+    (folder / _IMAGES).mkdir()
+    names = []
+    for row in range(len(files)):
+        path, content = files[row]["path"], files[row]["bytes"]
         if content is None and path is not None:
-            found.append(str(Path(path).absolute()))
-            continue
-        (folder / _IMAGES).mkdir(exist_ok=True)
+            content = Path(path).read_bytes()
         name = f"{_IMAGES}/{row:07d}{_suffix(path, content or b'')}"
-        (folder / name).write_bytes(content or b"")
-        found.append(name)
-    return found
+        _link_or_write(folder / name, content or b"", None if written is None else written / name)
+        names.append(name)
+    return names
+
+
+def _link_or_write(path: Path, content: bytes, same: Path | None) -> None:
+    """Make a file: a hard link to one of the same content, where there is one and the disk has such links."""
+    if same is not None:
+        try:
+            path.hardlink_to(same)
+            return
+        except OSError:
+            pass
+    path.write_bytes(content)
 
 
 def _suffix(path: str | None, content: bytes) -> str:
@@ -167,8 +193,11 @@ def _result(control: str, names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": list(names)}}]
 
 
-def _common_folder(paths: Sequence[str]) -> str:
-    return os.path.commonpath([str(Path(path).parent) for path in paths]) if paths else ""
+def _common_folder(references: Sequence[str]) -> Path | None:
+    """Return the folder that all image files lie below; None where they were written beside the tasks."""
+    if not references or not Path(references[0]).is_absolute():
+        return None
+    return Path(os.path.commonpath([Path(path).parent for path in references]))
 
 
 def _label_studio_config(control: str, names: Sequence[str], several: bool) -> str:
@@ -189,20 +218,27 @@ def _fiftyone_lines(fields: Sequence[str]) -> str:
 
 def _fiftyone_text(fields: Sequence[str]) -> Iterator[str]:
     yield "In this folder, with `pip install fiftyone`:\n\n```python"
+    yield "import json, os\n"
     yield "import fiftyone as fo\n"
     yield "form = fo.types.FiftyOneImageClassificationDataset"
     for number, field in enumerate(fields):
         act = "dataset = fo.Dataset.from_dir" if number == 0 else "dataset.merge_dir"
         yield f'{act}(dataset_type=form, data_path="data.json", labels_path="{field}.json", label_field="{field}")'
+    yield 'ids = {os.path.abspath(path): name for path, name in json.load(open("ids.json")).items()}'
+    yield 'dataset.set_values("image_id", ids, key_field="filepath")'
     yield "fo.launch_app(dataset)\n```"
 
 
-def _label_studio_lines(root: str) -> str:
-    place = f"`{root}`" if root else "this folder"
+def _label_studio_lines(images: Path | None) -> str:
+    # Label Studio takes no storage that is the root itself, so that the root is the folder above.
+    root, storage = "this folder", f"its folder `{_IMAGES}`"
+    if images is not None:
+        root, storage = f"`{images.parent}`", f"`{images}`"
     return (
         "1. Start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and\n"
-        f"   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set to {place}.\n"
-        "2. Make a project whose labeling interface is `config.xml`, and add a local storage of the images' folder.\n"
+        f"   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set to {root}, as an absolute path.\n"
+        f"2. Make a project whose labeling interface is `config.xml`, and add a local storage of {storage}.\n"
+        "   Do not synchronize it: that would make a task of each file.\n"
         "3. Import `tasks.json`.\n"
     )
 

@@ -5,92 +5,44 @@ has its name when it is whole; from these files the table is made in the end.
 """
 
 import dataclasses
-import hashlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
 from accelerate import Accelerator
-from PIL import Image
 
-from mlrsnet_hf.configuration.settings import changed_settings
-from mlrsnet_hf.errors import ConfigurationError, ImageError
-from mlrsnet_hf.escaping import shortened
-from mlrsnet_hf.files import refuse_existing, whole_file
-from mlrsnet_hf.inputs.batches import Draw
+from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.config import MLRSNET
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, decode_rgb
-from mlrsnet_hf.inputs.image_list import ArchivedBatches, ListedFiles, list_images
+from mlrsnet_hf.inputs.decoding import ImageFiles
+from mlrsnet_hf.inputs.image_list import ListedFiles, list_images
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import load_images
-from mlrsnet_hf.inputs.loader import make_loader
-from mlrsnet_hf.inputs.readable_images import ReadableImages
 from mlrsnet_hf.models.named_model import load_named_model
-from mlrsnet_hf.prediction.classifier import Classifier, Scores
+from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.config import PredictionConfig
+from mlrsnet_hf.prediction.pictures import Pictures
 from mlrsnet_hf.prediction.scale import warn_of_other_scale
+from mlrsnet_hf.prediction.shards import DoneBefore, predict_shards, read_shard, shard_key, write_shard
 from mlrsnet_hf.prediction.tables import PredictedRows, TableForm, open_table, refuse_ambiguous
-from mlrsnet_hf.resumable_folder import refuse_finished, resumable_folder
+from mlrsnet_hf.prediction.targets import notes_of_pages, page_note, refuse_early
+from mlrsnet_hf.prediction.threshold_notes import threshold_notes
+from mlrsnet_hf.resumable_folder import ResumableFolder, resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import ended_together, explain_memory, inference_accelerator
-from mlrsnet_hf.runtime.logs import get_logger, progress_bar
-from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
+from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
+from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.runtime.shards import Shard, missing_shards, plan_shards, write_shards
+from mlrsnet_hf.training.learned_images import few_that_chose
 
 logger = get_logger(__name__)
 
 _PARTS = "parts"
 _TABLE = "table"
-_KEY = b"mlrsnet_predictions"
-"""Key of the schema metadata of a shard's file that holds what it was made of."""
 _PATIENCE = 10.0
 """Seconds: the reading processes of a run that was killed may hold its lock for a moment."""
-_LONGEST = 500
-"""Characters of why an image cannot be read."""
-_AGAIN = "make room or mend what is wrong, and run again to go on."
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Images to predict, in their order."""
-
-    ids: Sequence[str]
-    files: ImageFiles | ListedFiles
-    name: str
-    """What they are called together."""
-    fingerprint: str = ""
-    """Hash of their content, where it is known; else a list's stamps tell whether a file was written anew."""
-    is_mlrsnet: bool = False
-
-    def digest(self, rows: range) -> str:
-        """Return a hash of what some rows are: ids and, as far as can be told without reading them, contents."""
-        digest = hashlib.blake2b(f"{self.fingerprint} {rows}".encode(), digest_size=16)
-        for row in rows:
-            listed = self.files.images[row] if isinstance(self.files, ListedFiles) else self.ids[row]
-            digest.update(repr(listed).encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
-
-    def to_look_at(self, rows: Sequence[int]) -> Iterator[Image.Image | None]:
-        """Yield rows, in ascending order, as RGB images for people; None for what cannot be read."""
-        batches: list[list[Draw]] = [[(0, row)] for row in rows]
-        read = ArchivedBatches(batches, self.files) if isinstance(self.files, ListedFiles) else batches
-        for [draw] in read:
-            try:
-                content = draw[2] if len(draw) == 3 else None
-                if isinstance(content, ImageError):
-                    raise content
-                file = self.files[draw[1]] if content is None else ImageFile(bytes=content, path=None)
-                yield decode_rgb(file, self.ids[draw[1]])
-            except ImageError:
-                yield None
 
 
 @dataclass(frozen=True)
@@ -170,9 +122,9 @@ def _predict(
     config: PredictionConfig, data: ImageSet, write_page: WritePage | None, accelerator: Accelerator
 ) -> PredictionSummary | None:
     processes = Collectives(accelerator)
-    target = config.output.expanduser().absolute()
+    target = config.table.expanduser().absolute()
     page = None if config.html is None else config.html.expanduser().absolute()
-    processes.run_on_main(lambda: _refuse_early(config, data, target, page))
+    processes.run_on_main(lambda: refuse_early(config, data))
     classifier = processes.run_on_all(lambda: open_classifier(config, accelerator))
     pictures = _find_pictures(config, data, processes)
     reading = classifier.preprocessing.reading
@@ -182,13 +134,16 @@ def _predict(
     shards = plan_shards("predictions", len(pictures.ids), config.shard_images)
 
     with ExitStack() as stack:
+        folder: ResumableFolder | None = None
 
         def begin() -> tuple[Path, list[Shard]]:
+            nonlocal folder
             origin = {"predictions": classifier.fingerprint}
             parts = (f"{_PARTS}/*.parquet",)
+            pages = notes_of_pages(target)
             folder = stack.enter_context(resumable_folder(target, origin, lambda _: [], _PATIENCE, parts, _TABLE))
-            folder.keep([])
-            is_done = _DoneBefore(classifier, pictures, config.strict)
+            folder.keep(pages)
+            is_done = DoneBefore(classifier, pictures, config.strict)
             return folder.path, missing_shards(folder.path / _PARTS, shards, is_done)
 
         path, missing = processes.run_on_main(begin)
@@ -199,16 +154,18 @@ def _predict(
             lambda own: predict_shards(
                 classifier, pictures, own, config.num_workers, config.strict, _title(accelerator.num_processes)
             ),
-            lambda rows, shard: write_shard(path / _PARTS / shard.name, rows, _key(classifier, pictures, shard)),
+            lambda rows, shard: write_shard(path / _PARTS / shard.name, rows, shard_key(classifier, pictures, shard)),
         )
         seconds = time.monotonic() - began
 
         def finish() -> PredictionSummary:
             earlier = len(pictures.ids) - sum(len(shard.rows) for shard in missing)
-            counted = PredictionSummary(config.output, len(pictures.ids), earlier, seconds)
+            counted = PredictionSummary(config.table, len(pictures.ids), earlier, seconds)
             predicted = Predicted(classifier, pictures, form, path / _PARTS, shards, counted)
             summary = _write_table(path / _TABLE, target.suffix.lower(), predicted)
             if page is not None and write_page is not None:
+                assert folder is not None, "begin() opens it on the main process"
+                folder.note(page_note(page))  # so that the next run takes it up if this one is killed before the end
                 write_page(dataclasses.replace(predicted, summary=summary), page)
             # Only now the table takes its name; after an error above it is let go of without.
             stack.pop_all().close()
@@ -219,38 +176,28 @@ def _predict(
 
 
 def open_classifier(config: PredictionConfig, accelerator: Accelerator) -> Classifier:
-    """Load the model on this process's device, with the thresholds and views that are asked for.
+    """Load the model on this process's device, with the thresholds and views that are asked for; warn of thresholds.
 
     Raises:
         WeightsError: It cannot be had.
         ConfigurationError: Nobody trained it on labels.
     """
     precision = accelerator.mixed_precision
-    return Classifier(
-        load_named_model(config.model_choice()),
+    model = load_named_model(config.model_choice())
+    classifier = Classifier(
+        model,
         device=accelerator.device,
         thresholds=None if config.thresholds == "model" else config.thresholds,
         symmetries=config.symmetries,
         batch_size=config.batch_size,
         precision=precision if precision in ("bf16", "fp16") else "no",
     )
-
-
-def _refuse_early(config: PredictionConfig, data: ImageSet, target: Path, page: Path | None) -> None:
-    """Refuse, before anything is loaded, what cannot be written, and images that are named twice or not at all."""
-    refuse_finished(target)
-    if page is not None:
-        refuse_existing(page)
-    named = sorted(changed_settings(data))
-    if config.sources and named:
-        raise ConfigurationError(
-            f"images and a dataset are given: {config.sources[0]} and {named[0]}={getattr(data, named[0])!r}",
-            "Leave one of them out.",
-        )
-    if not config.sources and not named:
-        raise ConfigurationError(
-            "no image is given", "Name files, folders, archives or URLs, or a dataset by --dataset or --data-dir."
-        )
+    if config.thresholds == "model" and model.thresholds is not None:
+        classifier.notes = threshold_notes(model.thresholds, few_that_chose(config.model, model))
+    if accelerator.is_main_process:
+        for note in classifier.notes:
+            logger.warning("warning: %s", note)
+    return classifier
 
 
 def _find_pictures(config: PredictionConfig, data: ImageSet, processes: Collectives) -> Pictures:
@@ -262,173 +209,14 @@ def _find_pictures(config: PredictionConfig, data: ImageSet, processes: Collecti
     split = processes.run_on_all(lambda: load_images(data, with_labels=False))
     for note in split.notes:
         logger.info("data: %s", note)
-    fingerprint = processes.run_on_main(lambda: split.fingerprint)
+    stamps = processes.run_on_main(split.stamps)
     told = ", ".join(str(value) for value in split.source.values() if value is not None)
     is_mlrsnet = split.source["name"] == MLRSNET
-    return Pictures(split.rows["id"][:], ImageFiles(split.rows), told, fingerprint, is_mlrsnet)
+    return Pictures(split.rows["id"][:], ImageFiles(split.rows), told, stamps, is_mlrsnet)
 
 
 def _title(processes: int) -> str:
     return "predicting" if processes == 1 else f"predicting (1 of {processes} processes)"
-
-
-def predict_shard(
-    classifier: Classifier,
-    pictures: Pictures,
-    shard: Shard,
-    folder: Path,
-    num_workers: int = 0,
-    strict: bool = False,
-) -> Path:
-    """Write the predictions of one shard, unless they are there: a task that may be given again and anywhere.
-
-    Args:
-        classifier: The model on its device.
-        pictures: All images.
-        shard: One of `plan_shards`.
-        folder: Where the file goes.
-        num_workers: Processes that read images; 0 reads in threads.
-        strict: See `predict_shards`.
-
-    Returns:
-        The file, which `read_shard` reads.
-
-    Raises:
-        MLRSNetError: As `predict_shards`; or the file cannot be written.
-    """
-    path = folder / shard.name
-    if not _DoneBefore(classifier, pictures, strict)(path, shard):
-        with closing(predict_shards(classifier, pictures, [shard], num_workers, strict)) as made:
-            write_shard(path, next(made), _key(classifier, pictures, shard))
-    return path
-
-
-def predict_shards(
-    classifier: Classifier,
-    pictures: Pictures,
-    shards: Sequence[Shard],
-    num_workers: int = 0,
-    strict: bool = False,
-    title: str = "predicting",
-) -> Generator[PredictedRows, None, None]:
-    """Yield the predictions of each shard.
-
-    Images are read ahead, over the ends of shards; results stay on the device until their shard is complete, so that
-    it is waited for once per shard.
-
-    Args:
-        classifier: The model on its device; the size of its batches counts.
-        pictures: All images.
-        shards: Some ranges of them.
-        num_workers: Processes that read images; 0 reads in threads.
-        strict: Whether an image that cannot be read is an error.
-        title: Of the progress bar.
-
-    Raises:
-        ImageError: An image cannot be read, and `strict` is set.
-        ConfigurationError: A score is not finite.
-        OutOfMemoryError: A batch does not fit the device.
-    """
-    batches = [shard.batches(classifier.batch_size) for shard in shards]
-    preprocessing, labels = classifier.preprocessing, classifier.task.label_outputs
-    images = ReadableImages(pictures.ids, pictures.files, preprocessing.evaluation_transform(), preprocessing.reading)
-    draws: list[list[Draw]] = [[(0, row) for row in batch] for batch in itertools.chain(*batches)]
-    number = sum(len(shard.rows) for shard in shards)
-    with (
-        closing(make_loader(images, draws, num_workers)) as loader,
-        progress_bar(description=title, total=number, unit="img") as bar,
-    ):
-        stream = iter(loader)
-        for shard, own in zip(shards, batches, strict=True):
-            parts: list[torch.Tensor] = []
-            faults: dict[int, ImageError] = {}
-            with explain_memory(shard.name, "Lower --batch-size."):
-                for batch in itertools.islice(stream, len(own)):
-                    if batch.faults and strict:
-                        raise next(iter(batch.faults.values()))
-                    faults |= batch.faults
-                    parts.append(classifier.device_logits(batch.pixels))
-                    bar.update(len(batch.rows))
-                logits = torch.cat(parts).cpu()
-            scores, scenes = logits[:, :labels].sigmoid().numpy(), logits[:, labels:].softmax(1).numpy()
-            errors = [_reason(pictures.ids[row], faults.get(row)) for row in shard.rows]
-            broken = np.array([error is not None for error in errors])
-            scores[broken], scenes[broken] = np.nan, np.nan
-            ids = [pictures.ids[row] for row in shard.rows]
-            _refuse_not_finite(ids, np.concatenate([scores, scenes], axis=1), broken, classifier.model.name)
-            yield PredictedRows(ids, scores, scenes, errors)
-
-
-def _reason(name: str, fault: ImageError | None) -> str | None:
-    """Return why an image cannot be read, without its name."""
-    return None if fault is None else shortened(fault.found.removeprefix(f"image {name!r} "), _LONGEST)
-
-
-def _refuse_not_finite(ids: Sequence[str], scores: Scores, broken: Any, model: str) -> None:  # noqa: ANN401
-    faulty = np.flatnonzero(~np.isfinite(scores).all(axis=1) & ~broken)
-    if len(faulty):
-        raise ConfigurationError(
-            f"{model} gives image {ids[faulty[0]]!r} scores that are NaN or infinite"
-            + (f", and {len(faulty) - 1:,} more" if len(faulty) > 1 else ""),
-            "Its weights may be damaged, or the precision too low.",
-        )
-
-
-# --------------------------------------------------------------------------------------------- the file of one shard
-
-
-def _key(classifier: Classifier, pictures: Pictures, shard: Shard) -> str:
-    """Return a hash of all that a shard's file is made of."""
-    return hashlib.sha256(f"{classifier.fingerprint} {pictures.digest(shard.rows)}".encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _DoneBefore:
-    """Tells whether the file of a shard is there, whole and of the same model and images.
-
-    With `strict`, a shard with images that could not be read is to be made again.
-    """
-
-    classifier: Classifier
-    pictures: Pictures
-    strict: bool
-
-    def __call__(self, path: Path, shard: Shard) -> bool:
-        if not has_all_rows(path, shard):
-            return False
-        told = pq.read_schema(path).metadata or {}
-        if told.get(_KEY, b"").decode() != _key(self.classifier, self.pictures, shard):
-            return False
-        return not self.strict or pq.read_table(path, columns=["error"])["error"].null_count == len(shard.rows)
-
-
-def write_shard(path: Path, rows: PredictedRows, key: str) -> None:
-    """Write the predictions of a shard as a file that has its name only when it is whole and on the disk.
-
-    Raises:
-        ConfigurationError: It cannot be written.
-    """
-    columns = {"id": pa.array(rows.ids), "error": pa.array(rows.errors, pa.string())}
-    for name, values in (("scores", rows.scores), ("scene_scores", rows.scene_scores)):
-        if values.shape[1]:
-            flat = pa.array(np.ascontiguousarray(values).ravel())
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    with whole_file(path, f"What is finished is kept; {_AGAIN}") as part:
-        pq.write_table(pa.table(columns).replace_schema_metadata({_KEY: key}), part)
-
-
-def read_shard(path: Path) -> PredictedRows:
-    """Return the predictions in a shard's file."""
-    table = pq.read_table(path)
-
-    def matrix(name: str) -> Scores:
-        if name not in table.column_names:
-            return np.empty((len(table), 0), np.float32)
-        column = table[name].combine_chunks()
-        values: Scores = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), column.type.list_size)
-        return values
-
-    return PredictedRows(table["id"].to_pylist(), matrix("scores"), matrix("scene_scores"), table["error"].to_pylist())
 
 
 def _write_table(path: Path, suffix: str, predicted: Predicted) -> PredictionSummary:

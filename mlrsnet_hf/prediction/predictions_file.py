@@ -29,7 +29,7 @@ from mlrsnet_hf.evaluation.scores import Predictions, Scores
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, TaskKind
-from mlrsnet_hf.inputs.load import OTHER_IMAGES
+from mlrsnet_hf.inputs.named_dataset import OTHER_IMAGES
 from mlrsnet_hf.inputs.task import Task
 
 PREDICTIONS = "predictions.parquet"

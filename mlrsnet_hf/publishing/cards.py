@@ -47,6 +47,11 @@ def number(value: float | None, digits: int = 4) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
+def dataset_type(name: str) -> str:
+    """Return a dataset's name as the model-index takes it for one that has no repository: in the form of an id."""
+    return re.sub(r"[^\w.]+", "-", on_one_line(name, 200).lower()).strip("-.") or "dataset"
+
+
 def shortened(names: Sequence[str], listed: int) -> str:
     """Return names in a sentence, those beyond the first ones counted."""
     more = f" and {len(names) - listed:,} more" if len(names) > listed else ""

@@ -19,7 +19,9 @@ class PublishOptions(Settings):
     revision: str | None = setting(
         None, "Branch to write, made from main if it is not there; main if unset.", metavar="BRANCH"
     )
-    collection: str | None = setting(None, "Collection that the repository joins; none if unset.", metavar="SLUG")
+    hub_collection: str | None = setting(
+        None, "Collection that the repository joins; none if unset.", former="collection", metavar="SLUG"
+    )
     dataset_id: str | None = setting(
         None, "Repository of a run's data, for the card; not named there if unset.", metavar="USER/NAME"
     )

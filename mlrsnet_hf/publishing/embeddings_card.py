@@ -10,7 +10,7 @@ from mlrsnet_hf.configuration.json_file import Defined, Name, read_json
 from mlrsnet_hf.configuration.settings import Range
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import MLRSNET
-from mlrsnet_hf.inputs.load import OTHER_IMAGES
+from mlrsnet_hf.inputs.named_dataset import OTHER_IMAGES
 from mlrsnet_hf.publishing.cards import CARD, front_matter, number, render
 from mlrsnet_hf.release.recognition import recognize
 from mlrsnet_hf.retrieval.embeddings.files import DATA, EmbeddingFolder, open_embeddings

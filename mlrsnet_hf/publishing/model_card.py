@@ -1,32 +1,26 @@
 """The card of a model: what its run says of itself, in the words of templates/model_card.md."""
 
-import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import ModelCardData
 
-from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.evaluation.intervals import Intervals
 from mlrsnet_hf.evaluation.scores import FEW_IMAGES, Metrics, threshold_text
-from mlrsnet_hf.inputs.config import MLRSNET
-from mlrsnet_hf.inputs.load import OTHER_IMAGES
-from mlrsnet_hf.inputs.reading import Reading, reading_from_json
-from mlrsnet_hf.metrics import METRICS, metric_title
+from mlrsnet_hf.metrics import metric_title
 from mlrsnet_hf.metrics.citations import PAPER, PAPER_URL
 from mlrsnet_hf.models.paper_networks import paper_name
 from mlrsnet_hf.paper_tables import CLASSIFICATION_RATIOS, TABLE6_MAP, TABLE7_F1
 from mlrsnet_hf.prediction.evaluation import EvaluationResult
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.publishing.cards import number, render
+from mlrsnet_hf.publishing.learned_data import LearnedData
+from mlrsnet_hf.publishing.model_index import TASK, defined_scores, evaluation_index, model_index, views_text
 from mlrsnet_hf.publishing.origin import Origin, license_fields
-from mlrsnet_hf.taxonomy import LABEL_NAMES
-from mlrsnet_hf.training.results import DataSummary, RunSummary, TrainingResult
+from mlrsnet_hf.training.results import RunSummary, TrainingResult
 
-TASK = "image-classification"
 SETTINGS = {
     "family": "recipe by family of networks",
     "epochs": "epochs",
@@ -67,77 +61,6 @@ FILES = {
     "curves.png": "the same, drawn",
 }
 """What lies beside a card -> what the card says of it."""
-_METRIC_TYPES = {"map": "map", "scene_accuracy": "accuracy", "subset_accuracy": "accuracy"}
-"""Metric -> the Hub's name for its kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedData:
-    """What a card says of the data that a model has learned, beside what the summary holds."""
-
-    summary: DataSummary
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """Where the data came from, with None for what is not known of it."""
-        known = ("protocol", "split_seed", "labels", "repaired", "is_mlrsnet", "held_out", "unknown_labels")
-        return dict.fromkeys(known) | dict(self.summary.source)
-
-    @property
-    def total(self) -> int:
-        """Number of images."""
-        return sum(self.summary.images.values())
-
-    @property
-    def reading(self) -> Reading:
-        """How the image files were read.
-
-        Raises:
-            ConfigurationError: The results say what is no such thing.
-        """
-        try:
-            return reading_from_json(self.summary.source)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"these results are not whole ({error})", "Use them as a run wrote them."
-            ) from error
-
-    @property
-    def place(self) -> str:
-        """Where the data lay: a repository of the Hub, or a path; of one that leads far, the last name."""
-        place = str(self.summary.source.get("dataset", "its copy"))
-        return Path(place).name if Path(place).is_absolute() or place.startswith(("~", "..")) else place
-
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether the images were drawn by this package."""
-        return bool(self.summary.source.get("synthetic"))
-
-    @property
-    def in_layout(self) -> bool:
-        """Whether the labels are those of MLRSNet, whatever the images."""
-        return self.summary.label_names == LABEL_NAMES and not self.is_synthetic
-
-    @property
-    def is_mlrsnet(self) -> bool:
-        """Whether the images are MLRSNet's; a run before version 0.2 tells only if it had all of them."""
-        told = self.source["is_mlrsnet"]
-        return self.in_layout and bool(self.total == TOTAL_IMAGES if told is None else told)
-
-    @property
-    def is_whole_release(self) -> bool:
-        """Whether all images of MLRSNet took part, as in the paper."""
-        return self.is_mlrsnet and self.total == TOTAL_IMAGES
-
-    @property
-    def name(self) -> str:
-        """The data's name, without the place where it lay."""
-        if self.is_synthetic:
-            return "synthetic scenes"
-        name = on_one_line(Path(str(self.summary.source.get("dataset", "unnamed dataset"))).name, 200)
-        if self.is_mlrsnet:
-            return "MLRSNet"
-        return OTHER_IMAGES if name == MLRSNET else name.removesuffix(".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,133 +149,6 @@ class ModelCard:
         )
 
 
-def defined_scores(results: TrainingResult, tuned: bool = False) -> dict[str, float]:
-    """Return the scores of the scored split, at 0.5 or at tuned thresholds, without those that are not defined."""
-    scores = results.tuned if tuned else results.scores
-    values = getattr(scores, results.scored_split) if scores else None
-    return {name: value for name, value in (values or {}).items() if not math.isnan(value)}
-
-
-def model_index(results: TrainingResult, dataset_id: str | None) -> list[EvalResult]:
-    """Return the entries of the scored split: at 0.5, then at tuned thresholds those of metrics that take one."""
-    tuned = {
-        name: value for name, value in defined_scores(results, tuned=True).items() if _takes_threshold(results, name)
-    }
-    return [
-        *(_entry(results, dataset_id, name, value, tuned=False) for name, value in defined_scores(results).items()),
-        *(_entry(results, dataset_id, name, value, tuned=True) for name, value in tuned.items()),
-    ]
-
-
-def metric_arguments(results: TrainingResult, name: str, tuned: bool = False) -> dict[str, Any]:
-    """Return what a score depends on beside the model and the images: `threshold` and `views`, as far as it does."""
-    threshold = {"threshold": "one per label, tuned on validation" if tuned else 0.5}
-    views = {"views": results.eval_symmetries}
-    return (threshold if _takes_threshold(results, name) else {}) | (views if results.eval_symmetries > 1 else {})
-
-
-def evaluation_index(result: EvaluationResult) -> list[EvalResult]:
-    """Return the entries of an evaluation: at 0.5, then at its thresholds those of metrics that take one."""
-    at_thresholds = {
-        name: value
-        for name, value in (result.at_thresholds or {}).items()
-        if "threshold" in evaluation_arguments(result, name)
-    }
-    return [
-        _evaluation_entry(result, name, value, own)
-        for own, scores in ((False, result.scores), (True, at_thresholds))
-        for name, value in scores.items()
-        if not math.isnan(value)
-    ]
-
-
-def evaluation_arguments(result: EvaluationResult, name: str, own: bool = False) -> dict[str, Any]:
-    """Return what a score of an evaluation depends on, as `metric_arguments` does; `own` is at its thresholds."""
-    takes = result.info.kind != "scene" and name in METRICS and METRICS[name].from_report is not None
-    threshold = {"threshold": f"of {result.info.thresholds_from}" if own else 0.5} if takes else {}
-    views = {"views": result.info.symmetries} if result.info.symmetries > 1 else {}
-    return threshold | views
-
-
-def _evaluation_entry(result: EvaluationResult, name: str, value: float, own: bool) -> EvalResult:
-    info, data = result.info, result.info.data
-    arguments = {"seed": data.split_seed, "labels": data.label_version}
-    views = f", {info.symmetries} views" if info.symmetries > 1 else ""
-    return EvalResult(
-        task_type=TASK,
-        task_name="Image classification" if info.kind == "scene" else "Multi-label image classification",
-        dataset_type=data.hub_id or on_one_line(data.name, 200).lower(),
-        dataset_name=on_one_line(data.name, 200),
-        dataset_config=data.protocol,
-        dataset_split=data.split,
-        dataset_args={key: told for key, told in arguments.items() if told is not None} or None,
-        metric_type=_metric_type(name),
-        metric_name=metric_title(name) + (f", thresholds of {info.thresholds_from}" if own else "") + views,
-        metric_value=round(value, 6),
-        metric_args=evaluation_arguments(result, name, own) or None,
-    )
-
-
-def _evaluation_part(result: EvaluationResult) -> dict[str, Any]:
-    """Return what the card says of an evaluation."""
-    info = result.info
-    columns = [("score", result.scores, result.intervals.scores)]
-    if info.kind != "scene":
-        columns[0] = ("at 0.5", *columns[0][1:])
-    if result.at_thresholds is not None:
-        columns.append((f"thresholds of {info.thresholds_from}", result.at_thresholds, result.intervals.tuned or {}))
-
-    def cell(scores: Metrics, intervals: Intervals, name: str) -> str:
-        bounds = intervals.get(name)
-        text = number(scores.get(name))
-        return f"{text} ({bounds.text})" if bounds is not None and bounds.are_defined else text
-
-    rows = [
-        [metric_title(name), *(cell(scores, intervals, name) for _, scores, intervals in columns)]
-        for name in result.scores
-    ]
-    return {
-        "data": info.data,
-        "name": on_one_line(info.data.name, 200),
-        "columns": [title for title, _, _ in columns],
-        "rows": rows,
-        "notes": result.notes(),
-    }
-
-
-def _metric_type(name: str) -> str:
-    return _METRIC_TYPES.get(name, "f1" if "f1" in name else name)
-
-
-def _takes_threshold(results: TrainingResult, name: str) -> bool:
-    """Tell whether a score is one of decisions on labels; a scene is the one with the highest score."""
-    return results.task != "scene" and name in METRICS and METRICS[name].from_report is not None
-
-
-def _entry(results: TrainingResult, dataset_id: str | None, name: str, value: float, tuned: bool) -> EvalResult:
-    data = LearnedData(results.data)
-    source, split = data.source, results.scored_split
-    held_out = (split == "validation" and source["held_out"]) or None
-    arguments = {"seed": source["split_seed"], "labels": source["labels"], "held_out": held_out}
-    return EvalResult(
-        task_type=TASK,
-        task_name="Image classification" if results.task == "scene" else "Multi-label image classification",
-        dataset_type=dataset_id or data.name.lower(),
-        dataset_name="MLRSNet, a part" if data.is_mlrsnet and not data.is_whole_release else data.name,
-        dataset_config=source["protocol"],
-        dataset_split="train" if held_out else split,
-        dataset_args={key: value for key, value in arguments.items() if value is not None} or None,
-        metric_type=_metric_type(name),
-        metric_name=metric_title(name) + (", tuned thresholds" if tuned else "") + _views(results, ""),
-        metric_value=round(value, 6),
-        metric_args=metric_arguments(results, name, tuned) or None,
-    )
-
-
-def _views(results: TrainingResult, more: str) -> str:
-    return f", {results.eval_symmetries} views{more}" if results.eval_symmetries > 1 else ""
-
-
 def _sizes(data: LearnedData) -> str:
     held_out = " (held out of train)" if data.source["held_out"] else ""
     sizes = {name: f"{name} {count:,}" for name, count in data.summary.images.items() if count}
@@ -411,6 +207,33 @@ def _labels(results: TrainingResult) -> tuple[list[str], list[list[str]]]:
     return (["scene", *columns[1:-1]], [row[:-1] for row in rows]) if results.task == "scene" else (columns, rows)
 
 
+def _evaluation_part(result: EvaluationResult) -> dict[str, Any]:
+    """Return what the card says of an evaluation."""
+    info = result.info
+    columns = [("score", result.scores, result.intervals.scores)]
+    if info.kind != "scene":
+        columns[0] = ("at 0.5", *columns[0][1:])
+    if result.at_thresholds is not None:
+        columns.append((f"thresholds of {info.thresholds_from}", result.at_thresholds, result.intervals.tuned or {}))
+
+    def cell(scores: Metrics, intervals: Intervals, name: str) -> str:
+        bounds = intervals.get(name)
+        text = number(scores.get(name))
+        return f"{text} ({bounds.text})" if bounds is not None and bounds.are_defined else text
+
+    rows = [
+        [metric_title(name), *(cell(scores, intervals, name) for _, scores, intervals in columns)]
+        for name in result.scores
+    ]
+    return {
+        "data": info.data,
+        "name": on_one_line(info.data.name, 200),
+        "columns": [title for title, _, _ in columns],
+        "rows": rows,
+        "notes": result.notes(),
+    }
+
+
 def _beside_the_paper(results: TrainingResult) -> dict[str, Any] | None:
     """Return what sets the scores beside those of the paper; None where nothing compares."""
     data, scores = LearnedData(results.data), defined_scores(results)
@@ -419,7 +242,7 @@ def _beside_the_paper(results: TrainingResult) -> dict[str, Any] | None:
         return None
     network = paper_name(results.model.architecture)
     best = max(TABLE6_MAP, key=lambda name: TABLE6_MAP[name][ratio])
-    of_each_image = _views(results, " of each image")
+    of_each_image = views_text(results, " of each image")
     f1 = [number(scores.get(name)) for name in ("sample_f1", "f1_of_means")]
     rows = [[f"this model{of_each_image}", f"{100 * scores['map']:.2f}", *f1]]
     for name in filter(None, dict.fromkeys((network, best))):

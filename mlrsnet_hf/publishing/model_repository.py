@@ -20,7 +20,8 @@ from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.evaluation import EvaluationResult
 from mlrsnet_hf.publishing.cards import CARD
 from mlrsnet_hf.publishing.hub import check_repo_id
-from mlrsnet_hf.publishing.model_card import ModelCard, defined_scores, evaluation_arguments, metric_arguments
+from mlrsnet_hf.publishing.model_card import ModelCard
+from mlrsnet_hf.publishing.model_index import defined_scores, evaluation_arguments, metric_arguments
 from mlrsnet_hf.publishing.origin import find_origin
 from mlrsnet_hf.publishing.repository import EVAL_RESULTS, Repository, files_of, link_file
 from mlrsnet_hf.training.results import RESULTS, TrainingResult

@@ -56,7 +56,7 @@ def publish(
     output_dir: str | Path = DRY_RUN_FOLDER,
     private: bool = False,
     revision: str | None = None,
-    collection: str | None = None,
+    hub_collection: str | None = None,
     dataset_id: str | None = None,
     license: str | None = None,
     evaluation: Sequence[str | Path] = (),
@@ -73,7 +73,7 @@ def publish(
             no building, and is looked at where it lies.
         private: Whether a new repository is private.
         revision: The branch that is written, made from main if it is not there; main by default.
-        collection: Slug of a collection that the repository joins.
+        hub_collection: Slug of a collection that the repository joins.
         dataset_id: Of a run: the repository of its data, for the card and the results that the Hub lists.
         license: Of a run: the weights' license, by the Hub's name for it, where it is not known from timm.
         evaluation: Of a run: folders that `mlrsnet evaluate` wrote for its model, whose scores join the card.
@@ -99,7 +99,7 @@ def publish(
         raise ConfigurationError(f"{path}: {found}", f"Give {_ACCEPTED}.")
 
     again = f"run `mlrsnet publish {path} {repo_id}` with the same options"
-    options: dict[str, Any] = {"private": private, "revision": revision, "collection": collection}
+    options: dict[str, Any] = {"private": private, "revision": revision, "hub_collection": hub_collection}
     if is_prepared(path):
         repository = take_prepared(path)
         return (
@@ -121,7 +121,7 @@ def build_and_send(
     output_dir: str | Path = DRY_RUN_FOLDER,
     private: bool = False,
     revision: str | None = None,
-    collection: str | None = None,
+    hub_collection: str | None = None,
 ) -> Pushed | Built:
     """Build a repository in a folder, and push it, or leave it there for a dry run.
 
@@ -134,7 +134,7 @@ def build_and_send(
         output_dir: Where a dry run builds, in place of an earlier one.
         private: Whether a new repository is private.
         revision: The branch that is written; main by default.
-        collection: Slug of a collection that the repository joins.
+        hub_collection: Slug of a collection that the repository joins.
 
     Raises:
         ConfigurationError: It cannot be built, or `output_dir` is another's.
@@ -151,7 +151,7 @@ def build_and_send(
     try:
         with tempfile.TemporaryDirectory(prefix=f"mlrsnet-{name}-") as temporary:
             repository = build(Path(temporary))
-            return _send(repository, repo_id, again, private=private, revision=revision, collection=collection)
+            return _send(repository, repo_id, again, private=private, revision=revision, collection=hub_collection)
     except OSError as error:
         raise ConfigurationError(
             f"{error.filename or tempfile.gettempdir()}: cannot be written ({error.strerror or error})",

@@ -47,7 +47,7 @@ def write_predictions(config: PredictionConfig, data: ImageSet) -> PredictionSum
     summary = predict(config, data, write_page)
     if summary is not None:
         print_result("\n".join(_lines(summary)))
-        print_result(f"predictions: {config.output}")
+        print_result(f"predictions: {config.table}")
         if config.html is not None:
             print_result(f"page: {config.html}")
     return summary
@@ -135,6 +135,7 @@ def render_predictions(predicted: Predicted, images: Sequence[ShownImage]) -> st
             f"An image has a label whose score lies above the label's own threshold, {thresholds[0]:.3g} to "
             f"{thresholds[-1]:.3g}."
         )
+    made += [f"{note[:1].upper()}{note[1:]}." for note in classifier.notes]
     if classifier.symmetries > 1:
         made.append(f"Each score is of the mean logit of {classifier.symmetries} turned and mirrored views.")
     shown = {label for image in images for label in image.labels}

@@ -15,7 +15,7 @@ from PIL import Image
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.ground_resolution import at_pixels
 from mlrsnet_hf.inputs.raster import load_rasterio
-from mlrsnet_hf.prediction.scenes.predict import INFO_FILE, PREVIEW_FILE, WINDOWS
+from mlrsnet_hf.prediction.scenes.results import INFO_FILE, PREVIEW_FILE, WINDOWS
 from mlrsnet_hf.reports.pages import render
 
 _MOST_WINDOWS = 20_000
@@ -82,6 +82,7 @@ def _made(info: dict[str, Any]) -> list[str]:
     if thresholds:
         span = f"{thresholds[0]:.3g}" + (f" to {thresholds[-1]:.3g}, its own" if len(thresholds) > 1 else "")
         lines.append(f"A window has a label whose score lies above the label's threshold, {span}.")
+    lines += [f"{note[:1].upper()}{note[1:]}." for note in info.get("notes", [])]
     shown = ", ".join(map(str, info["bands"][:3]))
     lines.append(
         f"The preview shows band{'s' * (len(info['bands']) > 1)} {shown} of the file as the network sees them."

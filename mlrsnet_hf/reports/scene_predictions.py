@@ -1,92 +1,17 @@
-"""`mlrsnet predict` of large scenes: find them, predict one after the other, say what came out, write the page."""
+"""`mlrsnet predict` of large scenes: predict one after the other, say what came out, write the page."""
 
-import glob
 from collections.abc import Sequence
-from pathlib import Path
 
-from mlrsnet_hf.configuration.settings import changed_settings
-from mlrsnet_hf.errors import ConfigurationError, ImageError, require_extra
+from mlrsnet_hf.errors import ImageError, require_extra
 from mlrsnet_hf.files import refuse_existing
-from mlrsnet_hf.inputs.image_set import ImageSet
-from mlrsnet_hf.inputs.raster import has_rasterio
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.predict import open_classifier
-from mlrsnet_hf.prediction.scenes.config import WINDOW, SceneConfig
+from mlrsnet_hf.prediction.scenes.config import SceneConfig
+from mlrsnet_hf.prediction.scenes.find import scene_folders
 from mlrsnet_hf.reports.predictions import unreadable_lines
 from mlrsnet_hf.runtime.collectives import Collectives
 from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
-from mlrsnet_hf.runtime.logs import get_logger, print_result
-
-logger = get_logger(__name__)
-
-_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
-_LARGE = 4
-"""Windows of a raster's longer side from which on it is a scene unasked."""
-
-
-def find_scenes(config: PredictionConfig, scenes: SceneConfig, data: ImageSet) -> list[str]:
-    """Return the scenes among what is to be predicted: all of it, or nothing.
-
-    Images are scenes where a setting of scenes is given, or where each that can be opened is a georeferenced raster of
-    over four windows a side.
-
-    Raises:
-        ConfigurationError: A setting of scenes is given, and no scene or something else beside them.
-        MissingExtraError: rasterio or shapely is not installed.
-    """
-    given, others = sorted(changed_settings(scenes)), sorted(changed_settings(data))
-    if given and (others or not config.sources):
-        raise ConfigurationError(
-            f"{given[0]}={getattr(scenes, given[0])!r} goes with scenes, and "
-            + (f"{others[0]}={getattr(data, others[0])!r} is given" if others else "none is given"),
-            "Name GeoTIFF, VRT or JPEG 2000 files, or their addresses.",
-        )
-    if given:
-        require_extra("geo")
-        return [scene for source in config.sources for scene in _named(source)]
-    suffixes = {Path(source.partition("?")[0]).suffix.lower() for source in config.sources}
-    if not config.sources or not has_rasterio():
-        return []
-    if suffixes <= set(_SUFFIXES):
-        found = [scene for source in config.sources for scene in _named(source)]
-        large = [is_large for is_large in map(_is_large, found) if is_large is not None]
-        if large and all(large):
-            return found
-    for source in config.sources:
-        path = Path(source).expanduser()
-        if path.suffix.lower() in _SUFFIXES and path.is_file() and _is_large(str(path)):
-            logger.warning(
-                "%s: a scene among pictures is seen whole, as one of them; name scenes alone to label their windows",
-                source,
-            )
-    return []
-
-
-def _named(source: str) -> list[str]:
-    """Return the files that a path, a folder or a pattern names; an address as it is."""
-    path = Path(source).expanduser()
-    if "://" in source:
-        return [source]
-    if path.is_file():
-        return [str(path)]
-    if path.is_dir():
-        found = [str(one) for one in sorted(path.rglob("*")) if one.suffix.lower() in _SUFFIXES]
-    else:
-        found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - a pattern may be absolute
-    if not found:
-        raise ConfigurationError(f"{source}: there is no such scene", "Name GeoTIFF, VRT or JPEG 2000 files.")
-    return found
-
-
-def _is_large(source: str) -> bool | None:
-    """Tell whether a raster is a scene unasked; None where it cannot be opened, which is told where it is read."""
-    from mlrsnet_hf.prediction.scenes.raster import raster_facts
-
-    try:
-        width, height, is_georeferenced = raster_facts(source)
-    except ImageError:
-        return None
-    return is_georeferenced and max(width, height) > _LARGE * WINDOW
+from mlrsnet_hf.runtime.logs import print_result
 
 
 def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, scenes: Sequence[str]) -> None:
@@ -105,7 +30,7 @@ def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, sce
     from mlrsnet_hf.prediction.scenes.predict import predict_scene
     from mlrsnet_hf.reports.scene_map import write_scene_map
 
-    folders = _folders(config, scenes)
+    folders = scene_folders(config, scenes)
     accelerator = inference_accelerator(config.precision)
     with ended_together(accelerator):
         processes = Collectives(accelerator)
@@ -116,7 +41,9 @@ def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, sce
         unreadable: list[tuple[str, str]] = []
         for scene, folder in zip(scenes, folders, strict=True):
             try:
-                result = predict_scene(scene, classifier, folder, settings, all_scores=config.all_scores)
+                result = predict_scene(
+                    scene, classifier, folder, settings, all_scores=config.all_scores, accelerator=accelerator
+                )
             except ImageError as error:  # the same in all processes
                 unreadable.append((scene, error.found))
                 if config.strict or len(unreadable) == len(scenes):
@@ -128,24 +55,3 @@ def write_scene_predictions(config: PredictionConfig, settings: SceneConfig, sce
             print_result(f"page: {page}")
         if unreadable:
             print_result("\n".join(["", *unreadable_lines(unreadable, f"of {len(scenes):,} scenes")]))
-
-
-def _folders(config: PredictionConfig, scenes: Sequence[str]) -> list[Path]:
-    """Return where each scene's results go."""
-    output = config.output
-    if output == Path("predictions.csv"):
-        output = Path("predictions")
-    elif output.suffix:
-        raise ConfigurationError(
-            f"output={str(output)!r} is a table, and scenes are predicted, of which each becomes a folder",
-            f"Give a folder, such as --output {output.with_suffix('')}.",
-        )
-    if len(scenes) == 1:
-        return [output]
-    if config.html is not None:
-        raise ConfigurationError(f"html={str(config.html)!r} is given with {len(scenes)} scenes", "Give it with one.")
-    names = [Path(scene.partition("?")[0]).stem for scene in scenes]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"{names.count(name)} scenes are called {name!r}", "Predict them one by one.")
-    return [output / name for name in names]

@@ -162,6 +162,7 @@ class Interruption(_Handlers):
             raise InterruptedRunError(
                 f"{self.signal.name} came before the first step",
                 NOTHING_LOST,
+                self.signal,
             ) from None
 
     def _take(self, number: int, frame: FrameType | None) -> None:

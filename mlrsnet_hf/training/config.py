@@ -50,7 +50,7 @@ class TrainingConfig(Settings):
     weights: str = setting(
         PRETRAINED,
         "Where the weights come from: 'pretrained' (timm's own, from the Hub), 'random', a file, a run's folder, or "
-        "hf-hub:USER/NAME.",
+        "hf-hub:USER/NAME, or a file there, hf-hub:USER/NAME/FILE.",
     )
     family: FamilyName | None = setting(
         None, "Row of the table of recipes by family (docs/recipes.md) that modern goes by; if unset the name's."
@@ -99,7 +99,9 @@ class TrainingConfig(Settings):
     precision: Precision | None = setting(None, "Mixed precision; if unset Accelerate's own setting.", section="Device")
     compile: bool = setting(False, "Compile the model with torch.compile.")
     channels_last: bool = setting(True, "Keep the channels last in memory, where convolutions are fastest.")
-    cpu_threads: CountOrZero = setting(0, "Threads of a process that trains on the CPU; 0 shares all cores fairly.")
+    cpu_threads: CountOrZero = setting(
+        0, "Threads of a process that trains on the CPU; 0 takes OMP_NUM_THREADS, or shares all cores."
+    )
 
     image_size: Annotated[int, Range(16)] | None = setting(
         None, "Side in pixels of the square that evaluation sees; the model's if unset.", section="Images"

@@ -2,7 +2,8 @@
 
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.load import load_data, with_label_version
+from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.named_dataset import with_label_version
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import is_main_process
 from mlrsnet_hf.runtime.signals import Interruption

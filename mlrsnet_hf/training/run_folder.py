@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -128,14 +129,17 @@ class RunFolder:
             ) from error
 
     def parts_text(self) -> str:
-        """Return the lines that tell a person where the parts of a finished run lie."""
+        """Return the lines that tell a person where the parts of a finished run lie, and what to do with it."""
+        run = shlex.quote(str(self.root))
         return "\n".join(
             [
                 f"model:   {self.model} (for timm and transformers)",
                 f"results: {self.results}",
                 f"history: {', '.join(map(str, self.history))}",
                 f"curves:  {self.curves}",
-                f"publish: mlrsnet publish {self.root} USER/NAME",
+                f"measure: mlrsnet evaluate {run} (and what names the dataset)",
+                f"predict: mlrsnet predict {run} IMAGES",
+                f"publish: mlrsnet publish {run} USER/NAME",
             ]
         )
 

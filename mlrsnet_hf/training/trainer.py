@@ -212,6 +212,7 @@ class Trainer:
                 f"{self.interruption.requested or 'a signal to another process'} came; {self.checkpoints.folder} holds "
                 f"all up to step {self.progress.step}",
                 "Give the same command with --resume to go on.",
+                self.interruption.signal,
             )
 
     def save_checkpoint(self) -> None:

@@ -108,7 +108,7 @@ def address(made: Made, serve: Serve) -> Iterator[str]:
     from mlrsnet_hf.apps.config import AppConfig
     from mlrsnet_hf.inputs.config import DataConfig
 
-    config = AppConfig(model=str(made.run), index=str(made.index), max_upload=1)
+    config = AppConfig(model=str(made.run), index=str(made.index), upload_megabytes=1)
     with serve(config, DataConfig(dataset=str(made.data))) as url:
         yield url
 

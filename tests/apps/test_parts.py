@@ -1,5 +1,6 @@
 """Which parts the app has, how it ends, and what it says of what cannot be opened."""
 
+import dataclasses
 import json
 import os
 import re
@@ -22,13 +23,11 @@ from mlrsnet_hf.evaluation.scores import Predictions
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.prediction.predictions_file import (
-    DataIdentity,
-    ModelIdentity,
-    PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
 )
 from tests.apps.conftest import LABELS, Made
+from tests.prediction.test_predictions_file import made_info
 
 pytest.importorskip("gradio", reason="the extra app is not installed")
 pytest.importorskip("milvus_lite")
@@ -101,26 +100,7 @@ def evaluation(made: Made, tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray
         targets[row, labels] = 1
     logits = draw.normal(size=targets.shape).astype(np.float32)
     scores = Predictions(targets, logits, None, None).scores
-    info = PredictionsInfo(
-        kind="labels",
-        model=ModelIdentity(name="net", architecture=None, fingerprint="f", image_size=32),
-        data=DataIdentity(
-            dataset="data",
-            hub_id=None,
-            protocol=None,
-            split="test",
-            split_seed=None,
-            label_version=None,
-            is_mlrsnet=False,
-            synthetic=False,
-            images=29,
-            fingerprint="e",
-        ),
-        symmetries=1,
-        thresholds=dict.fromkeys(LABELS, 0.5),
-        thresholds_from="the model",
-        trained_on=None,
-    )
+    info = dataclasses.replace(made_info("labels", 29), thresholds=dict.fromkeys(LABELS, 0.5))
     saved = SavedPredictions(
         info=info,
         ids=tuple(rows["id"][:29]),

@@ -23,7 +23,8 @@ from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import NamedModel, load_named_model
 from mlrsnet_hf.prediction.classifier import Classifier
-from mlrsnet_hf.prediction.predict import Pictures, predict_shards, read_shard, write_shard
+from mlrsnet_hf.prediction.pictures import Pictures
+from mlrsnet_hf.prediction.shards import predict_shards, read_shard, write_shard
 from mlrsnet_hf.prediction.tables import TableForm, open_table
 from mlrsnet_hf.runtime.device import use_processor
 from mlrsnet_hf.runtime.shards import plan_shards

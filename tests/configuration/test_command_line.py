@@ -201,7 +201,8 @@ def test_help_shows_every_option_with_choices_and_default(
     assert "None" not in text
     for setting, (field, kind) in all_leaves(COMMANDS[name]).items():
         option = setting.upper() if field.metadata["positional"] else f"--{setting.replace('_', '-')}"
-        assert (field.metadata["metavar"] or option) in text
+        several = field.metadata["positional"] and typing.get_origin(kind) is tuple
+        assert f"{field.metadata['metavar'] or option}{' ...' * several}" in text
         assert field.metadata["help"].endswith(".")
         if field.default is None:
             assert "unset" in field.metadata["help"] or "none" in field.metadata["help"], setting
@@ -245,7 +246,7 @@ def test_how_a_run_is_published() -> None:
     assert publish.options() == {
         "private": False,
         "revision": "v2",
-        "collection": None,
+        "hub_collection": None,
         "dataset_id": None,
         "license": "mit",
     }

@@ -112,7 +112,7 @@ def test_values_become_the_fields_types() -> None:
     assert EmbeddingConfig(output_dir="x").output_dir == Path("x")  # type: ignore[arg-type]
     assert ImageSet(data_dir=Path("a/b")).data_dir == "a/b"  # type: ignore[arg-type]
     assert repr(TrainingConfig(learning_rate=1).learning_rate) == "1.0"
-    assert RetrievalConfig(model=["a"], split_seeds=[0]).split_seeds == (0,)  # type: ignore[arg-type]
+    assert RetrievalConfig(model=["a"], split_seed=[0]).split_seed == (0,)  # type: ignore[arg-type]
 
 
 def test_none_unsets_what_can_be_unset_wherever_it_is_written(tmp_path: Path) -> None:

@@ -165,3 +165,31 @@ def test_further_metrics_are_those_of_draws_one_by_one(unknown: int) -> None:
             whole = evaluate(one, task, None if isinstance(thresholds, float) else thresholds, every=True)
             for name in FURTHER_METRICS:
                 assert values[name][number] == pytest.approx(whole[name])
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_draws_of_whole_groups(kind: str) -> None:
+    """Each draw has the images of as many groups as there are, drawn with replacement."""
+    task = TASKS[kind]
+    predictions = drawn(task, images=30)
+    groups = np.random.default_rng(1).integers(9, size=30) * 7 + 3
+    found = draw_scores(predictions, task, draws=20, every=True, groups=groups)
+    draw, names = np.random.default_rng(SEED), np.unique(groups)
+    for number in range(20):
+        rows = np.concatenate([np.flatnonzero(groups == name) for name in draw.choice(names, size=len(names))])
+        expected = evaluate(rows_of(predictions, rows), task, every=True)
+        assert {name: values[number] for name, values in found.scores.items()} == pytest.approx(
+            dict(expected), nan_ok=True
+        )
+
+
+def test_copies_of_images_in_one_group_tell_nothing_new() -> None:
+    task = TASKS["labels"]
+    once = drawn(task)
+    copies = np.repeat(np.arange(25), 3)
+    one, three = draw_scores(once, task, draws=40), draw_scores(rows_of(once, copies), task, draws=40, groups=copies)
+    for name, values in one.scores.items():
+        assert three.scores[name] == pytest.approx(values, nan_ok=True)
+    # Drawn for themselves, the copies would pass for three times as many images.
+    alone = draw_scores(rows_of(once, copies), task, draws=40)
+    assert np.std(alone.scores["sample_f1"]) < 0.8 * np.std(one.scores["sample_f1"])

@@ -78,7 +78,7 @@ def test_a_signal_while_the_data_is_loaded(
 ) -> None:
     """Preempted so early, a run ends with the code that says try again, and leaves nothing behind."""
     former = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("mlrsnet_hf.inputs.load.load_dataset", lambda *_, **__: os.kill(os.getpid(), 15))
+    monkeypatch.setattr("mlrsnet_hf.inputs.named_dataset.load_dataset", lambda *_, **__: os.kill(os.getpid(), 15))
     assert run_script(monkeypatch, "--dataset", "USER/NAME", *QUICK, "--output-dir", tmp_path / "run") == 75
     assert "stopped: SIGTERM came before the first step" in capsys.readouterr().err
     assert not (tmp_path / "run").exists() and signal.getsignal(signal.SIGTERM) is former

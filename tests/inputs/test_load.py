@@ -463,6 +463,17 @@ def test_one_split_is_what_training_takes_it_for(tmp_path: Path) -> None:
         load_split(config, "extr")
 
 
+@pytest.mark.parametrize("own", [(), ("validation",)])
+def test_the_splits_there_are_are_named_validation_first(tmp_path: Path, own: tuple[str, ...]) -> None:
+    """Not `train`, as the name nearest to `test`: scores on that say nothing."""
+    splits = {name: split(name, 20) for name in ("extra", "train", *own)}
+    DatasetDict(splits).save_to_disk(str(tmp_path / "data"))
+    with pytest.raises(UnknownNameError) as caught:
+        load_split(DataConfig(dataset=str(tmp_path / "data")), "test")
+    places = [caught.value.remedy.index(name) for name in ("validation", "train", "extra")]
+    assert places == sorted(places)
+
+
 def test_splits_of_mlrsnet_are_joined(make_release: Callable[..., Path]) -> None:
     root = make_release({"beach": 20, "airport": 20})
     config = DataConfig(data_dir=str(root), protocol="retrieval10")

@@ -19,7 +19,8 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import load_images
-from mlrsnet_hf.inputs.load import dataset_name, load_data, load_rows
+from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.named_dataset import dataset_name, load_rows
 from mlrsnet_hf.inputs.reading import RGB
 from mlrsnet_hf.inputs.tables import find_files
 
@@ -140,7 +141,7 @@ def test_one_column_per_class_in_every_form(folder: Path, save: Callable[[Path],
     assert found == {i: (f"{i}.png", PRESENT[i], UNKNOWN[i]) for i in range(8)}
     assert sum(data.source["unknown_labels"].values()) == 2
     # What is embedded is read in the same way.
-    images = load_images(ImageSet(**settings, split="train"))
+    images = load_images(ImageSet(**settings))
     assert (images.label_names, images.rows["labels"][:]) == (NAMES, PRESENT)
     assert images.rows["id"][:] == [f"{i}.png" for i in range(8)]
     assert set(images.rows.column_names) == {"id", "image", "labels"}
@@ -175,11 +176,11 @@ def test_the_first_images_are_opened_at_once(folder: Path) -> None:
     with pytest.raises(
         MLRSNetError, match=r"'1\.png' .*1\.png\) cannot be read"
     ):  # as `embed` does, once it has a model
-        open_first_images([load_images(ImageSet(**settings, split="train")).rows], RGB)
+        open_first_images([load_images(ImageSet(**settings)).rows], RGB)
 
 
 def test_a_mistyped_table_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlrsnet_hf.inputs.load.load_dataset", None)
+    monkeypatch.setattr("mlrsnet_hf.inputs.named_dataset.load_dataset", None)
     for name in ("train_v3.csv", "planet/train.PARQUET", "x.xlsx"):
         with pytest.raises(ConfigurationError, match=f"{name}: no such file"):
             load_data(DataConfig(dataset=name))

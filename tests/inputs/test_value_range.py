@@ -257,12 +257,24 @@ def located(*profiles: dict[str, object]) -> Dataset:
 
 def test_the_resolution_of_georeferenced_images_is_measured() -> None:
     reading = settled(located(placed(0.3), placed(0.3), placed(0.5)))
-    assert reading == Reading(resolution=0.3) and reading.is_usual
+    assert reading == Reading(resolution=0.3, image_side=4) and reading.is_usual
     assert settled(located(placed(0.3)), bands="1,2,3").resolution == 0.3
-    assert settled(located(placed(0.3)), resolution=0.6).resolution == 0.6
+    assert settled(located(placed(0.3)), resolution=0.6) == Reading(resolution=0.6, image_side=4)
     assert settled(located(placed(0.3), placed(0.7))) is RGB  # of which would it be?
     assert settled(located(placed(0.3), placed(1, crs=None))) is RGB
     assert settled(split_of([np.zeros((3, 4, 4), np.uint8)])) is RGB
+
+
+def test_the_shorter_side_is_kept_where_images_are_alike() -> None:
+    """With the resolution it says how much ground an image shows; of 16 bits and more bands too."""
+
+    def sides(*shapes: tuple[int, int], bands: int = 3) -> int | None:
+        images = split_of([np.zeros((bands, *shape), np.uint16) for shape in shapes])
+        return settled(images, resolution=1.0, bands="1,2,3", value_range="0,9").image_side
+
+    assert sides((40, 60), (50, 44), (70, 48)) == 44
+    assert sides((40, 60), (81, 90)) is None
+    assert sides((40, 60), bands=5) == 40
 
 
 @pytest.mark.parametrize("meters", [0, -1, float("nan"), float("inf")])
@@ -274,7 +286,10 @@ def test_a_resolution_is_a_positive_number(meters: float) -> None:
 
 
 def test_a_stored_resolution_comes_back() -> None:
-    reading = Reading(bands=(4, 3, 2), resolution=10.0)
+    reading = Reading(bands=(4, 3, 2), resolution=10.0, image_side=256)
     assert reading_from_json(json.loads(json.dumps(reading.to_json()))) == reading
     with pytest.raises(ValueError, match="resolution"):
         reading_from_json({"resolution": "10 m"})
+    for side in ("256", 0, True, 25.6):
+        with pytest.raises(ValueError, match="image_side"):
+            reading_from_json({"image_side": side})

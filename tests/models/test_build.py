@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, WeightsError
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models import build as models
+from mlrsnet_hf.models import weights as weights_of_files
 from mlrsnet_hf.models.build import build_model, require_known_model, require_weights, training_size
 from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import load_model, save_model
@@ -283,3 +284,21 @@ def test_weights_are_looked_for_without_building_a_model(weights: Path, run_fold
     for path in (tmp_path, tmp_path / "gone.safetensors"):
         with pytest.raises(WeightsError, match=str(path)):
             require_weights(str(path))
+
+
+def test_a_weights_file_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(repository: str, kind: str, files: list[str], *_: object, **__: object) -> Path:
+        asked.append((repository, kind, files))
+        return tmp_path
+
+    torch.manual_seed(1)
+    state = build_model("test_resnet", 3, "random").state_dict()
+    torch.save({name: value for name, value in state.items() if not name.startswith("fc.")}, tmp_path / "body.pth")
+    monkeypatch.setattr(weights_of_files, "download_folder", download)
+    torch.manual_seed(2)
+    model = build_model("test_resnet", 5, "hf-hub:user/name/body.pth")
+    assert asked == [("user/name", "model", ["body.pth"])]
+    assert torch.equal(model.state_dict()["conv1.0.weight"], state["conv1.0.weight"])
+    assert model.state_dict()["fc.weight"].shape[0] == 5

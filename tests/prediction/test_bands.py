@@ -47,8 +47,10 @@ def test_all_ways_to_predict_give_one_answer(
     reading = ["--bands", chosen, "--value-range", "0,3000"]
     quick = ["--recipe", "debug_cpu", "--epochs", "1", "--image-size", str(SIDE), "--test-split", "none"]
     main(["train", *quick, "--dataset", str(tmp_path / "train.jsonl"), *reading, "--output-dir", run])
+    told = capsys.readouterr().out
+    assert f"mlrsnet evaluate {run}" in told and f"mlrsnet predict {run} IMAGES" in told
     config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
-    assert config["resolution"] == 10
+    assert (config["resolution"], config["image_side"]) == (10, SIDE)
     assert config["model_args"]["in_chans"] == bands
 
     # By timm and NumPy alone, from what was written.
@@ -90,4 +92,4 @@ def test_all_ways_to_predict_give_one_answer(
     main(["predict", run, *files, "--output", str(tmp_path / "far.csv")])
     assert "t00.tif has 10 m per pixel" in capsys.readouterr().err
     main(["evaluate", run, *test, "--output-dir", str(tmp_path / "far")])
-    assert "images of 30 m" in capsys.readouterr().err
+    assert "pixels of 30 m" in capsys.readouterr().err

@@ -19,8 +19,10 @@ from sklearn.metrics import average_precision_score, f1_score
 from mlrsnet_hf.errors import ConfigurationError, ImageError, UnknownNameError, WeightsError
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.prediction.evaluation import EvaluationResult
+from mlrsnet_hf.prediction.export import export_model
 from mlrsnet_hf.prediction.predictions_file import read_predictions
 from mlrsnet_hf.reports.evaluation.report import write_evaluation
 from mlrsnet_hf.training.results import TrainingResult
@@ -214,6 +216,7 @@ def test_no_common_label_is_one_sentence(trained: Path, pictures: Path, tmp_path
     with pytest.raises(ConfigurationError) as caught:
         evaluated([trained], tmp_path / "others", tmp_path / "none")
     assert "sand" in caught.value.found and "striped" in caught.value.found
+    assert "scenes" not in caught.value.found, "of which the model knows none"
     assert not (tmp_path / "none").exists()
 
 
@@ -251,6 +254,48 @@ def test_an_image_that_cannot_be_read_is_named(
     with pytest.raises(ImageError, match=splits["test"]["id"][7]):
         evaluated([trained], tmp_path / "damaged", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("damaged", [None, "{", '{"data": {}, "few_images": {}}'])
+def test_an_exported_model_still_knows_what_it_learned(
+    trained: Path, pictures: Path, tmp_path: Path, damaged: str | None
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    results = json.loads((run / "results.json").read_text())
+    results["data"] |= {"dataset": "pictures"}
+    results["data"]["fingerprint"] = load_data(DataConfig(dataset=str(pictures))).source["fingerprint"]
+    (run / "results.json").write_text(json.dumps(results))
+    export_model(ModelChoice(model=str(run)), tmp_path / "out")
+    file = (tmp_path / "out" / "model.onnx").rename(tmp_path / "alone.onnx")
+    if damaged is not None:
+        content = onnx.load(file)
+        onnx.helper.set_model_props(content, {p.key: p.value for p in content.metadata_props} | {"run": damaged})
+        onnx.save_model(content, file)
+        with pytest.raises(ConfigurationError, match=r"alone\.onnx.*which images the model was trained on"):
+            evaluated([file], pictures, tmp_path / "none")
+        assert evaluated([file], pictures, tmp_path / "allowed", allow_trained=True).info.trained_on is None
+        return
+    with pytest.raises(ConfigurationError, match="32 of the 32"):
+        evaluated([file], pictures, tmp_path / "none", split="train")
+    assert evaluated([file], pictures, tmp_path / "test").info.trained_on == 0
+
+
+def test_thresholds_that_few_images_chose_are_told(trained: Path, pictures: Path, tmp_path: Path) -> None:
+    """By the data's names of the labels; not where other thresholds are taken."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    results = json.loads((run / "results.json").read_text())
+    scores = results["scores"]["validation"]
+    thresholds = {"red": 0.4, "green": 0.5, "blue": 0.00004, "striped": 0.6, "never": 0.5}
+    tuned = {"thresholds": thresholds, "untuned": [], "validation": scores, "test": scores, "few": {"striped": 3}}
+    (run / "results.json").write_text(json.dumps(results | {"tuned": tuned}))
+    config = json.loads((run / "model" / "config.json").read_text())
+    (run / "model" / "config.json").write_text(json.dumps(config | {"thresholds": thresholds}))
+    first, second = evaluated([run], pictures, tmp_path / "own").info.threshold_notes
+    assert "Striped (3)" in first and "blue (< 0.001)" in second
+    assert evaluated([run], pictures, tmp_path / "half", thresholds=0.5).info.threshold_notes == ()
 
 
 def test_labels_of_all_splits_count_as_in_training(trained: Path, pictures: Path, tmp_path: Path) -> None:

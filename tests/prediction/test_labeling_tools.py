@@ -37,6 +37,14 @@ def rows(tmp_path: Path) -> Dataset:
     return Dataset.from_dict(content, features=Features({"id": Value("string"), "image": ImageFeature()}))
 
 
+@pytest.fixture
+def files(rows: Dataset, tmp_path: Path) -> Dataset:
+    """The same pictures, all of them files."""
+    places = [str(tmp_path / "pictures & more" / f"{number} #a&b%20+.png") for number in range(IMAGES)]
+    content = {"id": rows["id"][:], "image": [{"path": path, "bytes": None} for path in places]}
+    return Dataset.from_dict(content, features=rows.features)
+
+
 def red(path: Path) -> int:
     with Image.open(path) as image:
         return image.getpixel((0, 0))[0]
@@ -54,6 +62,8 @@ def test_fiftyone(kind: str, rows: Dataset, tmp_path: Path) -> None:
     assert said == again
     assert truth["classes"] == list(SCENES if kind == "scene" else LABELS)
     assert set(paths) == set(truth["labels"]) == set(said["labels"])
+    ids = json.loads((tmp_path / "fiftyone/ids.json").read_text())
+    assert [ids[paths[key]] for key in sorted(paths)] == list(saved.ids)
     assert not any(Path(key).suffix for key in paths)  # which the importer would cut
     for number, key in enumerate(sorted(paths)):
         assert red(tmp_path / "fiftyone" / paths[key]) == number
@@ -75,9 +85,9 @@ def expected_of(saved: SavedPredictions, row: int) -> tuple[list[str], dict[str,
     return true, said
 
 
-@pytest.mark.parametrize("kind", ["labels", "scene"])
-def test_label_studio(kind: str, rows: Dataset, tmp_path: Path) -> None:
-    saved = make_saved(kind)
+@pytest.mark.parametrize(("kind", "which"), [("labels", "rows"), ("scene", "files")])
+def test_label_studio(kind: str, which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    saved, rows = make_saved(kind), request.getfixturevalue(which)
     write_label_studio(tmp_path / "studio", [saved], rows)
     config = ElementTree.fromstring((tmp_path / "studio/config.xml").read_text())
     (image,), (choices,) = config.findall("Image"), config.findall("Choices")
@@ -87,12 +97,15 @@ def test_label_studio(kind: str, rows: Dataset, tmp_path: Path) -> None:
     assert known == list(SCENES if kind == "scene" else LABELS)
     tasks = json.loads((tmp_path / "studio/tasks.json").read_text())
     assert len(tasks) == IMAGES
-    roots = [tmp_path / "pictures & more", tmp_path / "studio"]
+    root = tmp_path if which == "files" else tmp_path / "studio"  # above the storage, which must not be the root
+    (config_root, storage) = (f"`{root}`", f"`{root}/pictures & more`") if which == "files" else ("this", "`images`")
+    lines = (tmp_path / "studio/README.md").read_text()
+    assert f"ROOT set to {config_root}" in lines and storage in lines
     for number, task in enumerate(tasks):
         address = urlsplit(task["data"]["image"])  # as the server reads it
         (path,) = parse_qs(address.query)["d"]
         assert address.path == "/data/local-files/"
-        assert red(roots[number % 2] / path) == number
+        assert red(root / path) == number
         expected, scores = expected_of(saved, number)
         for part, wanted in ((task["annotations"], expected), (task["predictions"], list(scores))):
             (one,) = part
@@ -105,6 +118,29 @@ def test_label_studio(kind: str, rows: Dataset, tmp_path: Path) -> None:
         assert task["annotations"][0]["ground_truth"] is True
         assert 0 <= task["predictions"][0]["score"] <= 1
         assert task["predictions"][0]["model_version"] == "run"
+
+
+def test_image_files_are_on_the_disk_once(rows: Dataset, files: Dataset, tmp_path: Path) -> None:
+    saved = make_saved("labels")
+    write_fiftyone(tmp_path / "fiftyone", [saved], rows)
+    write_label_studio(tmp_path / "studio", [saved], rows, tmp_path / "fiftyone")
+    images = sorted((tmp_path / "studio/images").iterdir())
+    assert len(images) == IMAGES
+    assert all(path.samefile(tmp_path / "fiftyone/images" / path.name) for path in images)
+    write_fiftyone(tmp_path / "again", [saved], files)
+    write_label_studio(tmp_path / "studio again", [saved], files, tmp_path / "again")
+    assert not list(tmp_path.glob("*again/images"))
+
+
+def test_a_disk_without_links_holds_copies(rows: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no such links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    saved = make_saved("labels")
+    write_fiftyone(tmp_path / "fiftyone", [saved], rows)
+    write_label_studio(tmp_path / "studio", [saved], rows, tmp_path / "fiftyone")
+    assert [red(path) for path in sorted((tmp_path / "studio/images").iterdir())] == list(range(IMAGES))
 
 
 def test_the_score_of_a_prediction_is_that_of_its_least_sure_decision(rows: Dataset, tmp_path: Path) -> None:

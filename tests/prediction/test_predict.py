@@ -38,7 +38,10 @@ from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.config import PredictionConfig
-from mlrsnet_hf.prediction.predict import Pictures, PredictionSummary, predict, predict_shard, read_shard
+from mlrsnet_hf.prediction.pictures import Pictures
+from mlrsnet_hf.prediction.predict import Predicted, PredictionSummary, predict
+from mlrsnet_hf.prediction.shards import predict_shard, read_shard
+from mlrsnet_hf.reports.predictions import write_page
 from mlrsnet_hf.runtime.shards import plan_shards
 
 LABELS = ("water", "ships", "trees", "sand")
@@ -141,6 +144,23 @@ def test_a_table_says_what_the_network_says(suffix: str, saved: Path, tiles: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == [output.name]
 
 
+def test_a_threshold_that_nearly_all_pass_is_told_once(
+    saved: Path, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(saved, tmp_path / "extreme")
+    file = run / "model" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"thresholds": config["thresholds"] | {"sand": 0.00001}}))
+    given = {"model": str(run), "sources": (str(tiles),)}
+    own = PredictionConfig(**given, output=tmp_path / "own.csv", html=tmp_path / "own.html")
+    predict(own, ImageSet(), write_page)
+    assert capsys.readouterr().err.count("sand (< 0.001)") == 1
+    assert (tmp_path / "own.html").read_text().count("sand (&lt; 0.001)") == 1
+    half = PredictionConfig(**given, output=tmp_path / "half.csv", thresholds=0.5)
+    predict(half, ImageSet())
+    assert capsys.readouterr().err == ""
+
+
 def test_models_of_labels_alone_and_of_scenes_alone(tiles: Path, tmp_path: Path) -> None:
     run_predict(save(tmp_path / "labels", LABELS, ()), tmp_path / "labels.parquet", tiles, thresholds=0.0)
     rows = read_table(tmp_path / "labels.parquet")
@@ -218,7 +238,7 @@ def test_labels_of_a_dataset_count_for_nothing(saved: Path, tiles: Path, tmp_pat
     rows = ["filename,labels,scene,water", "05.png,sea; sand,,1", "03.png,,beach,", "04.png,odd,,2"]
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
     config = PredictionConfig(model=str(saved), output=tmp_path / "out.jsonl", batch_size=2)
-    predict(config, ImageSet(dataset=str(tmp_path / "table.csv"), split="train", image_dir=str(tiles)))
+    predict(config, ImageSet(dataset=str(tmp_path / "table.csv"), image_dir=str(tiles)))
     found = read_table(tmp_path / "out.jsonl")
     assert [Path(row["id"]).stem for row in found] == ["05", "03", "04"]
     expected = Classifier.from_pretrained(saved).predict([tiles / f"{number}.png" for number in ("05", "03", "04")])
@@ -330,6 +350,41 @@ def test_killed_after_the_table_has_its_name(
     with pytest.raises(ConfigurationError, match="exists"):
         run_predict(saved, output, tiles)
     assert not (tmp_path / ".out.csv.partial").exists()
+
+
+class Killed(BaseException):
+    """What nothing can stop."""
+
+
+@pytest.mark.parametrize("other_model", [False, True])
+def test_killed_between_page_and_table_the_page_is_taken_up(
+    saved: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_model: bool
+) -> None:
+    """And one that no unfinished run of this table has written is refused."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    def page(predicted: Predicted, path: Path) -> None:
+        path.write_text(f"of {predicted.classifier.model.name}")
+
+    other = save(tmp_path / "other", ("a", "b"), ())
+    given = {"sources": (str(tiles),), "output": tmp_path / "out.csv", "html": tmp_path / "page.html"}
+    with monkeypatch.context() as patch:
+        patch.setattr("mlrsnet_hf.resumable_folder.ResumableFolder.finish", killed)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                predict(PredictionConfig(model=str(saved), **given), ImageSet(), page)
+    assert (tmp_path / "page.html").read_text() == "of run" and not (tmp_path / "out.csv").exists()
+    (tmp_path / "mine.html").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"mine\.html: exists"):
+        predict(PredictionConfig(model=str(saved), **given | {"html": tmp_path / "mine.html"}), ImageSet(), page)
+    with pytest.raises(ConfigurationError, match=r"page\.html: exists"):
+        predict(PredictionConfig(model=str(saved), **given | {"output": tmp_path / "b.csv"}), ImageSet(), page)
+    summary = predict(PredictionConfig(model=str(other if other_model else saved), **given), ImageSet(), page)
+    assert summary is not None and summary.earlier == (0 if other_model else IMAGES)
+    assert (tmp_path / "page.html").read_text() == ("of other" if other_model else "of run")
+    assert (tmp_path / "out.csv").is_file() and (tmp_path / "mine.html").read_text() == "mine"
 
 
 def test_only_what_has_changed_is_made_again(

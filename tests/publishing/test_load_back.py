@@ -50,7 +50,7 @@ def train_and_push(hub: Any, release: Path, run: Path) -> None:  # noqa: ANN401
     """Train for one epoch, with every option of publishing."""
     command = [sys.executable, TRAIN, "--recipe", "debug_cpu", "--epochs", "1", "--batch-size", "4"]
     command += ["--tune-thresholds", "--data-dir", release, "--output-dir", run, "--push-to-hub", "jane/scenes"]
-    command += ["--revision", "v2", "--collection", SLUG, "--dataset-id", "jane/mlrsnet", "--license", "mit"]
+    command += ["--revision", "v2", "--hub-collection", SLUG, "--dataset-id", "jane/mlrsnet", "--license", "mit"]
     trained = hub.process([*map(str, command), "--private"], hub.write_token)
     assert trained.returncode == 0, trained.stderr
     assert re.search(r"published .*jane/scenes at [0-9a-f]{40}\n$", trained.stdout)

@@ -136,6 +136,10 @@ def test_other_images_in_the_layout_are_nobodys(
     assert "The data is images in the layout of MLRSNet, protocol `ratio20`" in card
     assert says in card
     assert "The rules that repair MLRSNet's labels changed 244 rows." in card
+    entries = HubCard(card).data.eval_results
+    assert {(entry.dataset_type, entry.dataset_name) for entry in entries} == {
+        ("images-in-the-layout-of-mlrsnet", "images in the layout of MLRSNet")
+    }
     assert "20 percent train" in card
     for claim in ("Qi", "CC BY", "qi2020mlrsnet", "first publication"):
         assert claim not in card

@@ -94,7 +94,7 @@ def test_a_hub_that_only_takes_commits(hub_in_process: Hub, light_run: Path, ans
 )
 def test_a_hub_that_is_busy_for_a_moment(hub_in_process: Hub, light_run: Path, method: str, path: str) -> None:
     """The client repeats none of these requests; the repository and its branch are there."""
-    options = {"revision": "v2", "collection": "jane/scenes-0123456789abcdef01234567"}
+    options = {"revision": "v2", "hub_collection": "jane/scenes-0123456789abcdef01234567"}
     publish(light_run, "jane/scenes", **options)
     hub_in_process.fail({"method": method, "path": path, "status": 503})
     (light_run / "history.csv").write_text("epoch,loss\n1,0.3\n")
@@ -139,13 +139,13 @@ def test_a_branch_that_cannot_be_is_named(hub_in_process: Hub, light_run: Path) 
 def test_a_collection_is_joined_once(hub_in_process: Hub, light_run: Path) -> None:
     slug = "jane/scenes-0123456789abcdef01234567"
     for _ in range(2):
-        publish(light_run, "jane/scenes", collection=slug)
+        publish(light_run, "jane/scenes", hub_collection=slug)
     assert hub_in_process.ask("repos")["collections"][slug] == [["jane/scenes", "model"]]
 
 
 def test_an_unknown_collection_is_found_out_before_anything_is_made(hub_in_process: Hub, light_run: Path) -> None:
     with pytest.raises(HubError, match=r"collection jane/no-such: .*status 404"):
-        publish(light_run, "jane/scenes", collection="jane/no-such")
+        publish(light_run, "jane/scenes", hub_collection="jane/no-such")
     assert "models/jane/scenes" not in hub_in_process.ask("repos")
 
 

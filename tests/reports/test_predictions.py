@@ -19,6 +19,7 @@ from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.reports import predictions as module
+from tests.reports.looking import look_at
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -137,20 +138,30 @@ def test_names_begin_no_line_and_command_no_terminal(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1200, "light")])
-def test_it_fits_and_filters(browser: "Browser", written: Path, width: int, scheme: str) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_fits_and_reads(browser: "Browser", written: Path, width: int, scheme: str) -> None:
+    assert look_at(browser, written / "out.html", width, scheme) == IMAGES - 3
+
+
+@pytest.mark.browser
+def test_pictures_by_label_and_in_pieces(browser: "Browser", written: Path) -> None:
+    page = browser.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto((written / "out.html").as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.images].every(one => one.naturalWidth > 0)")
+    shown = page.locator(".grid > li:visible")
+    assert shown.count() == 24 and page.inner_text("#shown") == f"24 of {IMAGES - 3} shown"
+    page.focus("#more")
+    page.keyboard.press("Enter")
+    assert shown.count() == IMAGES - 3 and not page.locator("#more").is_visible()
+    assert page.evaluate("document.activeElement === document.querySelectorAll('.grid > li')[24]")
     rows = pq.read_table(written / "out.parquet").to_pylist()
     names = page.eval_on_selector_all("option", "all => all.map(one => one.textContent)")[1:]
     assert set(names) <= set(LABELS)
     for name in names:
         page.select_option("select", label=name)
-        shown = page.eval_on_selector_all(".grid > li:not([hidden]) img", "all => all.map(one => one.alt)")
-        assert shown == [row["id"] for row in rows if name in (row["labels"] or ())]
+        found = page.eval_on_selector_all(".grid > li:not([hidden]) img", "all => all.map(one => one.alt)")
+        assert found == [row["id"] for row in rows if name in (row["labels"] or ())][:24]
     assert not faults
     page.close()

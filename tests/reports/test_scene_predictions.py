@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,11 +25,15 @@ from mlrsnet_hf.models.saved_model import save_model
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.scenes import config as scene_settings
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
+from mlrsnet_hf.prediction.scenes.find import find_scenes
 from mlrsnet_hf.prediction.scenes.predict import predict_scene
 from mlrsnet_hf.reports import scene_map
 from mlrsnet_hf.reports.scene_map import write_scene_map
-from mlrsnet_hf.reports.scene_predictions import find_scenes
 from tests.prediction.scenes.conftest import PLACE, UTM, halves, make_classifier
+from tests.reports.looking import look_at
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 rasterio = pytest.importorskip("rasterio", reason='needs the extra "geo"')
 pytest.importorskip("shapely", reason='needs the extra "geo"')
@@ -109,7 +113,7 @@ def found(*sources: str | Path, data: ImageSet | None = None, **settings: Any) -
 
 
 def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("mlrsnet_hf.reports.scene_predictions.WINDOW", 32)
+    monkeypatch.setattr("mlrsnet_hf.prediction.scenes.find.WINDOW", 32)
     large = write_scene(tmp_path / "large.tif", np.zeros((3, 40, 130), np.uint8))
     small = write_scene(tmp_path / "small.tif", np.zeros((3, 40, 128), np.uint8))
     nowhere = write_scene(tmp_path / "nowhere.tif", np.zeros((3, 40, 130), np.uint8), is_placed=False)
@@ -141,9 +145,10 @@ def test_what_is_a_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
         (["scene.tif", "--window", "32", "--overlap", "0.99"], "overlap"),
         (["scene.tif", "--window", "32", "--resolution", "-1"], "resolution"),
         (["scene.tif", "--window", "32", "--output", "table.csv"], "is a table"),
+        (["scene.tif", "--window", "32", "--output", "predictions.csv"], "is a table"),
         (["scene.tif", "scene.tif", "--window", "32", "--html", "map.html"], "2 scenes"),
         (["scene.tif", "scene.tif", "--window", "32"], "called 'scene'"),
-        (["nothing.tif", "--window", "32"], "no such scene"),
+        (["nothing.tif", "--window", "32"], "no such file"),
         (["scene.tif", "--window", "32", "--bands", "4,3,2"], "band 4 is asked for"),
         (["scene.tif", "--window", "32", "--html", "there.html"], "there.html: exists already"),
         (["scene.tif", "--roi", "POLYGON((0 0, 1 1, 1 0, 0 0))", "--window", "32"], "overlaps no window"),
@@ -293,3 +298,12 @@ def test_the_map_shows_one_label_at_a_time(folder: Path, tmp_path: Path) -> None
     assert told["picture"] == 160 and told["across"] <= told["window"]
     assert "° N, 15." in told["told"] and told["pressed"] == 1
     assert any("bold" in name for name in told["names"])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_map_fits_and_reads(browser: "Browser", folder: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    page = tmp_path / "map.html"
+    write_scene_map(folder, page)
+    assert look_at(browser, page, width, scheme) == 1

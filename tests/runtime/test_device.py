@@ -41,6 +41,36 @@ def test_a_launcher_that_begins_one_process_of_several(
     assert ("torchrun --nproc_per_node 2" in capsys.readouterr().err) == warned
 
 
+@pytest.mark.parametrize(
+    ("environment", "given", "threads"),
+    [
+        ({"OMP_NUM_THREADS": "3"}, 0, 3),
+        ({"OMP_NUM_THREADS": "3,1"}, 0, 3),
+        ({"OMP_NUM_THREADS": "3"}, 2, 2),
+        ({"OMP_NUM_THREADS": "1"}, 0, 1),
+        ({"OMP_NUM_THREADS": "1", **LAUNCHED}, 0, 8),  # accelerate's own
+        ({"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "x"}, 0, 8),  # torchrun's own
+        ({"OMP_NUM_THREADS": "2", "TORCHELASTIC_RUN_ID": "x"}, 0, 2),
+        ({"OMP_NUM_THREADS": ""}, 0, 8),
+        ({"OMP_NUM_THREADS": "many"}, 0, 8),
+        ({}, 0, 8),
+    ],
+)
+def test_threads_that_the_user_has_set_are_taken(
+    environment: dict, given: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*LAUNCHED, "WORLD_SIZE", "OMP_NUM_THREADS", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    taken: list[int] = []
+    monkeypatch.setattr("mlrsnet_hf.runtime.device.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("mlrsnet_hf.runtime.device.available_cores", lambda: 16)
+    monkeypatch.setattr("torch.set_num_threads", taken.append)
+    use_processor(SimpleNamespace(device=torch.device("cpu"), num_processes=2), given)
+    assert taken == [threads]
+
+
 STEPS = """
 import resource, sys
 import numpy as np

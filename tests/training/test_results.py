@@ -260,5 +260,7 @@ def test_the_places_of_a_run() -> None:
         "results: runs/a/results.json\n"
         "history: runs/a/history.json, runs/a/history.csv\n"
         "curves:  runs/a/curves.png\n"
+        "measure: mlrsnet evaluate runs/a (and what names the dataset)\n"
+        "predict: mlrsnet predict runs/a IMAGES\n"
         "publish: mlrsnet publish runs/a USER/NAME"
     )

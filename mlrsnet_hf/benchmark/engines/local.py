@@ -9,21 +9,17 @@ import multiprocessing.connection
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.benchmark.config import EngineConfig
+from mlrsnet_hf.benchmark.engines.worker import LOG, is_busy, launch_command, tell_death, write_to_log
 from mlrsnet_hf.benchmark.folder import Chain
-from mlrsnet_hf.benchmark.job import state_of
 from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError, MLRSNetError
 from mlrsnet_hf.runtime.logs import exit_on_error
 
-LOG = "log.txt"
-"""What a worker says, in the folder of the first job of its chain."""
 _TRIES = 2
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _LOADED = ["mlrsnet_hf.benchmark.run_job"]
@@ -42,31 +38,26 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         ConfigurationError: No job can be done on this machine: other code, other data, a full disk.
         InterruptedRunError: A signal asked to stop; the worker has written its checkpoint.
     """
-    busy = [chain for chain in chains if _is_busy(chain)]
+    busy = [chain for chain in chains if is_busy(chain)]
     for chain in (*(chain for chain in chains if chain not in busy), *busy):
         for tried in range(1, _TRIES + 1):
-            if _is_busy(chain):
+            if is_busy(chain):
                 break
             code = _work_off(chain, config.processes, watch)
             watch()
             if code == 0:
                 break
             if tried == _TRIES:
-                _tell_death(chain, code)
-
-
-def _is_busy(chain: Chain) -> bool:
-    return any(state_of(folder) == "running" for folder in chain)
+                how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+                memory = " (the system ends so what takes more memory than there is)" if code == -signal.SIGKILL else ""
+                tell_death(chain, f"{how}, twice{memory}")
 
 
 def _work_off(chain: Chain, processes: int, watch: Callable[[], None]) -> int:
     """Return the exit code of a worker that did a chain; a negative one is the signal that ended it."""
-    log = chain[0] / LOG
     if processes > 1:
-        with log.open("ab") as file:
-            launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
-            command = [*launch, "-m", "mlrsnet_hf", "benchmark", "job", *map(str, chain)]
-            child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        with (chain[0] / LOG).open("ab") as file:
+            child = subprocess.Popen(launch_command(chain, processes), stdout=file, stderr=subprocess.STDOUT)
             with _stopped_with_it(child.pid, child.wait):
                 while child.poll() is None:
                     with suppress(subprocess.TimeoutExpired):
@@ -77,7 +68,7 @@ def _work_off(chain: Chain, processes: int, watch: Callable[[], None]) -> int:
     if _METHOD == "forkserver":
         context.set_forkserver_preload(_LOADED)
     told, tell = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(chain, log, tell))
+    worker = context.Process(target=_work, args=(chain, tell))
     worker.start()
     tell.close()
     with _stopped_with_it(worker.pid, worker.join):
@@ -108,11 +99,9 @@ def _stopped_with_it(worker: int, wait: Callable[[], object]) -> Iterator[None]:
         ) from None
 
 
-def _work(chain: Chain, log: Path, tell: Any) -> None:  # noqa: ANN401 - a connection
+def _work(chain: Chain, tell: Any) -> None:  # noqa: ANN401 - a connection
     """Do a chain, in the worker's process; what it says goes to the log."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(file, stream.fileno())
+    write_to_log(chain)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with exit_on_error("benchmark"):
         from mlrsnet_hf.benchmark.run_job import run_chain
@@ -135,19 +124,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _tell_death(chain: Chain, code: int) -> None:
-    """Write down that a job has ended its worker, twice."""
-    from mlrsnet_hf.benchmark.run_job import write_failure
-
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    for folder in chain:
-        if state_of(folder) == "left":
-            memory = " (the system ends so what takes more memory than there is)" if code == -signal.SIGKILL else ""
-            remedy = f"See {folder / LOG}; retry it with other settings, such as a lower batch_size."
-            write_failure(
-                folder,
-                {"error": "WorkerDied", "reason": f"its process ended {how}, twice{memory}", "remedy": remedy},
-            )
-            return

@@ -149,7 +149,7 @@ def cached_groups(
         ImageError: An image cannot be read or decoded.
         ConfigurationError: The file cannot be written or read.
     """
-    path = Path(cache_dir) / "mlrsnet" / f"near-duplicates-{GROUPS_VERSION}-{fingerprint[:16]}.csv"
+    path = _place(cache_dir, fingerprint)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(path, patience=-1):
@@ -160,6 +160,20 @@ def cached_groups(
             f"{path}: cannot be written ({error.strerror or error})", "Choose another cache folder or disk."
         ) from error
     return read_groups(path)
+
+
+def kept_groups(cache_dir: str | Path, fingerprint: str) -> dict[str, int] | None:
+    """Return the groups that an earlier call of `cached_groups` has written; None where there are none.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    path = _place(cache_dir, fingerprint)
+    return read_groups(path) if path.is_file() else None
+
+
+def _place(cache_dir: str | Path, fingerprint: str) -> Path:
+    return Path(cache_dir) / "mlrsnet" / f"near-duplicates-{GROUPS_VERSION}-{fingerprint[:16]}.csv"
 
 
 def write_groups(groups: Mapping[str, int], path: str | Path) -> None:

@@ -5,66 +5,43 @@ file of a part holds the network's answers, and has its name when it is whole; o
 """
 
 import hashlib
-import io
 import itertools
 import json
 import shutil
 import time
-from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import torch
 from accelerate import Accelerator
-from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, require_extra
-from mlrsnet_hf.files import refuse_existing, whole_file
-from mlrsnet_hf.inputs.decoding import Pixels
-from mlrsnet_hf.parallel import available_cores, local_processes
-from mlrsnet_hf.prediction.classifier import Classifier, Scores
-from mlrsnet_hf.prediction.scale import is_other_scale
-from mlrsnet_hf.prediction.scenes.areas import unite
-from mlrsnet_hf.prediction.scenes.cog import write_scores
+from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.prediction.classifier import Classifier
+from mlrsnet_hf.prediction.scale import is_far, learned_text, relative_scale
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
-from mlrsnet_hf.prediction.scenes.features import feature_files, refuse_pole
-from mlrsnet_hf.prediction.scenes.raster import SceneRaster, Seen
+from mlrsnet_hf.prediction.scenes.features import refuse_pole
+from mlrsnet_hf.prediction.scenes.parts import predict_parts, preview_every, write_part
+from mlrsnet_hf.prediction.scenes.raster import SceneRaster
+from mlrsnet_hf.prediction.scenes.results import INFO_FILE, write_results
 from mlrsnet_hf.prediction.scenes.roi import windows_in
-from mlrsnet_hf.prediction.scenes.windows import CellMeans, WindowGrid
-from mlrsnet_hf.prediction.tables import PredictedRows, TableForm
+from mlrsnet_hf.prediction.scenes.windows import WindowGrid
+from mlrsnet_hf.prediction.tables import TableForm
 from mlrsnet_hf.resumable_folder import resumable_folder
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import explain_memory
-from mlrsnet_hf.runtime.logs import get_logger, progress_bar
+from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.runtime.shards import Shard, missing_shards, write_shards
 
-WINDOWS, AREAS = "windows", "areas"
-SCORES_FILE = "scores.tif"
-PREVIEW_FILE = "preview.jpg"
-INFO_FILE = "prediction.json"
-
 _PARTS = ".parts"
-_CHUNK_VALUES = 2**23
-"""Values of all bands that a thread reads at once, unless one window has more."""
-_CHUNK_INPUTS = 2**25
-"""Values of the network's input of the windows of a chunk, which overlap and so may be far more than are read."""
-_MOST_THREADS = 8
-_PREVIEW_SIDE = 1600
-_UNSEEN = 128
-"""Gray of the preview where the scene has no value, or was not looked at."""
+_MOST_LABELS = 10
+"""In the terminal."""
 _PATIENCE = 10.0
 
 logger = get_logger(__name__)
-
-Wanted = npt.NDArray[np.bool_]
-"""(rows, columns) of windows: which are to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -93,24 +70,10 @@ class ScenePrediction:
         done = self.windows + self.empty - self.earlier
         if self.seconds and done > 0:
             parts.append(f"{done / self.seconds:,.1f} windows per second")
-        most = [f"{label} {count:,}" for label, count in itertools.islice(self.labels.items(), 10)]
-        lines = [", ".join(parts), f"labels: {', '.join(most) or 'none'}", f"folder: {self.folder}"]
+        most = [f"{label} {count:,}" for label, count in itertools.islice(self.labels.items(), _MOST_LABELS)]
+        of = f" (the {_MOST_LABELS} most frequent of {len(self.labels):,})" if len(self.labels) > _MOST_LABELS else ""
+        lines = [", ".join(parts), f"labels{of}: {', '.join(most) or 'none'}", f"folder: {self.folder}"]
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The network's answers for some rows of windows."""
-
-    x: npt.NDArray[np.int64]
-    y: npt.NDArray[np.int64]
-    logits: npt.NDArray[np.float32]
-    empty: int
-    preview: Pixels
-    """Of the rows of the preview that the windows reach over."""
-    seen: Seen
-    top: int
-    """The first of them."""
 
 
 def predict_scene(
@@ -120,6 +83,7 @@ def predict_scene(
     config: SceneConfig | None = None,
     *,
     all_scores: bool = False,
+    accelerator: Accelerator | None = None,
 ) -> ScenePrediction:
     """Predict the windows of a scene, and write what was found as a folder.
 
@@ -137,6 +101,8 @@ def predict_scene(
         output_dir: Folder to create.
         config: How the scene is cut; None for the defaults.
         all_scores: Write the score of every label, one column each.
+        accelerator: Knows the processes, of a command that goes on with them; None has one made, and the processes part
+            in the end.
 
     Raises:
         ImageError: The raster cannot be opened or read, or has other bands or values.
@@ -147,12 +113,26 @@ def predict_scene(
     """
     require_extra("geo")
     config = config or SceneConfig()
-    processes = Collectives(Accelerator())
+    if accelerator is not None:
+        return _predict_scene(source, classifier, output_dir, config, all_scores, Collectives(accelerator))
+    accelerator = inference_accelerator(None)
+    with ended_together(accelerator):
+        return _predict_scene(source, classifier, output_dir, config, all_scores, Collectives(accelerator))
+
+
+def _predict_scene(
+    source: str | Path,
+    classifier: Classifier,
+    output_dir: Path,
+    config: SceneConfig,
+    all_scores: bool,
+    processes: Collectives,
+) -> ScenePrediction:
     target = output_dir.expanduser().absolute()
     raster = processes.run_on_all(lambda: SceneRaster(str(source), classifier.preprocessing.reading, config.resolution))
     grid = processes.run_on_all(lambda: _grid(raster, config))
     wanted = processes.run_on_all(lambda: windows_in(config.roi, grid, raster))
-    processes.run_on_main(lambda: _tell_place(raster, classifier))
+    processes.run_on_main(lambda: _tell_place(raster, classifier, config))
     form = TableForm(classifier.task, classifier.thresholds, all_scores)
     origin = {
         "raster": raster.identity(),
@@ -181,13 +161,13 @@ def predict_scene(
         write_shards(
             processes,
             missing,
-            lambda own: _predict_parts(raster, classifier, grid, wanted, own),
-            lambda part, shard: _write_part(path / _PARTS / shard.name, part),
+            lambda own: predict_parts(raster, classifier, grid, wanted, own),
+            lambda part, shard: write_part(path / _PARTS / shard.name, part),
         )
         seconds = time.monotonic() - began
 
         def finish() -> ScenePrediction:
-            counts = _write_results(path, [_PARTS + "/" + shard.name for shard in shards], raster, grid, form, config)
+            counts = write_results(path, [_PARTS + "/" + shard.name for shard in shards], raster, grid, form, config)
             earlier = int(wanted.sum() - sum(wanted[shard.rows].sum() for shard in missing))
             told = {"outside": int((~wanted).sum()), "origin": made, "source": raster.source} | counts
             told |= _described(raster, grid, classifier, form)
@@ -211,9 +191,9 @@ def _grid(raster: SceneRaster, config: SceneConfig) -> WindowGrid:
     return WindowGrid(raster.width, raster.height, config.side, config.stride)
 
 
-def _tell_place(raster: SceneRaster, classifier: Classifier) -> None:
-    """Say what is not known of the scene's place, and warn of another ground resolution than the model's."""
-    known, own = classifier.preprocessing.reading.resolution, raster.ground_resolution
+def _tell_place(raster: SceneRaster, classifier: Classifier, config: SceneConfig) -> None:
+    """Say what is not known of the scene's place, and warn of windows of another scale than the model's images."""
+    reading, own = classifier.preprocessing.reading, raster.ground_resolution
     if own is None:
         points = ", only control points, by which gdalwarp can give it one" if raster.has_control_points else ""
         logger.warning(
@@ -223,14 +203,27 @@ def _tell_place(raster: SceneRaster, classifier: Classifier) -> None:
         )
         return
     refuse_pole(raster)
-    if known is not None and is_other_scale(own, known):
+    scale = relative_scale(reading, own, config.side)
+    if scale is None:
+        if config.resolution is None:
+            logger.info(
+                "%s has %.4g m per pixel, and nothing tells at which resolution %s was trained; if at another, "
+                "--resolution brings the scene to it",
+                raster.name,
+                own,
+                classifier.model.name,
+            )
+    elif is_far(scale):
         logger.warning(
-            "%s has %.4g m per pixel, and the model learned from images of %.4g m: what it says of another scale is "
-            "often wrong; --resolution %.4g brings the scene to it",
+            "%s has %.4g m per pixel, a window %s of them, and the model learned from %s: it sees %.2g times %s; what "
+            "it says of another scale is often wrong; --resolution %.4g brings the windows to it",
             raster.name,
             own,
-            known,
-            known,
+            f"{config.side:,}",
+            learned_text(reading),
+            max(scale, 1 / scale),
+            "more ground at once" if scale > 1 else "less ground at once",
+            own / scale,
         )
 
 
@@ -271,234 +264,9 @@ def _described(raster: SceneRaster, grid: WindowGrid, classifier: Classifier, fo
         "stride": grid.stride,
         "georeferenced": raster.is_georeferenced,
         "transform": list(raster.transform)[:6],
-        "preview_every": _preview_every(grid),
+        "preview_every": preview_every(grid),
         "meters_per_pixel": raster.ground_resolution,
         "bands": raster.bands,
         "thresholds": dict(zip(form.labels, form.thresholds.tolist(), strict=True)),
+        "notes": list(classifier.notes),
     }
-
-
-# ------------------------------------------------------------------------------------------ windows through the network
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Some windows, read at once."""
-
-    x: npt.NDArray[np.int64]
-    y: npt.NDArray[np.int64]
-    pixels: Sequence[Pixels]
-    """As the network sees them."""
-    empty: int
-    place: tuple[slice, slice]
-    """Where its pixels are in the preview of the part."""
-    preview: Pixels
-    seen: Seen
-
-
-def _predict_parts(
-    raster: SceneRaster, classifier: Classifier, grid: WindowGrid, wanted: Wanted, shards: Sequence[Shard]
-) -> Generator[_Part, None, None]:
-    """Yield the answers of each part; windows are read ahead, over the ends of parts."""
-    plans = [list(_plan(classifier, grid, wanted, shard.rows)) for shard in shards]
-    threads = max(1, min(_MOST_THREADS, available_cores() // local_processes()))
-    work = iter([(shard.rows, columns) for shard, plan in zip(shards, plans, strict=True) for columns in plan])
-    reader = _Reader(raster, classifier, grid, wanted)
-    total = int(sum(wanted[shard.rows].sum() for shard in shards))
-    with (
-        ThreadPoolExecutor(threads) as pool,
-        progress_bar(description=f"predicting {raster.name}", total=total, unit="windows") as bar,
-    ):
-        ahead: deque[Future[_Chunk]] = deque()
-
-        def read_on(number: int) -> None:
-            ahead.extend(pool.submit(reader.read, *one) for one in itertools.islice(work, number))
-
-        read_on(threads + 1)
-        try:
-            for shard, plan in zip(shards, plans, strict=True):
-
-                def chunks(number: int = len(plan)) -> Iterator[_Chunk]:
-                    for _ in range(number):
-                        chunk = ahead.popleft().result()
-                        read_on(1)
-                        yield chunk
-                        bar.update(len(chunk.x) + chunk.empty)
-
-                with explain_memory(f"{raster.name}, {shard.name}", "Lower --batch-size."):
-                    yield _answers(classifier, reader, shard.rows, chunks())
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
-def _preview_every(grid: WindowGrid) -> int:
-    """Return the pixels of the scene from one of the preview to the next."""
-    return -(-max(grid.width, grid.height) // _PREVIEW_SIDE)
-
-
-def _plan(classifier: Classifier, grid: WindowGrid, wanted: Wanted, rows: range) -> Iterator[range]:
-    """Yield the columns of windows that are read at once, without those that nobody wants."""
-    channels, side = classifier.preprocessing.channels, classifier.preprocessing.image_size
-    for columns in grid.chunks(rows, _CHUNK_VALUES // channels, _CHUNK_INPUTS // (channels * side**2)):
-        if wanted[rows][:, columns].any():
-            yield columns
-
-
-class _Reader:
-    """Reads chunks of windows, in any thread."""
-
-    def __init__(self, raster: SceneRaster, classifier: Classifier, grid: WindowGrid, wanted: Wanted) -> None:
-        self.raster, self.grid = raster, grid
-        self._wanted = wanted
-        self._transform = classifier.preprocessing.evaluation_transform()
-        self.every = _preview_every(grid)
-
-    def preview_rows(self, rows: range) -> range:
-        """Return the rows of the preview that rows of windows reach over."""
-        first, last = self.grid.tops[rows[0]], self.grid.tops[rows[-1]] + self.grid.side
-        return range(-(-int(first) // self.every), -(-int(last) // self.every))
-
-    def read(self, rows: range, columns: range) -> _Chunk:
-        """Return the windows of some rows and columns."""
-        side, every = self.grid.side, self.every
-        row, column = np.nonzero(self._wanted[rows][:, columns])
-        x, y = self.grid.lefts[columns][column], self.grid.tops[rows][row]
-        left, top, right, lower = int(x.min()), int(y.min()), int(x.max()) + side, int(y.max()) + side
-        pixels, seen = self.raster.read(left, top, right - left, lower - top)
-        kept, images = [], []
-        for index, (at_x, at_y) in enumerate(zip(x - left, y - top, strict=True)):
-            window = slice(at_y, at_y + side), slice(at_x, at_x + side)
-            if seen[window].any():
-                kept.append(index)
-                images.append(self._transform(np.ascontiguousarray(pixels[window])))
-        first, first_row = -(-left // every), -(-top // every)
-        colors = pixels if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
-        thinned = slice(first_row * every - top, None, every), slice(first * every - left, None, every)
-        small = np.ascontiguousarray(colors[thinned][..., :3])
-        start = first_row - self.preview_rows(rows).start
-        place = slice(start, start + small.shape[0]), slice(first, first + small.shape[1])
-        return _Chunk(x[kept], y[kept], images, len(x) - len(kept), place, small, seen[thinned].copy())
-
-
-def _answers(classifier: Classifier, reader: _Reader, rows: range, chunks: Iterator[_Chunk]) -> _Part:
-    """Pass the windows of a part through the network; its answers stay on the device until all are there."""
-    strip = reader.preview_rows(rows)
-    preview = np.zeros((len(strip), -(-reader.grid.width // reader.every), 3), np.uint8)
-    seen = np.zeros(preview.shape[:2], bool)
-    places: list[npt.NDArray[np.int64]] = []
-    logits: list[torch.Tensor] = []
-    waiting: list[Pixels] = []
-    empty = 0
-
-    def pass_on(number: int) -> None:
-        logits.append(classifier.device_logits(torch.from_numpy(np.stack(waiting[:number]))))
-        del waiting[:number]
-
-    for chunk in chunks:
-        places.append(np.stack([chunk.x, chunk.y]))
-        empty += chunk.empty
-        preview[chunk.place][chunk.seen] = chunk.preview[chunk.seen]
-        seen[chunk.place] |= chunk.seen
-        waiting += chunk.pixels
-        while len(waiting) >= classifier.batch_size:
-            pass_on(classifier.batch_size)
-    if waiting:
-        pass_on(len(waiting))
-    x, y = np.concatenate(places, axis=1) if places else np.empty((2, 0), np.int64)
-    outputs = classifier.task.outputs
-    answers = torch.cat(logits).float().cpu().numpy() if logits else np.empty((0, outputs), np.float32)
-    if not np.isfinite(answers).all():
-        raise ConfigurationError(
-            f"{classifier.model.name} gives scores of {reader.raster.name} that are NaN or infinite",
-            "Its weights may be damaged, or the precision too low.",
-        )
-    order = np.lexsort((x, y))
-    return _Part(x[order], y[order], answers[order], empty, preview, seen, strip.start)
-
-
-def _write_part(path: Path, part: _Part) -> None:
-    remedy = "What is finished is kept; make room, and run again to go on."
-    with whole_file(path, remedy) as partial, partial.open("wb") as file:
-        np.savez(file, **{name: getattr(part, name) for name in _Part.__dataclass_fields__})
-
-
-def _read_part(path: Path) -> _Part:
-    with np.load(path, allow_pickle=False) as stored:
-        fields: dict[str, Any] = dict(stored)
-    return _Part(**fields | {name: int(fields[name]) for name in ("empty", "top")})
-
-
-# ------------------------------------------------------------------------------------------------------ what is written
-
-
-def _write_results(
-    folder: Path, parts: Sequence[str], raster: SceneRaster, grid: WindowGrid, form: TableForm, config: SceneConfig
-) -> dict[str, Any]:
-    """Write all files of the folder but the last, and return what is counted."""
-    import shapely
-
-    names = form.labels or form.scenes
-    fields = [field for field in form.arrow_schema() if field.name not in ("id", "error")]
-    schema = pa.schema([*[pa.field(name, pa.int64()) for name in ("window", "x", "y")], *fields])
-    means = CellMeans(grid, len(names))
-    every = _preview_every(grid)
-    shown = np.full((-(-grid.height // every), -(-grid.width // every), 3), _UNSEEN, np.uint8)
-    labels: Counter[str] = Counter()
-    found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Scores, npt.NDArray[np.bool_]]] = []
-    windows = empty = 0
-    with feature_files(folder, WINDOWS, schema, raster, grid.side) as file:
-        for name in parts:
-            part = _read_part(folder / name)
-            place = slice(part.top, part.top + len(part.preview))
-            shown[place][part.seen] = part.preview[part.seen]
-            empty += part.empty
-            if not len(part.x):
-                continue
-            windows += len(part.x)
-            logits = torch.from_numpy(part.logits)
-            scores = logits[:, : len(form.labels)].sigmoid().numpy()
-            scenes = logits[:, len(form.labels) :].softmax(1).numpy()
-            if form.labels:
-                mapped, above = scores, scores > form.thresholds
-            else:
-                mapped, above = scenes, np.eye(len(names), dtype=bool)[scenes.argmax(1)]
-            means.add(part.x, part.y, mapped)
-            labels.update(dict(zip(names, above.sum(0).tolist(), strict=True)))
-            if config.merge:
-                found.append((part.x, part.y, mapped, above))
-            rows = PredictedRows([""] * len(part.x), scores, scenes, [None] * len(part.x))
-            columns = {field.name: values for field in fields for values in [form.columns(rows)[field.name]]}
-            numbers = {"window": grid.number(part.x, part.y), "x": part.x, "y": part.y}
-            boxes = shapely.box(part.x, part.y, part.x + grid.side, part.y + grid.side)
-            file.write(boxes, numbers | columns)
-    if config.merge:
-        _write_areas(folder, found, names, raster, grid)
-    write_scores(folder / SCORES_FILE, means.means(), names, raster, grid.stride)
-    buffer = io.BytesIO()
-    Image.fromarray(shown).save(buffer, "JPEG", quality=85)
-    (folder / PREVIEW_FILE).write_bytes(buffer.getvalue())
-    return {"windows": windows, "empty": empty, "labels": {name: n for name, n in labels.most_common() if n}}
-
-
-def _write_areas(
-    folder: Path,
-    found: Sequence[tuple[Any, Any, Any, Any]],
-    names: Sequence[str],
-    raster: SceneRaster,
-    grid: WindowGrid,
-) -> None:
-    """Write one feature for each label and connected area."""
-    schema = pa.schema(
-        [("label", pa.string()), ("windows", pa.int64()), ("score", pa.float32()), ("highest_score", pa.float32())]
-    )
-    with feature_files(folder, AREAS, schema, raster, grid.side) as file:
-        if not found:
-            return
-        x, y, scores, above = (np.concatenate(column) for column in zip(*found, strict=True))
-        for label, name in enumerate(names):
-            has = above[:, label]
-            if has.any():
-                areas = unite(x[has], y[has], grid.side, scores[has, label])
-                columns = {"windows": areas.windows, "score": areas.mean, "highest_score": areas.highest}
-                file.write(areas.polygons, {"label": [name] * len(areas.polygons), **columns})

@@ -5,14 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.escaping import shortened
-from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.inputs.ground_resolution import Coordinates, at_pixels, pixel_meters
 from mlrsnet_hf.inputs.raster import (
     PixelsError,
@@ -23,6 +22,9 @@ from mlrsnet_hf.inputs.raster import (
     scaled,
 )
 from mlrsnet_hf.inputs.reading import Reading
+
+if TYPE_CHECKING:  # it brings `datasets`
+    from mlrsnet_hf.inputs.decoding import Pixels
 
 Seen = npt.NDArray[np.bool_]
 """(H, W): where a pixel has a value in some band."""
@@ -114,7 +116,7 @@ class SceneRaster:
             told |= {"bytes": status.st_size, "modified": status.st_mtime_ns}
         return told
 
-    def read(self, x: int, y: int, width: int, height: int) -> tuple[Pixels, Seen]:
+    def read(self, x: int, y: int, width: int, height: int) -> tuple["Pixels", Seen]:
         """Return a window as the (height, width, bands) uint8 pixels that the network sees, and where it has values.
 
         Pixels without a value are 0. Any thread may read.

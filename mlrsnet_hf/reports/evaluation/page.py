@@ -44,8 +44,9 @@ class ScoreColumn:
     """Scores of a model under one title."""
 
     title: str
-    """Such as `at 0.5`; with two models, the model's name too."""
+    """Such as `at 0.5`; with two models, the model's name."""
     scores: Metrics
+    """Those that differ from the column before; a metric that is not here has an empty cell."""
     intervals: Intervals | None = None
     is_compared: bool = False
     """Whether they are those of the second model."""
@@ -90,6 +91,17 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTable:
+    """Scores beside each other: of one model, or of two at the same thresholds."""
+
+    columns: Sequence[ScoreColumn]
+    title: str = ""
+    """Of the table; empty where there is one alone."""
+    differences: Mapping[str, Difference] | None = None
+    """The first model's scores less the second's, by metric; None of one model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageTable:
     """A further table of the page, such as the scores of each scene."""
 
@@ -107,9 +119,8 @@ def write_evaluation_page(
     ids: Sequence[str],
     rows: datasets.Dataset,
     model: EvaluatedModel,
-    columns: Sequence[ScoreColumn],
+    scores: Sequence[ScoreTable],
     compared: EvaluatedModel | None = None,
-    differences: Mapping[str, Mapping[str, Difference]] | None = None,
     label_differences: Mapping[str, Difference] | None = None,
     tables: Sequence[PageTable] = (),
     about: Sequence[str] = (),
@@ -125,10 +136,10 @@ def write_evaluation_page(
         ids: (N,) ids of the images, in the order of the predictions.
         rows: The images, in the same order, in the column `image`.
         model: Whose errors are shown.
-        columns: Scores to be set beside each other, those of a second model too.
+        scores: The tables of scores, with those of a second model too.
         compared: A second model, whose curves and average precisions are shown beside.
-        differences: The first model's scores less the second's, by the title of a column, then by metric.
-        label_differences: Its average precisions less the second's, by label; without intervals by default.
+        label_differences: The first model's average precisions less the second's, by label; by default those without
+            intervals.
         tables: Further tables.
         about: What was measured, a line each.
         notes: What a reader has to know before comparing, a line each.
@@ -159,11 +170,18 @@ def write_evaluation_page(
         about=about,
         notes=notes,
         attribution=attribution,
-        score_columns=columns,
-        looks=_looks(columns),
-        difference_titles=list(differences or {}),
-        score_rows=_score_rows(columns, differences or {}),
-        axis=_axis(columns),
+        scores=[
+            {
+                "title": table.title,
+                "columns": table.columns,
+                "rows": _score_rows(table),
+                "has_differences": table.differences is not None,
+            }
+            for table in scores
+        ],
+        marks={column.title: look for table in scores for column, look in _looks(table.columns)},
+        has_intervals=any(column.intervals for table in scores for column in table.columns),
+        axis=_axis([column for table in scores for column in table.columns]),
         tables=tables,
         labels=labels,
         absent=len(decisions.names) - len(labels),
@@ -196,34 +214,34 @@ def _worth_listing(pairs: Sequence[Confusion]) -> Sequence[Confusion]:
     return several[:_PAIRS] if len(several) >= _PAIRS // 3 else pairs[: _PAIRS // 3]
 
 
-def _looks(columns: Sequence[ScoreColumn]) -> list[str]:
-    """Return the classes of each column's marks: a color for each model, hollow but for its first column."""
+def _looks(columns: Sequence[ScoreColumn]) -> list[tuple[ScoreColumn, str]]:
+    """Return columns with the classes of their marks: a color for each model, hollow but for its first column."""
     looks: list[str] = []
     for column in columns:
         color = "two" if column.is_compared else "one"
         looks.append(f"{color} hollow" if color in looks else color)
-    return looks
+    return list(zip(columns, looks, strict=True))
 
 
-def _score_rows(
-    columns: Sequence[ScoreColumn], differences: Mapping[str, Mapping[str, Difference]]
-) -> list[dict[str, Any]]:
-    names = dict.fromkeys(name for column in columns for name in column.scores)
+def _score_rows(table: ScoreTable) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for column in table.columns for name in column.scores)
     return [
         {
             "title": metric_title(name),
             "lower": name in METRICS and not METRICS[name].higher_is_better,
-            "cells": [_score_cell(column, name) for column in columns],
-            "differences": {title: of.get(name) for title, of in differences.items()},
+            "cells": [_score_cell(column, look, name) for column, look in _looks(table.columns)],
+            "difference": (table.differences or {}).get(name),
         }
         for name in names
     ]
 
 
-def _score_cell(column: ScoreColumn, name: str) -> dict[str, Any]:
+def _score_cell(column: ScoreColumn, look: str, name: str) -> dict[str, Any]:
     value, bounds = column.scores.get(name, math.nan), (column.intervals or {}).get(name)
     return {
         "title": column.title,
+        "look": look,
+        "is_given": name in column.scores,
         "value": None if math.isnan(value) else value,
         "bounds": bounds if bounds is not None and bounds.are_defined else None,
     }

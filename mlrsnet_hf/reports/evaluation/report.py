@@ -14,10 +14,11 @@ from datasets import Dataset
 from mlrsnet_hf.configuration.settings import changed_settings
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import for_csv
+from mlrsnet_hf.evaluation.scores import Metrics
 from mlrsnet_hf.files import refuse_existing, whole_folder
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_split
-from mlrsnet_hf.metrics import metric_title
+from mlrsnet_hf.metrics import METRICS, metric_title
 from mlrsnet_hf.prediction.compare import COMPARISON, Comparison, ScoreDifference, compare_models, same_images
 from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.prediction.evaluate import Evaluated, Load, evaluate_model, find_saved
@@ -30,6 +31,7 @@ from mlrsnet_hf.reports.evaluation.page import (
     EvaluatedModel,
     PageTable,
     ScoreColumn,
+    ScoreTable,
     write_evaluation_page,
 )
 from mlrsnet_hf.runtime.collectives import Collectives
@@ -174,7 +176,8 @@ def _write(
         if rows is not None and config.to_fiftyone:
             write_fiftyone(folder / "fiftyone", saved, rows)
         if rows is not None and config.to_label_studio:
-            write_label_studio(folder / "label-studio", saved, rows)
+            written = folder / "fiftyone" if config.to_fiftyone else None
+            write_label_studio(folder / "label-studio", saved, rows, written)
         has_page = (folder / PAGE).is_file()
     print_result(report)
     look = f", to be looked at: {config.output_dir / PAGE}" if has_page else ""
@@ -200,7 +203,7 @@ def _page(path: Path, saved: SavedPredictions, result: EvaluationResult, rows: D
         ids=saved.ids,
         rows=rows,
         model=_shown(saved),
-        columns=_columns(result, ""),
+        scores=[ScoreTable(columns=_columns(result))],
         tables=_scene_tables(result),
         about=_about(result),
         notes=[_sentence(note) for note in result.notes()],
@@ -221,12 +224,11 @@ def _comparison_page(path: Path, saved: Sequence[SavedPredictions], comparison: 
         rows=_in_order(rows, first.ids),
         model=dataclasses.replace(_shown(first), name=names[0]),
         compared=dataclasses.replace(_shown(second), name=names[1]),
-        columns=[*_columns(comparison.first, names[0]), *_columns(comparison.second, names[1], is_compared=True)],
-        differences=_score_differences(comparison),
+        scores=_score_tables(comparison, names),
         label_differences={row.label: _as_difference(row.average_precision) for row in comparison.labels},
-        about=_about(comparison.first),
+        about=_about(comparison.first, comparison.second),
         notes=[
-            _sentence(f"{name}: {note}")
+            f"{name}: {_sentence(note)}"  # a name stays as it is
             for name, result in zip(names, (comparison.first, comparison.second), strict=True)
             for note in result.notes()
         ],
@@ -248,26 +250,44 @@ def _shown(saved: SavedPredictions) -> EvaluatedModel:
     return EvaluatedModel(name=saved.info.model.name, predictions=saved.predictions, thresholds=saved.thresholds)
 
 
-def _score_differences(comparison: Comparison) -> dict[str, dict[str, Difference]]:
-    """Return the differences by the title of a column, then by metric."""
-    plain = {name: _as_difference(one) for name, one in comparison.scores.items()}
-    if comparison.at_thresholds is None:
-        return {"difference": plain}
-    tuned = {name: _as_difference(one) for name, one in comparison.at_thresholds.items()}
-    return {"difference at 0.5": plain, "at thresholds": tuned}
-
-
-def _columns(result: EvaluationResult, name: str, is_compared: bool = False) -> list[ScoreColumn]:
-    titles = (f"{name}, at 0.5", f"{name}, at thresholds") if name else ("at 0.5", "at thresholds")
-    if result.info.kind == "scene":
-        titles = (name or "score", "")
-    found = [(titles[0], result.scores, result.intervals.scores)]
-    if result.at_thresholds is not None:
-        found.append((titles[1], result.at_thresholds, result.intervals.tuned or {}))
+def _score_tables(comparison: Comparison, names: Sequence[str]) -> list[ScoreTable]:
+    """Return the scores of two models side by side: at 0.5, then at their thresholds those that depend on them."""
+    sides = comparison.first, comparison.second
+    at_half = [(side.scores, side.intervals.scores) for side in sides]
+    found = [("", at_half, comparison.scores)]
+    if comparison.at_thresholds is not None:
+        tuned = [
+            (_of_thresholds(side.at_thresholds or side.scores), side.intervals.tuned or side.intervals.scores)
+            for side in sides
+        ]
+        found = [("At the threshold 0.5", at_half, comparison.scores)]
+        found.append(("At the thresholds of each model", tuned, comparison.at_thresholds))
     return [
-        ScoreColumn(title=title, scores=scores, intervals=intervals, is_compared=is_compared)
-        for title, scores, intervals in found
+        ScoreTable(
+            title=title,
+            columns=[
+                ScoreColumn(title=name, scores=scores, intervals=intervals, is_compared=number == 1)
+                for number, (name, (scores, intervals)) in enumerate(zip(names, columns, strict=True))
+            ],
+            differences={name: _as_difference(one) for name, one in differences.items()},
+        )
+        for title, columns, differences in found
     ]
+
+
+def _columns(result: EvaluationResult) -> list[ScoreColumn]:
+    """Return the scores of one model: at 0.5, then at its thresholds those that depend on them."""
+    title = "score" if result.info.kind == "scene" else "at 0.5"
+    columns = [ScoreColumn(title=title, scores=result.scores, intervals=result.intervals.scores)]
+    if result.at_thresholds is not None:
+        scores = _of_thresholds(result.at_thresholds)
+        columns.append(ScoreColumn(title="at the thresholds", scores=scores, intervals=result.intervals.tuned))
+    return columns
+
+
+def _of_thresholds(scores: Metrics) -> Metrics:
+    """Return the scores of decisions, which thresholds change."""
+    return {name: value for name, value in scores.items() if name in METRICS and METRICS[name].takes_threshold}
 
 
 def _as_difference(one: ScoreDifference) -> Difference:
@@ -291,16 +311,19 @@ def _cell(value: float) -> str:
     return "-" if value != value else f"{value:.4f}"
 
 
-def _about(result: EvaluationResult) -> list[str]:
+def _about(result: EvaluationResult, compared: EvaluationResult | None = None) -> list[str]:
+    """Return what was measured, a line each; two models are measured on the same data."""
     info, data = result.info, result.info.data
-    lines = [f"{data.images:,} images of {data.name}, split {data.split}"]
+    lines = [f"{data.name}, split {data.split}: {data.images:,} images"]
     if data.protocol:
         seed = "" if data.split_seed is None else f", split seed {data.split_seed}"
         lines.append(f"Protocol {data.protocol}{seed}")
     if data.label_version:
         lines.append(f"Labels {data.label_version}")
     if info.kind != "scene":
-        lines.append(f"Thresholds: {info.thresholds_from}")
+        sides = [info] if compared is None else [info, compared.info]
+        sources = list(dict.fromkeys(side.thresholds_from for side in sides))
+        lines.append(f"Thresholds: those of {' and those of '.join(sources)}")
     if info.symmetries > 1:
         lines.append(f"Logits averaged over {info.symmetries} turned and mirrored views of each image")
     return [*lines, _sentence(f"Intervals are {result.intervals_text}")]

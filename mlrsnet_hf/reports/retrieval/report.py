@@ -11,13 +11,13 @@ from typing import Any
 from accelerate import Accelerator
 from PIL import Image
 
-from mlrsnet_hf.configuration.command_line import build, read_values
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import kept_if_stopped, nulls_for_nan, refuse_existing, whole_file, whole_folder
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import load_images
 from mlrsnet_hf.publishing.embeddings_card import RESULTS_FILE, embeddings_card
+from mlrsnet_hf.reports.retrieval.earlier import PAGE, RESULTS, SETTINGS, earlier_results
 from mlrsnet_hf.reports.retrieval.figures import write_figures
 from mlrsnet_hf.reports.retrieval.page import comparison_sentence, notes, render_page
 from mlrsnet_hf.reports.retrieval.tables import printed, tables
@@ -27,11 +27,8 @@ from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.retrieval.protocol.results import Examples, RetrievalResult
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
 from mlrsnet_hf.retrieval.protocol.sources import Load, Source, find_compared, find_sources, image_set
+from mlrsnet_hf.runtime.device import ended_together, inference_accelerator
 from mlrsnet_hf.runtime.logs import print_result
-
-RESULTS = "results.json"
-PAGE = "index.html"
-SETTINGS = "settings.yaml"
 
 
 def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
@@ -47,8 +44,15 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
     Raises:
         MLRSNetError: The model, the embeddings, the images or the target cannot be used.
     """
-    earlier = _earlier_results(config)
-    accelerator = Accelerator(mixed_precision=config.precision)  # a bare PartialState knows no processes on the CPU
+    earlier = earlier_results(config)
+    accelerator = inference_accelerator(config.precision)
+    with ended_together(accelerator):
+        return _write(config, earlier, accelerator)
+
+
+def _write(
+    config: RetrievalConfig, earlier: Mapping[str, Any] | None, accelerator: Accelerator
+) -> RetrievalResult | None:
     accelerator.wait_for_everyone()  # one that looked later might find what another has written by then
     load = cache(load_images)
     with kept_if_stopped(lambda: _kept(config)):
@@ -79,20 +83,6 @@ def write_retrieval(config: RetrievalConfig) -> RetrievalResult | None:
         print_result(comparison_sentence(result))
     print_result(f"results: {config.output_dir}, to be looked at: {config.output_dir / PAGE}")
     return result
-
-
-def _earlier_results(config: RetrievalConfig) -> dict[str, Any] | None:
-    """Return what a finished run with the same settings has written; refuse anything else at its place."""
-    folder = config.output_dir.expanduser()
-    try:
-        found: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        same = build(RetrievalConfig, read_values(folder / SETTINGS, RetrievalConfig)) == config
-    except (OSError, ValueError):
-        same = False
-    if same and isinstance(found, dict) and (folder / PAGE).is_file():
-        return found
-    refuse_existing(folder)
-    return None
 
 
 def _tell_earlier(

@@ -7,7 +7,6 @@ change its content. A shard has its name when it is whole. Processes on several 
 import dataclasses
 import functools
 import itertools
-import json
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
@@ -20,7 +19,6 @@ import torch
 from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.inputs.batches import Draw
 from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.image_set import ImageSet
@@ -42,9 +40,10 @@ from mlrsnet_hf.retrieval.embeddings.files import (
 )
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo, LocalSources
 from mlrsnet_hf.retrieval.embeddings.model import EmbeddingModel, embed_pixels, load_embedding_model
+from mlrsnet_hf.retrieval.embeddings.origin import origin_of, origin_of_whole, refuse_others
 from mlrsnet_hf.retrieval.embeddings.pca import PCA_FILE, Pca, fit_pca, load_pca, unit_length
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.device import explain_memory, use_processor
+from mlrsnet_hf.runtime.device import ended_together, explain_memory, inference_accelerator
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 from mlrsnet_hf.runtime.shards import Shard, has_all_rows, missing_shards, plan_shards, write_shards
 
@@ -53,7 +52,6 @@ logger = get_logger(__name__)
 MakeRows = Callable[[Sequence[Shard]], Generator[EmbeddingRows, None, None]]
 """Yields the rows of each of some shards."""
 
-_SETTINGS = ("dtype", "pca", "whiten", "pca_images", "shard_images", "precision")
 _RAW = ".raw"
 """What the network gives, until principal components are fitted on it."""
 _PARTS = (f"{DATA}/*.parquet", f"{_RAW}/*.parquet")
@@ -68,6 +66,7 @@ def embed(
     *,
     load: Callable[[ImageSet], ImageSplit] = load_images,
     model: EmbeddingModel | None = None,
+    accelerator: Accelerator | None = None,
 ) -> EmbeddingFolder:
     """Write the embeddings of a split as a folder that `EmbeddingTable.load` and `datasets.load_dataset` read.
 
@@ -83,6 +82,8 @@ def embed(
         card: Renders the folder's README.md, such as `publishing.embeddings_card.embeddings_card`.
         load: Loads the images; pass one that remembers, where they are used again.
         model: The network of `config`, if it is loaded already.
+        accelerator: Knows device and processes, of a command that goes on with them; None has one made, and the
+            processes part in the end.
 
     Returns:
         The folder, on every process.
@@ -95,12 +96,25 @@ def embed(
         OutOfMemoryError: A batch does not fit the device.
         WeightsError: The weights cannot be had.
     """
-    accelerator = Accelerator(mixed_precision=config.precision)
-    use_processor(accelerator)
+    if accelerator is not None:
+        return _embed(config, images, card, load, model, accelerator)
+    accelerator = inference_accelerator(config.precision)
+    with ended_together(accelerator):
+        return _embed(config, images, card, load, model, accelerator)
+
+
+def _embed(
+    config: EmbeddingConfig,
+    images: ImageSet,
+    card: Callable[[EmbeddingInfo], str] | None,
+    load: Callable[[ImageSet], ImageSplit],
+    model: EmbeddingModel | None,
+    accelerator: Accelerator,
+) -> EmbeddingFolder:
     processes = Collectives(accelerator)
     target = config.output_dir.expanduser().absolute()
     load = functools.lru_cache(load)
-    processes.run_on_main(lambda: _refuse_others(target, config))
+    processes.run_on_main(lambda: refuse_others(target, config))
     processes.run_on_main(lambda: load(images))  # the others then find the dataset prepared
     split = processes.run_on_all(lambda: load(images))
     network = processes.run_on_all(lambda: model or load_embedding_model(config))
@@ -113,7 +127,7 @@ def embed(
     raw_info = processes.run_on_main(lambda: _raw_info(config, split, network))
     info = dataclasses.replace(raw_info, dtype=config.dtype)
     shards = plan_shards(info.split_name, info.rows, config.shard_images)
-    origin = _origin(config, raw_info)
+    origin = origin_of(config, raw_info)
     if processes.run_on_main(lambda: _is_whole(target, origin, shards)):
         logger.info("these embeddings are there already, whole and of the same images and settings: %s", target)
         return open_embeddings(target)
@@ -122,7 +136,7 @@ def embed(
     with ExitStack() as stack:
 
         def begin() -> tuple[Path, list[Shard]]:
-            folder = stack.enter_context(resumable_folder(target, origin, _origin_of_whole, _PATIENCE, _PARTS))
+            folder = stack.enter_context(resumable_folder(target, origin, origin_of_whole, _PATIENCE, _PARTS))
             folder.keep([])
             return folder.path, missing_shards(folder.path / DATA, shards)
 
@@ -181,33 +195,11 @@ def _raw_info(config: EmbeddingConfig, split: ImageSplit, model: EmbeddingModel)
     )
 
 
-def _origin(config: EmbeddingConfig, raw_info: EmbeddingInfo) -> dict[str, Any]:
-    """Return what must be the same for a later run to go on."""
-    return {"embeddings": raw_info.to_json(), "settings": {name: getattr(config, name) for name in _SETTINGS}}
-
-
-def _refuse_others(target: Path, config: EmbeddingConfig) -> None:
-    """Refuse a target, before anything is loaded, that a run with these settings cannot have made."""
-    if target.exists() and (made := _origin_of_whole(target)):
-        settings = made[0].get("settings", {})
-        if all(settings.get(name) == getattr(config, name) for name in _SETTINGS):
-            return
-    refuse_existing(target)
-
-
 def _is_whole(target: Path, origin: dict[str, Any], shards: Sequence[Shard]) -> bool:
     """Tell whether a target holds all embeddings of an origin."""
-    if not target.exists() or _origin_of_whole(target) != [origin]:
+    if not target.exists() or origin_of_whole(target) != [origin]:
         return False
     return all(has_all_rows(target / DATA / shard.name, shard) for shard in shards)
-
-
-def _origin_of_whole(folder: Path) -> list[dict[str, Any]]:
-    """Return what a folder was made of that is whole but did not get its name."""
-    try:
-        return [json.loads((folder / LOCAL_FILE).read_text(encoding="utf-8"))["origin"]]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
 
 
 def _writer(info: EmbeddingInfo, folder: Path) -> Callable[[EmbeddingRows, Shard], None]:

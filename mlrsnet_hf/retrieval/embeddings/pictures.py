@@ -1,7 +1,6 @@
 """Pictures of embedded images, found again to be shown."""
 
 import contextlib
-import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -25,35 +24,42 @@ class PictureFiles:
 
     def __init__(self, local: LocalSources | None, appended: Sequence[LocalSources] = ()) -> None:
         self._sources = [(source, source is not local) for source in (*reversed(appended), local) if source is not None]
-        self._opened: dict[int, tuple[datasets.Dataset, Mapping[str, int] | None] | None] = {}
+        self._opened: dict[int, tuple[datasets.Dataset, bool] | None] = {}
+        self._by_id: dict[int, Mapping[str, int]] = {}
         self._lock = threading.Lock()
 
     def find(self, images: Sequence[IndexedImage]) -> Mapping[str, ImageFile]:
-        """Return the files by id, undecoded; one that is gone, or stands in another row, is left out."""
+        """Return the files by id, undecoded; one that is gone is left out."""
         found: dict[str, ImageFile] = {}
         for number in range(len(self._sources)):
             missing = [image for image in images if image.id not in found]
             opened = self._open(number) if missing else None
             if opened is None:
                 continue
-            rows, places = opened
-            if places is not None:
-                missing = [dataclasses.replace(one, row=places[one.id]) for one in missing if one.id in places]
+            rows, has_own_rows = opened
             for image in missing:
-                if image.row < len(rows) and (row := rows[image.row])["id"] == image.id:
+                if not has_own_rows and image.row < len(rows) and (row := rows[image.row])["id"] == image.id:
                     found[image.id] = row["image"]
+                elif (place := self._places(number, rows).get(image.id)) is not None:
+                    found[image.id] = rows[place]["image"]
         return found
 
-    def _open(self, number: int) -> tuple[datasets.Dataset, Mapping[str, int] | None] | None:
-        """Return the rows of a source, and of one that was appended their places by id; None if it is not there."""
+    def _places(self, number: int, rows: datasets.Dataset) -> Mapping[str, int]:
+        """Return the rows of a source by id, for those that it has elsewhere now, such as after images were added."""
+        with self._lock:
+            if number not in self._by_id:
+                self._by_id[number] = {name: row for row, name in enumerate(rows["id"])}
+            return self._by_id[number]
+
+    def _open(self, number: int) -> tuple[datasets.Dataset, bool] | None:
+        """Return the rows of a source, and whether it was appended, with rows of its own; None if it is not there."""
         with self._lock:
             if number not in self._opened:
                 self._opened[number] = None
                 source, has_own_rows = self._sources[number]
                 with contextlib.suppress(MLRSNetError):  # moved or removed since: ids and labels are still told
                     rows = load_images(source.images).rows.select_columns(["id", "image"])
-                    places = {name: row for row, name in enumerate(rows["id"])} if has_own_rows else None
-                    self._opened[number] = rows.cast_column("image", datasets.Image(decode=False)), places
+                    self._opened[number] = rows.cast_column("image", datasets.Image(decode=False)), has_own_rows
             return self._opened[number]
 
 

@@ -61,8 +61,8 @@ class RetrievalConfig(Pass):
     protocol: tuple[Literal["retrieval05", "retrieval10", "retrieval15"], ...] = setting(
         ("retrieval10",), "Protocols, by the percent of the images that query.", section="Measurement"
     )
-    split_seeds: tuple[int, ...] = setting(
-        (0,), "Seeds of the splits, each drawn anew; mean and deviation are reported."
+    split_seed: tuple[int, ...] = setting(
+        (0,), "Seeds of the splits; of several mean and deviation are reported.", former="split_seeds"
     )
     examples: tuple[str, ...] = setting(
         (),
@@ -85,24 +85,24 @@ class RetrievalConfig(Pass):
             raise ConfigurationError(
                 "query_embeddings and database_embeddings go together", "Give both, or --embeddings for one folder."
             )
-        if self.apart and (self.embeddings or len(self.split_seeds) > 1):
+        if self.apart and (self.embeddings or len(self.split_seed) > 1):
             raise ConfigurationError(
                 "query_embeddings go with neither embeddings nor several split seeds", "Give one of them."
             )
         if not (self.model or self.embeddings or self.apart):
             raise ConfigurationError("no model and no embeddings", "Give --model, or --embeddings.")
-        for name in ("protocol", "split_seeds"):
+        for name in ("protocol", "split_seed"):
             values = getattr(self, name)
             self._require(name, len(set(values)) == len(values) > 0, "at least one, and none twice")
         for name in ("model", "embeddings", "compare"):
             given = len(getattr(self, name))
-            if given not in (0, 1, len(self.split_seeds)):
+            if given not in (0, 1, len(self.split_seed)):
                 raise ConfigurationError(
-                    f"{given} of --{name} for {len(self.split_seeds)} split seeds", "Give one for all, or one for each."
+                    f"{given} of --{name} for {len(self.split_seed)} split seeds", "Give one for all, or one for each."
                 )
-        if self.dataset != MLRSNET and self.split_seeds != (0,):
+        if self.dataset != MLRSNET and self.split_seed != (0,):
             raise ConfigurationError(
-                f"split_seeds={list(self.split_seeds)} for dataset {self.dataset!r}", "Only mlrsnet is split by a seed."
+                f"split_seed={list(self.split_seed)} for dataset {self.dataset!r}", "Only mlrsnet is split by a seed."
             )
 
     @property

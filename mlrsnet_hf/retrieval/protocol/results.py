@@ -2,28 +2,36 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlrsnet_hf.configuration.json_file import Defined, Name, json_as, read_json
+from mlrsnet_hf.configuration.settings import CountOrZero
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.files import nulls_for_nan
 from mlrsnet_hf.metrics.means import over_repeats
-from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo, info_from_json
 from mlrsnet_hf.retrieval.embeddings.query import Hit
 from mlrsnet_hf.retrieval.protocol.measures import LabelComparison
 
 FORMAT = 1
+_LEVELS = 101
+"""Levels of recall of a curve."""
+_REMEDY = "Give the results.json that `mlrsnet retrieval` wrote."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneResult:
     """The queries of one scene."""
 
-    queries: int
-    relevant: int
+    queries: CountOrZero
+    relevant: CountOrZero
     """Images of the scene in the database."""
-    values: Mapping[str, float]
-    curve: Sequence[float]
+    values: Mapping[Name, Defined]
+    curve: tuple[Defined, ...]
     """Interpolated precision at 101 levels of recall."""
 
 
@@ -32,15 +40,15 @@ class Repeat:
     """One split seed."""
 
     seed: int
-    queries: int
-    database: int
-    values: Mapping[str, float]
+    queries: CountOrZero
+    database: CountOrZero
+    values: Mapping[Name, Defined]
     """Measures by name, means over the queries."""
-    best_possible: Mapping[str, float]
-    left_out: Mapping[str, str]
-    queries_without: Mapping[str, int]
-    curve: Sequence[float]
-    scenes: Mapping[str, SceneResult]
+    best_possible: Mapping[Name, Defined]
+    left_out: Mapping[Name, str]
+    queries_without: Mapping[Name, CountOrZero]
+    curve: tuple[Defined, ...]
+    scenes: Mapping[Name, SceneResult]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +167,100 @@ class RetrievalResult:
         }
         defined: dict[str, Any] = nulls_for_nan(content)
         return defined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalScores:
+    """What `results.json` holds of a run, but for the pictures of its examples."""
+
+    name: str
+    """The measured model, as it was named."""
+    info: EmbeddingInfo
+    compared_name: str | None
+    distance: str
+    protocols: tuple[ProtocolResult, ...]
+    notes: tuple[str, ...]
+    versions: Mapping[str, str]
+
+
+def read_scores(path: Path) -> RetrievalScores:
+    """Read the `results.json` of a retrieval run.
+
+    Raises:
+        ConfigurationError: There is none, it is damaged, or it has another format; the message names the file.
+    """
+    content = read_json(path, Mapping[str, Any], _REMEDY)
+    if content.get("format") != FORMAT:
+        raise ConfigurationError(
+            f"{path}: retrieval results of format {quoted(content.get('format'))}, this version reads {FORMAT}",
+            "Measure again, or use the version of mlrsnet-hf that wrote them.",
+        )
+    source = str(path)
+
+    def part(kind: Any, *names: str) -> Any:  # noqa: ANN401 - whatever the file has there
+        value: Any = content
+        for name in names:
+            value = json_as(value, Mapping[str, Any], source, _REMEDY).get(name)
+        return json_as(value, kind, source, _REMEDY)
+
+    def repeats(*names: str) -> ModelResult | None:
+        there = part(Mapping[str, Any] | None, *names)
+        return None if there is None else ModelResult(repeats=part(tuple[Repeat, ...], *names, "repeats"))
+
+    protocols = []
+    for name in part(Mapping[Name, Any], "protocols"):
+        place = ("protocols", name)
+        model, compared = repeats(*place, "model"), repeats(*place, "compared")
+        for one in (model, *([] if compared is None else [compared])):
+            if fault := _fault(one):
+                raise ConfigurationError(f"{path}: protocol {quoted(name)}: {fault}", _REMEDY)
+        assert model is not None, "it has repeats"
+        common = [
+            [
+                json_as({key: one[key] for key in one if key not in _DERIVED}, LabelComparison, source, _REMEDY)
+                for one in of
+            ]
+            for of in part(tuple[tuple[Mapping[str, Any], ...], ...], *place, "common_labels")
+        ]
+        protocols.append(
+            ProtocolResult(
+                name=name,
+                percent=part(CountOrZero | None, *place, "percent"),
+                model=model,
+                compared=compared,
+                common_labels=common,
+            )
+        )
+    info = dict(part(Mapping[str, Any], "model"))
+    name = json_as(info.pop("name", None), Name, source, _REMEDY)
+    second = part(Mapping[str, Any] | None, "compared")
+    return RetrievalScores(
+        name=name,
+        info=info_from_json(info, source),
+        compared_name=None if second is None else part(Name, "compared", "name"),
+        distance=part(Name, "distance"),
+        protocols=tuple(protocols),
+        notes=part(tuple[str, ...], "notes"),
+        versions=part(Mapping[Name, Name], "versions"),
+    )
+
+
+def _fault(model: ModelResult | None) -> str:
+    """Say what does not fit together in the repeats of a model; "" if all does."""
+    if model is None or not model.repeats:
+        return "it has no repeat"
+    for repeat in model.repeats:
+        if "anmrr" not in repeat.values:
+            return "a repeat has no anmrr"
+        if any(scene.values.keys() != repeat.values.keys() for scene in repeat.scenes.values()):
+            return "a scene has other measures than its repeat"
+        if {len(repeat.curve), *(len(scene.curve) for scene in repeat.scenes.values())} != {_LEVELS}:
+            return f"a curve has not {_LEVELS} levels"
+    return ""
+
+
+_DERIVED = ("difference", "verdict")
+"""What a comparison of labels tells in the file beside what it is made of."""
 
 
 def _protocol_json(protocol: ProtocolResult) -> dict[str, Any]:

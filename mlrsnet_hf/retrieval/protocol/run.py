@@ -59,7 +59,7 @@ def run_protocols(
     protocols = []
     for name in names:
         own, other, common = [], [], []
-        for number, seed in enumerate(config.split_seeds):
+        for number, seed in enumerate(config.split_seed):
             is_shown = name == shown and number == 0
             data = _queries_and_database(config, name, seed, sources[number], load)
             if is_shown:
@@ -145,13 +145,13 @@ def summarize(measured: Measured, seed: int) -> Repeat:
         best_possible=measured.best_possible,
         left_out=measured.left_out,
         queries_without=measured.queries_without,
-        curve=measured.curve.precision.tolist(),
+        curve=tuple(measured.curve.precision.tolist()),
         scenes={
             scene: SceneResult(
                 queries=scenes.count(scene),
                 relevant=relevant[scene],
                 values={name: float(means[scene]) for name, means in by_scene.items()},
-                curve=curves[scene].tolist(),
+                curve=tuple(curves[scene].tolist()),
             )
             for scene in measured.data.scene_names
             if scene in relevant

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from accelerate import Accelerator
-
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.image_set import ImageSet
@@ -23,6 +21,7 @@ from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
 from mlrsnet_hf.retrieval.embeddings.model import load_embedding_model
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
 from mlrsnet_hf.runtime.collectives import Collectives
+from mlrsnet_hf.runtime.device import inference_accelerator
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.training.learned_images import data_of_run, is_timms_own, protocol_of
 
@@ -51,8 +50,8 @@ class Source:
     """Number of the images that query or are searched that the model was trained on; None where nothing tells."""
 
 
-def image_set(config: RetrievalConfig, protocol: str, split: str, seed: int) -> ImageSet:
-    """Return the images of a split of the dataset that the settings name."""
+def image_set(config: RetrievalConfig, protocol: str, split: str | None, seed: int) -> ImageSet:
+    """Return the images of a split of the dataset that the settings name; of all splits without one."""
     return ImageSet(
         dataset=config.dataset,
         data_dir=config.data_dir,
@@ -102,16 +101,16 @@ def _opened(names: Sequence[str], config: RetrievalConfig) -> list[Source]:
 
 def _for_each_seed(names: Sequence[str], config: RetrievalConfig) -> Sequence[str]:
     """Return a name for each split seed; one stands for all, none for none."""
-    return names if len(names) != 1 else [*names] * len(config.split_seeds)
+    return names if len(names) != 1 else [*names] * len(config.split_seed)
 
 
 def _embedded(names: Sequence[str], config: RetrievalConfig, load: Load, card: Card | None) -> list[Source]:
     """Return the embeddings by one model for each seed; one for all seeds embeds all images of the dataset once."""
-    pools = [image_set(config, _POOL, "query+database", seed) for seed in config.split_seeds]
+    pools = [image_set(config, _POOL, "query+database", seed) for seed in config.split_seed]
     models = list(zip(_for_each_seed(names, config), pools, strict=False))
     trained_on = [trained_images(model, config, pool, load) for model, pool in models]
     if len(names) < len(models):
-        everything = image_set(config, "all", "train", 0)
+        everything = image_set(config, "all", None, 0)
         folders = [_embed_once(names[0], everything, config, load, card)] * len(models)
     else:
         folders = [_embed_once(model, pool, config, load, card) for model, pool in models]
@@ -162,7 +161,8 @@ def _embed_once(
     """Return the embeddings of images by a model, made now unless an earlier run has made them."""
     choice = _choice(model, config)
     network = load_embedding_model(choice)
-    processes = Collectives(Accelerator(mixed_precision=config.precision))
+    accelerator = inference_accelerator(config.precision)
+    processes = Collectives(accelerator)
     labels = processes.run_on_main(lambda: load(images).source.get("labels"))
     target = config.embeddings_dir / _folder_name(model, network.fingerprint, images, labels, config)
     kept = processes.run_on_main(lambda: _kept(target, network.fingerprint, images, load) if target.exists() else None)
@@ -177,7 +177,7 @@ def _embed_once(
         num_workers=config.num_workers,
         precision=config.precision,
     )
-    return embed(settings, images, card, load=load, model=network)
+    return embed(settings, images, card, load=load, model=network, accelerator=accelerator)
 
 
 def _choice(model: str, config: RetrievalConfig) -> ModelChoice:
@@ -191,6 +191,7 @@ def _folder_name(model: str, fingerprint: str, images: ImageSet, labels: str | N
         if field.name in _LATER and told[field.name] == field.default:
             del told[field.name]
     del told["label_version"]
+    told["split"] = told["split"] or "train"  # of the protocol `all`
     told["labels"] = labels or "verified"  # as in the names of folders that earlier versions made, for other data too
     settings = (fingerprint, told, config.layer, config.normalize, config.precision)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

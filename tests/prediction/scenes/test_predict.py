@@ -507,6 +507,22 @@ def test_another_scale_than_the_models_is_warned_of(
     assert "--resolution 30" in capsys.readouterr().err
 
 
+def test_the_window_counts_beside_the_pixels(
+    write_scene: WriteScene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Windows of 32 pixels of 10 m cover 320 m."""
+    path = write_scene(halves())
+    run(path, make_classifier(LABELS, reading=Reading(resolution=1.0, image_side=320)), tmp_path, "same")
+    assert capsys.readouterr().err == ""
+    run(path, make_classifier(LABELS, reading=Reading(resolution=10.0, image_side=12)), tmp_path, "far")
+    assert "--resolution 3.75 " in capsys.readouterr().err  # 32 of these are 120 m
+    run(path, make_classifier(LABELS, reading=Reading()), tmp_path, "unknown")
+    told = capsys.readouterr()
+    assert told.err == "" and told.out.count("--resolution") == 1
+    run(path, make_classifier(LABELS, reading=Reading()), tmp_path, "given", resolution=20)
+    assert "--resolution" not in capsys.readouterr().out
+
+
 # ------------------------------------------------------------------------------------------- bands, values, scenes, VRT
 
 
@@ -708,14 +724,14 @@ from mlrsnet_hf.prediction.scenes import windows
 from mlrsnet_hf.prediction.scenes.config import SceneConfig
 from tests.prediction.scenes.conftest import LABELS, make_classifier
 windows._PART_PIXELS = 80
-write, seen = module._write_part, []
+write, seen = module.write_part, []
 def killed(path, part):
     seen.append(path)
     if len(seen) == 3:
         path.with_name("." + path.name + ".partial").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, part)
-module._write_part = killed
+module.write_part = killed
 module.predict_scene(sys.argv[1], make_classifier(LABELS), Path(sys.argv[2]), SceneConfig(window=32, merge=True))
 """
 
@@ -735,8 +751,8 @@ def test_a_killed_run_is_completed_by_the_next(
     parts = tmp_path / ".out.partial" / ".parts"
     assert len(list(parts.glob("*.npz"))) == 2
     made = []
-    write = module._write_part
-    monkeypatch.setattr(module, "_write_part", lambda path, part: (made.append(path.name), write(path, part)))
+    write = module.write_part
+    monkeypatch.setattr(module, "write_part", lambda path, part: (made.append(path.name), write(path, part)))
     result = run(path, classifier, tmp_path, merge=True)
     assert made[0].startswith("00002") and result.earlier > 0
     assert files_of(tmp_path / "out") == files_of(tmp_path / "undisturbed")

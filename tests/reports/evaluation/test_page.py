@@ -21,9 +21,11 @@ from mlrsnet_hf.reports.evaluation.page import (
     EvaluatedModel,
     PageTable,
     ScoreColumn,
+    ScoreTable,
     write_evaluation_page,
 )
 from mlrsnet_hf.reports.evaluation.pictures import typical_images
+from tests.reports.looking import look_at
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -70,22 +72,18 @@ class Split:
         scores = [evaluate(predictions, self.task) for predictions in self.models]
         around = [{name: Bounds(low=value - 0.04, high=value + 0.03) for name, value in own.items()} for own in scores]
         columns = [
-            ScoreColumn(title=name, scores=own, intervals=bounds)
+            ScoreColumn(title=name, scores=own, intervals=bounds, is_compared=name == "other")
             for name, own, bounds in zip(names, scores, around, strict=True)
         ]
-        options: dict[str, Any] = {"columns": columns[:1]}
+        options: dict[str, Any] = {"scores": [ScoreTable(columns=columns[:1])]}
         if two:
             gaps = {name: scores[0][name] - scores[1][name] for name in scores[0]}
-            options = {
-                "columns": columns,
-                "compared": models[1],
-                "differences": {
-                    "difference": {
-                        name: Difference(value=gap, interval=Bounds(low=gap - 0.01, high=gap + 0.01))
-                        for name, gap in gaps.items()
-                    }
-                },
+            differences = {
+                name: Difference(value=gap, interval=Bounds(low=gap - 0.01, high=gap + 0.01))
+                for name, gap in gaps.items()
             }
+            tables = [ScoreTable(title=title, columns=columns, differences=differences) for title in ("half", "tuned")]
+            options = {"scores": tables, "compared": models[1]}
         write_evaluation_page(
             self.path,
             title="one<net> on made up",
@@ -240,56 +238,12 @@ def test_figure_9_is_a_png(split: Split, tmp_path: Path) -> None:
     assert {(0, 0, 0), (0xB3, 0x26, 0x1E), (0, 0x69, 0x4D)} <= colors
 
 
-CONTRASTS = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const light = color => {
-    canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    const linear = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
-      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-  };
-  const behind = element => {
-    for (let one = element; one; one = one.parentElement) {
-      const color = getComputedStyle(one).backgroundColor;
-      if (color !== "rgba(0, 0, 0, 0)" && color !== "transparent") return color;
-    }
-    return "white";
-  };
-  const low = [];
-  for (const element of document.body.querySelectorAll("*")) {
-    const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-    if (!own || ["SCRIPT", "TITLE", "OPTION"].includes(element.tagName.toUpperCase())) continue;
-    const style = getComputedStyle(element);
-    const text = light(element instanceof SVGElement ? style.fill : style.color), back = light(behind(element));
-    const ratio = (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05);
-    if (ratio < 4.5) low.push([element.tagName, element.className.toString(), ratio.toFixed(2)]);
-  }
-  return low;
-}"""
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 780, 1200])
 def test_the_page_fits_and_reads(browser: "Browser", split: Split, width: int, scheme: str) -> None:
     split.write(two=True)
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "request", lambda request: None if request.url.startswith(("file:", "data:")) else faults.append(request.url)
-    )
-    page.goto(split.path.as_uri())
-    assert not faults
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    cut = page.evaluate(
-        "[...document.querySelectorAll('table, td, th')].filter(one => one.offsetWidth && "
-        "one.getBoundingClientRect().right > innerWidth).length"
-    )
-    assert cut == 0 or width == 780  # between the two a wide table scrolls by itself
-    assert page.evaluate("[...document.images].every(one => one.naturalWidth > 0) && document.images.length > 9")
-    assert page.evaluate(CONTRASTS) == []
-    page.close()
+    assert look_at(browser, split.path, width, scheme) > 9
 
 
 def shown_ids(page: "Page") -> list[str]:

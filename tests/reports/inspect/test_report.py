@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,6 +20,10 @@ from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.reports.inspect.facts import _file_facts, inspect_data
 from mlrsnet_hf.reports.inspect.report import print_inspection
+from tests.reports.looking import look_at
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 WICKED = '<img src=x onerror="alert(1)">'
 
@@ -89,7 +94,7 @@ def test_a_page_shows_names_and_runs_none(image_folder: Path, tmp_path: Path) ->
     assert WICKED not in text and "&lt;img src=x onerror=" in text
     assert str(tmp_path) not in text
     assert not re.search(r"(src|href)=\"(?!data:image/|#)", text)  # nothing of elsewhere
-    headings = re.findall(r"<h3 id=\"g\d+\">(.*?): (\d+)</h3>", text)
+    headings = re.findall(r"<h3>(.*?): (\d+)</h3>", text)
     data = load_data(DataConfig(dataset=str(image_folder)))
     train = data.splits["train"]["labels"][:]
     assert dict(headings).get("no label", "0") == str(train.count([]))
@@ -146,7 +151,7 @@ def test_pictures_are_those_of_the_files(tmp_path: Path, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert re.search(r"^image +string +image +files/0\.png$", re.sub(r"^ +", "", printed, flags=re.M), re.M)
     assert re.search(r"^16 x 16 +RGB +PNG +12$", printed, re.M)
-    galleries = re.split(r"<h3 ", page.read_text(encoding="utf-8"))[1:]
+    galleries = re.split(r"<h3>", page.read_text(encoding="utf-8"))[1:]
     assert len(galleries) == 3  # blue, bright, red; every image has a label
     for gallery, channel in ((galleries[0], 2), (galleries[2], 0)):
         pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", gallery)
@@ -190,7 +195,7 @@ def test_scenes_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     printed = capsys.readouterr().out
     assert re.search(r"^scene +train +validation$", printed, re.M)
     assert {column.name: column.read_as for column in inspect_data(config, 9).columns}["label"] == "scene"
-    assert len(re.findall("<h3 ", (tmp_path / "page.html").read_text())) == 2
+    assert len(re.findall("<h3>", (tmp_path / "page.html").read_text())) == 2
 
 
 def test_data_that_training_refuses_show_their_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,3 +215,25 @@ def test_one_dataset_at_a_time() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["inspect", "one", "--dataset", "two"])
     assert ended.value.code == 2
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_page_fits_and_reads(
+    browser: "Browser", image_folder: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    print_inspection(DataConfig(dataset=str(image_folder)), page=tmp_path / "page.html")
+    assert look_at(browser, tmp_path / "page.html", width, scheme) > 3
+
+
+@pytest.mark.browser
+def test_on_a_phone_a_label_is_opened_by_its_link(browser: "Browser", image_folder: Path, tmp_path: Path) -> None:
+    print_inspection(DataConfig(dataset=str(image_folder)), page=tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator("img:visible").count() == 0
+    page.locator(".index a").first.click()
+    page.wait_for_function("document.querySelector('.gallery').open")
+    assert page.locator("#g1 img").first.is_visible()
+    page.close()

@@ -73,7 +73,7 @@ def precision_at_10(table: EmbeddingTable, protocol: str, seed: int) -> float:
 def test_repeats_over_seeds_and_shares_from_embeddings_made_once(
     release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = {"protocol": ["retrieval10", "retrieval15"], "split_seeds": [0, 3]}
+    both = {"protocol": ["retrieval10", "retrieval15"], "split_seed": [0, 3]}
     result = write_retrieval(RetrievalConfig(**options(release, tmp_path, **both)))
     [folder] = (path for path in (tmp_path / "kept").iterdir() if path.is_dir())
     table = EmbeddingTable.load(folder)

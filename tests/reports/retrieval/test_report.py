@@ -7,10 +7,10 @@ import io
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -25,12 +25,16 @@ from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.reports.retrieval.tables import tables
 from mlrsnet_hf.retrieval.protocol import run
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
+from mlrsnet_hf.retrieval.protocol.results import read_scores
 from mlrsnet_hf.retrieval.protocol.run import run_protocols
 from mlrsnet_hf.retrieval.protocol.sources import find_sources
+from tests.reports.looking import look_at
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 WriteEmbeddings = Callable[..., Path]
 QUERIES, IMAGES = 24, 130
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class Data:
@@ -120,6 +124,18 @@ def test_results_are_those_of_brute_force(data: Data, written: tuple[Path, str])
     assert row.endswith("| - |")
 
 
+def test_results_are_read_again(data: Data, written: tuple[Path, str]) -> None:
+    found = read_scores(written[0] / "results.json")
+    assert (found.name, found.compared_name, found.info.model) == ("net", "other<net>", "net")
+    [protocol] = found.protocols
+    expected = data.brute_force()
+    assert {name: protocol.model.mean(name)[0] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert protocol.compared is not None
+    assert len(protocol.compared.curve()) == 101
+    assert protocol.model.scenes() == list(protocol.model.repeats[0].scenes)
+    assert protocol.common_labels[0][0].verdict == "fewer"
+
+
 def test_the_paper_row_of_the_same_network_stands_beside(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = (data.ids[:QUERIES], data.ids[QUERIES:])
     monkeypatch.setattr(run, "protocol_ids", lambda config, protocol, seed, load: ids)
@@ -168,32 +184,10 @@ def test_the_page_is_whole_by_itself(written: tuple[Path, str]) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_the_page_fits_a_phone_and_shows_its_pictures(written: tuple[Path, str], tmp_path: Path) -> None:
-    page = written[0] / "index.html"
-    ask = (
-        "<script>onload = () => { const images = [...document.images]; document.title = JSON.stringify({"
-        "across: document.documentElement.scrollWidth, window: innerWidth,"
-        "shown: images.filter(i => i.naturalWidth > 0).length, images: images.length,"
-        "cut: [...document.querySelectorAll('table, td')].filter("
-        "i => i.getBoundingClientRect().right > innerWidth).length}) }</script>"
-    )
-    probe = tmp_path / "probe.html"
-    probe.write_text(page.read_text() + ask)
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--window-size=500,900",
-        f"--user-data-dir={tmp_path}/user",
-    ]
-    run = subprocess.run(
-        [str(BROWSER), *options, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=120
-    )
-    found = json.loads(re.search(r"<title>(.*?)</title>", run.stdout)[1])
-    assert found["across"] <= found["window"]
-    assert found["shown"] == found["images"] == 3
-    assert found["cut"] == 0, "no table is wider than the screen"
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_page_fits_and_reads(browser: "Browser", written: tuple[Path, str], width: int, scheme: str) -> None:
+    assert look_at(browser, written[0] / "index.html", width, scheme) == 3
 
 
 def test_results_that_are_there_already(

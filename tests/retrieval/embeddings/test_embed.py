@@ -130,7 +130,7 @@ def test_principal_components_are_those_of_scikit_learn(
 def test_a_dataset_in_any_form_that_training_takes(dataset: Path, tmp_path: Path) -> None:
     [file] = dataset.rglob("*.parquet")
     usual = load_images(ImageSet(dataset=str(dataset), split="test"))
-    alone = load_images(ImageSet(dataset=str(file), split="train"))
+    alone = load_images(ImageSet(dataset=str(file)))
     assert alone.fingerprint == usual.fingerprint
     whole = datasets.load_dataset(str(dataset), split="test")
     datasets.DatasetDict(query=whole.select(range(5)), rest=whole.select(range(5, 22))).save_to_disk(tmp_path / "saved")
@@ -147,9 +147,9 @@ def test_images_without_labels_are_embedded_and_what_is_passed_over_is_said(data
         labels = [row if i < known else None for i, row in enumerate(whole["labels"])]
         rows = whole.remove_columns("labels").add_column("labels", labels, feature=whole.features["labels"])
         rows.to_parquet(tmp_path / f"{name}.parquet")
-    without = load_images(ImageSet(dataset=str(tmp_path / "none.parquet"), split="train"))
+    without = load_images(ImageSet(dataset=str(tmp_path / "none.parquet")))
     assert (len(without.rows), without.label_names, without.scene_names) == (22, (), ("beach", "forest", "harbor"))
-    some = load_images(ImageSet(dataset=str(tmp_path / "some.parquet"), split="train"))
+    some = load_images(ImageSet(dataset=str(tmp_path / "some.parquet")))
     assert len(some.rows) == 20
     assert "2 rows of the train split have no value in column 'labels' and are left out" in some.notes[0]
 

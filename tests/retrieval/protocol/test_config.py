@@ -13,17 +13,17 @@ from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
         ({"query_embeddings": "q"}, "database_embeddings"),
         ({"query_embeddings": "q", "database_embeddings": "d", "embeddings": ["e"]}, "query_embeddings"),
         (
-            {"query_embeddings": "q", "database_embeddings": "d", "split_seeds": [0, 1]},
+            {"query_embeddings": "q", "database_embeddings": "d", "split_seed": [0, 1]},
             "query_embeddings",
         ),
-        ({"model": ["a", "b", "c"], "split_seeds": [0, 1]}, "3 of --model .* 2 "),
+        ({"model": ["a", "b", "c"], "split_seed": [0, 1]}, "3 of --model .* 2 "),
         ({"model": ["a"], "compare": ["a", "b"]}, "2 of --compare .* 1 "),
-        ({"model": ["a"], "split_seeds": [1, 1]}, r"split_seeds=\(1, 1\)"),
+        ({"model": ["a"], "split_seed": [1, 1]}, r"split_seed=\(1, 1\)"),
         ({"model": ["a"], "batch_size": 0}, "batch_size=0"),
         ({"model": ["a"], "precision": "fp8"}, "precision='fp8'"),
         ({"model": ["a"], "memory_megabytes": -3.0}, "memory_megabytes=-3.0"),
         ({"model": ["a"], "protocol": []}, r"protocol=\(\)"),
-        ({"model": ["a"], "dataset": "USER/NAME", "split_seeds": [1]}, "USER/NAME"),
+        ({"model": ["a"], "dataset": "USER/NAME", "split_seed": [1]}, "USER/NAME"),
     ],
 )
 def test_contradictions_are_refused(settings: dict[str, object], message: str) -> None:

@@ -1,0 +1,1 @@
+"""A benchmark as the paper's tables and figures, in one page and as files."""

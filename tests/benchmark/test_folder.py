@@ -1,0 +1,106 @@
+"""A benchmark's folder: chains, what is added to it, what it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlrsnet_hf.benchmark import folder as folders
+from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
+from mlrsnet_hf.benchmark.grid import expand, make_grid, read_grid
+from mlrsnet_hf.benchmark.job import Job
+from mlrsnet_hf.errors import ConfigurationError
+from tests.benchmark.conftest import MakeBenchmark
+
+
+def folders_of(root: Path, grid: str, **changes: Any) -> dict[Path, Job]:  # noqa: ANN401
+    names = read_grid(grid).images
+    jobs = expand(read_grid(grid), dict.fromkeys(names, "ab12"), dict.fromkeys(names, "verified"))
+    return {root / "jobs" / job.name: job for job in jobs}
+
+
+@pytest.mark.parametrize(("grid", "sizes"), [("paper", [1] * 80 + [2] * 40), ("multi-vs-single", [3] * 10)])
+def test_what_needs_one_model_is_one_chain(tmp_path: Path, grid: str, sizes: list[int]) -> None:
+    jobs = folders_of(tmp_path, grid)
+    chains = Benchmark(tmp_path).chains(jobs, dict.fromkeys(jobs, "left"))
+    assert sorted(map(len, chains)) == sizes
+    assert sorted(folder for chain in chains for folder in chain) == sorted(jobs)
+    for chain in chains:
+        kinds = [jobs[folder].kind for folder in chain]
+        assert kinds == sorted(kinds, key=lambda kind: kind != "train")
+        names = {folder.name for folder in chain}
+        assert all(needed in names for folder in chain for needed in jobs[folder].needs)
+
+
+def test_a_chain_holds_what_is_left(tmp_path: Path) -> None:
+    jobs = folders_of(tmp_path, "paper")
+    states: dict[Path, Any] = {folder: "done" if job.kind == "train" else "left" for folder, job in jobs.items()}
+    chains = Benchmark(tmp_path).chains(jobs, states)
+    assert [len(chain) for chain in chains] == [1] * 40
+
+
+def test_two_grids_in_one_folder_share_equal_jobs(make_benchmark: MakeBenchmark, copy: Path) -> None:
+    benchmark = make_benchmark(protocols=["ratio20", "ratio30"])
+    before = {folder: (folder / "job.json").stat().st_mtime_ns for folder in benchmark.folders()}
+    assert len(before) == 2
+    other = {"networks": ["test_resnet", "test_vit"], "recipes": ["debug_cpu"], "protocols": ["ratio30", "ratio40"]}
+    training = {"epochs": 2, "checkpoint_steps": 1, "batch_size": 4}
+    benchmark.begin(make_grid("other", other | {"training": training}), str(copy))
+    assert len(benchmark.folders()) == 2 + 3  # of four, the network of before at ratio30 is there already
+    assert {folder: (folder / "job.json").stat().st_mtime_ns for folder in before} == before
+    assert benchmark.info().grids.keys() == {"mine", "other"}
+
+
+def test_free_settings_are_taken_over_by_a_job_that_is_there(make_benchmark: MakeBenchmark, copy: Path) -> None:
+    benchmark = make_benchmark()
+    (folder,) = benchmark.folders()
+    make_benchmark(training={"num_workers": 1})
+    assert benchmark.folders() == [folder]
+    assert Job.read(folder).training_config().num_workers == 1
+
+
+def test_other_code_goes_on_where_it_is_wanted(make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = make_benchmark()
+    assert benchmark.info().code == code_fingerprint()
+    monkeypatch.setattr(folders, "code_fingerprint", lambda: "f" * 64)
+    with pytest.raises(ConfigurationError, match="--other-code"):
+        make_benchmark()
+    benchmark.begin(make_grid("mine", benchmark.info().grids["mine"]), None, other_code=True)
+    assert benchmark.info().code == "f" * 64
+
+
+def test_other_images_under_the_same_name_are_refused(make_benchmark: MakeBenchmark, copy: Path) -> None:
+    make_benchmark()
+    next((copy / "Images" / "beach").iterdir()).write_bytes(
+        (copy / "Images" / "forest" / "forest_00001.jpg").read_bytes()
+    )
+    folders.fingerprint_of.cache_clear()
+    with pytest.raises(ConfigurationError, match="are others"):
+        make_benchmark()
+
+
+def test_a_grid_without_its_data_is_one_sentence(tmp_path: Path) -> None:
+    grid = make_grid("mine", {"networks": ["test_resnet"], "recipes": ["debug_cpu"]})
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        Benchmark(tmp_path / "benchmark").begin(grid, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("content", [None, "", "format: 7", "format: 1\ndatasets: 3", "format: 1\ngrids: {x: 1}", "["])
+def test_a_folder_that_is_no_benchmark_is_one_sentence(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "benchmark.yaml").write_text(content)
+    with pytest.raises(ConfigurationError):
+        Benchmark(tmp_path).info()
+
+
+def test_the_hash_of_the_code_is_that_of_the_sources() -> None:
+    found = code_fingerprint()
+    extra = Path(folders.__file__).with_name("of_a_test.py")
+    extra.write_text("# another module\n")
+    try:
+        code_fingerprint.cache_clear()
+        assert code_fingerprint() != found
+    finally:
+        extra.unlink()
+    code_fingerprint.cache_clear()
+    assert code_fingerprint() == found
