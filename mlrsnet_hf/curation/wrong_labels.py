@@ -3,9 +3,10 @@
 Three kinds of evidence give the probability that an image has a label: scores of a model that has not seen the image,
 the labels of its nearest neighbors in embedding space, and those of the other images of its scene. Their logits are
 averaged, each kind counting alike: weights that are fitted to the labels as they are learn the mistakes too, and found
-fewer (docs/curation.md). What they together say against the label that is given is its probability of being wrong, and
-confident learning (Northcutt et al. 2021, in cleanlab) says which are so sure that they count as found. A vocabulary,
-whose sample somebody has looked at, counts besides.
+fewer. Confident learning (Northcutt et al. 2021, in cleanlab) says which labels they speak against so surely that these
+count as found. Unusual is not wrong: what speaks against each label is made a probability of being wrong by one shift of
+all logits, such that the probabilities sum to the number that is found. A vocabulary, whose sample somebody has looked
+at, counts besides.
 
 Without images a vocabulary alone is asked; without that what is left is how unusual a label is beside the image's other
 labels and in its scene.
@@ -125,10 +126,24 @@ def _against(probable: Scores, labels: Labels) -> tuple[Scores, Labels]:
     if not labels.any():  # cleanlab asks for a label at least
         return probable, np.zeros(labels.shape, bool)
     given = [np.flatnonzero(row).tolist() for row in labels]
-    wrong = 1 - get_label_quality_scores_per_class(given, probable)
+    against = 1 - get_label_quality_scores_per_class(given, probable)
     # In one process: a pool of cleanlab's, forked from a program that takes signals itself, never ended.
     found = find_multilabel_issues_per_class(given, probable, n_jobs=1)
-    return wrong, found
+    return _shifted(against, float(found.sum()) + 1), found
+
+
+def _shifted(against: Scores, expected: float) -> Scores:
+    """Return probabilities in the same order that sum to so many, by one shift of their logits."""
+    logits = np.log(against / (1 - against))
+    low, high = -40.0, 40.0
+    for _ in range(60):
+        shift = (low + high) / 2
+        if (1 / (1 + np.exp(-logits - shift))).sum() < expected:
+            low = shift
+        else:
+            high = shift
+    shifted: Scores = 1 / (1 + np.exp(-logits - low))
+    return shifted
 
 
 def neighbor_shares(embeddings: npt.NDArray[np.float32], labels: Labels, neighbors: int = NEIGHBORS) -> Scores:
