@@ -4,8 +4,8 @@ Three kinds of evidence give the probability that an image has a label: scores o
 the labels of its nearest neighbors in embedding space, and those of the other images of its scene. Their logits are
 averaged, each kind counting alike: weights that are fitted to the labels as they are learn the mistakes too, and found
 fewer. Confident learning (Northcutt et al. 2021, in cleanlab) says which labels they speak against so surely that these
-count as found. Unusual is not wrong: what speaks against each label is made a probability of being wrong by one shift of
-all logits, such that the probabilities sum to the number that is found. A vocabulary, whose sample somebody has looked
+count as found. Unusual is not wrong: what speaks against each label is made a probability of being wrong by one shift
+of all logits, such that the probabilities sum to the number that is found. A vocabulary, whose sample somebody has looked
 at, counts besides.
 
 Without images a vocabulary alone is asked; without that what is left is how unusual a label is beside the image's other
