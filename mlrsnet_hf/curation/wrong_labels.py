@@ -5,8 +5,8 @@ the labels of its nearest neighbors in embedding space, and those of the other i
 averaged, each kind counting alike: weights that are fitted to the labels as they are learn the mistakes too, and found
 fewer. Confident learning (Northcutt et al. 2021, in cleanlab) says which labels they speak against so surely that these
 count as found. Unusual is not wrong: what speaks against each label is made a probability of being wrong by one shift
-of all logits, such that the probabilities sum to the number that is found. A vocabulary, whose sample somebody has looked
-at, counts besides.
+of all logits, such that the probabilities sum to the number that is found. A vocabulary, whose sample somebody has
+looked at, counts besides.
 
 Without images a vocabulary alone is asked; without that what is left is how unusual a label is beside the image's other
 labels and in its scene.
