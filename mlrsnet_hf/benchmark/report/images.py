@@ -60,6 +60,11 @@ class Copy:
     is_mlrsnet: bool = False
     synthetic: bool = False
 
+    @property
+    def has_known_license(self) -> bool:
+        """Whether everybody may be shown its pictures: CC BY 4.0 for the release, and this package's own drawings."""
+        return self.is_mlrsnet or self.synthetic
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotated:
