@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,15 +171,27 @@ class Benchmark:
             for folder, job in jobs.items():
                 if not (folder / JOB).exists() or Job.read(folder) != job:
                     job.write(folder)
-            values = asdict(
-                BenchmarkInfo(
-                    code=code_fingerprint(),
-                    datasets={**info.datasets, **datasets},
-                    grids={**info.grids, grid.name: dict(grid.values)},
-                )
-            )
-            write_yaml(self.root / FILE, values, "What this benchmark is; mlrsnet benchmark run goes on with it.")
+            grids = {**info.grids, grid.name: dict(grid.values)}
+            self._write(BenchmarkInfo(code=code_fingerprint(), datasets={**info.datasets, **datasets}, grids=grids))
         return jobs
+
+    def go_on(self, other_code: bool = False) -> None:
+        """Go on with the jobs that are there; other code, where it is wanted, is that of all workers from here on.
+
+        Args:
+            other_code: Whether jobs may be done with other code than those so far.
+
+        Raises:
+            ConfigurationError: The folder is no benchmark, or the installed sources are others.
+        """
+        info = self.info()
+        self.require_same_code(info, other_code)
+        if info.code != code_fingerprint():
+            with only_writer(self.root / FILE, _PATIENCE):
+                self._write(replace(self.info(), version=__version__, code=code_fingerprint()))
+
+    def _write(self, info: BenchmarkInfo) -> None:
+        write_yaml(self.root / FILE, asdict(info), "What this benchmark is; mlrsnet benchmark run goes on with it.")
 
     def require_same_code(self, info: BenchmarkInfo, other_code: bool = False) -> None:
         """Refuse to go on with other code than the jobs so far were done with.
@@ -222,11 +234,15 @@ class Benchmark:
 
         settings = dict(images.settings)
         known = info.datasets.get(images.name)
+        remembered: dict[str, Any] = {}
         if images.synthetic is not None:
             settings["data_dir"] = str(self._scenes(images))
-        elif settings.get("dataset", MLRSNET) == MLRSNET:
-            settings.setdefault("data_dir", data_dir or (known.places.get("data_dir") if known else None))
-        config = with_label_version(DataConfig(**{**settings, **here(settings)}))
+        elif settings.get("dataset", MLRSNET) == MLRSNET and "data_dir" not in settings:
+            settings["data_dir"] = data_dir
+            if data_dir is None and known is not None:
+                settings["data_dir"] = known.places.get("data_dir")
+                remembered = here(settings)  # what is given must be there, and is not looked for elsewhere
+        config = with_label_version(DataConfig(**{**settings, **remembered}))
         fingerprint, number = fingerprint_of(everything(config))
         if known is not None and known.fingerprint != fingerprint:
             raise ConfigurationError(

@@ -1,5 +1,6 @@
 """A benchmark's folder: chains, what is added to it, what it refuses."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from mlrsnet_hf.benchmark import folder as folders
 from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
 from mlrsnet_hf.benchmark.grid import expand, make_grid, read_grid
 from mlrsnet_hf.benchmark.job import Job
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from tests.benchmark.conftest import MakeBenchmark
 
 
@@ -67,6 +68,13 @@ def test_other_code_goes_on_where_it_is_wanted(make_benchmark: MakeBenchmark, mo
         make_benchmark()
     benchmark.begin(make_grid("mine", benchmark.info().grids["mine"]), None, other_code=True)
     assert benchmark.info().code == "f" * 64
+    # Without the grid as well, for the workers look for it in the folder.
+    monkeypatch.setattr(folders, "code_fingerprint", lambda: "e" * 64)
+    with pytest.raises(ConfigurationError, match="--other-code"):
+        benchmark.go_on()
+    before = benchmark.info()
+    benchmark.go_on(other_code=True)
+    assert benchmark.info() == dataclasses.replace(before, code="e" * 64)
 
 
 def test_other_images_under_the_same_name_are_refused(make_benchmark: MakeBenchmark, copy: Path) -> None:
@@ -81,7 +89,7 @@ def test_other_images_under_the_same_name_are_refused(make_benchmark: MakeBenchm
 
 def test_a_grid_without_its_data_is_one_sentence(tmp_path: Path) -> None:
     grid = make_grid("mine", {"networks": ["test_resnet"], "recipes": ["debug_cpu"]})
-    with pytest.raises(ConfigurationError, match="nowhere"):
+    with pytest.raises(MLRSNetError, match="nowhere"):
         Benchmark(tmp_path / "benchmark").begin(grid, str(tmp_path / "nowhere"))
 
 
