@@ -52,7 +52,7 @@ FOLDERS = {
     "dataset": ["splits", "near_duplicates", "repository", OWN],
     "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
-    "benchmark": [OWN, "engines", "run", "report"],
+    "benchmark": [OWN, "engines", "run", "report", "publish"],
     "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
 """The order of a stage's folders; single modules are named where they stand apart from its own modules."""
@@ -62,6 +62,7 @@ LIGHT = [
     "mlrsnet_hf.apps.config",
     "mlrsnet_hf.benchmark.config",
     "mlrsnet_hf.cli",
+    "mlrsnet_hf.curation.config",
     "mlrsnet_hf.errors",
     "mlrsnet_hf.escaping",
     "mlrsnet_hf.files",
