@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlrsnet_hf.benchmark import folder as folders
 from mlrsnet_hf.benchmark import plan as planning
 from mlrsnet_hf.benchmark import run as running
 from mlrsnet_hf.benchmark.config import EngineConfig, GridChoice
@@ -159,6 +160,34 @@ def test_retry_with_a_setting_that_defines_nothing_is_the_same_job(
     monkeypatch.setattr(local, "_work_off", in_this_process)
     assert retry(benchmark.root, {"eval_batch_size": 3}, LOCAL).counts["done"] == 1
     assert benchmark.folders() == [folder] and Job.read(folder).training_config().eval_batch_size == 3
+
+
+def test_what_needs_two_models_that_failed_needs_both_that_take_their_place(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "run_chains", lambda *_: None)
+    retrieval = {"of_protocols": ["ratio20"], "compare": "scene"}
+    benchmark = make_benchmark(tasks=["labels", "scene"], retrieval=retrieval)
+    for folder, job in benchmark.jobs().items():
+        if job.kind == "train":
+            (folder / "failure.json").write_text('{"reason": "no luck"}')
+    status = retry(benchmark.root, {"learning_rate": 0.01}, LOCAL)
+    there = {folder: job for folder, job in status.jobs.items() if status.states[folder] != "replaced"}
+    assert len(there) == 3 and {status.states[folder] for folder in there} == {"left"}
+    (measured,) = (job for job in there.values() if job.kind == "retrieval")
+    assert set(measured.needs) == {job.name for job in there.values() if job.kind == "train"}
+    assert [Job.read(benchmark.jobs_folder / name).task for name in measured.needs] == ["labels", "scene"]
+
+
+def test_a_benchmark_goes_on_with_other_code_where_it_is_wanted(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_work_off", in_this_process)
+    benchmark = make_benchmark()
+    monkeypatch.setattr(folders, "code_fingerprint", lambda: "f" * 64)
+    with pytest.raises(ConfigurationError, match="--other-code"):
+        run_benchmark(choice(benchmark), LOCAL)
+    assert run_benchmark(GridChoice(folder=benchmark.root, other_code=True), LOCAL).counts["done"] == 1
 
 
 @pytest.mark.parametrize("command", ["run", "status", "retry", "plan"])
