@@ -9,6 +9,7 @@ from typing import Any
 from mlrsnet_hf import __version__
 from mlrsnet_hf.commands.app import App
 from mlrsnet_hf.commands.benchmark import COMMANDS as BENCHMARK
+from mlrsnet_hf.commands.curation import COMMANDS as CURATE
 from mlrsnet_hf.commands.data import Audit, Inspect, NearDuplicates, Prepare, Stats, Synthesize
 from mlrsnet_hf.commands.models import Demo, Publish, Train
 from mlrsnet_hf.commands.prediction import Evaluate, Export, Predict
@@ -21,6 +22,7 @@ COMMANDS: Mapping[str, Any] = {
     "app": App,
     "audit": Audit,
     **{f"benchmark {name}": command for name, command in BENCHMARK.items()},
+    **{f"curate {name}": command for name, command in CURATE.items()},
     "demo": Demo,
     "embed": Embed,
     "evaluate": Evaluate,
@@ -38,7 +40,10 @@ COMMANDS: Mapping[str, Any] = {
     "train": Train,
 }
 
-GROUPS = {"benchmark": "Plan, run and report a grid of networks, protocols and repetitions."}
+GROUPS = {
+    "benchmark": "Plan, run and report a grid of networks, protocols and repetitions.",
+    "curate": "Build a dataset's vocabulary, and find the labels in it that are wrong.",
+}
 """Words behind which several commands stand, and what these do together."""
 
 

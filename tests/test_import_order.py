@@ -62,6 +62,7 @@ LIGHT = [
     "mlrsnet_hf.apps.config",
     "mlrsnet_hf.benchmark.config",
     "mlrsnet_hf.cli",
+    "mlrsnet_hf.curation.config",
     "mlrsnet_hf.errors",
     "mlrsnet_hf.escaping",
     "mlrsnet_hf.files",

@@ -46,6 +46,13 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunConfig(Settings):
+    """What is done beside the jobs."""
+
+    report: bool = setting(True, "Write the report when the jobs have ended, as mlrsnet benchmark report does.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Run what is left of a benchmark.
 
@@ -58,13 +65,20 @@ class Run:
     """
 
     choice: GridChoice
+    config: RunConfig
     engine: EngineConfig
 
     def run(self) -> None:
         require_extra("train")
+        if self.config.report:
+            require_extra("benchmark")  # before the jobs, not after them
         from mlrsnet_hf.benchmark.run import run_benchmark
 
-        run_benchmark(self.choice, self.engine)
+        status = run_benchmark(self.choice, self.engine)
+        if self.config.report and status.counts["done"]:
+            from mlrsnet_hf.benchmark.report.report import write_report
+
+            write_report(self.choice.folder)
 
 
 @dataclass(frozen=True, kw_only=True)

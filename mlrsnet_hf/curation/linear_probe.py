@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mlrsnet_hf.errors import ConfigurationError
 
 FOLDS = 5
-_PENALTIES = np.logspace(-1, 5, 13)
+_PENALTIES = np.logspace(0, 5, 6)
 _MOST_SURE = 1e-6
 
 

@@ -1,11 +1,15 @@
 """How probably each label of each image is wrong, from what a model, its neighbors and its scene say of it.
 
-Four kinds of evidence give the probability that an image has a label: scores of a model that has not seen the image;
-the labels of its nearest neighbors in embedding space; those of the other images of its scene; its own other labels. A
-logistic regression on the labels as they are weighs them against each other (stacking, Wolpert 1992). Confident
-learning (Northcutt et al. 2021, in cleanlab) finds labels that are sure to be wrong, and so tells how often those of
-each class are. A label that is unlikely by the evidence is wrong with the probability that follows from both: somebody
-has given it after all, and unusual is not wrong. A vocabulary, whose sample somebody has looked at, counts besides.
+Three kinds of evidence give the probability that an image has a label: scores of a model that has not seen the image,
+the labels of its nearest neighbors in embedding space, and those of the other images of its scene. Their logits are
+averaged, each kind counting alike: weights that are fitted to the labels as they are learn the mistakes too, and found
+fewer. Confident learning (Northcutt et al. 2021, in cleanlab) says which labels they speak against so surely that these
+count as found. Unusual is not wrong: what speaks against each label is made a probability of being wrong by one shift
+of all logits, such that the probabilities sum to the number that is found. A vocabulary, whose sample somebody has
+looked at, counts besides.
+
+Without images a vocabulary alone is asked; without that what is left is how unusual a label is beside the image's other
+labels and in its scene.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +32,6 @@ from mlrsnet_hf.retrieval.search.exact import Search
 NEIGHBORS = 10
 _MOST_SURE = 1e-4
 """How near to 0 and 1 a single kind of evidence may come."""
-_LABELS_BESIDES = 100
-"""Labels, one of them wrong, that each class has besides its own: none is without fault."""
-_FITTED = 1_000_000
-"""Labels that the weights are fitted on; more make them no better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +61,8 @@ class WrongLabels:
     """Probability of being wrong, of labels that are given and of those that are not."""
     found: Labels
     """Whether confident learning or the vocabulary finds it."""
-    probable: Scores
-    """Probability of having the label, by the weighed evidence."""
     evidence: Mapping[str, Scores] = field(default_factory=dict)
     """Probability of having the label, by each kind of evidence that there is."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each kind."""
 
     def ranked(self, least: float) -> list[tuple[int, int]]:
         """Return rows and columns of labels that are found, or wrong with this probability, the worst first."""
@@ -78,58 +74,76 @@ class WrongLabels:
 def find_wrong_labels(images: LabeledImages, rules: Rules | None = None, neighbors: int = NEIGHBORS) -> WrongLabels:
     """Return what speaks against each label of some images.
 
-    Needs cleanlab and scikit-learn, which the extra `curate` brings.
+    Needs cleanlab, which the extra `curate` brings.
 
     Args:
         images: The images.
         rules: The vocabulary of their scenes, if there is one.
         neighbors: Number of nearest neighbors that are asked.
     """
-    from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
-    from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
-
     labels = images.labels
     judged = np.ones_like(labels) if images.unknown is None else ~images.unknown
-    evidence: dict[str, Scores] = {}
-    if images.scores is not None:
-        evidence["model"] = images.scores
-    if images.embeddings is not None:
-        evidence["neighbors"] = neighbor_shares(images.embeddings, labels, neighbors)
-    if images.scenes is not None:
-        evidence["scene"] = scene_rates(labels, images.scenes, len(images.scene_names))
-    evidence["other labels"] = co_occurrence(labels, images.scenes, len(images.scene_names))
-    probable, weights = _weighed(evidence, labels, judged)
-    given = [np.flatnonzero(row).tolist() for row in labels]
-    unlikely = 1 - get_label_quality_scores_per_class(given, probable)
-    found = find_multilabel_issues_per_class(given, probable) & judged
-    wrong = _posterior(unlikely, _noise_rates(found, labels, judged))
+    evidence = _evidence(images, rules is not None, neighbors)
+    wrong, found = np.zeros(labels.shape), np.zeros(labels.shape, bool)
+    if evidence:
+        wrong, found = _against(_averaged(evidence), labels)
     if rules is not None and images.scenes is not None:
         ruled = wrong_by_vocabulary(labels, images.scenes, rules)
         wrong = 1 - (1 - wrong) * (1 - ruled)
         found = found | (ruled > 0.5)
-    return WrongLabels(
-        wrong=np.where(judged, wrong, 0),
-        found=found & judged,  # of the vocabulary too
-        probable=probable,
-        evidence=evidence,
-        weights=weights,
-    )
+    return WrongLabels(wrong=np.where(judged, wrong, 0), found=found & judged, evidence=evidence)
 
 
-def _noise_rates(found: Labels, labels: Labels, judged: Labels) -> Scores:
-    """Return how often labels like each are wrong: of its class, and given or not given as it is; (N, L)."""
-    rates = np.empty(labels.shape)
-    for is_given in (True, False):
-        alike = judged & (labels == is_given)
-        share = ((found & alike).sum(axis=0) + 1) / (alike.sum(axis=0) + _LABELS_BESIDES)
-        rates = np.where(labels == is_given, np.minimum(share, 0.5), rates)
-    return rates
+def _evidence(images: LabeledImages, has_rules: bool, neighbors: int) -> dict[str, Scores]:
+    """Return the probability of having each label by each kind of evidence that there is."""
+    evidence: dict[str, Scores] = {}
+    if images.scores is not None:
+        evidence["model"] = images.scores
+    if images.embeddings is not None:
+        evidence["neighbors"] = neighbor_shares(images.embeddings, images.labels, neighbors)
+    if not evidence and has_rules:
+        return {}
+    if not evidence:
+        evidence["other labels"] = co_occurrence(images.labels, images.scenes, len(images.scene_names))
+    if images.scenes is not None:
+        evidence["scene rate"] = scene_rates(images.labels, images.scenes, len(images.scene_names))
+    return evidence
 
 
-def _posterior(unlikely: Scores, rates: Scores) -> Scores:
-    """Return P(wrong), where labels are wrong at some rates, and the evidence makes what is given unlikely."""
-    wrong: Scores = rates * unlikely / (rates * unlikely + (1 - rates) * (1 - unlikely))
-    return wrong
+def _averaged(evidence: Mapping[str, Scores]) -> Scores:
+    """Return the probability of each label by all evidence, the mean of the logits."""
+    clipped = [np.clip(part, _MOST_SURE, 1 - _MOST_SURE) for part in evidence.values()]
+    logits = np.mean([np.log(part / (1 - part)) for part in clipped], axis=0)
+    probable: Scores = 1 / (1 + np.exp(-logits))
+    return probable
+
+
+def _against(probable: Scores, labels: Labels) -> tuple[Scores, Labels]:
+    """Return how probably each label is wrong, and whether confident learning finds it."""
+    from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
+    from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
+
+    if not labels.any():  # cleanlab asks for a label at least
+        return probable, np.zeros(labels.shape, bool)
+    given = [np.flatnonzero(row).tolist() for row in labels]
+    against = 1 - get_label_quality_scores_per_class(given, probable)
+    # In one process: a pool of cleanlab's, forked from a program that takes signals itself, never ended.
+    found = find_multilabel_issues_per_class(given, probable, n_jobs=1)
+    return _shifted(against, float(found.sum()) + 1), found
+
+
+def _shifted(against: Scores, expected: float) -> Scores:
+    """Return probabilities in the same order that sum to so many, by one shift of their logits."""
+    logits = np.log(against / (1 - against))
+    low, high = -40.0, 40.0
+    for _ in range(60):
+        shift = (low + high) / 2
+        if (1 / (1 + np.exp(-logits - shift))).sum() < expected:
+            low = shift
+        else:
+            high = shift
+    shifted: Scores = 1 / (1 + np.exp(-logits - low))
+    return shifted
 
 
 def neighbor_shares(embeddings: npt.NDArray[np.float32], labels: Labels, neighbors: int = NEIGHBORS) -> Scores:
@@ -159,21 +173,3 @@ def neighbor_shares(embeddings: npt.NDArray[np.float32], labels: Labels, neighbo
         others = nearest[place][nearest[place] != place][:asked]
         shares[row] = (labels[rows[others]].sum(axis=0) + rates) / (len(others) + 1)
     return shares
-
-
-def _weighed(evidence: Mapping[str, Scores], labels: Labels, judged: Labels) -> tuple[Scores, dict[str, float]]:
-    """Return the probability of each label by all evidence together, and the weight of each kind."""
-    from sklearn.linear_model import LogisticRegression
-
-    clipped = [np.clip(part, _MOST_SURE, 1 - _MOST_SURE) for part in evidence.values()]
-    features = np.stack([np.log(part / (1 - part)) for part in clipped], axis=-1)
-    places = np.flatnonzero(judged)
-    if len(places) > _FITTED:
-        places = np.random.default_rng(0).choice(places, _FITTED, replace=False)
-    flat = features.reshape(-1, len(clipped))
-    truth = labels.reshape(-1)[places]
-    if truth.all() or not truth.any():
-        return np.full(labels.shape, labels.mean()), dict.fromkeys(evidence, 0.0)
-    model = LogisticRegression().fit(flat[places], truth)
-    probable: Scores = model.predict_proba(flat)[:, 1].reshape(labels.shape)
-    return probable, dict(zip(evidence, model.coef_[0].tolist(), strict=True))

@@ -13,6 +13,7 @@ from mlrsnet_hf.benchmark.report.page import Part, Picture, Report, markdown, re
 from mlrsnet_hf.benchmark.report.retrieval import retrieval_tables, searched
 from mlrsnet_hf.benchmark.report.same_images import same_image_table
 from mlrsnet_hf.benchmark.report.speed import speed_table, speeds_of
+from mlrsnet_hf.benchmark.report.tables import suffixes
 from mlrsnet_hf.benchmark.results import Group, Results, Row, read_results
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.files import whole_folder
@@ -107,11 +108,9 @@ def _classification_parts(results: Results, folder: Path, shows: Callable[[str],
     leakage = leakage_table(trained)
     if leakage is not None:
         tables.append(leakage)
-    datasets = list(dict.fromkeys(group.trained_on for group in trained))
     drawings: list[figures.Drawing] = []
     heats: list[HeatMap] = []
-    for number, images in enumerate(datasets):
-        suffix = f"-{number + 1}" if number else ""
+    for images, suffix in suffixes(group.trained_on for group in trained).items():
         labeled = [group for group in _labeled(trained) if group.trained_on == images]
         drawings += _written(figures.classification_drawings(labeled, suffix), folder)
         heats += heat_maps(labeled, suffix)
@@ -145,8 +144,7 @@ def _retrieval_parts(results: Results, folder: Path, shows: Callable[[str], bool
         return []
     drawings: list[figures.Drawing] = []
     pictures: list[Picture] = []
-    for number, images in enumerate(dict.fromkeys(group.trained_on for group in groups)):
-        suffix = f"-{number + 1}" if number else ""
+    for images, suffix in suffixes(group.trained_on for group in groups).items():
         found = searched([group for group in groups if group.trained_on == images])
         drawings += _written(figures.retrieval_drawings(found, suffix), folder)
         done = [one for one in found if one.found]

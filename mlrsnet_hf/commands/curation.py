@@ -1,0 +1,88 @@
+"""`mlrsnet curate`: a dataset's vocabulary, and the labels in it that are wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlrsnet_hf.configuration.settings import Count, Seed, Settings, changed_settings, setting
+from mlrsnet_hf.curation.config import FindErrorsConfig
+from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.release.repair import LabelVersion
+from mlrsnet_hf.runtime.logs import print_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindErrors:
+    """Rank the labels of a dataset by how probably they are wrong.
+
+    Reads predictions of images that the model has not seen, or embeddings, on which a linear probe is fitted by folds;
+    asks the nearest images, the others of the scene and the image's other labels besides, and the vocabulary where one
+    is given. The table has a row for each label that is probably wrong, given or missing, the worst first.
+
+    Examples:
+        mlrsnet curate find-errors embeddings --vocabulary vocabulary/vocabulary.yaml
+        mlrsnet curate find-errors evaluation --embeddings embeddings --output wrong-labels.parquet
+    """
+
+    config: FindErrorsConfig
+
+    def run(self) -> None:
+        require_extra("curate")
+        from mlrsnet_hf.curation.find_errors import find_errors
+
+        print_result(find_errors(self.config))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary(Settings):
+    """Find out which labels each scene may carry.
+
+    Draws images of each scene for people to describe (--sheet), then counts what they wrote: labels on five images of
+    a scene or fewer are left out, and names are merged by a list that is written beside, for you to review and give
+    back. Labels of MLRSNet, sampled the same way, will do too.
+
+    Examples:
+        mlrsnet curate vocabulary collected --sheet sheet.csv
+        mlrsnet curate vocabulary sheet.csv --output-dir vocabulary
+        mlrsnet curate vocabulary sheet.csv --merges merges.yaml --output-dir reviewed
+    """
+
+    source: Path = setting(
+        text="Table of image, scene and labels, with ; between these; a copy of MLRSNet or of its label files; for "
+        "--sheet the folder that holds a folder of images for each scene.",
+        positional=True,
+    )
+    sheet: Path | None = setting(
+        None, "CSV file to create, of images to describe; then nothing is counted.", metavar="FILE"
+    )
+    output_dir: Path = setting(Path("vocabulary"), "Folder to create.")
+    merges: Path | None = setting(
+        None,
+        "Reviewed list of names that stand for others; if unset case and separators alone do not tell names apart.",
+    )
+    images_per_scene: Count = setting(100, "Images of each scene that are drawn.")
+    more_than: Count = setting(5, "A label stays that is on more images of its scene's sample than this.")
+    label_version: LabelVersion | None = setting(None, "Labels of MLRSNet: verified or as-published.")
+    seed: Seed = setting(0, "Seed of the draws.")
+
+    def run(self) -> None:
+        require_extra("curate")
+        from mlrsnet_hf.curation.vocabulary_files import read_described, write_sheet, write_vocabulary_folder
+
+        if self.sheet is not None:
+            if given := changed_settings(self) & {"output_dir", "merges", "more_than", "label_version"}:
+                name = min(given).replace("_", "-")
+                raise ConfigurationError(
+                    f"--{name} does not go with --sheet", "Give it with the sheet that is filled in."
+                )
+            print_result(write_sheet(self.source, self.sheet, self.images_per_scene, self.seed))
+            return
+        described = read_described(self.source, self.label_version)
+        print_result(
+            write_vocabulary_folder(
+                described, self.output_dir, self.merges, self.images_per_scene, self.more_than + 1, self.seed
+            )
+        )
+
+
+COMMANDS = {"find-errors": FindErrors, "vocabulary": Vocabulary}
+"""The commands after `mlrsnet curate`."""
