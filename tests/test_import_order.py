@@ -52,7 +52,7 @@ FOLDERS = {
     "dataset": ["splits", "near_duplicates", "repository", OWN],
     "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
-    "benchmark": [OWN, "engines", "run", "report"],
+    "benchmark": [OWN, "engines", "run", "report", "publish"],
     "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
 """The order of a stage's folders; single modules are named where they stand apart from its own modules."""

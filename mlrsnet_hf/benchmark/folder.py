@@ -225,8 +225,8 @@ class Benchmark:
         if images.synthetic is not None:
             settings["data_dir"] = str(self._scenes(images))
         elif settings.get("dataset", MLRSNET) == MLRSNET:
-            settings.setdefault("data_dir", data_dir or (known.places.get("data_dir") if known else None))
-        config = with_label_version(DataConfig(**{**settings, **here(settings)}))
+            settings.setdefault("data_dir", data_dir or (here(known.places).get("data_dir") if known else None))
+        config = with_label_version(DataConfig(**settings))
         fingerprint, number = fingerprint_of(everything(config))
         if known is not None and known.fingerprint != fingerprint:
             raise ConfigurationError(
@@ -296,9 +296,8 @@ def fingerprint_of(images: Sequence[tuple[str, Any]]) -> tuple[str, int]:
 
 
 @functools.lru_cache
-def code_fingerprint() -> str:
-    """Return a hash of the installed sources of this package."""
-    package = Path(__file__).parents[1]
+def code_fingerprint(package: Path = Path(__file__).parents[1]) -> str:
+    """Return a hash of the installed sources of a package, by default of this one."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package).as_posix()}\n".encode())

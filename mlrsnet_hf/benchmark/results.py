@@ -45,6 +45,8 @@ class Row:
     state: State
     model: Job
     """The train job whose model is measured: the job itself, or the first that it needs."""
+    protocol: str
+    """Name of the protocol that the model is trained by; empty for data that has none."""
     compared: Job | None = None
     """The train job whose model a retrieval compares with."""
     reason: str = ""
@@ -73,15 +75,14 @@ class Row:
         return self.model.training_config()
 
     @property
-    def network(self) -> str:
-        """The paper's name of the network, else timm's."""
-        return paper_name(self.training.model) or self.model.network
+    def called(self) -> str:
+        """What the grid calls the network; of one of the paper's by timm's name, the paper's."""
+        return paper_name(self.model.network) or self.model.network
 
     @property
-    def protocol(self) -> str:
-        """Name of the protocol that the model is trained by; empty for data that has none."""
-        data = self.model.data_config()
-        return data.protocol or (DEFAULT_PROTOCOL if data.dataset == MLRSNET else "")
+    def network(self) -> str:
+        """The paper's name of the network, whatever its weights; of others what the grid calls them."""
+        return paper_name(self.training.model) or self.model.network
 
     @property
     def repetition(self) -> tuple[int, int]:
@@ -171,7 +172,7 @@ class Results:
         variants: dict[str, str] = {}
         for kind in get_args(Kind):
             own = [row for row in self.rows if row.job.kind == kind]
-            variants |= _titles([(row.name, row.network, _settings(row)) for row in own])
+            variants |= _titles([(row.name, row.called, _settings(row)) for row in own])
         images = _titles(
             [(f"{row.name} {role}", job.dataset, _images(job)) for row in self.rows for role, job in _roles(row)]
         )
@@ -214,15 +215,19 @@ def read_results(folder: Path) -> Results:
         ConfigurationError: It is no benchmark, or what defines a job cannot be read.
     """
     benchmark = Benchmark(folder)
-    benchmark.info()
     jobs = benchmark.jobs()
     states = benchmark.states(jobs)
     by_name = {path.name: job for path, job in jobs.items()}
-    rows = [_read_row(path, job, states[path], by_name) for path, job in jobs.items() if states[path] != "replaced"]
+    places = {name: dataset.places for name, dataset in benchmark.info().datasets.items()}
+    rows = [
+        _read_row(path, job, states[path], by_name, places) for path, job in jobs.items() if states[path] != "replaced"
+    ]
     return Results(benchmark=benchmark, rows=tuple(rows))
 
 
-def _read_row(folder: Path, job: Job, state: State, jobs: Mapping[str, Job]) -> Row:
+def _read_row(
+    folder: Path, job: Job, state: State, jobs: Mapping[str, Job], places: Mapping[str, Mapping[str, Any]]
+) -> Row:
     missing = [name for name in job.needs if name not in jobs]
     if missing:
         raise ConfigurationError(f"{folder}: needs the job {missing[0]}, which is not there", "Bring it back.")
@@ -246,11 +251,18 @@ def _read_row(folder: Path, job: Job, state: State, jobs: Mapping[str, Job]) -> 
         job=job,
         state=state,
         model=models[0],
+        protocol=_protocol(models[0], places.get(models[0].dataset, {})),
         compared=models[1] if len(models) > 1 else None,
         reason=on_one_line(reason, 200),
         provenance=_plain_file(folder / RESULT / PROVENANCE),
         **found,
     )
+
+
+def _protocol(job: Job, places: Mapping[str, Any]) -> str:
+    """Return the protocol of a train job; that of a dataset of MLRSNet is `ratio20` where none is given."""
+    dataset = places.get("dataset") or job.data.get("dataset", MLRSNET)
+    return str(job.data.get("protocol") or (DEFAULT_PROTOCOL if dataset == MLRSNET else ""))
 
 
 def _failure(folder: Path) -> str:

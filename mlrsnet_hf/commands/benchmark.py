@@ -6,6 +6,7 @@ from pathlib import Path
 from mlrsnet_hf.benchmark.config import FOLDER, EngineConfig, GridChoice
 from mlrsnet_hf.configuration.settings import Settings, setting
 from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER
 from mlrsnet_hf.runtime.logs import print_result
 
 
@@ -45,6 +46,13 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunConfig(Settings):
+    """What is done beside the jobs."""
+
+    report: bool = setting(True, "Write the report when the jobs have ended, as mlrsnet benchmark report does.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Run what is left of a benchmark.
 
@@ -57,13 +65,20 @@ class Run:
     """
 
     choice: GridChoice
+    config: RunConfig
     engine: EngineConfig
 
     def run(self) -> None:
         require_extra("train")
+        if self.config.report:
+            require_extra("benchmark")  # before the jobs, not after them
         from mlrsnet_hf.benchmark.run import run_benchmark
 
-        run_benchmark(self.choice, self.engine)
+        status = run_benchmark(self.choice, self.engine)
+        if self.config.report and status.counts["done"]:
+            from mlrsnet_hf.benchmark.report.report import write_report
+
+            write_report(self.choice.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,5 +181,71 @@ class Report(Settings):
         write_report(self.folder)
 
 
-COMMANDS = {"plan": Plan, "run": Run, "status": Status, "report": Report, "retry": Retry, "job": Job}
+@dataclass(frozen=True, kw_only=True)
+class Publish(Settings):
+    """Publish what a benchmark has found, with its models.
+
+    Pushes its results as a dataset with a row for each job, each trained network with its predictions as a model, and
+    the report as a static Space, all in a collection. Log in first: hf auth login. A push that was cut short is
+    completed by the next; what has not changed is not sent again.
+
+    Examples:
+        mlrsnet benchmark publish paper-benchmark USER/NAME --dry-run
+    """
+
+    folder: Path = setting(text="Folder of the benchmark.", positional=True)
+    repo_id: str = setting(
+        text="Name of dataset and Space; models are called USER/NAME-JOB.", positional=True, metavar="USER/NAME"
+    )
+    with_images: bool = setting(
+        False, "Show pictures in the report too where nobody knows their license; MLRSNet's go along without."
+    )
+    license: str | None = setting(None, "License of the results, by the Hub's name; none if unset.", metavar="NAME")
+    private: bool = setting(False, "Make new repositories private.")
+    dry_run: bool = setting(False, "Build the repositories, say where they are, push nothing.")
+    output_dir: Path = setting(DRY_RUN_FOLDER, "Folder in which a dry run builds, in place of an earlier one.")
+
+    def run(self) -> None:
+        require_extra("benchmark")
+        from mlrsnet_hf.benchmark.publish import publish_benchmark
+
+        print_result(publish_benchmark(**self.to_dict()).summary())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(Settings):
+    """Compute scores of a benchmark again from its predictions.
+
+    Says whether they are those that are told, within rounding, and ends with exit code 2 at the first that is another.
+
+    Examples:
+        mlrsnet benchmark check USER/NAME
+        mlrsnet benchmark check USER/NAME/ResNet50-paper-ratio20-split0-seed0-3f2a90c41b7d
+        mlrsnet benchmark check paper-benchmark/jobs/ResNet50-paper-ratio20-split0-seed0-3f2a90c41b7d
+    """
+
+    row: str = setting(
+        text="A job's folder, or USER/NAME/JOB of results on the Hub; of a benchmark's folder or USER/NAME all rows.",
+        positional=True,
+        metavar="ROW",
+    )
+
+    def run(self) -> None:
+        require_extra("train")
+        from mlrsnet_hf.benchmark.check import check
+
+        for checked in check(self.row):
+            print_result(checked.summary())
+
+
+COMMANDS = {
+    "plan": Plan,
+    "run": Run,
+    "status": Status,
+    "report": Report,
+    "publish": Publish,
+    "check": Check,
+    "retry": Retry,
+    "job": Job,
+}
 """The commands after `mlrsnet benchmark`."""

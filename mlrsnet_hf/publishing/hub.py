@@ -9,10 +9,11 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any, TypeVar
 
 from huggingface_hub import (
@@ -34,7 +35,7 @@ from huggingface_hub.utils import (
 from mlrsnet_hf import __version__
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.publishing.hub_errors import CLIENT_ERRORS, HubError, hub_errors, not_logged_in, seconds_to_wait
-from mlrsnet_hf.publishing.repository import Repository
+from mlrsnet_hf.publishing.repository import Repository, RepoType
 from mlrsnet_hf.runtime.logs import get_logger
 
 logger = get_logger(__name__)
@@ -46,6 +47,8 @@ _PAUSES = (1, 2, 4, 8)
 """Seconds between tries, where the answer asks for no other time."""
 _LONGEST = 600
 """Seconds: whoever is asked to wait longer had better come back."""
+_TITLE, _DESCRIPTION = 60, 150
+"""Characters that the Hub takes of those of a collection."""
 _REFUSED = (401, 403)
 _NOT_FOUND, _TAKEN = 404, 409
 _NO_ANSWER = (404, 405, 408, 429)
@@ -161,6 +164,37 @@ def push(
         files=len(files),
         file_bytes=sum(path.stat().st_size for path in files.values()),
     )
+
+
+def gather(
+    owner: str, title: str, description: str, items: Sequence[tuple[str, RepoType]], *, private: bool = False
+) -> str:
+    """Have a collection of this title hold these repositories, beside what else it holds; return its page.
+
+    Args:
+        owner: User or organization.
+        title: At most 60 characters are taken.
+        description: At most 150.
+        items: Name and kind of each, in the order that new ones join in.
+        private: Whether a new collection is private.
+
+    Raises:
+        HubError: The Hub refused, or could not be reached; the next call goes on.
+    """
+    if get_token() is None:
+        raise not_logged_in()
+    api = HubClient()
+    with hub_errors(f"collection {title!r} of {owner}"):
+        collection = _patiently(
+            lambda: api.create_collection(
+                title[:_TITLE], namespace=owner, description=description[:_DESCRIPTION], private=private, exists_ok=True
+            )
+        )
+        there = {(item.item_id, item.item_type) for item in collection.items}
+        for repo_id, kind in items:
+            if (repo_id, kind) not in there:
+                _patiently(partial(api.add_collection_item, collection.slug, repo_id, kind, exists_ok=True))
+    return f"{constants.ENDPOINT}/collections/{collection.slug}"
 
 
 def _stale(repository: Repository, there: "RepositoryState") -> list[str]:

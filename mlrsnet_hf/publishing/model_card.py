@@ -81,6 +81,8 @@ class ModelCard:
     """What lies beside the card."""
     evaluations: tuple[EvaluationResult, ...] = ()
     """What the model was measured on after its run."""
+    benchmark_id: str | None = None
+    """Dataset repository of the benchmark that the model is a part of."""
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,23 @@ MODEL = "model"
 _SETTINGS = "settings.yaml"
 _BESIDE = ("history.csv", "history.json", "curves.png")
 _EVALUATIONS = "evaluations"
+OF_BENCHMARK = "benchmark"
+"""Folder of what a benchmark adds: for each of its jobs one with what was found."""
 
 Arguments = Callable[[str], Mapping[str, Any]]
 """Returns what the score of a metric depends on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPart:
+    """What a model's repository holds as a part of a benchmark."""
+
+    repo_id: str
+    """Dataset repository of the benchmark."""
+    files: Mapping[str, Path]
+    """Path in the repository, in `OF_BENCHMARK` -> file here."""
+    entries: Sequence[EvalResultEntry]
+    """Results that the Hub lists beside the benchmark's."""
 
 
 def is_run(path: Path) -> bool:
@@ -48,6 +63,7 @@ def build_model_repository(
     license: str | None = None,
     revision: str | None = None,
     evaluations: Sequence[str | Path] = (),
+    benchmark: ModelPart | None = None,
 ) -> Repository:
     """Fill a folder with what a model repository holds.
 
@@ -59,6 +75,7 @@ def build_model_repository(
         license: The weights' license, by the Hub's name for it; by default that of the weights that it began with.
         revision: The branch that the card will lie on, for its code; main by default.
         evaluations: Folders of evaluations of this very model, whose scores the card and the Hub list too.
+        benchmark: What a benchmark that the model is a part of adds.
 
     Raises:
         ConfigurationError: results.json is not that of a finished run, a name is no repository's, or an evaluation is
@@ -79,6 +96,9 @@ def build_model_repository(
         text = (path / _SETTINGS).read_text(encoding="utf-8")
         (folder / _SETTINGS).write_text(public_settings(text, read_settings_file(path / _SETTINGS)), encoding="utf-8")
     evaluated = _copy_evaluations(path, folder, evaluations)
+    if benchmark is not None:
+        for name, source in benchmark.files.items():
+            link_file(source, folder / name)
     card = ModelCard(
         repo_id=repo_id,
         results=results,
@@ -88,14 +108,18 @@ def build_model_repository(
         dataset_id=dataset_id or results.data.source.get("hub_id"),
         file_names=tuple(files_of(folder)),
         evaluations=tuple(evaluated.values()),
+        benchmark_id=None if benchmark is None else benchmark.repo_id,
     )
     (folder / CARD).write_text(card.render(), encoding="utf-8")
     _write_eval_results(folder, card, dataset_id, evaluated)
+    if benchmark is not None:
+        name = benchmark.repo_id.partition("/")[2]
+        write_eval_entries(folder / EVAL_RESULTS / f"{name}.yaml", benchmark.entries)
     return Repository(
         kind="model",
         repo_type="model",
         folder=folder,
-        owned=("scene_head.safetensors", *_BESIDE, f"{EVAL_RESULTS}/*", f"{_EVALUATIONS}/*"),
+        owned=("scene_head.safetensors", *_BESIDE, f"{EVAL_RESULTS}/*", f"{_EVALUATIONS}/*", f"{OF_BENCHMARK}/*"),
     )
 
 
@@ -170,10 +194,14 @@ def _write_eval_results(
         name = dataset.partition("/")[2]
         if sum(other.partition("/")[2] == name for other in entries) > 1:  # of two owners
             name = dataset.replace("/", "--")
-        target = folder / EVAL_RESULTS / f"{name}.yaml"
-        target.parent.mkdir(exist_ok=True)
-        content = eval_result_entries_to_yaml(list(tasks.values()))
-        target.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        write_eval_entries(folder / EVAL_RESULTS / f"{name}.yaml", list(tasks.values()))
+
+
+def write_eval_entries(path: Path, entries: Sequence[EvalResultEntry]) -> None:
+    """Write results in the form that the Hub reads in `.eval_results`; no file where there are none."""
+    if entries:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(eval_result_entries_to_yaml(list(entries)), sort_keys=False), encoding="utf-8")
 
 
 def _note(arguments: Mapping[str, Any], name: str) -> str:
@@ -187,24 +215,25 @@ def public_results(text: str) -> str:
     content = json.loads(text)
     for part in ("config", "data", "model"):
         names = {name: content[part][name] for name in ("label_names", "scene_names") if name in content[part]}
-        content[part] = _public(content[part]) | names  # which are no paths, whatever they look like
+        content[part] = public_value(content[part]) | names  # which are no paths, whatever they look like
     return json.dumps(content, indent=2) + "\n"
 
 
 def public_settings(text: str, settings: dict[str, Any]) -> str:
     """Return the text of settings.yaml, which holds one setting a line, with such paths cut and its comments kept."""
     for name, value in settings.items():
-        if (public := _public(value)) != value:
+        if (public := public_value(value)) != value:
             line = f"{name}: {json.dumps(public, ensure_ascii=False)}"  # quoted: a folder may be called 0123
             text = re.sub(rf"^{re.escape(name)}:.*(\n[ -].*)*$", line.replace("\\", r"\\"), text, flags=re.MULTILINE)
     return text
 
 
-def _public(value: Any) -> Any:  # noqa: ANN401 - what JSON and YAML hold
+def public_value(value: Any) -> Any:  # noqa: ANN401 - what JSON and YAML hold
+    """Return a value with each text that is a path out of the working folder cut to its last name."""
     if isinstance(value, dict):
-        return {name: _public(part) for name, part in value.items()}
+        return {name: public_value(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_public(part) for part in value]
+        return [public_value(part) for part in value]
     if not isinstance(value, str):
         return value
     path = value.removeprefix(FOLDER)

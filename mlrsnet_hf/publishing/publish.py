@@ -1,8 +1,8 @@
 """What lies in a folder to the repository on the Hub that fits it: built first, then pushed."""
 
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -141,17 +141,39 @@ def build_and_send(
         HubError: The Hub refused, or could not be reached.
     """
     if dry_run:
-        target = Path(output_dir).expanduser().absolute()
-        if target.exists() and not (target / _DRY_RUN_MARK).is_file():
-            raise ConfigurationError(f"{target}: no folder of a dry run", "Remove it, or give another --output-dir.")
-        with whole_folder(target, replace=True) as partial:
+        with dry_run_folder(output_dir) as (partial, target):
             repository = build(partial)
-            (partial / _DRY_RUN_MARK).touch()
         return Built(repository=replace(repository, folder=target), repo_id=repo_id)
+    with temporary_folder(name) as temporary:
+        repository = build(temporary)
+        return _send(repository, repo_id, again, private=private, revision=revision, collection=hub_collection)
+
+
+@contextmanager
+def dry_run_folder(output_dir: str | Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the folder that a dry run fills, and the one that it becomes, in place of that of an earlier dry run.
+
+    Raises:
+        ConfigurationError: `output_dir` is another's, or cannot be written.
+    """
+    target = Path(output_dir).expanduser().absolute()
+    if target.exists() and not (target / _DRY_RUN_MARK).is_file():
+        raise ConfigurationError(f"{target}: no folder of a dry run", "Remove it, or give another --output-dir.")
+    with whole_folder(target, replace=True) as partial:
+        yield partial, target
+        (partial / _DRY_RUN_MARK).touch()
+
+
+@contextmanager
+def temporary_folder(name: str) -> Iterator[Path]:
+    """Yield an empty folder, named after what is built in it, that is gone afterwards.
+
+    Raises:
+        ConfigurationError: It, or what is put into it, cannot be written.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix=f"mlrsnet-{name}-") as temporary:
-            repository = build(Path(temporary))
-            return _send(repository, repo_id, again, private=private, revision=revision, collection=hub_collection)
+            yield Path(temporary)
     except OSError as error:
         raise ConfigurationError(
             f"{error.filename or tempfile.gettempdir()}: cannot be written ({error.strerror or error})",

@@ -1,5 +1,6 @@
 """Ray and SLURM as engines: workers killed and preempted, every job done once, with the files of a run in peace."""
 
+import errno
 import os
 import re
 import signal
@@ -288,7 +289,16 @@ def test_a_task_waits_after_sigterm_for_what_slurm_decides(monkeypatch: pytest.M
     assert waited.is_set()
 
 
-# ---------------------------------------------------------------------------------------------- jobs of several GPUs
+# ------------------------------------------------------------------------------------------------------------ workers
+
+
+def test_a_full_disk_is_no_failure_of_a_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def run_chain(chain: Chain) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "weights")
+
+    monkeypatch.setattr("mlrsnet_hf.benchmark.run_job.run_chain", run_chain)
+    with pytest.raises(ConfigurationError, match="weights: No space left"):
+        worker.do_chain([tmp_path], 1)
 
 
 def launched(monkeypatch: pytest.MonkeyPatch, code: str) -> None:

@@ -9,7 +9,7 @@ from mlrsnet_hf.benchmark import folder as folders
 from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
 from mlrsnet_hf.benchmark.grid import expand, make_grid, read_grid
 from mlrsnet_hf.benchmark.job import Job
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from tests.benchmark.conftest import MakeBenchmark
 
 
@@ -81,7 +81,7 @@ def test_other_images_under_the_same_name_are_refused(make_benchmark: MakeBenchm
 
 def test_a_grid_without_its_data_is_one_sentence(tmp_path: Path) -> None:
     grid = make_grid("mine", {"networks": ["test_resnet"], "recipes": ["debug_cpu"]})
-    with pytest.raises(ConfigurationError, match="nowhere"):
+    with pytest.raises(MLRSNetError, match="nowhere"):
         Benchmark(tmp_path / "benchmark").begin(grid, str(tmp_path / "nowhere"))
 
 
@@ -93,14 +93,17 @@ def test_a_folder_that_is_no_benchmark_is_one_sentence(tmp_path: Path, content: 
         Benchmark(tmp_path).info()
 
 
-def test_the_hash_of_the_code_is_that_of_the_sources() -> None:
-    found = code_fingerprint()
-    extra = Path(folders.__file__).with_name("of_a_test.py")
-    extra.write_text("# another module\n")
-    try:
+def test_the_hash_of_the_code_is_that_of_the_sources(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "one.py").write_text("a = 1\n")
+        (tmp_path / name / "inner" / "two.py").write_text("b = 2\n")
+    (tmp_path / "second" / "notes.txt").write_text("no source")
+    first, second = tmp_path / "first", tmp_path / "second"
+    found = code_fingerprint(first)
+    assert code_fingerprint(second) == found
+    for change in ((second / "one.py").write_text, (second / "inner" / "three.py").write_text):
         code_fingerprint.cache_clear()
-        assert code_fingerprint() != found
-    finally:
-        extra.unlink()
-    code_fingerprint.cache_clear()
-    assert code_fingerprint() == found
+        change("a = 2\n")
+        assert code_fingerprint(second) != found
+        found = code_fingerprint(second)

@@ -247,7 +247,7 @@ def test_the_papers_first_job_at_tiny_size_on_real_images(shared: Path, tmp_path
     if not copy.is_dir():
         pytest.skip("needs ../shared/data/ucm_release")
     values = yaml.safe_load((PRESETS / "paper.yaml").read_text())
-    tiny = {"weights": "random", "image_size": 96, "epochs": 1, "cpu_threads": 1}
+    tiny = {"weights": "random", "image_size": 80, "epochs": 1, "cpu_threads": 1}
     benchmark = Benchmark(tmp_path / "paper")
     benchmark.begin(make_grid("paper", values | {"training": tiny}), str(copy))
     jobs = benchmark.jobs()

@@ -88,6 +88,7 @@ class Hub:
         self.stored: dict[str, bytes] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
         self.collections: dict[str, list[list[str]]] = {"jane/scenes-0123456789abcdef01234567": []}
+        self.titles: dict[str, str] = {}
         self.requests: list[list[str]] = []
         self.faults: list[dict[str, Any]] = []
 
@@ -544,7 +545,7 @@ def collection_of(slug: str) -> dict[str, Any]:
     ]
     return {
         "slug": slug,
-        "title": "scenes",
+        "title": HUB.titles.get(slug, "scenes"),
         "owner": {"name": "jane", "type": "user"},
         "items": items,
         "lastUpdated": "2026-01-01T00:00:00.000Z",
@@ -553,6 +554,21 @@ def collection_of(slug: str) -> dict[str, Any]:
         "theme": "blue",
         "upvotes": 0,
     }
+
+
+@route("POST", "/api/collections")
+def create_collection(request: Handler) -> Answer:
+    wanted = request.json()
+    namespace, title = wanted["namespace"], wanted["title"]
+    request.require_write(namespace)
+    if len(title) > 60 or len(wanted.get("description") or "") > 150:
+        raise RefusalError(400, "title or description is too long")
+    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    slug = f"{namespace}/{words}-{hashlib.md5(f'{namespace}/{title}'.encode()).hexdigest()[:24]}"
+    if slug in HUB.collections:
+        raise RefusalError(409, "You already have a collection of this title", slug=slug)
+    HUB.collections[slug], HUB.titles[slug] = [], title
+    return collection_of(slug)
 
 
 @route("GET", "/api/collections/(?P<slug>[^/]+/[^/]+)")
@@ -565,6 +581,7 @@ def collect(request: Handler, slug: str) -> Answer:
     request.require_write("jane")
     item = request.json()["item"]
     collection_of(slug)
+    request.repo(f"{item['type']}s", item["id"])
     if [item["id"], item["type"]] in HUB.collections[slug]:
         raise RefusalError(409, "already in the collection")
     HUB.collections[slug].append([item["id"], item["type"]])

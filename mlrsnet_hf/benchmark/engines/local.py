@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from mlrsnet_hf.benchmark.config import EngineConfig
-from mlrsnet_hf.benchmark.engines.worker import LOG, is_busy, launch_command, tell_death, write_to_log
+from mlrsnet_hf.benchmark.engines.worker import LOG, do_chain, is_busy, launch_command, tell_death, write_to_log
 from mlrsnet_hf.benchmark.folder import Chain
 from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError, MLRSNetError
 from mlrsnet_hf.runtime.logs import exit_on_error
@@ -104,17 +104,12 @@ def _work(chain: Chain, tell: Any) -> None:  # noqa: ANN401 - a connection
     write_to_log(chain)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with exit_on_error("benchmark"):
-        from mlrsnet_hf.benchmark.run_job import run_chain
-
         try:
-            run_chain(chain)
+            do_chain(chain, processes=1)
         except InterruptedRunError:
             raise
         except MLRSNetError as error:
             tell.send((error.found, error.remedy))
-            raise
-        except OSError as error:  # a full disk
-            tell.send((f"{error.filename or chain[0]}: {error.strerror or error}", "Make room, then run again."))
             raise
 
 

@@ -16,9 +16,12 @@ from mlrsnet_hf.benchmark.folder import Chain
 from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError, MLRSNetError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.parallel import ProcessDiedError
+from mlrsnet_hf.runtime.logs import get_logger
 
 RETRIES = 20
 """How often a chain whose worker has died is begun anew, unless `max_retries` says otherwise; -1 is without end."""
+
+logger = get_logger(__name__)
 
 
 def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[], None]) -> None:
@@ -32,14 +35,15 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
         watch: Is called about once a second, and when a chain has ended.
 
     Raises:
-        ConfigurationError: There is no Ray at the address, it has no room for a chain, or it knows no such option.
+        ConfigurationError: There is no Ray at the address, or it knows no such option.
         MLRSNetError: A worker can do no jobs (other code, other data, a full disk); raised when the others have ended.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     given = dict(config.options)
-    address = given.pop("address", None)
+    # Ray would otherwise join whatever Ray was last begun on this machine.
+    address = given.pop("address", None) or os.environ.get("RAY_ADDRESS") or "local"
     options = {name: _plain(text) for name, text in given.items()}
     # max_calls: a process for each chain, which leaves nothing on its GPU.
     fixed: dict[str, Any] = {"max_calls": 1, "retry_exceptions": [InterruptedRunError, ProcessDiedError]}
@@ -57,15 +61,21 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
             "Start one with ray start --head, or give its address.",
         ) from error
     try:
-        share = _share(ray.cluster_resources(), config.processes)
-        _run_all(task.options(**(share | options)), chains, config.processes, watch)
+        room = ray.cluster_resources()
+        asked = _share(room, config.processes) | options
+        for what, name in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
+            if asked.get(name, 0) > room.get(what, 0):
+                logger.warning(
+                    "Ray has %g %ss, a job asks for %g: it waits for more", room.get(what, 0), what, asked[name]
+                )
+        _run_all(task.options(**asked), chains, config.processes, watch)
     finally:
         ray.shutdown()
 
 
-def _look_for(address: str | None) -> None:
+def _look_for(address: str) -> None:
     """Raise an OSError if nobody listens at an address of host and port; Ray would try for minutes."""
-    host, _, port = (address or "").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "://" not in host:
         socket.create_connection((host, int(port)), timeout=10.0).close()
 

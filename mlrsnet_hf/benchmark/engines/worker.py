@@ -28,7 +28,11 @@ def do_chain(chain: Chain, processes: int) -> None:
     from mlrsnet_hf.benchmark.run_job import run_chain
 
     if processes == 1:
-        run_chain(chain)
+        try:
+            run_chain(chain)
+        except OSError as error:  # a full disk
+            found = f"{error.filename or chain[0]}: {error.strerror or error}"
+            raise ConfigurationError(found, "Make room, then run again.") from error
         return
     with Interruption() as interruption:
         interruption.defer()

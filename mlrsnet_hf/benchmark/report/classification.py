@@ -5,7 +5,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from mlrsnet_hf.benchmark.job import HOW_MEASURED
-from mlrsnet_hf.benchmark.report.tables import NONE, Cell, Column, Table, count, gap, mean, nothing, number, words
+from mlrsnet_hf.benchmark.report.tables import (
+    NONE,
+    Cell,
+    Column,
+    Table,
+    count,
+    gap,
+    mean,
+    nothing,
+    number,
+    slug,
+    suffixes,
+    words,
+)
 from mlrsnet_hf.benchmark.results import Group, Results, Row
 from mlrsnet_hf.benchmark.statistics import PairTest, compare_pairs
 from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS
@@ -33,19 +46,17 @@ def classification_tables(results: Results, depth: Callable[[Row], int | None]) 
     """
     trained = results.of_kind("train")
     found = [network_table(trained, depth, _licenses(results)), settings_table(trained)]
-    several = len({group.trained_on for group in trained}) > 1
-    for images in dict.fromkeys(group.trained_on for group in trained):
+    for images, suffix in suffixes(group.trained_on for group in trained).items():
         groups = [group for group in trained if group.trained_on == images]
-        where = (images, several)
         labeled = [group for group in groups if group.rows[0].model.task != "scene"]
         if labeled:
-            found.append(score_table(labeled, "table6", "map", 100, 2, TABLE6_MAP, where))
-            found.append(score_table(labeled, "table7", "sample_f1", 1, 4, TABLE7_F1, where))
-            found.append(score_table(labeled, "table7-f1-of-means", "f1_of_means", 1, 4, TABLE7_F1, where))
-            found += [table for metric in _HEADLINE for table in pair_tables(labeled, metric, where)]
+            found.append(score_table(labeled, "table6", "map", 100, 2, TABLE6_MAP, suffix))
+            found.append(score_table(labeled, "table7", "sample_f1", 1, 4, TABLE7_F1, suffix))
+            found.append(score_table(labeled, "table7-f1-of-means", "f1_of_means", 1, 4, TABLE7_F1, suffix))
+            found += [table for metric in _HEADLINE for table in pair_tables(labeled, metric, suffix)]
         scenes = [group for group in groups if group.rows[0].model.task != "labels"]
         if scenes:
-            found.append(score_table(scenes, "scene-accuracy", SCENE_ACCURACY, 1, 4, {}, where))
+            found.append(score_table(scenes, "scene-accuracy", SCENE_ACCURACY, 1, 4, {}, suffix))
     if measured := results.of_kind("evaluate"):
         found.append(evaluation_table(measured))
     return [table for table in found if table.rows]
@@ -101,7 +112,7 @@ def score_table(
     scale: float,
     digits: int,
     paper: Mapping[str, Mapping[int, float]],
-    where: tuple[str, bool],
+    suffix: str,
 ) -> Table:
     """Return a metric of each network and protocol, beside the paper's value where it has one, and the difference.
 
@@ -112,10 +123,9 @@ def score_table(
         scale: 100 where the paper gives percent.
         digits: Digits behind the point, as the paper gives them.
         paper: Its values by network and percent, in its scale.
-        where: Name of the images, and whether there are others in the benchmark.
+        suffix: Of the table's name.
     """
-    images, several = where
-    protocols = protocols_of(groups)
+    images, protocols = groups[0].trained_on, protocols_of(groups)
     direction: Literal["highest", "lowest"] = (
         "highest" if metric not in METRICS or METRICS[metric].higher_is_better else "lowest"
     )
@@ -148,7 +158,7 @@ def score_table(
     if metric in ("sample_f1", "f1_of_means"):
         notes.append("The paper's wording of F1 fits both sample-F1 and F1 of means: its value stands beside each.")
     return Table(
-        name=name + (f"-{_slug(images)}" if several else ""),
+        name=f"{name}{suffix}",
         title=f"{part}{title} of the test split, {images}",
         columns=columns,
         rows=rows,
@@ -302,9 +312,8 @@ def pair_tests(groups: Sequence[Group], metric: str) -> tuple[PairTest, ...]:
     return compare_pairs(scores, max(1, images.get("train", 1)), images.get("test", 0) if drawn_anew else 0)
 
 
-def pair_tables(groups: Sequence[Group], metric: str, where: tuple[str, bool]) -> list[Table]:
+def pair_tables(groups: Sequence[Group], metric: str, suffix: str) -> list[Table]:
     """Return the pairs of networks with the difference of a metric and how sure it is; none where nothing is tested."""
-    images, several = where
     columns = [
         *(Column(title=title, is_text=True) for title in ("first", "second")),
         *(Column(title=title) for title in ("difference", "95% from", "to", "p", "p, Holm", "repetitions")),
@@ -339,8 +348,8 @@ def pair_tables(groups: Sequence[Group], metric: str, where: tuple[str, bool]) -
         "With few repetitions the test finds only large differences: what it does not find is not shown to be equal.",
     ]
     table = Table(
-        name=f"pairs-{_slug(title)}" + (f"-{_slug(images)}" if several else ""),
-        title=f"Pairs of networks, {title}, {images}",
+        name=f"pairs-{slug(title)}{suffix}",
+        title=f"Pairs of networks, {title}, {groups[0].trained_on}",
         columns=columns,
         rows=rows,
         notes=notes,
@@ -410,7 +419,3 @@ def leakage_table(groups: Sequence[Group], metric: str = "map") -> Table | None:
         rows=rows,
         notes=notes,
     )
-
-
-def _slug(text: str) -> str:
-    return "".join(sign if sign.isalnum() else "-" for sign in text.lower()).strip("-")

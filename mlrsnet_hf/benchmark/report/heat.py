@@ -23,6 +23,8 @@ class HeatMap:
 
     name: str
     title: str
+    what: str
+    """What the rows are: label or scene."""
     rows: tuple[str, ...]
     images: tuple[int, ...]
     """Of the test split, in the first repetition that has some."""
@@ -39,7 +41,7 @@ class HeatMap:
 
     def table(self) -> Table:
         """Return the numbers."""
-        columns = [Column(title=self.name.split("-")[1], is_text=True), Column(title="images")]
+        columns = [Column(title=self.what, is_text=True), Column(title="images")]
         columns += [Column(title=group.variant) for group in self.groups]
         rows = []
         for place, name in enumerate(self.rows):
@@ -73,13 +75,15 @@ def heat_maps(groups: Sequence[Group], suffix: str = "") -> list[HeatMap]:
     scene = metric_title(SCENE_METRIC)
     made = [
         _heat_map(
-            f"heat-label{suffix}",
+            "label",
+            suffix,
             f"Average precision of each label, {where}",
             own,
             lambda one: ((label.label, label.images, label.average_precision) for label in one.labels),
         ),
         _heat_map(
-            f"heat-scene{suffix}",
+            "scene",
+            suffix,
             f"{scene} in the images of each scene, {where}",
             own,
             lambda one: ((part.scene, part.images, part.scores.get(SCENE_METRIC, float("nan"))) for part in one.scenes),
@@ -93,7 +97,8 @@ def _evaluations(group: Group) -> list[EvaluationResult]:
 
 
 def _heat_map(
-    name: str,
+    what: str,
+    suffix: str,
     title: str,
     groups: tuple[Group, ...],
     scores: Callable[[EvaluationResult], Iterable[tuple[str, int, float]]],
@@ -115,8 +120,9 @@ def _heat_map(
             if repeats:
                 values[place, column], deviations[place, column] = over_repeats(repeats)
     return HeatMap(
-        name=name,
+        name=f"heat-{what}{suffix}",
         title=title,
+        what=what,
         rows=rows,
         images=tuple(images[row] for row in rows),
         groups=groups,

@@ -11,7 +11,7 @@ import datasets
 
 from mlrsnet_hf.benchmark.folder import here
 from mlrsnet_hf.benchmark.report.classification import percent_of, protocols_of
-from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, count, number, words
+from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, count, number, suffixes, words
 from mlrsnet_hf.benchmark.results import Group, Results, Row
 from mlrsnet_hf.dataset.near_duplicates.groups import kept_groups
 from mlrsnet_hf.dataset.source import downloads_folder, find_data
@@ -59,6 +59,11 @@ class Copy:
     samples: tuple[Sample, ...] = ()
     is_mlrsnet: bool = False
     synthetic: bool = False
+
+    @property
+    def has_known_license(self) -> bool:
+        """Whether everybody may be shown its pictures: CC BY 4.0 for the release, and this package's own drawings."""
+        return self.is_mlrsnet or self.synthetic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +176,12 @@ def _picture(files: ImageFiles, row: int, name: str) -> str | None:
 
 def image_tables(copies: Sequence[Copy]) -> list[Table]:
     """Return Fig. 1 in numbers, Table 1 and Table 2; copies that are not at hand have a gap in Table 2."""
-    several = len(copies) > 1
+    endings = suffixes(copy.name for copy in copies)
     made = []
     for copy in copies:
         if copy.found is None:
             continue
-        suffix = f"-{''.join(sign if sign.isalnum() else '-' for sign in copy.name.lower())}" if several else ""
+        suffix = endings[copy.name]
         scenes = {name: sum(counts.values()) for name, counts in copy.found.scenes.items()}
         labels = {name: sum(counts.values()) for name, counts in copy.found.labels.items()}
         by_scene = {scene.name: scene.images for scene in SCENES}

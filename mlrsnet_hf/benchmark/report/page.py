@@ -1,6 +1,6 @@
 """The report as one HTML page that needs no other file, and as Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,8 +72,21 @@ class Report:
         return [table for part in self.parts for table in [*part.tables, *(heat.table() for heat in part.heats)]]
 
 
-def render_page(report: Report) -> str:
-    """Return the page."""
+def job_place(row: Row) -> str:
+    """Return the address of a job, from the report's folder."""
+    return f"{JOBS}/{row.name}/"
+
+
+def render_page(
+    report: Report, place: Callable[[Row], str] = job_place, links: Callable[[Row], Mapping[str, str]] | None = None
+) -> str:
+    """Return the page.
+
+    Args:
+        report: What it shows.
+        place: Gives a job's address; by default that of its folder here.
+        links: Gives the addresses of a job's parts by what they are called, as `job_links` does.
+    """
     return render(
         "benchmark.html",
         title=report.title,
@@ -81,9 +94,9 @@ def render_page(report: Report) -> str:
         parts=[part for part in report.parts if not part.is_empty],
         groups=[(group, job_table(group)) for group in report.results.groups],
         kinds={"train": "Trainings", "evaluate": "Further evaluations", "retrieval": "Retrievals"},
-        links=job_links,
+        links=links or job_links,
         heat_cells=heat_cells,
-        jobs=JOBS,
+        place=place,
         zip=partial(zip, strict=True),
         signs={"right": "+", "wrong": "\u00d7", "missed": "\u2212"},
     )

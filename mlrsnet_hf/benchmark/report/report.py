@@ -1,6 +1,6 @@
 """`mlrsnet benchmark report`: read a benchmark's folder, and write its tables, figures and page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlrsnet_hf.benchmark.report import figures
@@ -13,6 +13,7 @@ from mlrsnet_hf.benchmark.report.page import Part, Picture, Report, markdown, re
 from mlrsnet_hf.benchmark.report.retrieval import retrieval_tables, searched
 from mlrsnet_hf.benchmark.report.same_images import same_image_table
 from mlrsnet_hf.benchmark.report.speed import speed_table, speeds_of
+from mlrsnet_hf.benchmark.report.tables import suffixes
 from mlrsnet_hf.benchmark.results import Group, Results, Row, read_results
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.files import whole_folder
@@ -25,6 +26,7 @@ _OF_JOBS = {
     "fig14_examples_compared": "Fig. 14. The same queries by the model that is compared",
 }
 """Figures that each retrieval has drawn, by the names of their files."""
+_HIDDEN = "Pictures are not shown here, as their license is not known."
 
 _SCORES = {
     "Networks and settings": (("table4", "table5"), ()),
@@ -49,14 +51,9 @@ def write_report(folder: Path) -> Path:
     results = read_results(folder.expanduser())
     target = results.benchmark.report_folder
     with whole_folder(target, replace=True) as partial:
-        (partial / TABLES).mkdir()
         (partial / FIGURES).mkdir()
-        report = make_report(results, partial / FIGURES)
-        tables = report.tables()
-        for table in tables:
-            (partial / TABLES / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
-            (partial / TABLES / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
-        (partial / TABLES / LATEX).write_text(latex_document([table.name for table in tables]), encoding="utf-8")
+        report = make_report(results, partial / FIGURES, look_at(results))
+        write_tables(report, partial / TABLES)
         (partial / MARKDOWN).write_text(markdown(report), encoding="utf-8")
         (partial / PAGE).write_text(render_page(report), encoding="utf-8")
     print_result(report.headline)
@@ -64,15 +61,33 @@ def write_report(folder: Path) -> Path:
     return target
 
 
-def make_report(results: Results, figures_folder: Path) -> Report:
-    """Return everything that the report shows; figures are written as files on the way."""
-    copies = look_at(results)
+def write_tables(report: Report, folder: Path) -> None:
+    """Write each table of a report as CSV and LaTeX, and a document of all, into a new folder."""
+    folder.mkdir()
+    tables = report.tables()
+    for table in tables:
+        (folder / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
+        (folder / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
+    (folder / LATEX).write_text(latex_document([table.name for table in tables]), encoding="utf-8")
+
+
+def make_report(
+    results: Results, figures_folder: Path, copies: Sequence[Copy], shows: Callable[[str], bool] = lambda _: True
+) -> Report:
+    """Return everything that the report shows; figures are written as files on the way.
+
+    Args:
+        results: The benchmark's.
+        figures_folder: A folder for the figures.
+        copies: Of `look_at`.
+        shows: Tells of a dataset's name whether its pictures are shown.
+    """
     parts = [
         Part("What this rests on", tables=[basis_table(results, copies)]),
-        *_classification_parts(results, figures_folder),
-        *_retrieval_parts(results, figures_folder),
+        *_classification_parts(results, figures_folder, shows),
+        *_retrieval_parts(results, figures_folder, shows),
         _speed_part(results, figures_folder),
-        _images_part(copies),
+        _images_part(copies, shows),
         _failures_part(results),
     ]
     names = ", ".join(results.benchmark.info().grids) or results.benchmark.root.absolute().name
@@ -86,18 +101,16 @@ def make_report(results: Results, figures_folder: Path) -> Report:
     )
 
 
-def _classification_parts(results: Results, folder: Path) -> list[Part]:
+def _classification_parts(results: Results, folder: Path, shows: Callable[[str], bool]) -> list[Part]:
     """Return tables, figures and heat maps of the scores of labels."""
     trained = results.of_kind("train")
     tables = classification_tables(results, _depth)
     leakage = leakage_table(trained)
     if leakage is not None:
         tables.append(leakage)
-    datasets = list(dict.fromkeys(group.trained_on for group in trained))
     drawings: list[figures.Drawing] = []
     heats: list[HeatMap] = []
-    for number, images in enumerate(datasets):
-        suffix = f"-{number + 1}" if number else ""
+    for images, suffix in suffixes(group.trained_on for group in trained).items():
         labeled = [group for group in _labeled(trained) if group.trained_on == images]
         drawings += _written(figures.classification_drawings(labeled, suffix), folder)
         heats += heat_maps(labeled, suffix)
@@ -115,7 +128,7 @@ def _classification_parts(results: Results, folder: Path) -> list[Part]:
     parts += [Part("Other scores", tables=tables), Part("Labels and scenes", heats=heats)]
     best = best_group(_labeled(trained))
     if best is not None:
-        shown = annotate(best, results, folder / "fig9.png")
+        shown = annotate(best, results, folder / "fig9.png") if shows(best.rows[0].model.dataset) else _HIDDEN
         title = "Images and what the best network says of them"
         parts.append(Part(title, gaps=[shown]) if isinstance(shown, str) else Part(title, annotated=shown))
     return parts
@@ -125,20 +138,20 @@ def _labeled(groups: Sequence[Group]) -> list[Group]:
     return [group for group in groups if group.rows[0].model.task != "scene"]
 
 
-def _retrieval_parts(results: Results, folder: Path) -> list[Part]:
+def _retrieval_parts(results: Results, folder: Path, shows: Callable[[str], bool]) -> list[Part]:
     groups = results.of_kind("retrieval")
     if not groups:
         return []
     drawings: list[figures.Drawing] = []
     pictures: list[Picture] = []
-    for number, images in enumerate(dict.fromkeys(group.trained_on for group in groups)):
-        suffix = f"-{number + 1}" if number else ""
+    for images, suffix in suffixes(group.trained_on for group in groups).items():
         found = searched([group for group in groups if group.trained_on == images])
         drawings += _written(figures.retrieval_drawings(found, suffix), folder)
         done = [one for one in found if one.found]
         if done:
             best = min(done, key=lambda one: one.model.mean("anmrr")[0])
-            pictures += _examples(best.group, suffix, folder)
+            if shows(best.group.rows[0].model.dataset):
+                pictures += _examples(best.group, suffix, folder)
     return [Part("Retrieval", tables=retrieval_tables(results), drawings=drawings, pictures=pictures)]
 
 
@@ -162,9 +175,10 @@ def _speed_part(results: Results, folder: Path) -> Part:
     return Part("Speed", tables=[speed_table(speeds)], drawings=_written([figures.speed_drawing(speeds)], folder))
 
 
-def _images_part(copies: Sequence[Copy]) -> Part:
-    samples = [sample for copy in copies for sample in copy.samples]
-    return Part("Images", tables=image_tables(copies), samples=samples)
+def _images_part(copies: Sequence[Copy], shows: Callable[[str], bool]) -> Part:
+    samples = [sample for copy in copies for sample in copy.samples if shows(copy.name)]
+    hidden = [f"{copy.name}: {_HIDDEN}" for copy in copies if copy.samples and not shows(copy.name)]
+    return Part("Images", tables=image_tables(copies), samples=samples, gaps=hidden)
 
 
 def _failures_part(results: Results) -> Part:

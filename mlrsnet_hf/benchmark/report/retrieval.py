@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, count, gap, mean, number, words
+from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, count, gap, mean, number, suffixes, words
 from mlrsnet_hf.benchmark.results import Group, Results, Row
 from mlrsnet_hf.metrics import METRICS
 from mlrsnet_hf.paper_tables import RETRIEVAL_METRICS, TABLE8_SIZES, TABLE9_RETRIEVAL
@@ -69,10 +69,8 @@ def retrieval_tables(results: Results) -> list[Table]:
     """Return the tables of retrieval, those with something to say."""
     groups = results.of_kind("retrieval")
     made = []
-    several = len({group.trained_on for group in groups}) > 1
-    for images in dict.fromkeys(group.trained_on for group in groups):
+    for images, suffix in suffixes(group.trained_on for group in groups).items():
         found = searched([group for group in groups if group.trained_on == images])
-        suffix = "-" + "".join(sign if sign.isalnum() else "-" for sign in images.lower()) if several else ""
         made += [size_table(found, images, suffix), measure_table(found, images, suffix)]
         made.append(common_label_table(found, images, suffix))
     return [table for table in made if table.rows]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mlrsnet_hf.escaping import for_csv, for_markdown
+from mlrsnet_hf.escaping import for_csv, for_file_name, for_markdown
 from mlrsnet_hf.metrics.means import over_repeats
 
 Look = Literal["", "best", "paper", "gap", "sure"]
@@ -36,6 +36,25 @@ class Cell:
     def is_number(self) -> bool:
         """Whether a program reads a number here."""
         return isinstance(self.value, int | float)
+
+
+def slug(text: str) -> str:
+    """Return text as a part of a file's name.
+
+    Examples:
+        >>> slug("sample-F1"), slug("my images, as-published")
+        ('sample-f1', 'my-images-as-published')
+    """
+    return for_file_name(text).lower().replace("_", "-")
+
+
+def suffixes(names: Iterable[str]) -> dict[str, str]:
+    """Return what tells the files of each set of images from those of the others; nothing where there is but one."""
+    found: dict[str, str] = {}
+    for place, name in enumerate(names := list(dict.fromkeys(names))):
+        own = f"-{slug(name)}" if len(names) > 1 else ""
+        found[name] = f"{own}-{place}" if own in found.values() else own
+    return found
 
 
 def words(text: str, anchor: str = "") -> Cell:

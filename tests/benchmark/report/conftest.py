@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -65,10 +66,15 @@ class MadeUp:
         told = {"fingerprint": "f0e1d2c3" * 8, "images": 30, "label_version": "as-published"} | dataset
         own = Dataset(places={"data_dir": str(data_dir)}, **told)
         datasets = dict.fromkeys(made.images, own)
+        for name, images in made.images.items():
+            if "dataset" in images.settings:
+                places = {"dataset": images.settings["dataset"]}
+                datasets[name] = replace(own, places=places, label_version=None)
         (root / "jobs").mkdir(parents=True)
         info = BenchmarkInfo(code="c0de" * 16, datasets=datasets, grids={"made-up": dict(grid)})
         write_yaml(root / "benchmark.yaml", asdict(info), "Made up.")
-        versions = dict.fromkeys(datasets, own.label_version)
+        versions = {name: one.label_version for name, one in datasets.items()}
+        self.datasets = datasets
         self.jobs = expand(made, dict.fromkeys(datasets, own.fingerprint), versions)
         for job in self.jobs:
             job.write(self.folder(job))
@@ -111,7 +117,7 @@ class MadeUp:
     ) -> None:
         """Finish a retrieval job; `values` are those of Table 9."""
         quality = self.skill[job.network] / 3
-        draw = np.random.default_rng(abs(hash(job.name)) % 2**32)
+        draw = np.random.default_rng(zlib.crc32(job.name.encode()))
         config = job.retrieval_config(model=("model",))
         protocols = []
         for name in config.protocol:
@@ -177,28 +183,31 @@ class MadeUp:
 
     def _answers(self, job: Job) -> SavedPredictions:
         """Return scores of the test split that are the better, the more skill the network has."""
-        config = job.data_config(data_dir=str(self.data_dir))
-        key = (config.protocol, config.split_seed)
+        config = job.data_config(**self.datasets[job.dataset].places)
+        key = (job.dataset, config.protocol, config.split_seed)
         if key not in self._splits:
             self._splits[key] = load_split(config, "test")
         split = self._splits[key]
-        names = split.label_names
-        targets = np.zeros((len(split.rows), len(names)), np.float32)
+        targets = np.zeros((len(split.rows), len(split.label_names)), np.float32)
         for row, labels in enumerate(split.rows["labels"][:]):
             targets[row, labels] = 1
-        draw = np.random.default_rng(
-            [config.split_seed, len(job.network), *map(ord, job.network), int(self.percent(job))]
-        )
-        easy = np.random.default_rng(5).normal(0, 0.6, len(names))
-        logits = (2 * targets - 1) * (self.skill[job.network] + easy + 0.004 * self.percent(job)) + draw.normal(
-            0, 1.6, targets.shape
-        )
+        scenes = np.array(split.rows["scene"][:]) if split.scene_names else None
+        draw = np.random.default_rng([config.split_seed, *map(ord, job.network), int(self.percent(job))])
+        task = Task(kind=job.task, label_names=split.label_names, scene_names=split.scene_names)
+        of_scenes = None
+        if task.scene_outputs:
+            of_scenes = draw.random((len(targets), task.scene_outputs)) + 0.5 * np.eye(task.scene_outputs)[scenes]
+            of_scenes /= of_scenes.sum(axis=1, keepdims=True)
+        skill = self.skill[job.network] + np.random.default_rng(5).normal(0, 0.6, targets.shape[1])
+        logits = (2 * targets - 1) * (skill + 0.004 * self.percent(job)) + draw.normal(0, 1.6, targets.shape)
         scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        labeled = task.label_outputs > 0
+        names = task.label_names[: task.label_outputs]
         info = PredictionsInfo(
-            kind="labels",
+            kind=job.task,
             model=ModelIdentity(name=job.label, architecture=None, fingerprint="a" * 64, image_size=64),
             data=DataIdentity(
-                dataset="mlrsnet",
+                dataset=job.dataset,
                 hub_id=None,
                 protocol=config.protocol,
                 split="test",
@@ -214,12 +223,14 @@ class MadeUp:
             thresholds_from="0.5 for all labels",
             trained_on=0,
         )
+        known = [targets, scores] if labeled else [np.empty((len(targets), 0), np.float32), np.empty((len(targets), 0))]
+        told = None if of_scenes is None else scenes
         return SavedPredictions(
             info=info,
             ids=tuple(split.rows["id"][:]),
-            task=Task(kind="labels", label_names=names, scene_names=split.scene_names),
-            predictions=ScoredPredictions.of_scores(targets, scores),
-            scenes=np.array(split.rows["scene"][:]),
+            task=task if labeled else replace(task, label_names=()),
+            predictions=ScoredPredictions.of_scores(*known, told, of_scenes),
+            scenes=scenes,
         )
 
     @staticmethod
@@ -229,7 +240,8 @@ class MadeUp:
 
     def _results(self, job: Job, saved: SavedPredictions, found: EvaluationResult, parameters: int) -> TrainingResult:
         config = job.training_config()
-        values = {name: found.scores[name] for name in ("sample_f1", "f1_of_means", "map", "micro_f1", "macro_f1")}
+        names = ("sample_f1", "f1_of_means", "map", "micro_f1", "macro_f1", "scene_accuracy")
+        values = {name: found.scores[name] for name in names if name in found.scores}
         test = len(saved.ids)
         train = max(1, round(test * self.percent(job) / (90 - self.percent(job))))
         speed = 300 / (1 + len(job.network) % 5)
@@ -249,7 +261,7 @@ class MadeUp:
                 weights=config.weights,
                 image_size=config.image_size or 224,
             ),
-            task="labels",
+            task=job.task,
             history=tuple(
                 Epoch(epoch=one, step=one * 9, loss=0.5 / one, learning_rate=0.01, validation=values)
                 for one in range(1, config.epochs + 1)

@@ -32,6 +32,7 @@ from mlrsnet_hf.published import IMAGERY
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+NETWORKS = ("ResNet50", "DenseNet201", "VGGNet16")
 SCENES = ("beach", "island", "stadium")
 MadeUp = Any
 """The class of conftest.py."""
@@ -154,6 +155,16 @@ def test_layers_are_counted_from_the_saved_network(make_benchmark: Callable[...,
     assert (row["parameters"], row["their license"]) == ("5", "Apache-2.0")
 
 
+def test_networks_are_called_as_the_grid_does(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    ours = {"name": "ResNet50 of ours", "model": "resnet50", "weights": "random"}
+    made = make_benchmark(tmp_path / "named", networks=["resnet50.tv_in1k", ours, "resnet18"])
+    report = write_report(made.benchmark.root)
+    rows = table(report, "table6")
+    assert [row["network"] for row in rows] == ["ResNet50", "ResNet50 of ours", "resnet18"]
+    printed = str(TABLE6_MAP["ResNet50"][40])
+    assert [row["40% train: paper"] for row in rows] == [printed, printed, ""]
+
+
 def test_pairs_are_tested_over_the_repetitions_that_both_have(partly: MadeUp, report: Path) -> None:
     results = read_results(partly.benchmark.root)
     own = {
@@ -179,12 +190,9 @@ def test_pairs_on_the_same_images_are_drawn_by_groups(make_benchmark: Callable[.
     groups = read_results(made.benchmark.root).of_kind("train")
     plain = same_image_table(groups, None)
     assert plain is not None
-    assert [row[0].text + row[1].text for row in plain.rows[:3]] == [
-        "ResNet50DenseNet201",
-        "ResNet50VGGNet16",
-        "DenseNet201VGGNet16",
-    ]
-    gap = groups[0].values("map")[0] - groups[1].values("map")[0]
+    pairs = [(row[0].text, row[1].text) for row in plain.rows]
+    assert pairs == [("DenseNet201", "ResNet50"), ("DenseNet201", "VGGNet16")] * 2  # by mAP, by sample-F1
+    gap = groups[1].values("map")[0] - groups[0].values("map")[0]
     first = [cell.value for cell in plain.rows[0]]
     assert first[2] == pytest.approx(gap)
     assert first[3] < gap < first[4]
@@ -322,6 +330,60 @@ def test_images_that_are_not_at_hand_are_a_gap(make_benchmark: Callable[..., Mad
     report = write_report(made.benchmark.root)
     assert "not at hand" in (report / "index.html").read_text()
     assert row_of(table(report, "table2"), reference="this benchmark")["images"] == "not at hand"
+
+
+def test_models_of_scenes_and_of_labels_are_set_apart(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    retrieval = {"protocols": ["retrieval10"], "compare": "scene"}
+    made = make_benchmark(
+        tmp_path / "both", protocols=["ratio40"], split_seeds=[0], tasks=["labels", "scene"], retrieval=retrieval
+    )
+    for job in made.jobs:
+        if job.network == "ResNet50":
+            (made.retrieve if job.kind == "retrieval" else made.train)(job)
+    report = write_report(made.benchmark.root)
+    assert [row["network"] for row in table(report, "table6")] == [f"{name}, labels" for name in NETWORKS]
+    scene = row_of(table(report, "scene-accuracy"), network="ResNet50, scene")
+    [row] = [row for row in read_results(made.benchmark.root).rows if row.state == "done" and row.job.task == "scene"]
+    assert float(scene["40% train: here"]) == row.score("scene_accuracy")
+    common = table(report, "common-labels")
+    assert [(row["first k"], row["intervals beyond 0"]) for row in common] == [("10", "1"), ("50", "1")]
+
+
+def test_splits_that_part_near_duplicates_stand_beside(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
+    made = make_benchmark(tmp_path / "leak", protocols=["ratio20", "grouped20"], split_seeds=[0, 1], retrieval={})
+    for job in made.jobs:
+        if job.network == "ResNet50" and job.kind == "train":
+            grouped = job.data_config().protocol == "grouped20"
+            made.train(job, {"map": 0.7 - 0.1 * grouped + 0.01 * job.data_config().split_seed})
+    report = write_report(made.benchmark.root)
+    row = row_of(table(report, "leakage"), network="ResNet50")
+    assert float(row["split at random"]) == pytest.approx(0.705)
+    assert float(row["difference"]) == pytest.approx(-0.1)
+    assert row_of(table(report, "leakage"), network="VGGNet16")["difference"] == ""
+
+
+def test_other_data_has_its_own_tables(make_benchmark: Callable[..., MadeUp], saved_data: Path, tmp_path: Path) -> None:
+    datasets = [{"name": "mlrsnet"}, {"name": "pictures", "dataset": str(saved_data)}]
+    on = {"on": {"name": "pictures", "dataset": str(saved_data)}}
+    made = make_benchmark(
+        tmp_path / "two", datasets=datasets, evaluations=[on], protocols=["ratio40"], split_seeds=[0], retrieval={}
+    )
+    for job in made.jobs:
+        if job.network == "ResNet50" and job.kind != "retrieval":
+            (made.evaluate if job.kind == "evaluate" else made.train)(job)
+    report = write_report(made.benchmark.root)
+    own = row_of(table(report, "table6-pictures"), network="ResNet50")
+    assert set(own) == {
+        "network",
+        "its own split: here",
+        *(f"its own split: here, {n}" for n in ("deviation", "repetitions")),
+    } | {"jobs"}
+    moved = row_of(table(report, "evaluations"), network="ResNet50", **{"learned from": "mlrsnet"})
+    assert (moved["measured on"], moved["labels"]) == ("pictures", "5")
+    assert [row["reference"] for row in table(report, "table2")][-2:] == ["this benchmark"] * 2
+    assert row_of(table(report, "table2"), dataset="pictures")["images per category"] == "no scenes"
+    page = Links((report / "index.html").read_text())
+    assert page.inner <= page.places
 
 
 def test_a_damaged_result_is_a_failure_of_its_job(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
