@@ -79,7 +79,7 @@ class Status:
         rows.append(["all", *(str(self.counts[state]) for state in states)])
         lines = [f"{self.root}: {len(self.jobs):,} jobs", *aligned(rows, "<" + ">" * len(states))]
         lines += [f"running: {job.label}{_epoch(folder, job)}" for folder, job in self._in("running")]
-        lines += [f"failed: {job.label}: {_reason(folder)} ({folder})" for folder, job in self._in("failed")]
+        lines += [f"failed: {job.label}: {reason_of(folder)} ({folder})" for folder, job in self._in("failed")]
         if self.counts["waiting"]:
             lines.append(f"waiting: {self.counts['waiting']:,} jobs whose model is not there, as its training failed")
         seconds = self.seconds_to_go
@@ -123,7 +123,8 @@ def _seconds(result: Path) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
-def _reason(folder: Path) -> str:
+def reason_of(folder: Path) -> str:
+    """Return why the job of a folder failed."""
     found = _read(folder / FAILURE)
     return f"{found.get('reason', 'unknown')}"
 
@@ -133,7 +134,8 @@ def _epoch(folder: Path, job: Job) -> str:
     for attempt in attempts_of(folder):
         try:
             history = json.loads((attempt / job.label / "history.json").read_text(encoding="utf-8"))
-            return f", epoch {len(history) + 1}"
+            epochs = job.training_config().epochs
+            return f", epoch {len(history) + 1} of {epochs}" if len(history) < epochs else ", trained, being measured"
         except (OSError, ValueError, TypeError):
             continue
     return ""
