@@ -350,7 +350,10 @@ def test_models_of_scenes_and_of_labels_are_set_apart(make_benchmark: Callable[.
 
 
 def test_splits_that_part_near_duplicates_stand_beside(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:
-    made = make_benchmark(tmp_path / "leak", protocols=["ratio20", "grouped20"], split_seeds=[0, 1], retrieval={})
+    retrieval = {"of_protocols": ["ratio20"]}
+    made = make_benchmark(
+        tmp_path / "leak", protocols=["ratio20", "grouped20"], split_seeds=[0, 1], retrieval=retrieval
+    )
     for job in made.jobs:
         if job.network == "ResNet50" and job.kind == "train":
             grouped = job.data_config().protocol == "grouped20"
