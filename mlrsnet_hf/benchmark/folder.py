@@ -19,6 +19,7 @@ from mlrsnet_hf.benchmark.grid import Grid, Images, expand, make_grid, require_n
 from mlrsnet_hf.benchmark.job import JOB, Job, State, state_of
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml
+from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
@@ -289,7 +290,7 @@ def everything(config: DataConfig) -> tuple[tuple[str, Any], ...]:
     if config.dataset == MLRSNET:
         values |= {"protocol": "all", "split_seed": 0}
         if values["data_dir"] is None:
-            values["data_dir"] = os.environ.get("MLRSNET_DATA_DIR")
+            values["data_dir"] = os.environ.get(DATA_DIR_VARIABLE) or None
     return tuple(sorted(values.items()))
 
 
