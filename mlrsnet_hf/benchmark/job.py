@@ -34,6 +34,8 @@ JOB, FAILURE, REPLACED = "job.json", "failure.json", "replaced.json"
 RESULT, ATTEMPTS = "result", "attempts"
 PROVENANCE = "provenance.json"
 """In a result: where, when, in how many seconds, by which code it was made."""
+LINGER = 10.0
+"""Seconds: the reading processes of a worker that was killed notice it within five, and hold its lock until then."""
 FORMAT = 1
 PLACES = frozenset({"data_dir", "image_dir", "streaming"})
 """Settings of data that say where it lies; what it is, its fingerprint says."""
