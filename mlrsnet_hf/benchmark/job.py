@@ -98,7 +98,7 @@ class Job:
             "training": _without(settings, HOW_TRAINED),
             "evaluation": _without(self.evaluation or {}, HOW_MEASURED),
             "retrieval": _without(self.retrieval or {}, HOW_MEASURED),
-            "needs": [name.rpartition("-")[2] for name in self.needs],
+            "needs": [hash_in(name) for name in self.needs],
         }
         if settings.get("learning_rate") == AUTO:  # whose trials begin from the rate of the recipe
             defining["recipe"] = self.recipe
@@ -164,6 +164,11 @@ def defining_settings(settings: Settings, left_out: frozenset[str]) -> dict[str,
     """Return the settings that are not at their default, as plain values; some are left out."""
     values = settings.to_dict()
     return {name: values[name] for name in sorted(changed_settings(settings) - left_out)}
+
+
+def hash_in(name: str) -> str:
+    """Return the hash at the end of a job's name, which equal jobs have in common, whatever they are called."""
+    return name.rpartition("-")[2]
 
 
 def state_of(folder: Path) -> State:

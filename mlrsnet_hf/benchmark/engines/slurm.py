@@ -17,7 +17,7 @@ from mlrsnet_hf.benchmark.config import EngineConfig
 from mlrsnet_hf.benchmark.engines.sbatch import submitit_parameters
 from mlrsnet_hf.benchmark.folder import Benchmark, Chain
 from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError
-from mlrsnet_hf.escaping import shortened
+from mlrsnet_hf.escaping import for_file_name, shortened
 from mlrsnet_hf.runtime.logs import print_result
 
 LARGEST_ARRAY = 1000
@@ -71,7 +71,7 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
 
     root = Benchmark.of_job(chains[0][0]).root
     logs = root / "slurm"
-    name = f"mlrsnet-{root.name}-{hashlib.sha256(bytes(root)).hexdigest()[:6]}"
+    name = f"mlrsnet-{for_file_name(root.name)}-{hashlib.sha256(bytes(root)).hexdigest()[:6]}"
     parameters = submitit_parameters(config.options, config.processes)
     try:
         executor = SlurmExecutor(logs, max_num_timeout=_TURNS)  # refuses a machine without srun
