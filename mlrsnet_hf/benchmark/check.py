@@ -157,7 +157,7 @@ def _compare(name: str, told: EvaluationResult, saved: SavedPredictions, table: 
     _require_equal(name, pairs)
     if not pairs:
         raise ConfigurationError(f"{name}: tells no score that this version computes", "Use the version that wrote it.")
-    return Checked(job=name, images=len(saved.ids), scores=len(pairs))
+    return Checked(job=name, images=len(saved.ids), scores=sum(not math.isnan(told) for told, _ in pairs.values()))
 
 
 def _pairs(told: Mapping[str, float], found: Mapping[str, float]) -> dict[str, tuple[float, float]]:

@@ -95,6 +95,7 @@ def render_page(
         groups=[(group, job_table(group)) for group in report.results.groups],
         kinds={"train": "Trainings", "evaluate": "Further evaluations", "retrieval": "Retrievals"},
         links=links or job_links,
+        elsewhere=links is not None,
         heat_cells=heat_cells,
         place=place,
         zip=partial(zip, strict=True),
