@@ -34,6 +34,8 @@ JOB, FAILURE, REPLACED = "job.json", "failure.json", "replaced.json"
 RESULT, ATTEMPTS = "result", "attempts"
 PROVENANCE = "provenance.json"
 """In a result: where, when, in how many seconds, by which code it was made."""
+EVALUATION = "evaluation"
+"""Folder of a train job's result in which the evaluation of its test split lies."""
 LINGER = 10.0
 """Seconds: the reading processes of a worker that was killed notice it within five, and hold its lock until then."""
 FORMAT = 1

@@ -20,7 +20,18 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
-from mlrsnet_hf.benchmark.job import ATTEMPTS, FAILURE, LINGER, PROVENANCE, RESULT, Job, State, attempts_of, state_of
+from mlrsnet_hf.benchmark.job import (
+    ATTEMPTS,
+    EVALUATION,
+    FAILURE,
+    LINGER,
+    PROVENANCE,
+    RESULT,
+    Job,
+    State,
+    attempts_of,
+    state_of,
+)
 from mlrsnet_hf.configuration.yaml_file import write_settings
 from mlrsnet_hf.errors import ConfigurationError, DivergedError, InterruptedRunError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.files import HeldError, kept_if_stopped, only_writer, sync, whole_file
@@ -34,7 +45,6 @@ from mlrsnet_hf.training.results import RESULTS, TrainingResult, library_version
 from mlrsnet_hf.training.run import train
 from mlrsnet_hf.training.run_folder import RunFolder
 
-EVALUATION = "evaluation"
 _PATIENCE = LINGER
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -23,7 +24,7 @@ from mlrsnet_hf.benchmark.publish import (
     push_publication,
 )
 from mlrsnet_hf.benchmark.results import read_results
-from mlrsnet_hf.benchmark.results_table import read_results_table
+from mlrsnet_hf.benchmark.results_table import COLUMNS, TABLE, read_results_table, write_results_table
 from mlrsnet_hf.benchmark.run_job import run_chain, write_failure
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
@@ -281,6 +282,16 @@ def test_what_is_no_row_is_refused(row: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="USER/NAME/JOB"):
         list(check(row))
+
+
+@pytest.mark.parametrize("place", ["..", "benchmark/../..", "/etc"])
+def test_a_row_leads_out_of_no_repository(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"job": "x-1", "predictions": f"{place}/predictions.parquet", "model_repository": "eve/model"}
+    table = pa.table({name: pa.array([told.get(name)], kind) for name, (kind, _) in COLUMNS.items()})
+    write_results_table(table, tmp_path / TABLE)
+    monkeypatch.setattr("mlrsnet_hf.benchmark.check.download_folder", lambda *_: tmp_path)
+    with pytest.raises(ConfigurationError, match="where its predictions lie"):
+        list(check("eve/results"))
 
 
 def test_what_cannot_be_published_is_refused(tmp_path: Path, done: Path) -> None:
