@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mlrsnet_hf.benchmark.grid import Grid, Images, expand, make_grid, require_n
 from mlrsnet_hf.benchmark.job import JOB, Job, State, state_of
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml
+from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
@@ -171,15 +172,27 @@ class Benchmark:
             for folder, job in jobs.items():
                 if not (folder / JOB).exists() or Job.read(folder) != job:
                     job.write(folder)
-            values = asdict(
-                BenchmarkInfo(
-                    code=code_fingerprint(),
-                    datasets={**info.datasets, **datasets},
-                    grids={**info.grids, grid.name: dict(grid.values)},
-                )
-            )
-            write_yaml(self.root / FILE, values, "What this benchmark is; mlrsnet benchmark run goes on with it.")
+            grids = {**info.grids, grid.name: dict(grid.values)}
+            self._write(BenchmarkInfo(code=code_fingerprint(), datasets={**info.datasets, **datasets}, grids=grids))
         return jobs
+
+    def go_on(self, other_code: bool = False) -> None:
+        """Go on with the jobs that are there; other code, where it is wanted, is that of all workers from here on.
+
+        Args:
+            other_code: Whether jobs may be done with other code than those so far.
+
+        Raises:
+            ConfigurationError: The folder is no benchmark, or the installed sources are others.
+        """
+        info = self.info()
+        self.require_same_code(info, other_code)
+        if info.code != code_fingerprint():
+            with only_writer(self.root / FILE, _PATIENCE):
+                self._write(replace(self.info(), version=__version__, code=code_fingerprint()))
+
+    def _write(self, info: BenchmarkInfo) -> None:
+        write_yaml(self.root / FILE, asdict(info), "What this benchmark is; mlrsnet benchmark run goes on with it.")
 
     def require_same_code(self, info: BenchmarkInfo, other_code: bool = False) -> None:
         """Refuse to go on with other code than the jobs so far were done with.
@@ -277,7 +290,7 @@ def everything(config: DataConfig) -> tuple[tuple[str, Any], ...]:
     if config.dataset == MLRSNET:
         values |= {"protocol": "all", "split_seed": 0}
         if values["data_dir"] is None:
-            values["data_dir"] = os.environ.get("MLRSNET_DATA_DIR")
+            values["data_dir"] = os.environ.get(DATA_DIR_VARIABLE) or None
     return tuple(sorted(values.items()))
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Settings, changed_settings
 from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.files import is_held, whole_file
 from mlrsnet_hf.inputs.config import DataConfig, TaskKind
 from mlrsnet_hf.prediction.config import EvaluationConfig
@@ -33,6 +34,8 @@ JOB, FAILURE, REPLACED = "job.json", "failure.json", "replaced.json"
 RESULT, ATTEMPTS = "result", "attempts"
 PROVENANCE = "provenance.json"
 """In a result: where, when, in how many seconds, by which code it was made."""
+LINGER = 10.0
+"""Seconds: the reading processes of a worker that was killed notice it within five, and hold its lock until then."""
 FORMAT = 1
 PLACES = frozenset({"data_dir", "image_dir", "streaming"})
 """Settings of data that say where it lies; what it is, its fingerprint says."""
@@ -148,6 +151,10 @@ class Job:
             raise ConfigurationError(f"{folder / JOB}: holds no job of this version", _AS_WRITTEN)
         content = {name: value for name, value in values.items() if name not in ("format", "name", "digest")}
         job: Job = json_as(content, cls, str(folder / JOB), _AS_WRITTEN)
+        # They become names of folders, in which a worker writes; the file may be anybody's.
+        for name in (job.label, *job.needs):
+            if not _is_plain(name):
+                raise ConfigurationError(f"{folder / JOB}: {quoted(name)} is no name of a job", _AS_WRITTEN)
         return job
 
 
@@ -172,6 +179,11 @@ def attempts_of(folder: Path) -> list[Path]:
     """Return the attempts at a job that are there, the newest first."""
     found = [path for path in (folder / ATTEMPTS).glob("[0-9]*") if path.name.isdecimal()]
     return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a name is one of a file in a folder, of the signs that `grid` makes labels of."""
+    return bool(name.strip(".")) and all(sign.isalnum() or sign in "._-" for sign in name)
 
 
 def _without(settings: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:

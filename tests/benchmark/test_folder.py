@@ -1,5 +1,6 @@
 """A benchmark's folder: chains, what is added to it, what it refuses."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,13 @@ def test_other_code_goes_on_where_it_is_wanted(make_benchmark: MakeBenchmark, mo
         make_benchmark()
     benchmark.begin(make_grid("mine", benchmark.info().grids["mine"]), None, other_code=True)
     assert benchmark.info().code == "f" * 64
+    # Without the grid as well, for the workers look for it in the folder.
+    monkeypatch.setattr(folders, "code_fingerprint", lambda: "e" * 64)
+    with pytest.raises(ConfigurationError, match="--other-code"):
+        benchmark.go_on()
+    before = benchmark.info()
+    benchmark.go_on(other_code=True)
+    assert benchmark.info() == dataclasses.replace(before, code="e" * 64)
 
 
 def test_other_images_under_the_same_name_are_refused(make_benchmark: MakeBenchmark, copy: Path) -> None:

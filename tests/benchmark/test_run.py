@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from mlrsnet_hf.benchmark import folder as folders
 from mlrsnet_hf.benchmark import plan as planning
 from mlrsnet_hf.benchmark import run as running
 from mlrsnet_hf.benchmark.config import EngineConfig, GridChoice
@@ -76,6 +79,26 @@ def test_a_worker_that_dies_twice_has_failed_and_the_others_go_on(
     assert "SIGKILL" in capsys.readouterr().out
 
 
+def test_what_a_dead_worker_leaves_behind_is_waited_for(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The processes that read images for a worker hold its lock a little longer than it lives.
+    benchmark = make_benchmark()
+    (folder,) = benchmark.folders()
+    attempt = folder / "attempts" / "1"
+    attempt.mkdir(parents=True)
+    codes = [-signal.SIGKILL, -signal.SIGKILL]
+
+    def dying(*_: object) -> int:
+        held = ExitStack()
+        held.enter_context(only_writer(attempt))
+        threading.Timer(1.0, held.close).start()
+        return codes.pop()
+
+    monkeypatch.setattr(local, "_work_off", dying)
+    assert run_benchmark(choice(benchmark), LOCAL).counts["failed"] == 1 and not codes
+
+
 def test_what_other_workers_do_is_left_to_them(make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = make_benchmark(protocols=["ratio20", "ratio30"])
     theirs, _ = benchmark.folders()
@@ -89,9 +112,9 @@ def test_what_other_workers_do_is_left_to_them(make_benchmark: MakeBenchmark, mo
 
 @pytest.mark.slow
 def test_workers_of_their_own_are_stopped_and_go_on(make_benchmark: MakeBenchmark) -> None:
-    benchmark = make_benchmark(training={"epochs": 400, "checkpoint_minutes": 0, "checkpoint_steps": 0})
+    benchmark = make_benchmark(training={"epochs": 60, "checkpoint_minutes": 0, "checkpoint_steps": 0})
     (folder,) = benchmark.folders()
-    process = mlrsnet("run", benchmark.root)
+    process = mlrsnet("run", benchmark.root, "--no-report")
     while not list(folder.glob("attempts/1/*/history.json")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -100,8 +123,8 @@ def test_workers_of_their_own_are_stopped_and_go_on(make_benchmark: MakeBenchmar
     assert process.returncode == EXIT_INTERRUPTED and "Traceback" not in errors
     assert state_of(folder) == "left"
     epochs = len(json.loads(next(folder.glob("attempts/1/*/history.json")).read_text()))
-    assert epochs < 400
-    process = mlrsnet("run", benchmark.root)
+    assert epochs < 60
+    process = mlrsnet("run", benchmark.root, "--no-report")
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert state_of(folder) == "done" and (folder / "log.txt").stat().st_size
@@ -109,10 +132,20 @@ def test_workers_of_their_own_are_stopped_and_go_on(make_benchmark: MakeBenchmar
 
 
 @pytest.mark.slow
+def test_a_job_of_several_processes_is_begun_by_accelerate(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark()
+    (folder,) = benchmark.folders()
+    process = mlrsnet("run", benchmark.root, "--processes", "2")  # of which a machine without GPUs begins one
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert state_of(folder) == "done" and f"{folder.name}: done" in (folder / "log.txt").read_text()
+
+
+@pytest.mark.slow
 def test_a_worker_ends_when_what_began_it_is_killed(make_benchmark: MakeBenchmark) -> None:
     benchmark = make_benchmark(training={"epochs": 100_000, "checkpoint_minutes": 0, "checkpoint_steps": 0})
     (folder,) = benchmark.folders()
-    process = mlrsnet("run", benchmark.root)
+    process = mlrsnet("run", benchmark.root, "--no-report")
     while state_of(folder) != "running" or not list(folder.glob("attempts/1/*/history.json")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -159,6 +192,34 @@ def test_retry_with_a_setting_that_defines_nothing_is_the_same_job(
     monkeypatch.setattr(local, "_work_off", in_this_process)
     assert retry(benchmark.root, {"eval_batch_size": 3}, LOCAL).counts["done"] == 1
     assert benchmark.folders() == [folder] and Job.read(folder).training_config().eval_batch_size == 3
+
+
+def test_what_needs_two_models_that_failed_needs_both_that_take_their_place(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "run_chains", lambda *_: None)
+    retrieval = {"of_protocols": ["ratio20"], "compare": "scene"}
+    benchmark = make_benchmark(tasks=["labels", "scene"], retrieval=retrieval)
+    for folder, job in benchmark.jobs().items():
+        if job.kind == "train":
+            (folder / "failure.json").write_text('{"reason": "no luck"}')
+    status = retry(benchmark.root, {"learning_rate": 0.01}, LOCAL)
+    there = {folder: job for folder, job in status.jobs.items() if status.states[folder] != "replaced"}
+    assert len(there) == 3 and {status.states[folder] for folder in there} == {"left"}
+    (measured,) = (job for job in there.values() if job.kind == "retrieval")
+    assert set(measured.needs) == {job.name for job in there.values() if job.kind == "train"}
+    assert [Job.read(benchmark.jobs_folder / name).task for name in measured.needs] == ["labels", "scene"]
+
+
+def test_a_benchmark_goes_on_with_other_code_where_it_is_wanted(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_work_off", in_this_process)
+    benchmark = make_benchmark()
+    monkeypatch.setattr(folders, "code_fingerprint", lambda: "f" * 64)
+    with pytest.raises(ConfigurationError, match="--other-code"):
+        run_benchmark(choice(benchmark), LOCAL)
+    assert run_benchmark(GridChoice(folder=benchmark.root, other_code=True), LOCAL).counts["done"] == 1
 
 
 @pytest.mark.parametrize("command", ["run", "status", "retry", "plan"])

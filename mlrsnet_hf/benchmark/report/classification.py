@@ -15,6 +15,7 @@ from mlrsnet_hf.benchmark.report.tables import (
     mean,
     nothing,
     number,
+    p_value,
     slug,
     suffixes,
     words,
@@ -336,8 +337,8 @@ def pair_tables(groups: Sequence[Group], metric: str, suffix: str) -> list[Table
                     number(found.value, signed=True, look=look),
                     number(found.bounds.low, signed=True),
                     number(found.bounds.high, signed=True),
-                    number(found.p_value),
-                    number(test.holm_p_value, look=look),
+                    p_value(found.p_value),
+                    p_value(test.holm_p_value, look),
                     count(found.samples),
                 ]
             )
