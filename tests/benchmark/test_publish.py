@@ -108,6 +108,12 @@ def test_results_of_models_are_of_the_tasks_that_eval_yaml_names(built: Publicat
     assert header["configs"][0]["config_name"] == tasks[0]["config"]
     assert header["configs"][0]["data_files"] == [{"split": tasks[0]["split"], "path": "data/results.parquet"}]
     assert "self-reported" in card
+    code = (
+        card.partition("```python\n")[2].partition("```")[0].replace('"jane/scenes"', repr(str(built.results.folder)))
+    )
+    names: dict[str, Any] = {}
+    exec(code.replace("print(", "shown = ("), names)  # the card's own example
+    assert len(names["shown"]) == 6
     assert "self-reported" in (model.folder / "README.md").read_text()
 
 

@@ -6,7 +6,6 @@ too, and the task waits for what SLURM decides: the end, as after `scancel`, or 
 """
 
 import hashlib
-import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -65,8 +64,6 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
     Raises:
         ConfigurationError: There is no SLURM here, it refuses the options, or has jobs of this benchmark already.
     """
-    # submitit's own SIGUSR2 would end the processes that read images; SIGUSR1 they leave to the one that trains.
-    os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"
     from submitit import SlurmExecutor
 
     root = Benchmark.of_job(chains[0][0]).root
