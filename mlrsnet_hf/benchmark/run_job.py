@@ -92,11 +92,16 @@ def run_job(folder: Path) -> State:
                 return state, None, None
             info = benchmark.info()
             benchmark.require_same_code(info)
-            data = benchmark.data_config(job, info)
             stack.callback(_remove_empty, folder / ATTEMPTS)
             attempt = stack.enter_context(_attempt(folder))
+            stack.callback(_remove_empty, attempt)
+            state = _state_to_begin(folder, job, benchmark)
+            if state != "left":
+                return state, attempt, None
+            # Only now, as it may take a minute, in which another worker would take the job for one that nobody does.
+            data = benchmark.data_config(job, info)
             stack.enter_context(kept_if_stopped(lambda: f"What is done is kept in {attempt}; run again to go on."))
-            return _state_to_begin(folder, job, benchmark), attempt, data
+            return state, attempt, data
 
         state, attempt, data = processes.run_on_main(claim)
         if state != "left" or attempt is None or data is None:

@@ -233,6 +233,21 @@ def test_what_one_of_several_processes_meets_ends_it(
     assert state_of(folder) == "failed"
 
 
+def test_a_job_is_held_while_its_images_are_looked_at(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = only_job(make_benchmark())
+
+    def look(*_: object) -> None:
+        assert state_of(folder) == "running"
+        raise ConfigurationError("other images", "Bring the same.")
+
+    monkeypatch.setattr(Benchmark, "data_config", look)
+    with pytest.raises(ConfigurationError, match="other images"):
+        run_job(folder)
+    assert {path.name for path in folder.iterdir()} == {"job.json"}
+
+
 def test_an_attempt_begins_though_another_worker_clears_up(
     make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
