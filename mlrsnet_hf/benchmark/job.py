@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Settings, changed_settings
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.files import is_held, whole_file
 from mlrsnet_hf.inputs.config import DataConfig, TaskKind
@@ -186,6 +186,15 @@ def attempts_of(folder: Path) -> list[Path]:
     """Return the attempts at a job that are there, the newest first."""
     found = [path for path in (folder / ATTEMPTS).glob("[0-9]*") if path.name.isdecimal()]
     return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
+def told_beside(path: Path) -> Mapping[str, Any]:
+    """Return what a file of JSON beside a job's result tells; nothing where it is not there or damaged."""
+    try:
+        content: Mapping[str, Any] = read_json(path, Mapping[str, Any], "")
+    except MLRSNetError:
+        return {}
+    return content
 
 
 def _is_plain(name: str) -> bool:

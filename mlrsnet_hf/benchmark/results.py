@@ -24,8 +24,8 @@ from mlrsnet_hf.benchmark.job import (
     Job,
     Kind,
     State,
+    told_beside,
 )
-from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM, DEFAULT_PROTOCOL, PROTOCOLS
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import for_file_name, on_one_line
@@ -265,7 +265,7 @@ def _read_row(
         protocol=_protocol(models[0], places.get(models[0].dataset, {})),
         compared=models[1] if len(models) > 1 else None,
         reason=on_one_line(reason, 200),
-        provenance=_plain_file(folder / RESULT / PROVENANCE),
+        provenance=told_beside(folder / RESULT / PROVENANCE),
         **found,
     )
 
@@ -280,16 +280,7 @@ def _protocol(job: Job, places: Mapping[str, Any]) -> str:
 
 def _failure(folder: Path) -> str:
     """Return the reason that a failed job has left."""
-    return str(_plain_file(folder / FAILURE).get("reason", ""))
-
-
-def _plain_file(path: Path) -> Mapping[str, Any]:
-    """Return what a file of JSON tells beside the results; nothing where it is not there or damaged."""
-    try:
-        content: Mapping[str, Any] = read_json(path, Mapping[str, Any], "")
-    except MLRSNetError:
-        return {}
-    return content
+    return str(told_beside(folder / FAILURE).get("reason", ""))
 
 
 def _settings(row: Row) -> dict[str, Any]:

@@ -247,6 +247,19 @@ def test_status_by_hand(tmp_path: Path) -> None:
     assert "160 jobs" in status.text()
 
 
+@pytest.mark.parametrize("content", ["", "[", "[]", "[" * 100_000, '{"seconds": "x", "reason": 3}', "\udc80"])
+def test_damaged_files_beside_results_say_nothing(tmp_path: Path, content: str) -> None:
+    jobs = folders_of(tmp_path, "demo")
+    first, second, third, *_ = jobs
+    for path in (first / "result/provenance.json", second / "failure.json", third / "attempts/1/x/history.json"):
+        path = Path(str(path).replace("/x/", f"/{jobs[third].label}/"))
+        path.parent.mkdir(parents=True)
+        path.write_text(content, errors="surrogateescape")
+    states: dict[Path, State] = dict.fromkeys(jobs, "left")
+    status = Status(tmp_path, jobs, states | {first: "done", second: "failed", third: "running"})
+    assert status.seconds_to_go is None and "failed: " in status.text()
+
+
 def test_sizes_are_those_that_training_finds(make_benchmark: MakeBenchmark) -> None:
     benchmark = make_benchmark(protocols=["ratio20", "ratio30", "ratio40"])
     jobs = benchmark.jobs()
