@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import errno
-import functools
 import json
 import os
 import platform
@@ -40,12 +39,14 @@ from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.reports.evaluation.report import write_evaluation
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.runtime.logs import get_logger, is_main_process
 from mlrsnet_hf.training.results import RESULTS, TrainingResult, library_versions
 from mlrsnet_hf.training.run import train
 from mlrsnet_hf.training.run_folder import RunFolder
 
 _PATIENCE = LINGER
+_OF_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables by which a process knows that it is one of several."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 logger = get_logger(__name__)
@@ -54,13 +55,20 @@ logger = get_logger(__name__)
 def run_chain(folders: Sequence[Path]) -> list[State]:
     """Do jobs one after the other, models first, then what is measured of them; what an engine hands to a worker.
 
+    Of several processes all train the first, and the main one goes on alone.
+
     Returns:
-        How far each is then.
+        How far each is then; on other processes than the main one that of the first alone.
 
     Raises:
         MLRSNetError: See `run_job`.
     """
-    return [run_job(folder) for folder in folders]
+    states = []
+    for folder in folders:
+        states.append(run_job(folder))
+        if not is_main_process():
+            break
+    return states
 
 
 def run_job(folder: Path) -> State:
@@ -119,15 +127,14 @@ def run_job(folder: Path) -> State:
                 raise
             alone = isinstance(error, OutOfMemoryError) or not isinstance(error, MLRSNetError)
             if processes.processes > 1 and alone:
-                _write_failure(
-                    folder, attempt, error
-                )  # the others may know nothing of it, and wait until they are ended
+                # The others may know nothing of it, and wait until they are ended.
+                _write_failure(folder, attempt, error)
                 raise
-            processes = _processes()
-            processes.run_on_main(functools.partial(_write_failure, folder, attempt, error))
+            if _goes_on_alone():
+                _write_failure(folder, attempt, error)
             return "failed"
-        processes = _processes()
-        processes.run_on_main(lambda: _publish(folder, attempt, output, begun))
+        if _goes_on_alone():
+            _publish(folder, attempt, output, begun)
     return "done"
 
 
@@ -183,8 +190,7 @@ def _train(job: Job, data: DataConfig, attempt: Path, benchmark: Benchmark) -> P
     places = {"output_dir": output, "overwrite": True, "resume": True, "cache_dir": benchmark.decoded}
     config = job.training_config(**places)
     result = train(config, data, job.recipe)
-    if not (output / EVALUATION).is_dir():
-        _processes()
+    if _goes_on_alone() and not (output / EVALUATION).is_dir():
         split = result.scored_split
         measure = EvaluationConfig(
             split=split,
@@ -326,11 +332,21 @@ def _is_of_the_machine(error: BaseException | None) -> bool:
 
 
 def _processes() -> Collectives:
-    """Return the processes that work together, with nothing left of the precision of what ran before.
-
-    Training leaves the group of the processes when it ends; the next one joins it again.
-    """
+    """Return the processes that work together, with nothing left of the precision of what ran before."""
     AcceleratorState._reset_state(True)
     processes = Collectives(Accelerator())
     AcceleratorState._reset_state(False)
     return processes
+
+
+def _goes_on_alone() -> bool:
+    """Tell whether this is the main process, which then is the only one.
+
+    Training and evaluation leave the group of the processes when they end, and it cannot be joined again.
+    """
+    if not is_main_process():
+        return False
+    for name in _OF_GROUP:
+        os.environ.pop(name, None)
+    AcceleratorState._reset_state(True)
+    return True

@@ -144,6 +144,22 @@ def test_two_workers_on_one_job_give_one_result(make_benchmark: MakeBenchmark) -
     assert outcome(shared) == outcome(alone)
 
 
+@pytest.mark.slow
+def test_several_processes_do_a_chain_together(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark(evaluations=[{"symmetries": 2, "draws": 3}])
+    jobs = benchmark.jobs()
+    (chain,) = benchmark.chains(jobs, benchmark.states(jobs))
+    # `accelerate launch` begins a single process without GPUs.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, "-m", "mlrsnet_hf", "benchmark", "job", *map(str, chain)]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert set(benchmark.states(jobs).values()) == {"done"}
+    trained = json.loads((chain[0] / "result" / "results.json").read_text())
+    assert trained["run"]["processes"] == 2
+
+
 def test_a_second_worker_makes_an_attempt_of_its_own_and_the_first_whole_one_counts(
     make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
