@@ -84,6 +84,11 @@ class Row:
         return self.model.training_config()
 
     @property
+    def model_name(self) -> str:
+        """Name of the train job whose model is measured."""
+        return self.name if self.job.kind == "train" else self.job.needs[0]
+
+    @property
     def called(self) -> str:
         """What the grid calls the network; of one of the paper's by timm's name, the paper's."""
         return paper_name(self.model.network) or self.model.network

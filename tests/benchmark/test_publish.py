@@ -1,5 +1,6 @@
 """A benchmark to the Hub: built as folders, pushed, and its rows computed again from what was published."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from mlrsnet_hf.benchmark.folder import Benchmark
 from mlrsnet_hf.benchmark.grid import make_grid
 from mlrsnet_hf.benchmark.publish import (
     Publication,
+    _public,
     build_publication,
     model_names,
     publish_benchmark,
@@ -298,6 +300,15 @@ def test_a_row_leads_out_of_no_repository(place: str, tmp_path: Path, monkeypatc
     monkeypatch.setattr("mlrsnet_hf.benchmark.check.download_folder", lambda *_: tmp_path)
     with pytest.raises(ConfigurationError, match="where its predictions lie"):
         list(check("eve/results"))
+
+
+def test_settings_that_name_variants_name_no_place_of_this_machine(done: Path) -> None:
+    results = read_results(done)
+    own = {"weights": "/home/jane/first.pth"}
+    rows = [dataclasses.replace(row, model=dataclasses.replace(row.model, training=own)) for row in results.rows]
+    for row in map(_public, rows):
+        assert row.training.weights == "first.pth"
+        assert (row.job == row.model) == (row.job.kind == "train") and row.model_name.startswith("test_")
 
 
 def test_what_cannot_be_published_is_refused(tmp_path: Path, done: Path) -> None:
