@@ -1,11 +1,11 @@
-"""`mlrsnet curate`: a dataset's vocabulary, and the labels in it that are wrong."""
+"""`mlrsnet curate`: a dataset's vocabulary, its wrong labels, and what to label next."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import Count, Seed, Settings, changed_settings, setting
-from mlrsnet_hf.curation.config import FindErrorsConfig
+from mlrsnet_hf.curation.config import FindErrorsConfig, SuggestConfig
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.release.repair import LabelVersion
@@ -35,6 +35,26 @@ class FindErrors:
         from mlrsnet_hf.curation.find_errors import find_errors
 
         print_result(find_errors(self.config, self.data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggest:
+    """List the unlabeled tiles that are most worth labeling.
+
+    Ranks tiles by how uncertain a model is of them and by how far in embedding space they lie from what is labeled and
+    from each other, of one label or scene or of all; near-duplicates are left out.
+
+    Examples:
+        mlrsnet curate suggest tiles --labeled embeddings --predictions tiles.parquet --count 200
+        mlrsnet curate suggest tiles --labeled embeddings --scene lake
+    """
+
+    config: SuggestConfig
+
+    def run(self) -> None:
+        from mlrsnet_hf.curation.suggest import suggest
+
+        print_result(suggest(self.config))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,5 +120,5 @@ def _check_page(html: Path | None, data: ImageSet) -> None:
         check_paths(data=data if named else None)
 
 
-COMMANDS = {"find-errors": FindErrors, "vocabulary": Vocabulary}
+COMMANDS = {"find-errors": FindErrors, "suggest": Suggest, "vocabulary": Vocabulary}
 """The commands after `mlrsnet curate`."""

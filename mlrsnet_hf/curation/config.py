@@ -42,3 +42,41 @@ class FindErrorsConfig(Settings):
             "output", self.output.suffix.lower() in (".csv", ".parquet"), "a name that ends in .csv or .parquet"
         )
         self._require("html", self.html != self.output, "a file of its own")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestConfig(Settings):
+    """Which tiles are looked at, and what makes one worth labeling."""
+
+    tiles: Path = setting(text="Folder of mlrsnet embed: the tiles that are not labeled.", positional=True)
+    labeled: Path | None = setting(
+        None, "Folder of mlrsnet embed, by the same model: what is labeled already; if unset nothing.", metavar="FOLDER"
+    )
+    predictions: Path | None = setting(
+        None,
+        "What a model says of the tiles: .parquet of mlrsnet predict --all-scores, or predictions.parquet of mlrsnet "
+        "evaluate; if unset the scores of mlrsnet embed --scores, where there are some.",
+        metavar="FILE",
+    )
+    label: str | None = setting(
+        None, "Label of which more images are wanted; any if unset.", section="Category", metavar="NAME"
+    )
+    scene: str | None = setting(None, "Scene of which more images are wanted; any if unset.", metavar="NAME")
+    least: Share = setting(0.25, "Score of that label or scene from which on a tile may show it.")
+    count: Count = setting(100, "Tiles to suggest.", section="Choice")
+    weight: Annotated[float, Range(0, 1)] = setting(
+        0.5,
+        "Weight of the model's uncertainty, from 0 to 1, the rest being that of the distance; without predictions 0.",
+    )
+    least_distance: Annotated[float, Range(0, 2)] = setting(
+        0.05, "Cosine distance below which two images are near-duplicates, of which one is enough."
+    )
+    output: Path = setting(Path("suggestions.csv"), "List to write, .csv or .parquet.", section="Output")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        super().__post_init__()
+        self._require(
+            "output", self.output.suffix.lower() in (".csv", ".parquet"), "a name that ends in .csv or .parquet"
+        )
+        self._require("scene", self.label is None or self.scene is None, "a label or a scene, not both")

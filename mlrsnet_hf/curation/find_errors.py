@@ -1,6 +1,5 @@
 """`mlrsnet curate find-errors`: from predictions, embeddings or label files to a table of labels, the worst first."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlrsnet_hf.curation.config import FindErrorsConfig
 from mlrsnet_hf.curation.find_errors_page import write_find_errors_page
 from mlrsnet_hf.curation.label_patterns import vocabulary_rules
 from mlrsnet_hf.curation.linear_probe import out_of_fold_scores
 from mlrsnet_hf.curation.page_images import PageImages, open_images
+from mlrsnet_hf.curation.table_file import write_table
 from mlrsnet_hf.curation.vocabulary import read_vocabulary
 from mlrsnet_hf.curation.wrong_labels import LabeledImages, WrongLabels, find_wrong_labels
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.escaping import for_csv
-from mlrsnet_hf.files import refuse_existing, whole_file
+from mlrsnet_hf.files import refuse_existing
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, read_predictions
 from mlrsnet_hf.release import open_labels
@@ -190,20 +187,7 @@ def _write(path: Path, images: LabeledImages, result: WrongLabels, places: Seque
         names = [*images.scene_names, None]  # -1 is the last
         table["scene"] = [names[scene] for scene in images.scenes[rows]]
     table |= {name.replace(" ", "_"): part[rows, columns].tolist() for name, part in result.evidence.items()}
-    with whole_file(path) as partial:
-        if path.suffix.lower() == ".parquet":
-            pq.write_table(pa.table(table), partial)
-            return
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table)
-            writer.writerows([_cell(value) for value in row] for row in zip(*table.values(), strict=True))
-
-
-def _cell(value: Any) -> Any:  # noqa: ANN401 - what a table holds
-    if isinstance(value, bool):
-        return int(value)
-    return f"{value:.4f}" if isinstance(value, float) else for_csv(value)
+    write_table(path, table)
 
 
 def _summary(
