@@ -31,6 +31,20 @@ from safetensors.torch import save_file
 from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import read_values
 from mlrsnet_hf.configuration.json_file import read_json
+from mlrsnet_hf.curation.event_log import Candidate, RoundOpened, Vote, open_log, read_log
+from mlrsnet_hf.curation.label_patterns import vocabulary_rules
+from mlrsnet_hf.curation.rounds import count_votes, replay
+from mlrsnet_hf.curation.vocabulary import (
+    Merges,
+    SceneVocabulary,
+    Vocabulary,
+    build_vocabulary,
+    merges_text,
+    read_merges,
+    read_vocabulary,
+    write_vocabulary,
+)
+from mlrsnet_hf.curation.vocabulary_files import read_described
 from mlrsnet_hf.dataset.near_duplicates.groups import read_groups
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import MLRSNetError
@@ -87,6 +101,10 @@ HOSTILE: list[Any] = [
     *("", "x", "none", "\x1b[2J\u202e", "=1+1", "x" * 3000, "../../x", "\ud800"),
     *([], [1], ["x", None], [[0]], [0] * 3000, {}, {"x": 1}, {"names": 5}, {"feature": []}),
 ]
+
+
+def read_rules(path: Path) -> None:
+    vocabulary_rules(read_vocabulary(path), ["beach"], ["sea", "sand"])
 
 
 def read_model(folder: Path) -> None:
@@ -190,6 +208,11 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "index.json": (lambda f: f / "index-hnsw/index.json", read_index),
     "retrieval.json": (lambda f: f / "embeddings" / RESULTS_FILE, lambda path: write_embeddings_card(path.parent)),
     "a copy": (lambda f: f / "prepared/data/harbor_port-a-0.parquet", read_copy),
+    "vocabulary.yaml": (lambda f: f / "vocabulary.yaml", read_rules),
+    "merges.yaml": (lambda f: f / "merges.yaml", read_merges),
+    "described.csv": (lambda f: f / "described.csv", lambda path: build_vocabulary(read_described(path))),
+    "described.parquet": (lambda f: f / "described.parquet", lambda path: build_vocabulary(read_described(path))),
+    "events.jsonl": (lambda f: f / "events.jsonl", lambda path: count_votes(replay(read_log(path)))),
     "settings.yaml": (lambda f: f / "finished/settings.yaml", lambda path: read_values(path, Train)),
     "results.json": (lambda f: f / "finished/results.json", read_results),
     "trials.json": (lambda f: f / "trials.json", lambda path: StoredTrials.load(path).trials.chosen),
@@ -216,6 +239,15 @@ def add_made_files(folder: Path) -> None:
     for suffix in ("csv", "parquet"):
         write_table(folder / f"split.{suffix}", SPLIT)
     write_table(folder / "groups.csv", {"id": IDS["beach"], "group": list(range(20))})
+    for suffix in ("csv", "parquet"):
+        words = ["sea;sand"] * 20 if suffix == "csv" else [["sea", "sand"]] * 20
+        write_table(folder / f"described.{suffix}", {"image": IDS["beach"], "scene": ["beach"] * 20, "labels": words})
+    sample = SceneVocabulary(images=9, labels={"sea": 9, "sand": 7})
+    write_vocabulary(Vocabulary(scenes={"beach": sample}), folder / "vocabulary.yaml")
+    (folder / "merges.yaml").write_text(merges_text(Merges(labels={"Sea": "sea"}), {"seas": "sea"}, {}))
+    with open_log(folder / "events.jsonl") as log:
+        log.append([Candidate(image="a", category="beach"), RoundOpened(round=1, stage=1, images=1, votes=1)])
+        log.append([Vote(round=1, image="a", annotator="b", answer="beach")])
     scores = {"scores": {"anmrr": 0.5, "map": None}, "protocol": "retrieval10"}
     (folder / "embeddings" / RESULTS_FILE).write_text(json.dumps(scores))
     trials = RateTrials(base=0.1, rates=(0.1, 0.3), metric="map", held_out=9, images=8, epochs=1, steps=2)

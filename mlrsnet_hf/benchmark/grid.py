@@ -12,6 +12,7 @@ from typing import Any, get_args
 from mlrsnet_hf.benchmark.job import HOW_MEASURED, PLACES, Job, defining_settings
 from mlrsnet_hf.configuration.settings import Settings, checked, from_text, leaves
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
+from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.escaping import quoted, shortened
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
@@ -25,6 +26,8 @@ PRESETS = Path(__file__).parent / "presets"
 AS_SPLIT = "as-split"
 """In the place of training seeds: each repetition has the seed of its split."""
 TASKS: tuple[TaskKind, ...] = get_args(TaskKind)
+TRAINED_BY = tuple(name for name in PROTOCOLS if not name.startswith("retrieval"))
+"""Protocols whose splits train."""
 _OF_TASK: Mapping[TaskKind, dict[str, Any]] = {
     "labels": {},
     "labels+scene": {"scene_head": True},
@@ -168,6 +171,7 @@ def make_grid(name: str, values: Mapping[str, Any]) -> Grid:
     }
     _require_known(where, "recipe", read.get("recipes", ()), RECIPES)
     _require_known(where, "task", read.get("tasks", ()), TASKS)
+    _require_known(where, "protocol", read.get("protocols", ()), TRAINED_BY)
     seeds = values.get("seeds", AS_SPLIT)
     data = _settings(f"{where}: data", DataConfig, values.get("data", {}))
     read |= {
@@ -358,8 +362,9 @@ def _retrievals(retrieval: Retrieval, job: Job, compared: Job | None) -> Iterato
 
 
 def _protocols(grid: Grid, images: Images) -> Sequence[str | None]:
-    """Return the axis of protocols; data of others has splits of its own."""
-    return grid.protocols if images.settings.get("dataset", MLRSNET) == MLRSNET else (None,)
+    """Return the axis of protocols; data of others, and a file of splits, have none."""
+    is_mlrsnet = images.settings.get("dataset", MLRSNET) == MLRSNET
+    return grid.protocols if is_mlrsnet and images.settings.get("split_file") is None else (None,)
 
 
 def _data(images: Images, versions: Mapping[str, str | None], protocol: str | None, seed: int) -> dict[str, Any]:
@@ -401,6 +406,7 @@ def _measurement(where: str, entry: Any) -> Measurement:
     values = dict(_mapping(where, entry))
     on, of = values.pop("on", None), values.pop("of_protocols", None)
     of_protocols = None if of is None else _list(where, "of_protocols", of, str)
+    _require_known(where, "protocol", of_protocols or (), TRAINED_BY)
     images = None if on is None else _images(f"{where}: on", on, {})
     return Measurement(
         settings=_settings(where, EvaluationConfig, values),
@@ -417,6 +423,7 @@ def _retrieval(where: str, entry: Any) -> Retrieval:
     if compare is not None:
         _require_known(where, "task", [compare], TASKS)
     read: dict[str, Any] = {name: _list(where, name, values[name], str) for name in values if name != "compare"}
+    _require_known(where, "protocol", read.get("of_protocols", ()), TRAINED_BY)
     checked(f"{where}: protocols", kinds["protocol"], list(read.get("protocols", ("retrieval10",))))
     for axis, setting in (("layers", "layer"), ("distances", "distance")):
         for one in read.get(axis, ()):

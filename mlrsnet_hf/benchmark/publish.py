@@ -7,6 +7,7 @@ eval.yaml of the dataset, by which the Hub can list results of others. All of th
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,11 +133,11 @@ class Outcome:
 
 
 def publish_benchmark(
-    folder: Path,
+    folder: str | Path,
     repo_id: str,
     *,
     dry_run: bool = False,
-    output_dir: Path = DRY_RUN_FOLDER,
+    output_dir: str | Path = DRY_RUN_FOLDER,
     with_images: bool = False,
     private: bool = False,
     license: str | None = None,
@@ -159,7 +160,7 @@ def publish_benchmark(
         HubError: The Hub refused, or could not be reached.
     """
     check_repo_id(repo_id)
-    results = read_results(folder.expanduser())
+    results = read_results(Path(folder).expanduser())
     if not any(row.state == "done" for row in results.rows):
         raise ConfigurationError(
             f"{results.benchmark.root}: no job is done, so there is nothing to publish", "Run it first."
@@ -173,20 +174,26 @@ def publish_benchmark(
     with temporary_folder("benchmark") as temporary:
         made = build_publication(results, temporary, repo_id, with_images=with_images, license=license)
         with kept_if_stopped(lambda: f"What the Hub has is not sent again; {again}."):
-            return _push(made, private)
+            return push_publication(made, private)
 
 
-def _push(made: Publication, private: bool) -> Outcome:
-    """Push everything: models before the rows that name them, and last what the Hub may refuse."""
+def push_publication(made: Publication, private: bool = False) -> Outcome:
+    """Push everything: models before the rows that name them, and last what the Hub may refuse.
+
+    Raises:
+        HubError: The Hub refused something, or could not be reached; the next call goes on.
+    """
     order = [*made.models.items(), (made.repo_id, made.space), (made.repo_id, made.results)]
     pushed = []
-    with progress_bar(description="pushing", total=len(order), unit="repository") as bar:
+    with progress_bar(description="pushing", total=len(order), unit="repository") as bar, warnings.catch_warnings():
+        # Predictions belong to their model; the client takes any data file there for a mistake.
+        warnings.filterwarnings("ignore", message=".*about to commit a data file")
         for name, repository in order:
             pushed.append(push(repository, name, private=private))
             bar.update()
     items = [(name, repository.repo_type) for name, repository in made.items]
     owner, _, name = made.repo_id.partition("/")
-    told = f"{made.title}: results, report and models. Made with mlrsnet-hf; self-reported."
+    told = f"{made.title}: self-reported results, their report, and the models. Made with mlrsnet-hf."
     collection = gather(owner, name, told, items, private=private)
     refusal = ""
     try:
@@ -341,7 +348,8 @@ def _build_results(
     trained = [group for group in results.of_kind("train") if group.done]
     searched = [group for group in results.of_kind("retrieval") if group.done]
     metrics = [name for name in ("map", "sample_f1", SCENE_ACCURACY) if any(group.values(name) for group in trained)]
-    measures = ["anmrr", "retrieval_map"]
+    there = {name.partition("_")[2] for group in searched for row in group.done for name in scores_of(row)}
+    measures = [name for name in ("anmrr", "retrieval_map", "average_precision") if name in there]
     card = render(
         "benchmark_card.md",
         header=front_matter({name: value for name, value in header.items() if value is not None}),

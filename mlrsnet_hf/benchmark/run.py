@@ -51,7 +51,7 @@ def begin(choice: GridChoice) -> Benchmark:
             "Give --preset (paper, modern, leakage, multi-vs-single, demo) or --grid FILE.",
         )
     else:
-        benchmark.require_same_code(benchmark.info(), choice.other_code)
+        benchmark.go_on(choice.other_code)
     return benchmark
 
 
@@ -141,19 +141,21 @@ def retry(folder: Path, changes: Mapping[str, Any], engine: EngineConfig, other_
     """
     run_chains = find_engine(engine)
     benchmark = Benchmark(folder.expanduser().absolute())
-    benchmark.require_same_code(benchmark.info(), other_code)
+    benchmark.go_on(other_code)
     jobs = benchmark.jobs()
     states = benchmark.states(jobs)
     failed = {folder: job for folder, job in jobs.items() if states[folder] == "failed"}
     if not failed:
         print_result(f"{benchmark.root}: no job has failed")
+    others: dict[Path, Job] = {}
     for place, job in failed.items():
         changed = dataclasses.replace(job, training=_changed(job, changes)) if job.training is not None else job
         if changed.name != job.name:
-            _replace(benchmark, jobs, place, changed, changes)
+            others[place] = changed
         else:
             changed.write(place)
-            (place / FAILURE).unlink()
+            (place / FAILURE).unlink(missing_ok=True)  # another worker may have ended it since
+    _replace(benchmark, jobs, others, changes)
     return run_left(benchmark, engine, run_chains)
 
 
@@ -164,14 +166,14 @@ def _changed(job: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replace(
-    benchmark: Benchmark, jobs: Mapping[Path, Job], place: Path, changed: Job, changes: Mapping[str, Any]
+    benchmark: Benchmark, jobs: Mapping[Path, Job], trained: Mapping[Path, Job], changes: Mapping[str, Any]
 ) -> None:
-    """Put another job in the place of a failed one, and others in the place of those that need its model."""
-    others = {place: changed}
+    """Put other trainings in the place of failed ones, and others in the place of the jobs that need their models."""
+    names = {place.name: job.name for place, job in trained.items()}
+    others = dict(trained)
     for folder, job in jobs.items():
-        if place.name in job.needs:
-            needs = tuple(changed.name if name == place.name else name for name in job.needs)
-            others[folder] = dataclasses.replace(job, needs=needs)
+        if names.keys() & set(job.needs):
+            others[folder] = dataclasses.replace(job, needs=tuple(names.get(name, name) for name in job.needs))
     for folder, job in others.items():
         job.write(benchmark.jobs_folder / job.name)
         text = json.dumps({"by": job.name, "changes": dict(changes)}, indent=2)

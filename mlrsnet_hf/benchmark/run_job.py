@@ -19,9 +19,20 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
-from mlrsnet_hf.benchmark.job import ATTEMPTS, FAILURE, PROVENANCE, RESULT, Job, State, attempts_of, state_of
+from mlrsnet_hf.benchmark.job import (
+    ATTEMPTS,
+    EVALUATION,
+    FAILURE,
+    LINGER,
+    PROVENANCE,
+    RESULT,
+    Job,
+    State,
+    attempts_of,
+    state_of,
+)
 from mlrsnet_hf.configuration.yaml_file import write_settings
-from mlrsnet_hf.errors import DivergedError, InterruptedRunError, MLRSNetError, OutOfMemoryError
+from mlrsnet_hf.errors import ConfigurationError, DivergedError, InterruptedRunError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.files import HeldError, kept_if_stopped, only_writer, sync, whole_file
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.prediction.config import EvaluationConfig
@@ -33,9 +44,7 @@ from mlrsnet_hf.training.results import RESULTS, TrainingResult, library_version
 from mlrsnet_hf.training.run import train
 from mlrsnet_hf.training.run_folder import RunFolder
 
-EVALUATION = "evaluation"
-_PATIENCE = 10.0
-"""Seconds: the reading processes of a worker that was killed notice it within five, and hold its lock until then."""
+_PATIENCE = LINGER
 _OF_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables by which a process knows that it is one of several."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -91,10 +100,16 @@ def run_job(folder: Path) -> State:
                 return state, None, None
             info = benchmark.info()
             benchmark.require_same_code(info)
-            data = benchmark.data_config(job, info)
+            stack.callback(_remove_empty, folder / ATTEMPTS)
             attempt = stack.enter_context(_attempt(folder))
+            stack.callback(_remove_empty, attempt)
+            state = _state_to_begin(folder, job, benchmark)
+            if state != "left":
+                return state, attempt, None
+            # Only now, as it may take a minute, in which another worker would take the job for one that nobody does.
+            data = benchmark.data_config(job, info)
             stack.enter_context(kept_if_stopped(lambda: f"What is done is kept in {attempt}; run again to go on."))
-            return _state_to_begin(folder, job, benchmark), attempt, data
+            return state, attempt, data
 
         state, attempt, data = processes.run_on_main(claim)
         if state != "left" or attempt is None or data is None:
@@ -110,8 +125,10 @@ def run_job(folder: Path) -> State:
         except Exception as error:
             if _is_of_the_machine(error):
                 raise
-            if processes.processes > 1 and isinstance(error, OutOfMemoryError):
-                _write_failure(folder, attempt, error)  # it is this process's alone; the others wait, and are ended
+            alone = isinstance(error, OutOfMemoryError) or not isinstance(error, MLRSNetError)
+            if processes.processes > 1 and alone:
+                # The others may know nothing of it, and wait until they are ended.
+                _write_failure(folder, attempt, error)
                 raise
             if _goes_on_alone():
                 _write_failure(folder, attempt, error)
@@ -119,8 +136,6 @@ def run_job(folder: Path) -> State:
         if not _goes_on_alone():
             return "done"
         _publish(folder, attempt, output, begun)
-    with contextlib.suppress(OSError):  # attempts of other workers stay
-        (folder / ATTEMPTS).rmdir()
     return "done"
 
 
@@ -136,23 +151,38 @@ def _state_to_begin(folder: Path, job: Job, benchmark: Benchmark) -> State:
 @contextlib.contextmanager
 def _attempt(folder: Path) -> Iterator[Path]:
     """Yield the attempt that this worker makes, held while it lives: one that a dead worker left, or a new one."""
-    (folder / ATTEMPTS).mkdir(exist_ok=True)
     with ExitStack() as stack:
         for left in attempts_of(folder):
-            with contextlib.suppress(HeldError):
-                stack.enter_context(only_writer(left, _PATIENCE))
-                if left.is_dir():  # else its worker has ended meanwhile
-                    yield left
-                    return
-        number = max((int(path.name) for path in attempts_of(folder)), default=0) + 1
-        while True:
-            fresh = folder / ATTEMPTS / str(number)
-            with contextlib.suppress(HeldError):
-                stack.enter_context(only_writer(fresh))
-                fresh.mkdir(exist_ok=True)
-                yield fresh
+            if _hold(stack, left, _PATIENCE) and left.is_dir():  # else its worker has ended meanwhile
+                yield left
                 return
-            number += 1
+        number = 0
+        while True:
+            number = max((number, *(int(path.name) for path in attempts_of(folder)))) + 1
+            fresh = folder / ATTEMPTS / str(number)
+            fresh.parent.mkdir(exist_ok=True)
+            if _hold(stack, fresh):
+                break
+        fresh.mkdir(exist_ok=True)
+        yield fresh
+
+
+def _hold(stack: ExitStack, attempt: Path, patience: float = 0) -> bool:
+    """Hold an attempt until the stack ends; False where another worker has it, or removed the folder of attempts."""
+    try:
+        stack.enter_context(only_writer(attempt, patience))
+    except HeldError:
+        return False
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise
+    return True
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # attempts of other workers stay
+        folder.rmdir()
 
 
 def _train(job: Job, data: DataConfig, attempt: Path, benchmark: Benchmark) -> Path:
@@ -220,7 +250,7 @@ def _publish(folder: Path, attempt: Path, output: Path, begun: float) -> None:
     """Give an attempt's output the name of the result, unless another was first; then remove the attempt."""
     result = folder / RESULT
     if (output / RESULTS).is_file() and (output / EVALUATION).is_dir():
-        _as_if_made_in(output, result)
+        _as_if_made_in_result(output)
     _write_json(output / PROVENANCE, _here() | {"attempt": int(attempt.name), "seconds": round(time.time() - begun, 2)})
     for part in ("checkpoints", "decoded", "rate_trials"):
         shutil.rmtree(output / part, ignore_errors=True)
@@ -236,7 +266,7 @@ def _publish(folder: Path, attempt: Path, output: Path, begun: float) -> None:
     _discard(attempt)
 
 
-def _as_if_made_in(output: Path, result: Path) -> None:
+def _as_if_made_in_result(output: Path) -> None:
     """Let the files of a run name the place that it will have; they are the same then, whatever the attempt."""
     made = TrainingResult.load(output / RESULTS)
     config = dataclasses.replace(made.config, output_dir=Path(RESULT), cache_dir=None, overwrite=False, resume=False)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import Count, Seed, Settings, changed_settings, setting
 from mlrsnet_hf.curation.config import FindErrorsConfig
 from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime.logs import print_result
 
@@ -16,20 +18,23 @@ class FindErrors:
 
     Reads predictions of images that the model has not seen, or embeddings, on which a linear probe is fitted by folds;
     asks the nearest images, the others of the scene and the image's other labels besides, and the vocabulary where one
-    is given. The table has a row for each label that is probably wrong, given or missing, the worst first.
+    is given. The table has a row for each label that is probably wrong, given or missing, the worst first; the page
+    (--html) shows their images with what is said against each label.
 
     Examples:
-        mlrsnet curate find-errors embeddings --vocabulary vocabulary/vocabulary.yaml
+        mlrsnet curate find-errors embeddings --vocabulary vocabulary/vocabulary.yaml --html wrong-labels.html
         mlrsnet curate find-errors evaluation --embeddings embeddings --output wrong-labels.parquet
     """
 
     config: FindErrorsConfig
+    data: ImageSet
 
     def run(self) -> None:
         require_extra("curate")
+        _check_page(self.config.html, self.data)
         from mlrsnet_hf.curation.find_errors import find_errors
 
-        print_result(find_errors(self.config))
+        print_result(find_errors(self.config, self.data))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,17 @@ class Vocabulary(Settings):
                 described, self.output_dir, self.merges, self.images_per_scene, self.more_than + 1, self.seed
             )
         )
+
+
+def _check_page(html: Path | None, data: ImageSet) -> None:
+    """Refuse images that no page shows, and those that are not there."""
+    named = changed_settings(data)
+    if named and html is None:
+        option = min(named).replace("_", "-")
+        raise ConfigurationError(f"--{option} says where the pictures of a page are", "Give --html FILE too.")
+    if html is not None:
+        require_extra("train")  # decodes pictures as training does
+        check_paths(data=data if named else None)
 
 
 COMMANDS = {"find-errors": FindErrors, "vocabulary": Vocabulary}

@@ -23,6 +23,11 @@ class FindErrorsConfig(Settings):
         None, "File of mlrsnet curate vocabulary: what scenes may carry; if unset none.", metavar="FILE|none"
     )
     output: Path = setting(Path("wrong-labels.csv"), "Table to write, .csv or .parquet.")
+    html: Path | None = setting(
+        None,
+        "Page of pictures to write, of the images that were embedded or that the options below name; none if unset.",
+        metavar="FILE|none",
+    )
     least: Share = setting(
         0.5, "Probability of being wrong from which on labels stand in the table that are not found."
     )
@@ -36,3 +41,4 @@ class FindErrorsConfig(Settings):
         self._require(
             "output", self.output.suffix.lower() in (".csv", ".parquet"), "a name that ends in .csv or .parquet"
         )
+        self._require("html", self.html != self.output, "a file of its own")

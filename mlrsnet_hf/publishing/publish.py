@@ -146,7 +146,7 @@ def build_and_send(
         return Built(repository=replace(repository, folder=target), repo_id=repo_id)
     with temporary_folder(name) as temporary:
         repository = build(temporary)
-        return _send(repository, repo_id, again, private=private, revision=revision, collection=hub_collection)
+        return _send(repository, repo_id, again, private=private, revision=revision, hub_collection=hub_collection)
 
 
 @contextmanager
@@ -181,9 +181,17 @@ def temporary_folder(name: str) -> Iterator[Path]:
         ) from error
 
 
-def _send(repository: Repository, repo_id: str, again: str, **options: Any) -> Pushed:  # noqa: ANN401 - of `push`
+def _send(
+    repository: Repository,
+    repo_id: str,
+    again: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    hub_collection: str | None = None,
+) -> Pushed:
     with kept_if_stopped(lambda: f"What the Hub has is not sent again; {again}."):
-        return push(repository, repo_id, **options)
+        return push(repository, repo_id, private=private, revision=revision, collection=hub_collection)
 
 
 def publish_run(folder: str | Path, repo_id: str, **options: Any) -> Pushed:  # noqa: ANN401 - see `publish`

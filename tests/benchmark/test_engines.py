@@ -18,11 +18,15 @@ from mlrsnet_hf.benchmark.engines import slurm as slurm_engine
 from mlrsnet_hf.benchmark.engines import worker
 from mlrsnet_hf.benchmark.engines.sbatch import minutes, submitit_parameters
 from mlrsnet_hf.benchmark.engines.slurm import ChainTask
-from mlrsnet_hf.benchmark.folder import Chain
+from mlrsnet_hf.benchmark.folder import BenchmarkInfo, Chain
 from mlrsnet_hf.benchmark.job import FAILURE, JOB, state_of
 from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError
 from mlrsnet_hf.parallel import ProcessDiedError
 from tests.benchmarks.kills import Strikes, begin, differences, run_by_submitit, run_in_peace, run_on_ray
+
+pytest.importorskip("ray")
+pytest.importorskip("submitit")
+strikes_workers = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="workers are found by /proc")
 
 NETWORKS = 2
 
@@ -42,6 +46,7 @@ def peace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@strikes_workers
 @pytest.mark.slow
 def test_ray_with_workers_and_a_node_killed(peace: Path, tmp_path: Path) -> None:
     root = tmp_path / "ray"
@@ -50,6 +55,7 @@ def test_ray_with_workers_and_a_node_killed(peace: Path, tmp_path: Path) -> None
     assert differences(peace, root) == []
 
 
+@strikes_workers
 @pytest.mark.slow
 def test_submitit_with_a_preempted_task(peace: Path, tmp_path: Path) -> None:
     root = tmp_path / "submitit"
@@ -61,11 +67,11 @@ def test_submitit_with_a_preempted_task(peace: Path, tmp_path: Path) -> None:
     rows = [line.split("\t") for line in table.read_text().splitlines()]
     assert [row[1].split() for row in rows] == [[folder.name for folder in chain] for chain in chains]
     assert all((root / "slurm" / f"{row[0]}_0_log.out").is_file() for row in rows)
-    # Training wrote a checkpoint before the task went back into the queue, and told so by nothing else.
     [log] = strikes.struck
     assert "Requeued job" in (root / "slurm" / log).read_text()
 
 
+@strikes_workers
 @pytest.mark.slow
 def test_what_kills_its_workers_fails_and_stops_no_other(peace: Path, tmp_path: Path) -> None:
     root = tmp_path / "ray"
@@ -141,7 +147,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
         return script
 
-    monkeypatch.setenv("SUBMITIT_PREEMPT_SIGNAL", "USR1")
     return make
 
 
@@ -160,8 +165,6 @@ def chains(tmp_path: Path) -> list[Chain]:
     """Chains of a benchmark whose jobs nobody does."""
     root = tmp_path / "benchmark"
     root.mkdir()
-    from mlrsnet_hf.benchmark.folder import BenchmarkInfo
-
     (root / "benchmark.yaml").write_text(f"format: {BenchmarkInfo().format}\n")
     return [[root / "jobs" / name] for name in ("a", "b", "c")]
 

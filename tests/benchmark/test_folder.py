@@ -1,5 +1,6 @@
 """A benchmark's folder: chains, what is added to it, what it refuses."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,21 @@ def test_two_grids_in_one_folder_share_equal_jobs(make_benchmark: MakeBenchmark,
     assert benchmark.info().grids.keys() == {"mine", "other"}
 
 
+def test_equal_jobs_are_one_whatever_their_networks_are_called(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark()
+    (train,) = benchmark.folders()
+    networks = [{"name": "mine", "model": "test_resnet"}, "test_vit"]
+    make_benchmark(networks=networks, evaluations=[{"symmetries": 2}])
+    jobs = benchmark.jobs()
+    assert [(job.kind, job.network) for job in jobs.values()] == [
+        ("train", "test_resnet"),
+        ("evaluate", "mine"),
+        ("train", "test_vit"),
+        ("evaluate", "test_vit"),
+    ]
+    assert list(jobs.values())[1].needs == (train.name,)
+
+
 def test_free_settings_are_taken_over_by_a_job_that_is_there(make_benchmark: MakeBenchmark, copy: Path) -> None:
     benchmark = make_benchmark()
     (folder,) = benchmark.folders()
@@ -67,6 +83,13 @@ def test_other_code_goes_on_where_it_is_wanted(make_benchmark: MakeBenchmark, mo
         make_benchmark()
     benchmark.begin(make_grid("mine", benchmark.info().grids["mine"]), None, other_code=True)
     assert benchmark.info().code == "f" * 64
+    # Without the grid as well, for the workers look for it in the folder.
+    monkeypatch.setattr(folders, "code_fingerprint", lambda: "e" * 64)
+    with pytest.raises(ConfigurationError, match="--other-code"):
+        benchmark.go_on()
+    before = benchmark.info()
+    benchmark.go_on(other_code=True)
+    assert benchmark.info() == dataclasses.replace(before, code="e" * 64)
 
 
 def test_other_images_under_the_same_name_are_refused(make_benchmark: MakeBenchmark, copy: Path) -> None:

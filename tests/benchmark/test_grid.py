@@ -1,5 +1,6 @@
 """Grids become the jobs of their product, counted by hand; equal jobs have one name, whatever wrote them."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from mlrsnet_hf.benchmark.grid import (
     settings_from_text,
 )
 from mlrsnet_hf.benchmark.job import Job
+from mlrsnet_hf.benchmark.results import _protocol
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS
 from mlrsnet_hf.training import recipes
@@ -170,6 +172,12 @@ def test_other_data_have_no_protocol_and_keep_their_columns() -> None:
     assert (config.labels_column, config.label_separator, config.protocol) == ("classes", ";", None)
 
 
+def test_a_file_of_splits_takes_the_place_of_the_protocols() -> None:
+    jobs = jobs_of(grid(protocols=["ratio20", "ratio40"], data={"split_file": "mine.csv"}, retrieval={}))
+    assert kinds(jobs) == {"train": 1} and jobs[0].data_config().protocol is None
+    assert _protocol(jobs[0], {}) == "custom"  # which is no column of the paper's
+
+
 def test_transfer_measures_each_model_on_other_images() -> None:
     on = {"name": "tiles", "dataset": "tiles.csv"}
     jobs = jobs_of(grid(evaluations=[{"on": on, "split": "validation"}], protocols=["ratio20", "ratio40"]))
@@ -190,6 +198,9 @@ def test_transfer_measures_each_model_on_other_images() -> None:
         ({"retrieval": {"protocol": ["retrieval05"]}}, "protocols"),
         ({"retrieval": {"protocols": ["retrieval50"]}}, "retrieval05"),
         ({"retrieval": {"layers": ["logit"]}}, "logits"),
+        ({"protocols": ["ratoi20"]}, "ratio20"),
+        ({"retrieval": {"of_protocols": ["ratio4O"]}}, "ratio40"),
+        ({"evaluations": [{"of_protocols": ["groupd20"]}]}, "grouped20"),
         ({"evaluations": [{"symetries": 4}]}, "symmetries"),
         ({"networks": [{"name": "x", "modell": "resnet50"}]}, "model"),
     ],
@@ -256,6 +267,15 @@ def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
         job.write(tmp_path / job.name)
         assert Job.read(tmp_path / job.name) == job
         assert Job.read(tmp_path / job.name).name == job.name
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/tmp/x", "..", "a/b", "", "a\n"])
+def test_a_job_leads_out_of_no_folder(tmp_path: Path, name: str) -> None:
+    train, *_ = jobs_of(read_grid("demo"))
+    for changes in ({"label": name}, {"needs": (name,)}):
+        dataclasses.replace(train, **changes).write(tmp_path)
+        with pytest.raises(ConfigurationError, match=r"job\.json"):
+            Job.read(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', '{"format": 1, "kind": "x"}'])

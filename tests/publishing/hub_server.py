@@ -3,8 +3,8 @@
 It prints its port. What it holds lies in memory. Beside the Hub's API it has, for the tests:
 
     POST /_/reset     forget all repositories, requests and faults
-    POST /_/faults    [{"method", "path" (a pattern), "times", and one of "status" (with "headers", "body",
-                      and "done" if what is asked is done all the same) and "cut"}]
+    POST /_/faults    [{"method", "path" (a pattern), "times" (after "skip" that go well), and one of "status"
+                      (with "headers", "body", and "done" if what is asked is done all the same) and "cut"}]
     GET  /_/requests  [[method, path], ...] since the last reset
     GET  /_/repos     {"models/jane/scenes": {"private", "branches": {name: [{"oid", "message", "files": {...}}]}}}
 
@@ -144,6 +144,9 @@ class Handler(BaseHTTPRequestHandler):
     def fault(self, path: str) -> dict[str, Any] | None:
         for fault in HUB.faults:
             if fault["times"] and fault["method"] == self.command and re.search(fault["path"], path):
+                if fault.get("skip"):
+                    fault["skip"] -= 1
+                    continue
                 fault["times"] -= 1
                 return fault
         return None
@@ -493,9 +496,21 @@ def commit(request: Handler, kind: str, repo: str, revision: str) -> Answer:
     lines = [json.loads(line) for line in request.body.splitlines()]
     for line in lines[1:]:
         change(files, line["key"], line["value"])
+    check_eval_yaml(files)
     oid = found.commit(revision, lines[0]["value"]["summary"], files)
     url = f"{request.origin}/{'' if kind == 'models' else kind + '/'}{repo}/commit/{oid}"
     return {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""}
+
+
+def check_eval_yaml(files: Files) -> None:
+    """Refuse an eval.yaml of another form than https://huggingface.co/docs/hub/eval-results shows."""
+    if "eval.yaml" not in files:
+        return
+    content = yaml.safe_load(files["eval.yaml"][0])
+    texts = [content[name] for name in ("name", "description", "evaluation_framework")]
+    texts += [task[name] for task in content["tasks"] for name in ("id", "config", "split")]
+    if not content["tasks"] or not all(isinstance(text, str) and text for text in texts):
+        raise RefusalError(400, "eval.yaml is not valid")
 
 
 def change(files: Files, key: str, value: dict[str, Any]) -> None:

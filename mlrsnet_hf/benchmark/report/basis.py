@@ -97,7 +97,7 @@ def basis_table(results: Results, copies: Sequence[Copy]) -> Table:
     add("grids", _listed(info.grids))
     return Table(
         name="basis",
-        title="",
+        title="What this rests on",
         columns=[Column(title="what", is_text=True), Column(title="value", is_text=True)],
         rows=rows,
     )

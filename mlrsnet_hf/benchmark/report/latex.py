@@ -60,7 +60,8 @@ def latex_table(table: Table) -> str:
     long = len(table.rows) > _LONG
     wide = len(table.columns) > _WIDE
     kinds = "".join(_kind(table, place) for place in range(len(table.columns)))
-    title = table.title or table.name
+    of_paper = re.match(r"((?:Table|Fig\.) \d+)[^.]*\. ", table.title)  # a paper numbers its own tables
+    title = table.title if of_paper is None else f"{table.title[of_paper.end() :]} ({of_paper[1]} of Qi et al., 2020)"
     caption = rf"\caption{{{latex_text(title)}.}}\label{{tab:{re.sub(r'[^a-z0-9]+', '-', table.name.lower())}}}"
     notes = [rf"\par\smallskip\footnotesize {latex_text(note)}" for note in table.notes]
     if long:
@@ -72,8 +73,8 @@ def latex_table(table: Table) -> str:
     else:
         inner = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", *_header(table), r"\midrule", *_body(table)]
         inner += [r"\bottomrule", r"\end{tabular}"]
-        if wide or "p" in kinds:
-            inner = [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *inner[:-1], inner[-1] + "}"]
+        fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+        inner = [fit, *inner[:-1], inner[-1] + "}"]
         lines = [r"\begin{table}[htbp]", r"\centering", caption, *inner, *notes, r"\end{table}"]
     return "\n".join(lines) + "\n"
 
@@ -115,11 +116,14 @@ def _body(table: Table) -> list[str]:
         if title := table.sections.get(place):
             lines += [r"\midrule"] if place else []
             lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\textit{{{latex_text(title)}}}}} \\")
-        lines.append(" & ".join(map(_cell, row)) + r" \\")
+        cells = [_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+        lines.append(" & ".join(cells) + r" \\")
     return lines
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, column: Column) -> str:
+    if cell.look == "gap" and not column.is_text:  # reasons stand in the table of failures, and would make it wide
+        return rf"\textit{{{latex_text(cell.text.partition(':')[0])}}}"
     text = latex_text(cell.text)
     if cell.is_number and text.startswith("-"):
         text = f"$-${text[1:]}"

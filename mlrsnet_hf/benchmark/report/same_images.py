@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from mlrsnet_hf.benchmark.report.classification import LEVEL, protocol_title
-from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, number, words
+from mlrsnet_hf.benchmark.report.tables import Cell, Column, Table, number, p_value, words
 from mlrsnet_hf.benchmark.results import Group
 from mlrsnet_hf.benchmark.statistics import holm, paired_bootstrap
 from mlrsnet_hf.errors import MLRSNetError
@@ -66,8 +66,8 @@ def same_image_table(
                     number(difference.value, signed=True, look=look),
                     number(difference.bounds.low, signed=True),
                     number(difference.bounds.high, signed=True),
-                    number(difference.p_value),
-                    number(float(adjusted), look=look),
+                    p_value(difference.p_value),
+                    p_value(float(adjusted), look),
                 ]
             )
     columns = [*(Column(title=title, is_text=True) for title in ("first", "second"))]

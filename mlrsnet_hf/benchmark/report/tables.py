@@ -74,6 +74,13 @@ def number(value: float | None, digits: int = 4, *, signed: bool = False, look: 
     return Cell(text=f"{value:{'+' if signed else ''}.{digits}f}", value=value, look=look, anchor=anchor)
 
 
+def p_value(value: float, look: Look = "") -> Cell:
+    """Return a cell of a p-value with four digits; what is less than these show is said to be less."""
+    if 0 <= value < 0.00005:
+        return Cell(text="<0.0001", value=value, look=look)
+    return number(value, look=look)
+
+
 def nothing() -> Cell:
     """Return a cell where there is nothing to say."""
     return Cell(text=NONE)
@@ -189,7 +196,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return title, table and notes; what comes from jobs is a link to their place in the same document."""
-        lines = [f"### {for_markdown(self.title)}", ""] if self.title else []
+        lines = [f"### {for_markdown(self.title)}", ""]
         parts = self.sections or {0: ""}
         ends = [*list(parts)[1:], len(self.rows)]
         for (start, title), end in zip(parts.items(), ends, strict=True):
