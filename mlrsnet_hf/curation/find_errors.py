@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,7 @@ def _with_embeddings(images: LabeledImages, table: EmbeddingTable) -> LabeledIma
     if missing:
         logger.warning("%s of %s images have no embedding: their neighbors are not asked", missing, len(places))
     embeddings = np.where((places >= 0)[:, None], table.embeddings[places], np.float32(0))
-    fields = {name: getattr(images, name) for name in images.__dataclass_fields__}
-    return LabeledImages(**fields | {"embeddings": embeddings})
+    return replace(images, embeddings=embeddings)
 
 
 def _of_embeddings(table: EmbeddingTable, config: FindErrorsConfig) -> LabeledImages:

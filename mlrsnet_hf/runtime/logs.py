@@ -145,12 +145,11 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
     standard output that goes away, such as `head`, ends the program without a word.
 
     Args:
-        command: Name of the command that runs; of one that trains a signal gives 75, and --resume is the way on.
+        command: Name of the command that runs; of one that trains a signal gives 75.
     """
-    training = command in _TRAINING
 
     def end(stop: StopAtOnce) -> NoReturn:
-        code = _tell_stop(stop, training)
+        code = _tell_stop(stop, command)
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)
@@ -176,7 +175,7 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
                 _drop_output()
                 get_logger(__name__).error("error: %s: %s. %s", error.filename or "output", error.strerror, _MAKE_ROOM)
                 sys.exit(EXIT_BAD_INPUT)
-        sys.exit(_tell_stop(stop, training))
+        sys.exit(_tell_stop(stop, command))
 
 
 def _drop_output() -> None:
@@ -184,18 +183,23 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell_stop(stop: StopAtOnce, training: bool) -> int:
+def _tell_stop(stop: StopAtOnce, command: str | None) -> int:
     """Say that a command was stopped, and what is kept; return its exit code."""
     number = stop.signal or signal.SIGINT
-    again = NOTHING_LOST if training else _BEGIN_ANEW
+    again = _TRAINING.get(command or "", _BEGIN_ANEW)
     if is_main_process():
         get_logger(__name__).error("stopped: %s came. %s", number.name, stop.kept() or again)
-    return EXIT_INTERRUPTED if training else 128 + number
+    return EXIT_INTERRUPTED if command in _TRAINING else 128 + number
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAKE_ROOM = "Make room on the disk, or send the output elsewhere, then run again."
-_TRAINING = ("benchmark", "demo", "train")
+_TRAINING = {
+    "benchmark": "Nothing is lost: give the same command again.",
+    "demo": NOTHING_LOST,
+    "train": NOTHING_LOST,
+}
+"""Commands that train, and the way on after they were stopped, unless they say themselves what they keep."""
 _BEGIN_ANEW = "Nothing was kept: give the same command again to begin anew."
 
 
