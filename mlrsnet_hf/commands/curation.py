@@ -1,15 +1,35 @@
-"""`mlrsnet curate`: a dataset's vocabulary, its wrong labels, and what to label next."""
+"""`mlrsnet curate`: a dataset's vocabulary, diversity and wrong labels, and what to label next."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import Count, Seed, Settings, changed_settings, setting
-from mlrsnet_hf.curation.config import FindErrorsConfig, SuggestConfig
+from mlrsnet_hf.curation.config import DiversityConfig, FindErrorsConfig, SuggestConfig
 from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime.logs import print_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diversity:
+    """Measure how diverse sets of images are beside each other.
+
+    Shows a network, in the place of people, pairs of images of each set and of one scene; the more seldom the most
+    similar pair is of a set, the more diverse it is. Writes a table with intervals, and a dot plot of all scenes.
+
+    Examples:
+        mlrsnet curate diversity embeddings-ours embeddings-theirs embeddings-another
+    """
+
+    config: DiversityConfig
+
+    def run(self) -> None:
+        require_extra("plots")
+        from mlrsnet_hf.curation.measure_diversity import measure_diversity
+
+        print_result(measure_diversity(self.config))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,5 +140,5 @@ def _check_page(html: Path | None, data: ImageSet) -> None:
         check_paths(data=data if named else None)
 
 
-COMMANDS = {"find-errors": FindErrors, "suggest": Suggest, "vocabulary": Vocabulary}
+COMMANDS = {"diversity": Diversity, "find-errors": FindErrors, "suggest": Suggest, "vocabulary": Vocabulary}
 """The commands after `mlrsnet curate`."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mlrsnet_hf.configuration.settings import Count, Range, Seed, Settings, Share, setting
+from mlrsnet_hf.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +81,31 @@ class SuggestConfig(Settings):
             "output", self.output.suffix.lower() in (".csv", ".parquet"), "a name that ends in .csv or .parquet"
         )
         self._require("scene", self.label is None or self.scene is None, "a label or a scene, not both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiversityConfig(Settings):
+    """Which sets are compared, and by how many trials."""
+
+    sets: tuple[Path, ...] = setting(
+        text="Folders of mlrsnet embed, two or more, all by one model.", positional=True, metavar="FOLDER"
+    )
+    merges: Path | None = setting(
+        None,
+        "List of mlrsnet curate vocabulary: scenes that stand for others; if unset case and separators alone do not "
+        "tell names apart.",
+        metavar="FILE",
+    )
+    output_dir: Path = setting(Path("diversity"), "Folder to create.")
+    trials: Count = setting(50, "Trials of each scene.")
+    pairs: Count = setting(4, "Pairs of each set in a trial.")
+    seed: Seed = setting(0, "Seed of the trials.")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        super().__post_init__()
+        if len(self.sets) < 2:
+            raise ConfigurationError(
+                f"sets={[str(folder) for folder in self.sets]} cannot be used",
+                "Give two or more: diversity is relative.",
+            )

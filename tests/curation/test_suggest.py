@@ -132,7 +132,7 @@ def test_an_embedding_of_zero_is_refused() -> None:
 def folder_of(
     folder: Path, vectors: np.ndarray, prefix: str, labels: list[list[int]] | None = None, **changes: object
 ) -> Path:
-    values = {
+    values: dict[str, Any] = {
         "model": "net",
         "architecture": "resnet18",
         "model_fingerprint": "f" * 64,
