@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from mlrsnet_hf.benchmark.folder import FILE
 from mlrsnet_hf.benchmark.job import JOB
-from mlrsnet_hf.benchmark.results import read_results
+from mlrsnet_hf.benchmark.results import Results, read_results
 from mlrsnet_hf.benchmark.results_table import COLUMNS, TABLE, read_results_table
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.escaping import quoted
@@ -52,24 +52,24 @@ def check(row: str) -> Iterator[Checked]:
     """
     path = Path(row).expanduser().absolute()
     if (path / JOB).is_file():
-        yield _check_local(path.parent.parent, path.name)
+        yield _check_local(read_results(path.parent.parent), path.name)
     elif (path / FILE).is_file():
         results = read_results(path)
         names = [one.name for one in results.rows if one.predictions is not None]
         if not names:
             raise ConfigurationError(f"{path}: none of its jobs has predictions", "Run it first.")
         for name in names:
-            yield _check_local(path, name)
+            yield _check_local(results, name)
     elif path.exists() or row.count("/") not in (1, 2) or row.startswith((".", "/", "~")):
-        found = "no job and no benchmark" if path.exists() else "there is no such row"
+        found = "no job and no benchmark" if path.exists() else "no such folder"
         raise ConfigurationError(f"{row}: {found}", f"Give {_FORMS}.")
     else:
         yield from _check_published(row)
 
 
-def _check_local(benchmark: Path, name: str) -> Checked:
+def _check_local(results: Results, name: str) -> Checked:
     """Check the evaluation of a job's folder, which reports and tables take their numbers from."""
-    found = next((one for one in read_results(benchmark).rows if one.name == name), None)
+    found = next((one for one in results.rows if one.name == name), None)
     if found is None:
         raise ConfigurationError(f"{name}: another job has replaced it", "Check that one.")
     if found.job.kind == "retrieval":

@@ -13,7 +13,7 @@ from mlrsnet_hf.benchmark.folder import FILE, Benchmark, Chain
 from mlrsnet_hf.benchmark.grid import read_grid
 from mlrsnet_hf.benchmark.job import FAILURE, REPLACED, Job, State
 from mlrsnet_hf.benchmark.plan import disk_of, disk_warning
-from mlrsnet_hf.benchmark.status import Status, duration
+from mlrsnet_hf.benchmark.status import Status, duration, reason_of
 from mlrsnet_hf.errors import EXTRAS, ConfigurationError, require_extra
 from mlrsnet_hf.files import kept_if_stopped
 from mlrsnet_hf.runtime.logs import get_logger, print_result, progress_bar
@@ -118,7 +118,8 @@ class _Watch:
             done, total = now.counts["done"] + now.counts["failed"], len(self._jobs) - now.counts["replaced"]
             seconds = now.seconds_to_go
             left = "" if not seconds else f"; about {duration(seconds)} to go"
-            logger.info("job %d of %d: %s %s%s", done, total, self._jobs[folder].label, state, left)
+            how = f"{state}: {reason_of(folder)}" if state == "failed" else state
+            logger.info("job %d of %d: %s %s%s", done, total, self._jobs[folder].label, how, left)
             if state == "done":
                 self._bar.update()
         self._states = states

@@ -80,7 +80,7 @@ class Status:
         rows.append(["all", *(str(self.counts[state]) for state in states)])
         lines = [f"{self.root}: {len(self.jobs):,} jobs", *aligned(rows, "<" + ">" * len(states))]
         lines += [f"running: {job.label}{_epoch(folder, job)}" for folder, job in self._in("running")]
-        lines += [f"failed: {job.label}: {_reason(folder)} ({folder})" for folder, job in self._in("failed")]
+        lines += [f"failed: {job.label}: {reason_of(folder)} ({folder})" for folder, job in self._in("failed")]
         if self.counts["waiting"]:
             lines.append(f"waiting: {self.counts['waiting']:,} jobs whose model is not there, as its training failed")
         seconds = self.seconds_to_go
@@ -125,7 +125,8 @@ def _seconds(result: Path) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
-def _reason(folder: Path) -> str:
+def reason_of(folder: Path) -> str:
+    """Return why the job of a folder failed."""
     return f"{told_beside(folder / FAILURE).get('reason', 'unknown')}"
 
 
@@ -136,5 +137,6 @@ def _epoch(folder: Path, job: Job) -> str:
             history = read_json(attempt / job.label / "history.json", list[Any], "")
         except MLRSNetError:  # it has not come so far
             continue
-        return f", epoch {len(history) + 1}"
+        epochs = job.training_config().epochs
+        return f", epoch {len(history) + 1} of {epochs}" if len(history) < epochs else ", trained, being measured"
     return ""

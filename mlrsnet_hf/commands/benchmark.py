@@ -9,6 +9,8 @@ from mlrsnet_hf.errors import ConfigurationError, require_extra
 from mlrsnet_hf.publishing.config import DRY_RUN_FOLDER
 from mlrsnet_hf.runtime.logs import print_result
 
+_REPORT = "Write the report when the jobs have ended, as mlrsnet benchmark report does."
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanConfig(Settings):
@@ -49,7 +51,7 @@ class Plan:
 class RunConfig(Settings):
     """What is done beside the jobs."""
 
-    report: bool = setting(True, "Write the report when the jobs have ended, as mlrsnet benchmark report does.")
+    report: bool = setting(True, _REPORT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +78,7 @@ class Run:
 
         status = run_benchmark(self.choice, self.engine)
         if self.config.report and status.counts["done"]:
-            from mlrsnet_hf.benchmark.report.report import write_report
-
-            write_report(self.choice.folder)
+            _report(self.choice.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,7 @@ class RetryConfig(Settings):
         repeated=True,
     )
     other_code: bool = setting(False, "Go on though the jobs that are there were done with other code.")
+    report: bool = setting(True, _REPORT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +131,15 @@ class Retry:
 
     def run(self) -> None:
         require_extra("train")
+        if self.config.report:
+            require_extra("benchmark")
         from mlrsnet_hf.benchmark.grid import settings_from_text
         from mlrsnet_hf.benchmark.run import retry
 
-        retry(self.config.folder, settings_from_text(self.config.set), self.engine, self.config.other_code)
+        changes = settings_from_text(self.config.set)
+        status = retry(self.config.folder, changes, self.engine, self.config.other_code)
+        if self.config.report and status.counts["done"]:
+            _report(self.config.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +222,8 @@ class Publish(Settings):
 class Check(Settings):
     """Compute scores of a benchmark again from its predictions.
 
-    Says whether they are those that are told, within rounding, and ends with exit code 2 at the first that is another.
+    Says of each job that its reported scores agree with its predictions, within rounding, and ends with exit code 2 at
+    the first that does not.
 
     Examples:
         mlrsnet benchmark check USER/NAME
@@ -236,6 +243,12 @@ class Check(Settings):
 
         for checked in check(self.row):
             print_result(checked.summary())
+
+
+def _report(folder: Path) -> None:
+    from mlrsnet_hf.benchmark.report.report import write_report
+
+    write_report(folder)
 
 
 COMMANDS = {

@@ -86,7 +86,13 @@ def load_named_model(choice: ModelChoice) -> NamedModel:
         run = folder / "model"
         if (folder / ONNX_FILE).exists() and not (folder / CONFIG_FILE).exists():
             return _from_onnx(folder / ONNX_FILE, choice)
-        return _from_folder(run if (run / CONFIG_FILE).exists() else folder, folder.absolute().name, choice)
+        saved = run if (run / CONFIG_FILE).exists() else folder
+        if not any((saved / name).exists() for name in (CONFIG_FILE, CLIP_CONFIG_FILE)):
+            raise WeightsError(
+                f"{folder}: holds no model: neither {CONFIG_FILE} nor model/{CONFIG_FILE}",
+                "Give the folder of a run or of a saved model; of a benchmark's training, its job's folder result.",
+            )
+        return _from_folder(saved, folder.absolute().name, choice)
     name = choice.model.removeprefix(HUB)
     if choice.model.startswith(HUB) or "/" in name:
         return _from_folder(_downloaded(name), name, choice)

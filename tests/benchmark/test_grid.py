@@ -178,6 +178,16 @@ def test_a_file_of_splits_takes_the_place_of_the_protocols() -> None:
     assert _protocol(jobs[0], {}) == "custom"  # which is no column of the paper's
 
 
+@pytest.mark.parametrize(
+    "part",
+    [{"retrieval": {}}, {"retrieval": {"of_protocols": ["ratio40"]}}, {"evaluations": [{"of_protocols": ["ratio40"]}]}],
+)
+def test_measurements_of_protocols_that_nothing_is_trained_by_are_refused(part: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="ratio40") as error:
+        grid(protocols=["ratio20", "ratio30"], **part)
+    assert "ratio20, ratio30" in error.value.remedy
+
+
 def test_transfer_measures_each_model_on_other_images() -> None:
     on = {"name": "tiles", "dataset": "tiles.csv"}
     jobs = jobs_of(grid(evaluations=[{"on": on, "split": "validation"}], protocols=["ratio20", "ratio40"]))

@@ -260,6 +260,17 @@ def test_damaged_files_beside_results_say_nothing(tmp_path: Path, content: str) 
     assert status.seconds_to_go is None and "failed: " in status.text()
 
 
+def test_status_tells_the_epoch_under_way_and_none_beyond_the_last(tmp_path: Path) -> None:
+    folder, job = next(iter(folders_of(tmp_path, "demo").items()))  # of 6 epochs
+    history = folder / "attempts" / "1" / job.label / "history.json"
+    history.parent.mkdir(parents=True)
+    told = []
+    for ended in (2, 6):
+        history.write_text(json.dumps([{}] * ended))
+        told.append(Status(tmp_path, {folder: job}, {folder: "running"}).text())
+    assert ", epoch 3 of 6" in told[0] and ", epoch" not in told[1]
+
+
 def test_sizes_are_those_that_training_finds(make_benchmark: MakeBenchmark) -> None:
     benchmark = make_benchmark(protocols=["ratio20", "ratio30", "ratio40"])
     jobs = benchmark.jobs()

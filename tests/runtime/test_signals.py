@@ -45,13 +45,14 @@ def test_each_signal_gives_one_line_and_its_code(number: signal.Signals, capsys:
     assert [signal.getsignal(one) for one in STOP_SIGNALS] == before
 
 
+@pytest.mark.parametrize(("command", "has_resume"), [("train", True), ("demo", True), ("benchmark", False)])
 @pytest.mark.parametrize("number", CODES)
 def test_what_trains_gives_its_own_code_before_it_trains(
-    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, command: str, has_resume: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with ended(EXIT_INTERRUPTED), exit_on_error("train"):
+    with ended(EXIT_INTERRUPTED), exit_on_error(command):
         stop(number)
-    assert capsys.readouterr().err.endswith(" Nothing is lost: give the same command with --resume.\n")
+    assert ("--resume" in capsys.readouterr().err) == has_resume
 
 
 def test_the_innermost_block_that_keeps_something_says_so(capsys: pytest.CaptureFixture[str]) -> None:
