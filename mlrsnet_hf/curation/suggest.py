@@ -29,7 +29,7 @@ logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answers:
+class Answers:
     """What a model says of the tiles; rows of NaN for those that it was not asked about."""
 
     labels: tuple[str, ...]
@@ -119,19 +119,19 @@ def _load_labeled(folder: Path, tiles: EmbeddingTable) -> EmbeddingTable:
     return labeled
 
 
-def _answers(config: SuggestConfig, tiles: EmbeddingTable) -> _Answers | None:
+def _answers(config: SuggestConfig, tiles: EmbeddingTable) -> Answers | None:
     """Return what a model says of the tiles, from its predictions or as `mlrsnet embed --scores` stored it."""
     if config.predictions is not None:
         return _of_tiles(config.predictions.expanduser(), tiles.ids)
     if tiles.scores is None:
         return None
     nothing = np.empty((len(tiles), 0))
-    return _Answers(labels=tiles.info.scores, scores=tiles.scores.astype(np.float64), scene_scores=nothing)
+    return Answers(labels=tiles.info.scores, scores=tiles.scores.astype(np.float64), scene_scores=nothing)
 
 
-def _of_tiles(path: Path, ids: list[str]) -> _Answers:
+def _of_tiles(path: Path, ids: list[str]) -> Answers:
     """Return predictions in the order of the tiles."""
-    names, said = _read(path)
+    names, said = read_answers(path)
     rows = {name: row for row, name in enumerate(names)}
     places = np.array([rows.get(name, -1) for name in ids], np.int64)
     missing = int((places < 0).sum())
@@ -143,11 +143,15 @@ def _of_tiles(path: Path, ids: list[str]) -> _Answers:
         np.where((places >= 0)[:, None], part[places], np.nan)  # -1 takes the last row, and is put out again
         for part in (said.scores, said.scene_scores)
     ]
-    return _Answers(labels=said.labels, scores=taken[0], scenes=said.scenes, scene_scores=taken[1])
+    return Answers(labels=said.labels, scores=taken[0], scenes=said.scenes, scene_scores=taken[1])
 
 
-def _read(path: Path) -> tuple[list[str], _Answers]:
-    """Return the ids of predictions, and these."""
+def read_answers(path: Path) -> tuple[list[str], Answers]:
+    """Return the ids of predictions, and these, in the order of the file.
+
+    Raises:
+        ConfigurationError: It cannot be read, or holds something else.
+    """
     path = path / PREDICTIONS if path.is_dir() else path
     try:
         schema = pq.read_schema(path)
@@ -162,7 +166,7 @@ def _read(path: Path) -> tuple[list[str], _Answers]:
     saved = read_predictions(path)
     task, predictions = saved.task, saved.predictions
     nothing = np.empty((len(saved.ids), 0))
-    return list(saved.ids), _Answers(
+    return list(saved.ids), Answers(
         labels=task.label_names[: task.label_outputs],
         scores=predictions.scores if task.label_outputs else nothing,
         scenes=task.scene_names[: task.scene_outputs],
@@ -170,7 +174,7 @@ def _read(path: Path) -> tuple[list[str], _Answers]:
     )
 
 
-def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], _Answers]:
+def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], Answers]:
     """Return what `mlrsnet predict --all-scores` wrote as Parquet; images that could not be read have no scores."""
     names = [name for name in schema.names if name.startswith((_LABEL, _SCENE))]
     if "id" not in schema.names or not names or len(set(schema.names)) < len(schema.names):
@@ -185,7 +189,7 @@ def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], _Answers]:
         parts[start] = np.stack(columns, axis=1) if columns else np.empty((len(ids), 0))
         if ((parts[start] < 0) | (parts[start] > 1)).any():
             raise ConfigurationError(f"{path}: a score is no probability", _REMEDY)
-    return ids, _Answers(
+    return ids, Answers(
         labels=tuple(name.removeprefix(_LABEL) for name in names if name.startswith(_LABEL)),
         scores=parts[_LABEL],
         scenes=tuple(name.removeprefix(_SCENE) for name in names if name.startswith(_SCENE)),
@@ -194,7 +198,7 @@ def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], _Answers]:
 
 
 def _wanted(
-    config: SuggestConfig, tiles: EmbeddingTable, labeled: EmbeddingTable | None, answers: _Answers | None
+    config: SuggestConfig, tiles: EmbeddingTable, labeled: EmbeddingTable | None, answers: Answers | None
 ) -> _Wanted:
     """Return which tiles may be suggested, how uncertain they are, and what they shall differ from."""
     kind, name = ("label", config.label) if config.label is not None else ("scene", config.scene)
