@@ -95,7 +95,8 @@ class Status:
         return [(folder, job) for folder, job in self.jobs.items() if self.states[folder] == state][:_LISTED]
 
     def _links(self) -> list[str]:
-        names = {name for job in self.jobs.values() for name in (job.training or {}).get("trackers", ())}
+        trained = [job for job in self.jobs.values() if job.training is not None]
+        names = {name for job in trained for name in job.training_config().trackers}
         return [_TRACKERS.get(name, name).format(root=self.root) for name in sorted(names)]
 
 
