@@ -65,16 +65,18 @@ class Suggest:
     from each other, of one label or scene or of all; near-duplicates are left out.
 
     Examples:
-        mlrsnet curate suggest tiles --labeled embeddings --predictions tiles.parquet --count 200
+        mlrsnet curate suggest tiles --labeled embeddings --predictions tiles.parquet --html tiles.html
         mlrsnet curate suggest tiles --labeled embeddings --scene lake
     """
 
     config: SuggestConfig
+    data: ImageSet
 
     def run(self) -> None:
+        _check_page(self.config.html, self.data)
         from mlrsnet_hf.curation.suggest import suggest
 
-        print_result(suggest(self.config))
+        print_result(suggest(self.config, self.data))
 
 
 @dataclass(frozen=True, kw_only=True)

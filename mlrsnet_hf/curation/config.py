@@ -72,7 +72,12 @@ class SuggestConfig(Settings):
     least_distance: Annotated[float, Range(0, 2)] = setting(
         0.05, "Cosine distance below which two images are near-duplicates, of which one is enough."
     )
-    output: Path = setting(Path("suggestions.csv"), "List to write, .csv or .parquet.", section="Output")
+    output: Path = setting(Path("suggestions.csv"), "List to write, .csv or .parquet.", section="List and page")
+    html: Path | None = setting(
+        None,
+        "Page of pictures to write, of the tiles that were embedded or that the options below name; none if unset.",
+        metavar="FILE|none",
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used."""
@@ -80,6 +85,7 @@ class SuggestConfig(Settings):
         self._require(
             "output", self.output.suffix.lower() in (".csv", ".parquet"), "a name that ends in .csv or .parquet"
         )
+        self._require("html", self.html != self.output, "a file of its own")
         self._require("scene", self.label is None or self.scene is None, "a label or a scene, not both")
 
 

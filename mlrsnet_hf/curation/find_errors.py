@@ -49,6 +49,8 @@ def find_errors(config: FindErrorsConfig, data: ImageSet | None = None) -> str:
         refuse_existing(config.html)
         pictures = PageImages(open_images(data or ImageSet(), _embedded(config)))
     images = read_images(config)
+    if pictures is not None:
+        pictures.require_some(images.ids)
     rules = None
     if config.vocabulary is not None:
         if images.scenes is None:

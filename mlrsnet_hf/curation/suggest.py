@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.curation.config import SuggestConfig
+from mlrsnet_hf.curation.page_images import PageImages, open_images
+from mlrsnet_hf.curation.suggest_page import labeled_pictures, write_suggest_page
 from mlrsnet_hf.curation.suggestions import Suggestions, entropy, nearest_labeled, suggest_tiles
 from mlrsnet_hf.curation.table_file import write_table
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, SCHEMA_KEY, read_predictions
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.runtime.logs import get_logger
@@ -25,7 +29,7 @@ logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answers:
+class Answers:
     """What a model says of the tiles; rows of NaN for those that it was not asked about."""
 
     labels: tuple[str, ...]
@@ -51,15 +55,25 @@ class _Wanted:
     """Which labeled images have the category; None where none is asked for."""
 
 
-def suggest(config: SuggestConfig) -> str:
-    """Write the list of tiles most worth labeling, the best first, and return what came out in a few lines.
+def suggest(config: SuggestConfig, data: ImageSet | None = None) -> str:
+    """Write the list of tiles most worth labeling, the best first, and the page; return what came out in a few lines.
+
+    Args:
+        config: Which tiles, and what makes one worth labeling.
+        data: The tiles that the page shows; if unset those that were embedded.
 
     Raises:
         MLRSNetError: Embeddings or predictions cannot be read or do not fit each other, the category is not known, or
-            the list exists or cannot be written.
+            the list or page exists or cannot be written.
     """
     refuse_existing(config.output)
+    pictures = None
+    if config.html is not None:
+        refuse_existing(config.html)
+        pictures = PageImages(open_images(data or ImageSet(), config.tiles.expanduser()))
     tiles = EmbeddingTable.load(config.tiles)
+    if pictures is not None:
+        pictures.require_some(tiles.ids)
     labeled = None if config.labeled is None else _load_labeled(config.labeled, tiles)
     answers = _answers(config, tiles)
     if labeled is None and answers is None:
@@ -78,8 +92,20 @@ def suggest(config: SuggestConfig) -> str:
         weight=0.0 if answers is None else config.weight,
         least_distance=config.least_distance,
     )
-    _write(config.output, tiles, labeled, found, wanted)
-    return "\n".join(_summary(config, tiles, found, wanted))
+    columns = _columns(tiles, labeled, found, wanted)
+    lines = _summary(config, tiles, found, wanted)
+    write_table(config.output, columns)
+    if config.html is not None and pictures is not None:
+        write_suggest_page(
+            config.html,
+            title="Tiles that are most worth labeling",
+            about=[f"{line[:1].upper()}{line[1:]}." for line in lines],
+            columns=columns,
+            tiles=pictures,
+            labeled=labeled_pictures(config.labeled),
+        )
+        lines.append(f"page: {config.html}")
+    return "\n".join([*lines, f"written to {config.output}"])
 
 
 def _load_labeled(folder: Path, tiles: EmbeddingTable) -> EmbeddingTable:
@@ -93,19 +119,19 @@ def _load_labeled(folder: Path, tiles: EmbeddingTable) -> EmbeddingTable:
     return labeled
 
 
-def _answers(config: SuggestConfig, tiles: EmbeddingTable) -> _Answers | None:
+def _answers(config: SuggestConfig, tiles: EmbeddingTable) -> Answers | None:
     """Return what a model says of the tiles, from its predictions or as `mlrsnet embed --scores` stored it."""
     if config.predictions is not None:
         return _of_tiles(config.predictions.expanduser(), tiles.ids)
     if tiles.scores is None:
         return None
     nothing = np.empty((len(tiles), 0))
-    return _Answers(labels=tiles.info.scores, scores=tiles.scores.astype(np.float64), scene_scores=nothing)
+    return Answers(labels=tiles.info.scores, scores=tiles.scores.astype(np.float64), scene_scores=nothing)
 
 
-def _of_tiles(path: Path, ids: list[str]) -> _Answers:
+def _of_tiles(path: Path, ids: list[str]) -> Answers:
     """Return predictions in the order of the tiles."""
-    names, said = _read(path)
+    names, said = read_answers(path)
     rows = {name: row for row, name in enumerate(names)}
     places = np.array([rows.get(name, -1) for name in ids], np.int64)
     missing = int((places < 0).sum())
@@ -117,11 +143,15 @@ def _of_tiles(path: Path, ids: list[str]) -> _Answers:
         np.where((places >= 0)[:, None], part[places], np.nan)  # -1 takes the last row, and is put out again
         for part in (said.scores, said.scene_scores)
     ]
-    return _Answers(labels=said.labels, scores=taken[0], scenes=said.scenes, scene_scores=taken[1])
+    return Answers(labels=said.labels, scores=taken[0], scenes=said.scenes, scene_scores=taken[1])
 
 
-def _read(path: Path) -> tuple[list[str], _Answers]:
-    """Return the ids of predictions, and these."""
+def read_answers(path: Path) -> tuple[list[str], Answers]:
+    """Return the ids of predictions, and these, in the order of the file.
+
+    Raises:
+        ConfigurationError: It cannot be read, or holds something else.
+    """
     path = path / PREDICTIONS if path.is_dir() else path
     try:
         schema = pq.read_schema(path)
@@ -136,7 +166,7 @@ def _read(path: Path) -> tuple[list[str], _Answers]:
     saved = read_predictions(path)
     task, predictions = saved.task, saved.predictions
     nothing = np.empty((len(saved.ids), 0))
-    return list(saved.ids), _Answers(
+    return list(saved.ids), Answers(
         labels=task.label_names[: task.label_outputs],
         scores=predictions.scores if task.label_outputs else nothing,
         scenes=task.scene_names[: task.scene_outputs],
@@ -144,7 +174,7 @@ def _read(path: Path) -> tuple[list[str], _Answers]:
     )
 
 
-def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], _Answers]:
+def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], Answers]:
     """Return what `mlrsnet predict --all-scores` wrote as Parquet; images that could not be read have no scores."""
     names = [name for name in schema.names if name.startswith((_LABEL, _SCENE))]
     if "id" not in schema.names or not names or len(set(schema.names)) < len(schema.names):
@@ -159,7 +189,7 @@ def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], _Answers]:
         parts[start] = np.stack(columns, axis=1) if columns else np.empty((len(ids), 0))
         if ((parts[start] < 0) | (parts[start] > 1)).any():
             raise ConfigurationError(f"{path}: a score is no probability", _REMEDY)
-    return ids, _Answers(
+    return ids, Answers(
         labels=tuple(name.removeprefix(_LABEL) for name in names if name.startswith(_LABEL)),
         scores=parts[_LABEL],
         scenes=tuple(name.removeprefix(_SCENE) for name in names if name.startswith(_SCENE)),
@@ -168,7 +198,7 @@ def _read_table(path: Path, schema: pa.Schema) -> tuple[list[str], _Answers]:
 
 
 def _wanted(
-    config: SuggestConfig, tiles: EmbeddingTable, labeled: EmbeddingTable | None, answers: _Answers | None
+    config: SuggestConfig, tiles: EmbeddingTable, labeled: EmbeddingTable | None, answers: Answers | None
 ) -> _Wanted:
     """Return which tiles may be suggested, how uncertain they are, and what they shall differ from."""
     kind, name = ("label", config.label) if config.label is not None else ("scene", config.scene)
@@ -220,12 +250,13 @@ def _filled(values: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]) -> np
     return filled
 
 
-def _write(
-    path: Path, tiles: EmbeddingTable, labeled: EmbeddingTable | None, found: Suggestions, wanted: _Wanted
-) -> None:
+def _columns(
+    tiles: EmbeddingTable, labeled: EmbeddingTable | None, found: Suggestions, wanted: _Wanted
+) -> dict[str, list[Any]]:
+    """Return the columns of the list."""
     known = [] if labeled is None else labeled.ids
     nearest = found.nearest.tolist()
-    columns = {
+    columns: dict[str, list[Any]] = {
         "rank": list(range(1, len(found.rows) + 1)),
         "image": [tiles.ids[row] for row in found.rows],
         "worth": found.worth.tolist(),
@@ -239,7 +270,7 @@ def _write(
         None if one < 0 else known[one] if one < len(known) else tiles.ids[one - len(known)] for one in nearest
     ]
     columns["nearest_is_labeled"] = [0 <= one < len(known) for one in nearest]
-    write_table(path, columns)
+    return columns
 
 
 def _summary(config: SuggestConfig, tiles: EmbeddingTable, found: Suggestions, wanted: _Wanted) -> list[str]:
@@ -251,4 +282,4 @@ def _summary(config: SuggestConfig, tiles: EmbeddingTable, found: Suggestions, w
         lines.append(f"no more of the {config.count:,} that were asked for are left")
     near = f"{found.near_labeled:,} of labeled images, {found.near_chosen:,} of suggested tiles"
     lines.append(f"near-duplicates left out (nearer than {config.least_distance:g}): {near}")
-    return [*lines, f"written to {config.output}"]
+    return lines

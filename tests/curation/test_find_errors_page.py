@@ -17,7 +17,6 @@ from mlrsnet_hf.curation.find_errors_page import write_find_errors_page
 from mlrsnet_hf.curation.label_patterns import Rules
 from mlrsnet_hf.curation.page_images import PageImages
 from mlrsnet_hf.curation.wrong_labels import LabeledImages, WrongLabels
-from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.images import ImageSplit
 from mlrsnet_hf.published import IMAGERY
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows, write_json, write_rows
@@ -152,14 +151,6 @@ def test_the_imagery_is_attributed(tmp_path: Path) -> None:
     assert IMAGERY in html.unescape(judged.path.read_text(encoding="utf-8"))
 
 
-def test_pictures_of_others_are_refused(tmp_path: Path) -> None:
-    judged = Judged(tmp_path)
-    judged.split = ImageSplit(judged.split.rows.map(lambda row: {"id": "x" + row["id"]}), (), (), {"name": "y"})
-    with pytest.raises(ConfigurationError, match="image_000"):
-        judged.write()
-    assert not judged.path.exists()
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1200])
@@ -242,8 +233,11 @@ def test_the_command_finds_the_pictures(tmp_path: Path, capsys: pytest.CaptureFi
         cards = Suspects(page.read_text(encoding="utf-8")).cards
         assert cards[0]["id"] == "3.png" and all(card["has_picture"] for card in cards)
     (tmp_path / "pictures").rename(tmp_path / "moved")
+    (tmp_path / "others").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "others" / "x.png")
     for more, named in (
         (["--html", str(tmp_path / "new.html")], "pictures"),
+        (["--html", str(tmp_path / "new.html"), "--images", str(tmp_path / "others")], "'0.png'"),
         (["--html", str(tmp_path / "0.html")], "0.html"),
         (["--images", str(tmp_path / "moved")], "--html"),
         (["--html", str(tmp_path / "new.html"), "--images", str(tmp_path / "none")], "none"),

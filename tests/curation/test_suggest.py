@@ -1,9 +1,11 @@
 """What to label next: against brute force on small embeddings, and the command from end to end."""
 
 import csv
+import html
 import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.curation.suggestions import entropy, suggest_tiles
@@ -24,7 +27,11 @@ from mlrsnet_hf.prediction.predictions_file import (
     ScoredPredictions,
 )
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows, write_json, write_rows
-from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
+from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
+from tests.reports.looking import look_at
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 LABELS, SCENES = ("sea", "sand", "trees"), ("beach", "park")
 
@@ -130,7 +137,12 @@ def test_an_embedding_of_zero_is_refused() -> None:
 
 
 def folder_of(
-    folder: Path, vectors: np.ndarray, prefix: str, labels: list[list[int]] | None = None, **changes: object
+    folder: Path,
+    vectors: np.ndarray,
+    prefix: str,
+    labels: list[list[int]] | None = None,
+    ids: list[str] | None = None,
+    **changes: object,
 ) -> Path:
     values: dict[str, Any] = {
         "model": "net",
@@ -149,7 +161,7 @@ def folder_of(
     (folder / "data").mkdir(parents=True)
     write_json(folder / INFO_FILE, info.to_json())
     rows = EmbeddingRows(
-        ids=[f"{prefix}{row}" for row in range(len(vectors))],
+        ids=ids or [f"{prefix}{row}" for row in range(len(vectors))],
         embeddings=vectors.astype(np.float32),
         scenes=np.arange(len(vectors)) % 2 if labels else None,
         labels=labels,
@@ -287,3 +299,84 @@ def test_faults(pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray], capsys: p
             main(["curate", "suggest", str(folder / "tiles"), *words])
         assert caught.value.code == 2
         assert named in capsys.readouterr().err
+
+
+def with_pictures(folder: Path, prefix: str, count: int) -> None:
+    """Draw the pictures of an embeddings folder, whose ids are their names, and say there where they lie."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for row in range(count):
+        Image.new("RGB", (20, 20), (8 * row % 256, 90, 120)).save(pictures / f"{prefix}{row}.png")
+    write_json(folder / LOCAL_FILE, {"model": {"model": "net"}, "images": {"images": str(pictures)}})
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """Write the page of 40 tiles beside 6 labeled images, of which one's picture is gone."""
+    draw = np.random.default_rng(8)
+    for prefix, count in (("tile", 40), ("known<i>", 6)):
+        vectors = draw.standard_normal((count, 5))
+        folder = folder_of(
+            tmp_path / prefix[:4],
+            vectors,
+            prefix,
+            [[0]] * count if count == 6 else None,
+            ids=[f"{prefix}{row}.png" for row in range(count)],
+        )
+        with_pictures(folder, prefix, count)
+    (tmp_path / "know" / "pictures" / "known<i>3.png").unlink()
+    words = ["curate", "suggest", str(tmp_path / "tile"), "--labeled", str(tmp_path / "know"), "--count", "30"]
+    main([*words, "--output", str(tmp_path / "list.csv"), "--html", str(tmp_path / "page.html")])
+    return tmp_path / "page.html"
+
+
+def test_the_page_shows_each_tile_and_what_it_is_nearest_to(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    cards = re.findall(r"<li><figure>(.*?)</figure></li>", text, re.DOTALL)
+    rows = read(page.with_name("list.csv"))
+    assert len(cards) == len(rows) == 30
+    for card, row in zip(cards, rows, strict=True):
+        names = [html.unescape(name) for name in re.findall(r'alt="([^"]*)"', card)]
+        gone = row["nearest"] == "known<i>3.png"
+        assert names == [row["image"], *[row["nearest"]] * (not gone)]
+        assert ("labeled: known" in html.unescape(card)) == (row["nearest_is_labeled"] == "1")
+        assert f"distance {float(row['distance']):.2f}" in card
+        assert card.count("data:image/jpeg") == 2 - gone
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_page_fits_and_reads(browser: "Browser", page: Path, width: int, scheme: str) -> None:
+    gone = sum(row["nearest"] == "known<i>3.png" for row in read(page.with_name("list.csv")))
+    assert look_at(browser, page, width, scheme) == 2 * 30 - gone
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.goto(page.as_uri())
+    seen = "[...document.querySelectorAll('.grid > li')].filter(one => one.offsetWidth).length"
+    at_once = 12 if width < 500 else 24
+    assert opened.evaluate(seen) == at_once
+    opened.click("#more")
+    assert opened.evaluate(seen) == min(30, 2 * at_once)
+    opened.close()
+
+
+def test_a_page_needs_pictures(
+    pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, *_ = pool
+    (folder / "others").mkdir()
+    Image.new("RGB", (20, 20)).save(folder / "others" / "x.png")
+    words = ["curate", "suggest", str(folder / "tiles"), "--labeled", str(folder / "labeled"), "--output"]
+    target, page = folder / "list.csv", folder / "page.html"
+    for more, named in (
+        (["--html", str(page)], "--images"),
+        (["--html", str(page), "--images", str(folder / "none")], "none"),
+        (["--html", str(page), "--images", str(folder / "others")], "'t0'"),
+        (["--images", str(folder / "others")], "--html"),
+        (["--html", str(target)], "html"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([*words, str(target), *more])
+        assert caught.value.code == 2
+        assert named in capsys.readouterr().err
+        assert not target.exists() and not page.exists()
