@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, Any] = {
 
 GROUPS = {
     "benchmark": "Plan, run and report a grid of networks, protocols and repetitions.",
-    "curate": "Build a dataset's vocabulary, and find the labels in it that are wrong.",
+    "curate": "Build a dataset's vocabulary, find wrong labels and what to label next, measure diversity.",
 }
 """Words behind which several commands stand, and what these do together."""
 

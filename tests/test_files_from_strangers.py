@@ -34,6 +34,7 @@ from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.curation.event_log import Candidate, RoundOpened, Vote, open_log, read_log
 from mlrsnet_hf.curation.label_patterns import vocabulary_rules
 from mlrsnet_hf.curation.rounds import count_votes, replay
+from mlrsnet_hf.curation.suggest import read_answers
 from mlrsnet_hf.curation.vocabulary import (
     Merges,
     SceneVocabulary,
@@ -230,6 +231,7 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "pca.npz": (lambda f: f / "pca.npz", load_pca),
     "evaluation.json": (lambda f: f / "evaluation.json", read_evaluation),
     "predictions": (lambda f: f / "predictions.parquet", read_predictions),
+    "scores of tiles": (lambda f: f / "scores.parquet", read_answers),
     "results.json of retrieval": (lambda f: f / "retrieval.json", read_retrieval),
 }
 
@@ -268,6 +270,8 @@ def add_made_files(folder: Path) -> None:
     ids = tuple("abcdefghi")
     saved = SavedPredictions(info=info, ids=ids, task=task, predictions=predictions, scenes=scenes)
     saved.write(folder / "predictions.parquet")
+    scores = {"id": ["a", "b"], "labels": [["sea"], []], "score:sea": [0.7, 0.1], "score:sand": [0.2, None]}
+    pq.write_table(pa.table(scores), folder / "scores.parquet")
     summarize(saved, draw_saved(saved, 10)).save(folder / "evaluation.json")
     Pca(np.zeros(8), np.eye(3, 8), np.ones(3), True, 0.9, 20).save(folder / "pca.npz")
     write_onnx(folder / "exported" / "model.onnx")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mlrsnet_hf.benchmark.folder import FILE
 from mlrsnet_hf.benchmark.job import JOB
@@ -50,7 +50,7 @@ def check(row: str) -> Iterator[Checked]:
         ConfigurationError: A score is another than its predictions give, which names row, score and both values; or
             there is no such row, or it has no predictions.
     """
-    path = Path(row).expanduser()
+    path = Path(row).expanduser().absolute()
     if (path / JOB).is_file():
         yield _check_local(read_results(path.parent.parent), path.name)
     elif (path / FILE).is_file():
@@ -104,7 +104,8 @@ def _check_published(row: str) -> Iterator[Checked]:
     for name, one in chosen.items():
         folder = one["predictions"].rpartition("/")[0]
         wanted = [f"{folder}/{EVALUATION}", f"{folder}/{PREDICTIONS}"]
-        if one["predictions"] != wanted[1] or "model_repository" not in one:
+        leads_out = ".." in PurePosixPath(folder).parts or folder.startswith("/")  # whoever wrote the row
+        if leads_out or one["predictions"] != wanted[1] or "model_repository" not in one:
             raise ConfigurationError(f"{name}: does not say where its predictions lie", "Check another row.")
         fetched = download_folder(one["model_repository"], "model", wanted) / folder
         scores = {column: value for column, value in one.items() if column not in COLUMNS}

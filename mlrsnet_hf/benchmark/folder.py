@@ -16,7 +16,7 @@ from typing import Any
 
 from mlrsnet_hf import __version__
 from mlrsnet_hf.benchmark.grid import Grid, Images, expand, make_grid, require_networks
-from mlrsnet_hf.benchmark.job import JOB, Job, State, state_of
+from mlrsnet_hf.benchmark.job import JOB, Job, State, hash_in, state_of
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml
 from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
@@ -122,8 +122,8 @@ class Benchmark:
             ConfigurationError: A job.json is damaged.
         """
         found = {folder: Job.read(folder) for folder in self.folders()}
-        place = {name: number for number, name in enumerate(self._order())}
-        return dict(sorted(found.items(), key=lambda one: (place.get(one[0].name, len(place)), one[0].name)))
+        place = {one: number for number, one in enumerate(self._order())}
+        return dict(sorted(found.items(), key=lambda one: (place.get(hash_in(one[0].name), len(place)), one[0].name)))
 
     def states(self, jobs: Mapping[Path, Job]) -> dict[Path, State]:
         """Return how far each job is; one whose model has failed waits."""
@@ -168,10 +168,16 @@ class Benchmark:
             datasets = {name: self._dataset(images, data_dir, info) for name, images in grid.images.items()}
             fingerprints = {name: one.fingerprint for name, one in datasets.items()}
             versions = {name: one.label_version for name, one in datasets.items()}
-            jobs = {self.jobs_folder / job.name: job for job in expand(grid, fingerprints, versions)}
-            for folder, job in jobs.items():
-                if not (folder / JOB).exists() or Job.read(folder) != job:
+            jobs: dict[Path, Job] = {}
+            names = {hash_in(folder.name): folder.name for folder in self.folders()}
+            for made in expand(grid, fingerprints, versions):
+                job = replace(made, needs=tuple(names[hash_in(name)] for name in made.needs))
+                folder = self.jobs_folder / names.setdefault(hash_in(job.name), job.name)
+                if folder.name != job.name:
+                    job = Job.read(folder)  # an equal one, whose network has another name there
+                elif not (folder / JOB).exists() or Job.read(folder) != job:
                     job.write(folder)
+                jobs[folder] = job
             grids = {**info.grids, grid.name: dict(grid.values)}
             self._write(BenchmarkInfo(code=code_fingerprint(), datasets={**info.datasets, **datasets}, grids=grids))
         return jobs
@@ -260,12 +266,12 @@ class Benchmark:
         return folder
 
     def _order(self) -> Iterable[str]:
-        """Return the names of the jobs in the order of the grids."""
+        """Return the hashes of the jobs in the order of the grids."""
         info = self.info()
         fingerprints = {name: one.fingerprint for name, one in info.datasets.items()}
         versions = {name: one.label_version for name, one in info.datasets.items()}
         for name, values in info.grids.items():
-            yield from (job.name for job in expand(make_grid(name, values), fingerprints, versions))
+            yield from (hash_in(job.name) for job in expand(make_grid(name, values), fingerprints, versions))
 
 
 def here(places: Mapping[str, Any]) -> dict[str, Any]:

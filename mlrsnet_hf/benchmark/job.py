@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Settings, changed_settings
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.files import is_held, whole_file
 from mlrsnet_hf.inputs.config import DataConfig, TaskKind
@@ -34,6 +34,10 @@ JOB, FAILURE, REPLACED = "job.json", "failure.json", "replaced.json"
 RESULT, ATTEMPTS = "result", "attempts"
 PROVENANCE = "provenance.json"
 """In a result: where, when, in how many seconds, by which code it was made."""
+EVALUATION = "evaluation"
+"""Folder of a train job's result in which the evaluation of its test split lies."""
+LINGER = 10.0
+"""Seconds: the reading processes of a worker that was killed notice it within five, and hold its lock until then."""
 FORMAT = 1
 PLACES = frozenset({"data_dir", "image_dir", "streaming"})
 """Settings of data that say where it lies; what it is, its fingerprint says."""
@@ -94,7 +98,7 @@ class Job:
             "training": _without(settings, HOW_TRAINED),
             "evaluation": _without(self.evaluation or {}, HOW_MEASURED),
             "retrieval": _without(self.retrieval or {}, HOW_MEASURED),
-            "needs": [name.rpartition("-")[2] for name in self.needs],
+            "needs": [hash_in(name) for name in self.needs],
         }
         if settings.get("learning_rate") == AUTO:  # whose trials begin from the rate of the recipe
             defining["recipe"] = self.recipe
@@ -162,6 +166,11 @@ def defining_settings(settings: Settings, left_out: frozenset[str]) -> dict[str,
     return {name: values[name] for name in sorted(changed_settings(settings) - left_out)}
 
 
+def hash_in(name: str) -> str:
+    """Return the hash at the end of a job's name, which equal jobs have in common, whatever they are called."""
+    return name.rpartition("-")[2]
+
+
 def state_of(folder: Path) -> State:
     """Return how far a job is, from its folder alone."""
     if (folder / RESULT).is_dir():
@@ -177,6 +186,15 @@ def attempts_of(folder: Path) -> list[Path]:
     """Return the attempts at a job that are there, the newest first."""
     found = [path for path in (folder / ATTEMPTS).glob("[0-9]*") if path.name.isdecimal()]
     return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
+def told_beside(path: Path) -> Mapping[str, Any]:
+    """Return what a file of JSON beside a job's result tells; nothing where it is not there or damaged."""
+    try:
+        content: Mapping[str, Any] = read_json(path, Mapping[str, Any], "")
+    except MLRSNetError:
+        return {}
+    return content
 
 
 def _is_plain(name: str) -> bool:

@@ -234,14 +234,22 @@ def build_publication(
     tasks = dict.fromkeys(
         entry.task_id for row in results.rows if row.state == "done" for entry in _entries(row, "", "")
     )
+    plain = replace(results, rows=tuple(map(_public, results.rows)))
     return Publication(
         repo_id=repo_id,
         title=title,
         models=models,
-        results=_build_results(results, copies, _made(folder / _RESULTS), title, repo_id, names, license),
-        space=_build_space(results, copies, _made(folder / _SPACE), title, repo_id, names, with_images),
+        results=_build_results(plain, copies, _made(folder / _RESULTS), title, repo_id, names, license),
+        space=_build_space(plain, copies, _made(folder / _SPACE), title, repo_id, names, with_images),
         registration=_build_registration(_made(folder / _REGISTRATION), title, tasks),
     )
+
+
+def _public(row: Row) -> Row:
+    """Return a row whose settings and reason name no place of this machine; variants are called by settings."""
+    model = replace(row.model, training=public_value(dict(row.model.training or {})))
+    job = model if row.job.kind == "train" else row.job
+    return replace(row, model=model, job=job, reason=public_text(row.reason))
 
 
 def _made(folder: Path) -> Path:
@@ -272,7 +280,7 @@ def _build_model(row: Row, results: Results, folder: Path, model_id: str, repo_i
         raise ConfigurationError(
             f"{row.result}: holds no trained network", "Bring its model back, or run the job again."
         )
-    of_model = [one for one in results.rows if _trained(one) == row.name and one.state == "done"]
+    of_model = [one for one in results.rows if one.model_name == row.name and one.state == "done"]
     files = {path: source for one in of_model for path, source in published_files(one).items()}
     texts = {path: files.pop(path) for path in list(files) if path.endswith(f"/{RESULTS}")}
     entries: dict[str, EvalResultEntry] = {}
@@ -401,9 +409,8 @@ def _build_space(
     if hidden:
         logger.info("%s: license not known, so no picture goes along; --with-images sends them", ", ".join(hidden))
     copies = [replace(copy, reason=public_text(copy.reason)) for copy in copies]
-    plain = replace(results, rows=tuple(replace(row, reason=public_text(row.reason)) for row in results.rows))
     figures = _made(folder / FIGURES)
-    report = _without_places(make_report(plain, figures, copies, lambda name: name not in hidden))
+    report = _without_places(make_report(results, figures, copies, lambda name: name not in hidden))
     write_tables(report, folder / TABLES)
     page = render_page(report, lambda row: _job_page(row, repo_id, names), _hub_links(names))
     (folder / PAGE).write_text(page, encoding="utf-8")
@@ -433,7 +440,7 @@ def _build_space(
 
 def _job_page(row: Row, repo_id: str, names: Mapping[str, str]) -> str:
     """Return the address of a job's folder on the Hub; of one without a model that of the table."""
-    model = names.get(_trained(row))
+    model = names.get(row.model_name)
     if model is None:
         return repository_url(repo_id, "dataset")
     folder = f"/tree/main/{published_folder(row)}" if row.state == "done" else ""
@@ -444,7 +451,7 @@ def _hub_links(names: Mapping[str, str]) -> Callable[[Row], Mapping[str, str]]:
     """Return what gives a job's files on the Hub."""
 
     def links(row: Row) -> dict[str, str]:
-        model = names.get(_trained(row))
+        model = names.get(row.model_name)
         if model is None or row.state != "done":
             return {}
         place = f"{repository_url(model, 'model')}/blob/main"
@@ -453,10 +460,6 @@ def _hub_links(names: Mapping[str, str]) -> Callable[[Row], Mapping[str, str]]:
         return {"model": repository_url(model, "model"), **own, **files}
 
     return links
-
-
-def _trained(row: Row) -> str:
-    return row.name if row.job.kind == "train" else row.job.needs[0]
 
 
 def _without_places(report: Report) -> Report:

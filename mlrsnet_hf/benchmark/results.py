@@ -5,6 +5,7 @@ Repetitions are rows that differ in their seeds alone; the rows of one `Group` a
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +13,20 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mlrsnet_hf.benchmark.folder import Benchmark
-from mlrsnet_hf.benchmark.job import FAILURE, HOW_MEASURED, HOW_TRAINED, PLACES, RESULT, Job, Kind, State
-from mlrsnet_hf.configuration.json_file import read_json
-from mlrsnet_hf.dataset.splits.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from mlrsnet_hf.benchmark.job import (
+    EVALUATION,
+    FAILURE,
+    HOW_MEASURED,
+    HOW_TRAINED,
+    PLACES,
+    PROVENANCE,
+    RESULT,
+    Job,
+    Kind,
+    State,
+    told_beside,
+)
+from mlrsnet_hf.dataset.splits.protocols import CUSTOM, DEFAULT_PROTOCOL, PROTOCOLS
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.escaping import for_file_name, on_one_line
 from mlrsnet_hf.inputs.config import MLRSNET
@@ -25,9 +37,6 @@ from mlrsnet_hf.retrieval.protocol.results import RetrievalScores, read_scores
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import RESULTS, TrainingResult
 
-EVALUATION_FOLDER = "evaluation"
-"""Folder of a train job's result in which the evaluation of its test split lies."""
-PROVENANCE = "provenance.json"
 _OF_A_REPETITION = HOW_TRAINED | {"seed"}
 """Settings of a training in which repetitions may differ."""
 _OF_A_SPLIT = PLACES | {"protocol", "split_seed"}
@@ -75,6 +84,11 @@ class Row:
         return self.model.training_config()
 
     @property
+    def model_name(self) -> str:
+        """Name of the train job whose model is measured."""
+        return self.name if self.job.kind == "train" else self.job.needs[0]
+
+    @property
     def called(self) -> str:
         """What the grid calls the network; of one of the paper's by timm's name, the paper's."""
         return paper_name(self.model.network) or self.model.network
@@ -92,7 +106,7 @@ class Row:
     @property
     def evaluation_folder(self) -> Path:
         """Where the evaluation of the test split lies."""
-        return self.result / EVALUATION_FOLDER if self.job.kind == "train" else self.result
+        return self.result / EVALUATION if self.job.kind == "train" else self.result
 
     @property
     def predictions(self) -> Path | None:
@@ -150,8 +164,9 @@ class Group:
         return "its model failed" if waiting and not failed else f"{told}; others not run" if failed else "not run yet"
 
     def values(self, metric: str) -> list[float]:
-        """Return a metric of the test split in each repetition that has it."""
-        return [value for row in self.done if (value := row.score(metric)) is not None]
+        """Return a metric of the test split in each repetition in which it is defined."""
+        found = (row.score(metric) for row in self.done)
+        return [value for value in found if value is not None and not math.isnan(value)]
 
 
 @dataclass(frozen=True)
@@ -243,9 +258,10 @@ def _read_row(
                 found["evaluation"] = EvaluationResult.load(result)
             else:
                 found["trained"] = TrainingResult.load(result / RESULTS)
-                found["evaluation"] = EvaluationResult.load(result / EVALUATION_FOLDER)
+                found["evaluation"] = EvaluationResult.load(result / EVALUATION)
         except MLRSNetError as error:
-            state, found, reason = "failed", {}, error.found.removeprefix(f"{folder}/")
+            told = error.found.removeprefix(f"{folder}/")
+            state, found, reason = "failed", {}, f"{told}; remove its folder {RESULT}, then run again"
     return Row(
         folder=folder,
         job=job,
@@ -254,29 +270,22 @@ def _read_row(
         protocol=_protocol(models[0], places.get(models[0].dataset, {})),
         compared=models[1] if len(models) > 1 else None,
         reason=on_one_line(reason, 200),
-        provenance=_plain_file(folder / RESULT / PROVENANCE),
+        provenance=told_beside(folder / RESULT / PROVENANCE),
         **found,
     )
 
 
 def _protocol(job: Job, places: Mapping[str, Any]) -> str:
-    """Return the protocol of a train job; that of a dataset of MLRSNet is `ratio20` where none is given."""
+    """Return the protocol of a train job; that of a dataset of MLRSNet is `ratio20` where none is given, nor a file."""
+    if job.data.get("split_file") is not None:
+        return CUSTOM
     dataset = places.get("dataset") or job.data.get("dataset", MLRSNET)
     return str(job.data.get("protocol") or (DEFAULT_PROTOCOL if dataset == MLRSNET else ""))
 
 
 def _failure(folder: Path) -> str:
     """Return the reason that a failed job has left."""
-    return str(_plain_file(folder / FAILURE).get("reason", ""))
-
-
-def _plain_file(path: Path) -> Mapping[str, Any]:
-    """Return what a file of JSON tells beside the results; nothing where it is not there or damaged."""
-    try:
-        content: Mapping[str, Any] = read_json(path, Mapping[str, Any], "")
-    except MLRSNetError:
-        return {}
-    return content
+    return str(told_beside(folder / FAILURE).get("reason", ""))
 
 
 def _settings(row: Row) -> dict[str, Any]:

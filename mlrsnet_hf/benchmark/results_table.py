@@ -97,7 +97,7 @@ def results_table(results: Results, repositories: Mapping[str, str]) -> pa.Table
         results: The benchmark's.
         repositories: Name of a train job -> repository of its model on the Hub.
     """
-    rows = [_plain(row, repositories.get(_model_name(row))) for row in results.rows]
+    rows = [_plain(row, repositories.get(row.model_name)) for row in results.rows]
     scores = [scores_of(row) for row in results.rows]
     found = dict.fromkeys(name for one in scores for name in one)
     order = [name for name in METRICS if name in found]  # of the registry, whichever job comes first
@@ -151,10 +151,6 @@ def public_text(text: str) -> str:
     return re.sub(r"(?<![\w.:/~])(?:~|\.\.)?/(?:[^\s/'\":;,)]+/)*(?=[^\s/'\":;,)])", "", text)
 
 
-def _model_name(row: Row) -> str:
-    return row.name if row.job.kind == "train" else row.job.needs[0]
-
-
 def _plain(row: Row, repository: str | None) -> dict[str, Any]:
     """Return the columns of a row but for its scores."""
     data, training = row.model.data_config(), row.training
@@ -171,7 +167,7 @@ def _plain(row: Row, repository: str | None) -> dict[str, Any]:
         "state": row.state,
         "reason": public_text(row.reason) or None,
         "network": row.network,
-        "model": training.model,
+        "model": public_value(training.model),
         "weights": public_value(training.weights),
         "recipe": row.model.recipe,
         "task": row.model.task,

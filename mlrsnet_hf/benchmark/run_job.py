@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import errno
-import functools
 import json
 import os
 import platform
@@ -20,23 +19,34 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
-from mlrsnet_hf.benchmark.job import ATTEMPTS, FAILURE, PROVENANCE, RESULT, Job, State, attempts_of, state_of
+from mlrsnet_hf.benchmark.job import (
+    ATTEMPTS,
+    EVALUATION,
+    FAILURE,
+    LINGER,
+    PROVENANCE,
+    RESULT,
+    Job,
+    State,
+    attempts_of,
+    state_of,
+)
 from mlrsnet_hf.configuration.yaml_file import write_settings
-from mlrsnet_hf.errors import DivergedError, InterruptedRunError, MLRSNetError, OutOfMemoryError
+from mlrsnet_hf.errors import ConfigurationError, DivergedError, InterruptedRunError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.files import HeldError, kept_if_stopped, only_writer, sync, whole_file
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.reports.evaluation.report import write_evaluation
 from mlrsnet_hf.reports.retrieval.report import write_retrieval
 from mlrsnet_hf.runtime.collectives import Collectives
-from mlrsnet_hf.runtime.logs import get_logger
+from mlrsnet_hf.runtime.logs import get_logger, is_main_process
 from mlrsnet_hf.training.results import RESULTS, TrainingResult, library_versions
 from mlrsnet_hf.training.run import train
 from mlrsnet_hf.training.run_folder import RunFolder
 
-EVALUATION = "evaluation"
-_PATIENCE = 10.0
-"""Seconds: the reading processes of a worker that was killed notice it within five, and hold its lock until then."""
+_PATIENCE = LINGER
+_OF_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables by which a process knows that it is one of several."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 logger = get_logger(__name__)
@@ -45,13 +55,20 @@ logger = get_logger(__name__)
 def run_chain(folders: Sequence[Path]) -> list[State]:
     """Do jobs one after the other, models first, then what is measured of them; what an engine hands to a worker.
 
+    Of several processes all train the first, and the main one goes on alone.
+
     Returns:
-        How far each is then.
+        How far each is then; on other processes than the main one that of the first alone.
 
     Raises:
         MLRSNetError: See `run_job`.
     """
-    return [run_job(folder) for folder in folders]
+    states = []
+    for folder in folders:
+        states.append(run_job(folder))
+        if not is_main_process():
+            break
+    return states
 
 
 def run_job(folder: Path) -> State:
@@ -83,10 +100,16 @@ def run_job(folder: Path) -> State:
                 return state, None, None
             info = benchmark.info()
             benchmark.require_same_code(info)
-            data = benchmark.data_config(job, info)
+            stack.callback(_remove_empty, folder / ATTEMPTS)
             attempt = stack.enter_context(_attempt(folder))
+            stack.callback(_remove_empty, attempt)
+            state = _state_to_begin(folder, job, benchmark)
+            if state != "left":
+                return state, attempt, None
+            # Only now, as it may take a minute, in which another worker would take the job for one that nobody does.
+            data = benchmark.data_config(job, info)
             stack.enter_context(kept_if_stopped(lambda: f"What is done is kept in {attempt}; run again to go on."))
-            return _state_to_begin(folder, job, benchmark), attempt, data
+            return state, attempt, data
 
         state, attempt, data = processes.run_on_main(claim)
         if state != "left" or attempt is None or data is None:
@@ -102,16 +125,16 @@ def run_job(folder: Path) -> State:
         except Exception as error:
             if _is_of_the_machine(error):
                 raise
-            if processes.processes > 1 and isinstance(error, OutOfMemoryError):
-                _write_failure(folder, attempt, error)  # it is this process's alone; the others wait, and are ended
+            alone = isinstance(error, OutOfMemoryError) or not isinstance(error, MLRSNetError)
+            if processes.processes > 1 and alone:
+                # The others may know nothing of it, and wait until they are ended.
+                _write_failure(folder, attempt, error)
                 raise
-            processes = _processes()
-            processes.run_on_main(functools.partial(_write_failure, folder, attempt, error))
+            if _goes_on_alone():
+                _write_failure(folder, attempt, error)
             return "failed"
-        processes = _processes()
-        processes.run_on_main(lambda: _publish(folder, attempt, output, begun))
-    with contextlib.suppress(OSError):  # attempts of other workers stay
-        (folder / ATTEMPTS).rmdir()
+        if _goes_on_alone():
+            _publish(folder, attempt, output, begun)
     return "done"
 
 
@@ -127,23 +150,38 @@ def _state_to_begin(folder: Path, job: Job, benchmark: Benchmark) -> State:
 @contextlib.contextmanager
 def _attempt(folder: Path) -> Iterator[Path]:
     """Yield the attempt that this worker makes, held while it lives: one that a dead worker left, or a new one."""
-    (folder / ATTEMPTS).mkdir(exist_ok=True)
     with ExitStack() as stack:
         for left in attempts_of(folder):
-            with contextlib.suppress(HeldError):
-                stack.enter_context(only_writer(left, _PATIENCE))
-                if left.is_dir():  # else its worker has ended meanwhile
-                    yield left
-                    return
-        number = max((int(path.name) for path in attempts_of(folder)), default=0) + 1
-        while True:
-            fresh = folder / ATTEMPTS / str(number)
-            with contextlib.suppress(HeldError):
-                stack.enter_context(only_writer(fresh))
-                fresh.mkdir(exist_ok=True)
-                yield fresh
+            if _hold(stack, left, _PATIENCE) and left.is_dir():  # else its worker has ended meanwhile
+                yield left
                 return
-            number += 1
+        number = 0
+        while True:
+            number = max((number, *(int(path.name) for path in attempts_of(folder)))) + 1
+            fresh = folder / ATTEMPTS / str(number)
+            fresh.parent.mkdir(exist_ok=True)
+            if _hold(stack, fresh):
+                break
+        fresh.mkdir(exist_ok=True)
+        yield fresh
+
+
+def _hold(stack: ExitStack, attempt: Path, patience: float = 0) -> bool:
+    """Hold an attempt until the stack ends; False where another worker has it, or removed the folder of attempts."""
+    try:
+        stack.enter_context(only_writer(attempt, patience))
+    except HeldError:
+        return False
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise
+    return True
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # attempts of other workers stay
+        folder.rmdir()
 
 
 def _train(job: Job, data: DataConfig, attempt: Path, benchmark: Benchmark) -> Path:
@@ -152,8 +190,7 @@ def _train(job: Job, data: DataConfig, attempt: Path, benchmark: Benchmark) -> P
     places = {"output_dir": output, "overwrite": True, "resume": True, "cache_dir": benchmark.decoded}
     config = job.training_config(**places)
     result = train(config, data, job.recipe)
-    if not (output / EVALUATION).is_dir():
-        _processes()
+    if _goes_on_alone() and not (output / EVALUATION).is_dir():
         split = result.scored_split
         measure = EvaluationConfig(
             split=split,
@@ -212,7 +249,7 @@ def _publish(folder: Path, attempt: Path, output: Path, begun: float) -> None:
     """Give an attempt's output the name of the result, unless another was first; then remove the attempt."""
     result = folder / RESULT
     if (output / RESULTS).is_file() and (output / EVALUATION).is_dir():
-        _as_if_made_in(output, result)
+        _as_if_made_in_result(output)
     _write_json(output / PROVENANCE, _here() | {"attempt": int(attempt.name), "seconds": round(time.time() - begun, 2)})
     for part in ("checkpoints", "decoded", "rate_trials"):
         shutil.rmtree(output / part, ignore_errors=True)
@@ -228,7 +265,7 @@ def _publish(folder: Path, attempt: Path, output: Path, begun: float) -> None:
     _discard(attempt)
 
 
-def _as_if_made_in(output: Path, result: Path) -> None:
+def _as_if_made_in_result(output: Path) -> None:
     """Let the files of a run name the place that it will have; they are the same then, whatever the attempt."""
     made = TrainingResult.load(output / RESULTS)
     config = dataclasses.replace(made.config, output_dir=Path(RESULT), cache_dir=None, overwrite=False, resume=False)
@@ -295,11 +332,21 @@ def _is_of_the_machine(error: BaseException | None) -> bool:
 
 
 def _processes() -> Collectives:
-    """Return the processes that work together, with nothing left of the precision of what ran before.
-
-    Training leaves the group of the processes when it ends; the next one joins it again.
-    """
+    """Return the processes that work together, with nothing left of the precision of what ran before."""
     AcceleratorState._reset_state(True)
     processes = Collectives(Accelerator())
     AcceleratorState._reset_state(False)
     return processes
+
+
+def _goes_on_alone() -> bool:
+    """Tell whether this is the main process, which then is the only one.
+
+    Training and evaluation leave the group of the processes when they end, and it cannot be joined again.
+    """
+    if not is_main_process():
+        return False
+    for name in _OF_GROUP:
+        os.environ.pop(name, None)
+    AcceleratorState._reset_state(True)
+    return True

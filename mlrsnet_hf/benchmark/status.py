@@ -1,6 +1,5 @@
 """How far a benchmark is: done, running, failed and left by network, why jobs failed, and the time to go."""
 
-import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.benchmark.folder import Benchmark
-from mlrsnet_hf.benchmark.job import FAILURE, PROVENANCE, RESULT, STATES, Job, State, attempts_of
+from mlrsnet_hf.benchmark.job import FAILURE, PROVENANCE, RESULT, STATES, Job, State, attempts_of, told_beside
+from mlrsnet_hf.configuration.json_file import read_json
+from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.reports.text_table import aligned
 
 _TRACKERS = {
@@ -94,7 +95,8 @@ class Status:
         return [(folder, job) for folder, job in self.jobs.items() if self.states[folder] == state][:_LISTED]
 
     def _links(self) -> list[str]:
-        names = {name for job in self.jobs.values() for name in (job.training or {}).get("trackers", ())}
+        trained = [job for job in self.jobs.values() if job.training is not None]
+        names = {name for job in trained for name in job.training_config().trackers}
         return [_TRACKERS.get(name, name).format(root=self.root) for name in sorted(names)]
 
 
@@ -119,31 +121,22 @@ def _alike(job: Job) -> list[tuple[str, ...]]:
 
 
 def _seconds(result: Path) -> float | None:
-    found = _read(result / PROVENANCE).get("seconds")
+    found = told_beside(result / PROVENANCE).get("seconds")
     return float(found) if isinstance(found, int | float) else None
 
 
 def reason_of(folder: Path) -> str:
     """Return why the job of a folder failed."""
-    found = _read(folder / FAILURE)
-    return f"{found.get('reason', 'unknown')}"
+    return f"{told_beside(folder / FAILURE).get('reason', 'unknown')}"
 
 
 def _epoch(folder: Path, job: Job) -> str:
     """Return how far a training under way is, as its history tells."""
     for attempt in attempts_of(folder):
         try:
-            history = json.loads((attempt / job.label / "history.json").read_text(encoding="utf-8"))
-            epochs = job.training_config().epochs
-            return f", epoch {len(history) + 1} of {epochs}" if len(history) < epochs else ", trained, being measured"
-        except (OSError, ValueError, TypeError):
+            history = read_json(attempt / job.label / "history.json", list[Any], "")
+        except MLRSNetError:  # it has not come so far
             continue
+        epochs = job.training_config().epochs
+        return f", epoch {len(history) + 1} of {epochs}" if len(history) < epochs else ", trained, being measured"
     return ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -162,7 +162,7 @@ class Job(Settings):
 
         if not self.folders:
             raise ConfigurationError("no job is given", "Give its folder, in jobs/ of a benchmark.")
-        for folder, state in zip(self.folders, run_chain(self.folders), strict=True):
+        for folder, state in zip(self.folders, run_chain(self.folders), strict=False):
             print_result(f"{folder.name}: {state}")
 
 

@@ -1,13 +1,35 @@
-"""`mlrsnet curate`: a dataset's vocabulary, and the labels in it that are wrong."""
+"""`mlrsnet curate`: a dataset's vocabulary, diversity and wrong labels, and what to label next."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlrsnet_hf.commands.early_checks import check_paths
 from mlrsnet_hf.configuration.settings import Count, Seed, Settings, changed_settings, setting
-from mlrsnet_hf.curation.config import FindErrorsConfig
+from mlrsnet_hf.curation.config import DiversityConfig, FindErrorsConfig, SuggestConfig
 from mlrsnet_hf.errors import ConfigurationError, require_extra
+from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.release.repair import LabelVersion
 from mlrsnet_hf.runtime.logs import print_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diversity:
+    """Measure how diverse sets of images are beside each other.
+
+    Shows a network, in the place of people, pairs of images of each set and of one scene; the more seldom the most
+    similar pair is of a set, the more diverse it is. Writes a table with intervals, and a dot plot of all scenes.
+
+    Examples:
+        mlrsnet curate diversity embeddings-ours embeddings-theirs embeddings-another
+    """
+
+    config: DiversityConfig
+
+    def run(self) -> None:
+        require_extra("plots")
+        from mlrsnet_hf.curation.measure_diversity import measure_diversity
+
+        print_result(measure_diversity(self.config))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,20 +38,45 @@ class FindErrors:
 
     Reads predictions of images that the model has not seen, or embeddings, on which a linear probe is fitted by folds;
     asks the nearest images, the others of the scene and the image's other labels besides, and the vocabulary where one
-    is given. The table has a row for each label that is probably wrong, given or missing, the worst first.
+    is given. The table has a row for each label that is probably wrong, given or missing, the worst first; the page
+    (--html) shows their images with what is said against each label.
 
     Examples:
-        mlrsnet curate find-errors embeddings --vocabulary vocabulary/vocabulary.yaml
+        mlrsnet curate find-errors embeddings --vocabulary vocabulary/vocabulary.yaml --html wrong-labels.html
         mlrsnet curate find-errors evaluation --embeddings embeddings --output wrong-labels.parquet
     """
 
     config: FindErrorsConfig
+    data: ImageSet
 
     def run(self) -> None:
         require_extra("curate")
+        _check_page(self.config.html, self.data)
         from mlrsnet_hf.curation.find_errors import find_errors
 
-        print_result(find_errors(self.config))
+        print_result(find_errors(self.config, self.data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggest:
+    """List the unlabeled tiles that are most worth labeling.
+
+    Ranks tiles by how uncertain a model is of them and by how far in embedding space they lie from what is labeled and
+    from each other, of one label or scene or of all; near-duplicates are left out.
+
+    Examples:
+        mlrsnet curate suggest tiles --labeled embeddings --predictions tiles.parquet --html tiles.html
+        mlrsnet curate suggest tiles --labeled embeddings --scene lake
+    """
+
+    config: SuggestConfig
+    data: ImageSet
+
+    def run(self) -> None:
+        _check_page(self.config.html, self.data)
+        from mlrsnet_hf.curation.suggest import suggest
+
+        print_result(suggest(self.config, self.data))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,5 +131,16 @@ class Vocabulary(Settings):
         )
 
 
-COMMANDS = {"find-errors": FindErrors, "vocabulary": Vocabulary}
+def _check_page(html: Path | None, data: ImageSet) -> None:
+    """Refuse images that no page shows, and those that are not there."""
+    named = changed_settings(data)
+    if named and html is None:
+        option = min(named).replace("_", "-")
+        raise ConfigurationError(f"--{option} says where the pictures of a page are", "Give --html FILE too.")
+    if html is not None:
+        require_extra("train")  # decodes pictures as training does
+        check_paths(data=data if named else None)
+
+
+COMMANDS = {"diversity": Diversity, "find-errors": FindErrors, "suggest": Suggest, "vocabulary": Vocabulary}
 """The commands after `mlrsnet curate`."""

@@ -1,23 +1,24 @@
 """`mlrsnet curate find-errors`: from predictions, embeddings or label files to a table of labels, the worst first."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlrsnet_hf.curation.config import FindErrorsConfig
+from mlrsnet_hf.curation.find_errors_page import write_find_errors_page
 from mlrsnet_hf.curation.label_patterns import vocabulary_rules
 from mlrsnet_hf.curation.linear_probe import out_of_fold_scores
+from mlrsnet_hf.curation.page_images import PageImages, open_images
+from mlrsnet_hf.curation.table_file import write_table
 from mlrsnet_hf.curation.vocabulary import read_vocabulary
 from mlrsnet_hf.curation.wrong_labels import LabeledImages, WrongLabels, find_wrong_labels
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.escaping import for_csv
-from mlrsnet_hf.files import refuse_existing, whole_file
+from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, read_predictions
 from mlrsnet_hf.release import open_labels
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE
@@ -31,15 +32,25 @@ _TOLD = 5
 logger = get_logger(__name__)
 
 
-def find_errors(config: FindErrorsConfig) -> str:
-    """Write the table of labels that are probably wrong, and return what came out in a few lines.
+def find_errors(config: FindErrorsConfig, data: ImageSet | None = None) -> str:
+    """Write the table of labels that are probably wrong, and the page, and return what came out in a few lines.
+
+    Args:
+        config: What is judged, and by what.
+        data: The images that the page shows; if unset those that were embedded.
 
     Raises:
         MLRSNetError: The source or what is given besides cannot be read or does not fit, the model has seen the images,
-            or the table exists or cannot be written.
+            or the table or page exists or cannot be written.
     """
     refuse_existing(config.output)
+    pictures = None
+    if config.html is not None:
+        refuse_existing(config.html)
+        pictures = PageImages(open_images(data or ImageSet(), _embedded(config)))
     images = read_images(config)
+    if pictures is not None:
+        pictures.require_some(images.ids)
     rules = None
     if config.vocabulary is not None:
         if images.scenes is None:
@@ -49,8 +60,30 @@ def find_errors(config: FindErrorsConfig) -> str:
         rules = vocabulary_rules(read_vocabulary(config.vocabulary), images.scene_names, images.label_names)
     result = find_wrong_labels(images, rules, config.neighbors)
     places = result.ranked(config.least)
+    lines = _summary(config, images, result, places)
+    often = _most_often(images, places)
     _write(config.output, images, result, places)
-    return "\n".join(_summary(config, images, result, places))
+    if config.html is not None and pictures is not None:
+        write_find_errors_page(
+            config.html,
+            title=f"Labels of {config.source.expanduser().absolute().name} that are probably wrong",
+            about=[f"{line[:1].upper()}{line[1:]}." for line in lines],
+            images=images,
+            result=result,
+            places=places,
+            pictures=pictures,
+            rules=rules,
+        )
+        often.append(f"page: {config.html}")
+    return "\n".join([*lines, *often, f"written to {config.output}"])
+
+
+def _embedded(config: FindErrorsConfig) -> Path | None:
+    """Return the folder of embeddings that is given, if there is one."""
+    if config.embeddings is not None:
+        return config.embeddings.expanduser()
+    source = config.source.expanduser()
+    return source if (source / INFO_FILE).is_file() else None
 
 
 def read_images(config: FindErrorsConfig) -> LabeledImages:
@@ -105,8 +138,7 @@ def _with_embeddings(images: LabeledImages, table: EmbeddingTable) -> LabeledIma
     if missing:
         logger.warning("%s of %s images have no embedding: their neighbors are not asked", missing, len(places))
     embeddings = np.where((places >= 0)[:, None], table.embeddings[places], np.float32(0))
-    fields = {name: getattr(images, name) for name in images.__dataclass_fields__}
-    return LabeledImages(**fields | {"embeddings": embeddings})
+    return replace(images, embeddings=embeddings)
 
 
 def _of_embeddings(table: EmbeddingTable, config: FindErrorsConfig) -> LabeledImages:
@@ -157,20 +189,7 @@ def _write(path: Path, images: LabeledImages, result: WrongLabels, places: Seque
         names = [*images.scene_names, None]  # -1 is the last
         table["scene"] = [names[scene] for scene in images.scenes[rows]]
     table |= {name.replace(" ", "_"): part[rows, columns].tolist() for name, part in result.evidence.items()}
-    with whole_file(path) as partial:
-        if path.suffix.lower() == ".parquet":
-            pq.write_table(pa.table(table), partial)
-            return
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table)
-            writer.writerows([_cell(value) for value in row] for row in zip(*table.values(), strict=True))
-
-
-def _cell(value: Any) -> Any:  # noqa: ANN401 - what a table holds
-    if isinstance(value, bool):
-        return int(value)
-    return f"{value:.4f}" if isinstance(value, float) else for_csv(value)
+    write_table(path, table)
 
 
 def _summary(
@@ -182,13 +201,15 @@ def _summary(
         f"{len(places):,} of {judged:,} labels are probably wrong, on {affected:,} of {len(images.ids):,} images",
         "asked: " + ", ".join([*result.evidence, *["vocabulary"] * (config.vocabulary is not None)]),
     ]
-    if places:
-        often = Counter((bool(images.labels[place]), images.label_names[place[1]]) for place in places)
-        named = (
-            f"{name} {'given' if is_given else 'missing'} {count:,}"
-            for (is_given, name), count in often.most_common(_TOLD)
-        )
-        lines.append("most often: " + ", ".join(named))
     if images.scores is None and images.embeddings is None and config.vocabulary is None:
         lines.append("without images these are labels that are unusual; what is unusual need not be wrong")
-    return [*lines, f"written to {config.output}"]
+    return lines
+
+
+def _most_often(images: LabeledImages, places: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the labels that are most often wrong as a line, none where no label is."""
+    often = Counter((bool(images.labels[place]), images.label_names[place[1]]) for place in places)
+    named = (
+        f"{name} {'given' if is_given else 'missing'} {count:,}" for (is_given, name), count in often.most_common(_TOLD)
+    )
+    return ["most often: " + ", ".join(named)] if often else []

@@ -145,7 +145,7 @@ def exit_on_error(command: str | None = None) -> Iterator[None]:
     standard output that goes away, such as `head`, ends the program without a word.
 
     Args:
-        command: Name of the command that runs; of one that trains a signal gives 75, and --resume is the way on.
+        command: Name of the command that runs; of one that trains a signal gives 75.
     """
 
     def end(stop: StopAtOnce) -> NoReturn:
@@ -186,20 +186,20 @@ def _drop_output() -> None:
 def _tell_stop(stop: StopAtOnce, command: str | None) -> int:
     """Say that a command was stopped, and what is kept; return its exit code."""
     number = stop.signal or signal.SIGINT
-    again = _RESUMED.get(command or "", _BEGIN_ANEW)
+    again = _TRAINING.get(command or "", _BEGIN_ANEW)
     if is_main_process():
         get_logger(__name__).error("stopped: %s came. %s", number.name, stop.kept() or again)
-    return EXIT_INTERRUPTED if command in _RESUMED else 128 + number
+    return EXIT_INTERRUPTED if command in _TRAINING else 128 + number
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAKE_ROOM = "Make room on the disk, or send the output elsewhere, then run again."
-_RESUMED = {
-    "benchmark": "Nothing is lost: give the same command again.",  # it has no --resume
+_TRAINING = {
+    "benchmark": "Nothing is lost: give the same command again.",
     "demo": NOTHING_LOST,
     "train": NOTHING_LOST,
 }
-"""Commands that another process may go on with, and what to do where there is nothing to keep."""
+"""Commands that train, and the way on after they were stopped, unless they say themselves what they keep."""
 _BEGIN_ANEW = "Nothing was kept: give the same command again to begin anew."
 
 

@@ -147,7 +147,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
         return script
 
-    monkeypatch.setenv("SUBMITIT_PREEMPT_SIGNAL", "USR1")
     return make
 
 

@@ -52,6 +52,21 @@ def test_two_grids_in_one_folder_share_equal_jobs(make_benchmark: MakeBenchmark,
     assert benchmark.info().grids.keys() == {"mine", "other"}
 
 
+def test_equal_jobs_are_one_whatever_their_networks_are_called(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark()
+    (train,) = benchmark.folders()
+    networks = [{"name": "mine", "model": "test_resnet"}, "test_vit"]
+    make_benchmark(networks=networks, evaluations=[{"symmetries": 2}])
+    jobs = benchmark.jobs()
+    assert [(job.kind, job.network) for job in jobs.values()] == [
+        ("train", "test_resnet"),
+        ("evaluate", "mine"),
+        ("train", "test_vit"),
+        ("evaluate", "test_vit"),
+    ]
+    assert list(jobs.values())[1].needs == (train.name,)
+
+
 def test_free_settings_are_taken_over_by_a_job_that_is_there(make_benchmark: MakeBenchmark, copy: Path) -> None:
     benchmark = make_benchmark()
     (folder,) = benchmark.folders()

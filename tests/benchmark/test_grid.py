@@ -21,6 +21,7 @@ from mlrsnet_hf.benchmark.grid import (
     settings_from_text,
 )
 from mlrsnet_hf.benchmark.job import Job
+from mlrsnet_hf.benchmark.results import _protocol
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS
 from mlrsnet_hf.training import recipes
@@ -174,6 +175,7 @@ def test_other_data_have_no_protocol_and_keep_their_columns() -> None:
 def test_a_file_of_splits_takes_the_place_of_the_protocols() -> None:
     jobs = jobs_of(grid(protocols=["ratio20", "ratio40"], data={"split_file": "mine.csv"}, retrieval={}))
     assert kinds(jobs) == {"train": 1} and jobs[0].data_config().protocol is None
+    assert _protocol(jobs[0], {}) == "custom"  # which is no column of the paper's
 
 
 @pytest.mark.parametrize(

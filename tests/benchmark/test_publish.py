@@ -1,11 +1,13 @@
 """A benchmark to the Hub: built as folders, pushed, and its rows computed again from what was published."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -17,13 +19,14 @@ from mlrsnet_hf.benchmark.folder import Benchmark
 from mlrsnet_hf.benchmark.grid import make_grid
 from mlrsnet_hf.benchmark.publish import (
     Publication,
+    _public,
     build_publication,
     model_names,
     publish_benchmark,
     push_publication,
 )
 from mlrsnet_hf.benchmark.results import read_results
-from mlrsnet_hf.benchmark.results_table import read_results_table
+from mlrsnet_hf.benchmark.results_table import COLUMNS, TABLE, read_results_table, write_results_table
 from mlrsnet_hf.benchmark.run_job import run_chain, write_failure
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
@@ -107,6 +110,12 @@ def test_results_of_models_are_of_the_tasks_that_eval_yaml_names(built: Publicat
     assert header["configs"][0]["config_name"] == tasks[0]["config"]
     assert header["configs"][0]["data_files"] == [{"split": tasks[0]["split"], "path": "data/results.parquet"}]
     assert "self-reported" in card
+    code = (
+        card.partition("```python\n")[2].partition("```")[0].replace('"jane/scenes"', repr(str(built.results.folder)))
+    )
+    names: dict[str, Any] = {}
+    exec(code.replace("print(", "shown = ("), names)  # the card's own example
+    assert len(names["shown"]) == 6
     assert "self-reported" in (model.folder / "README.md").read_text()
 
 
@@ -281,6 +290,25 @@ def test_what_is_no_row_is_refused(row: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="USER/NAME/JOB"):
         list(check(row))
+
+
+@pytest.mark.parametrize("place", ["..", "benchmark/../..", "/etc"])
+def test_a_row_leads_out_of_no_repository(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"job": "x-1", "predictions": f"{place}/predictions.parquet", "model_repository": "eve/model"}
+    table = pa.table({name: pa.array([told.get(name)], kind) for name, (kind, _) in COLUMNS.items()})
+    write_results_table(table, tmp_path / TABLE)
+    monkeypatch.setattr("mlrsnet_hf.benchmark.check.download_folder", lambda *_: tmp_path)
+    with pytest.raises(ConfigurationError, match="where its predictions lie"):
+        list(check("eve/results"))
+
+
+def test_settings_that_name_variants_name_no_place_of_this_machine(done: Path) -> None:
+    results = read_results(done)
+    own = {"weights": "/home/jane/first.pth"}
+    rows = [dataclasses.replace(row, model=dataclasses.replace(row.model, training=own)) for row in results.rows]
+    for row in map(_public, rows):
+        assert row.training.weights == "first.pth"
+        assert (row.job == row.model) == (row.job.kind == "train") and row.model_name.startswith("test_")
 
 
 def test_what_cannot_be_published_is_refused(tmp_path: Path, done: Path) -> None:

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,26 @@ def test_a_worker_that_dies_twice_has_failed_and_the_others_go_on(
     assert "SIGKILL" in capsys.readouterr().out
 
 
+def test_what_a_dead_worker_leaves_behind_is_waited_for(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The processes that read images for a worker hold its lock a little longer than it lives.
+    benchmark = make_benchmark()
+    (folder,) = benchmark.folders()
+    attempt = folder / "attempts" / "1"
+    attempt.mkdir(parents=True)
+    codes = [-signal.SIGKILL, -signal.SIGKILL]
+
+    def dying(*_: object) -> int:
+        held = ExitStack()
+        held.enter_context(only_writer(attempt))
+        threading.Timer(1.0, held.close).start()
+        return codes.pop()
+
+    monkeypatch.setattr(local, "_work_off", dying)
+    assert run_benchmark(choice(benchmark), LOCAL).counts["failed"] == 1 and not codes
+
+
 def test_what_other_workers_do_is_left_to_them(make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = make_benchmark(protocols=["ratio20", "ratio30"])
     theirs, _ = benchmark.folders()
@@ -107,6 +129,16 @@ def test_workers_of_their_own_are_stopped_and_go_on(make_benchmark: MakeBenchmar
     assert process.returncode == 0, errors
     assert state_of(folder) == "done" and (folder / "log.txt").stat().st_size
     assert json.loads((folder / "result" / "results.json").read_text())["run"]["resumed"]
+
+
+@pytest.mark.slow
+def test_a_job_of_several_processes_is_begun_by_accelerate(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark()
+    (folder,) = benchmark.folders()
+    process = mlrsnet("run", benchmark.root, "--processes", "2")  # of which a machine without GPUs begins one
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert state_of(folder) == "done" and f"{folder.name}: done" in (folder / "log.txt").read_text()
 
 
 @pytest.mark.slow
@@ -213,6 +245,19 @@ def test_status_by_hand(tmp_path: Path) -> None:
     assert status.seconds_to_go == pytest.approx(by_hand)
     assert status.counts["done"] == 2 and status.counts["left"] == 158
     assert "160 jobs" in status.text()
+
+
+@pytest.mark.parametrize("content", ["", "[", "[]", "[" * 100_000, '{"seconds": "x", "reason": 3}', "\udc80"])
+def test_damaged_files_beside_results_say_nothing(tmp_path: Path, content: str) -> None:
+    jobs = folders_of(tmp_path, "demo")
+    first, second, third, *_ = jobs
+    for path in (first / "result/provenance.json", second / "failure.json", third / "attempts/1/x/history.json"):
+        path = Path(str(path).replace("/x/", f"/{jobs[third].label}/"))
+        path.parent.mkdir(parents=True)
+        path.write_text(content, errors="surrogateescape")
+    states: dict[Path, State] = dict.fromkeys(jobs, "left")
+    status = Status(tmp_path, jobs, states | {first: "done", second: "failed", third: "running"})
+    assert status.seconds_to_go is None and "failed: " in status.text()
 
 
 def test_status_tells_the_epoch_under_way_and_none_beyond_the_last(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,6 +144,22 @@ def test_two_workers_on_one_job_give_one_result(make_benchmark: MakeBenchmark) -
     assert outcome(shared) == outcome(alone)
 
 
+@pytest.mark.slow
+def test_several_processes_do_a_chain_together(make_benchmark: MakeBenchmark) -> None:
+    benchmark = make_benchmark(evaluations=[{"symmetries": 2, "draws": 3}])
+    jobs = benchmark.jobs()
+    (chain,) = benchmark.chains(jobs, benchmark.states(jobs))
+    # `accelerate launch` begins a single process without GPUs.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, "-m", "mlrsnet_hf", "benchmark", "job", *map(str, chain)]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert set(benchmark.states(jobs).values()) == {"done"}
+    trained = json.loads((chain[0] / "result" / "results.json").read_text())
+    assert trained["run"]["processes"] == 2
+
+
 def test_a_second_worker_makes_an_attempt_of_its_own_and_the_first_whole_one_counts(
     make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +226,59 @@ def test_an_error_that_nobody_foresaw_is_written_down(
     assert run_job(folder) == "failed"
     failure = json.loads((folder / "failure.json").read_text())
     assert failure["reason"] == "by nought" and "ZeroDivisionError" in failure["traceback"]
+
+
+def test_what_one_of_several_processes_meets_ends_it(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    asked = []
+
+    def on_main(act: Callable[[], object]) -> object:  # as long as all processes call it
+        asked.append(act)
+        assert len(asked) == 1
+        return act()
+
+    folder = only_job(make_benchmark())
+    monkeypatch.setattr(running, "train", broken)
+    monkeypatch.setattr(running, "_processes", lambda: SimpleNamespace(processes=2, run_on_main=on_main))
+    with pytest.raises(ZeroDivisionError):
+        run_job(folder)
+    assert state_of(folder) == "failed"
+
+
+def test_a_job_is_held_while_its_images_are_looked_at(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = only_job(make_benchmark())
+
+    def look(*_: object) -> None:
+        assert state_of(folder) == "running"
+        raise ConfigurationError("other images", "Bring the same.")
+
+    monkeypatch.setattr(Benchmark, "data_config", look)
+    with pytest.raises(ConfigurationError, match="other images"):
+        run_job(folder)
+    assert {path.name for path in folder.iterdir()} == {"job.json"}
+
+
+def test_an_attempt_begins_though_another_worker_clears_up(
+    make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = only_job(make_benchmark())
+    original, calls = running.only_writer, []
+
+    def too_late(target: Path, patience: float = 0) -> AbstractContextManager[None]:
+        if not calls:
+            target.parent.rmdir()
+        calls.append(target)
+        return original(target, patience)
+
+    monkeypatch.setattr(running, "only_writer", too_late)
+    assert run_job(folder) == "done" and len(calls) == 2
+    assert {path.name for path in folder.iterdir()} == {"job.json", "result"}
 
 
 def test_other_code_and_other_data_are_refused(

@@ -8,22 +8,26 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mlrsnet_hf.benchmark.config import EngineConfig
-from mlrsnet_hf.benchmark.engines.worker import LOG, do_chain, is_busy, launch_command, tell_death, write_to_log
+from mlrsnet_hf.benchmark.engines.worker import do_chain, is_busy, tell_death, write_to_log
 from mlrsnet_hf.benchmark.folder import Chain
+from mlrsnet_hf.benchmark.job import LINGER
 from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError, MLRSNetError
-from mlrsnet_hf.runtime.logs import exit_on_error
+from mlrsnet_hf.parallel import ProcessDiedError
+from mlrsnet_hf.runtime.logs import exit_on_error, get_logger
 
 _TRIES = 2
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _LOADED = ["mlrsnet_hf.benchmark.run_job"]
 """What the server that forks the workers imports, once for all of them."""
+
+logger = get_logger(__name__)
 
 
 def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[], None]) -> None:
@@ -41,7 +45,7 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
     busy = [chain for chain in chains if is_busy(chain)]
     for chain in (*(chain for chain in chains if chain not in busy), *busy):
         for tried in range(1, _TRIES + 1):
-            if is_busy(chain):
+            if is_busy(chain, 0 if tried == 1 else LINGER):
                 break
             code = _work_off(chain, config.processes, watch)
             watch()
@@ -54,27 +58,30 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
 
 
 def _work_off(chain: Chain, processes: int, watch: Callable[[], None]) -> int:
-    """Return the exit code of a worker that did a chain; a negative one is the signal that ended it."""
-    if processes > 1:
-        with (chain[0] / LOG).open("ab") as file:
-            child = subprocess.Popen(launch_command(chain, processes), stdout=file, stderr=subprocess.STDOUT)
-            with _stopped_with_it(child.pid, child.wait):
-                while child.poll() is None:
-                    with suppress(subprocess.TimeoutExpired):
-                        child.wait(1.0)
-                    watch()
-        return child.returncode
+    """Return the exit code of a worker that did a chain; a negative one is the signal that ended it.
+
+    Raises:
+        ConfigurationError: See `run_chains`.
+        InterruptedRunError: See `run_chains`.
+    """
     context: Any = multiprocessing.get_context(_METHOD)
     if _METHOD == "forkserver":
         context.set_forkserver_preload(_LOADED)
     told, tell = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(chain, tell))
+    worker = context.Process(target=_work, args=(chain, processes, tell))
     worker.start()
     tell.close()
-    with _stopped_with_it(worker.pid, worker.join):
+    try:
         while worker.exitcode is None:
             worker.join(1.0)
             watch()
+    except KeyboardInterrupt:  # a signal that asks to stop: the worker writes its checkpoint first
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGTERM)
+        worker.join()
+        raise InterruptedRunError(
+            "a signal came; the job under way is kept", "Give the same command again to go on."
+        ) from None
     if worker.exitcode == EXIT_INTERRUPTED:
         raise InterruptedRunError("the worker was asked to stop", "Give the same command again to go on.")
     if worker.exitcode == EXIT_BAD_INPUT and told.poll():
@@ -82,32 +89,18 @@ def _work_off(chain: Chain, processes: int, watch: Callable[[], None]) -> int:
     return int(worker.exitcode)
 
 
-@contextmanager
-def _stopped_with_it(worker: int, wait: Callable[[], object]) -> Iterator[None]:
-    """Pass a signal that asks to stop on to the worker, and wait until it has written its checkpoint.
-
-    Raises:
-        InterruptedRunError: One came.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        os.kill(worker, signal.SIGTERM)
-        wait()
-        raise InterruptedRunError(
-            "a signal came; the job under way is kept", "Give the same command again to go on."
-        ) from None
-
-
-def _work(chain: Chain, tell: Any) -> None:  # noqa: ANN401 - a connection
+def _work(chain: Chain, processes: int, tell: Any) -> None:  # noqa: ANN401 - a connection
     """Do a chain, in the worker's process; what it says goes to the log."""
     write_to_log(chain)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with exit_on_error("benchmark"):
         try:
-            do_chain(chain, processes=1)
+            do_chain(chain, processes)
         except InterruptedRunError:
             raise
+        except ProcessDiedError as error:  # one that it began: as if it had died itself
+            logger.error("%s", error)
+            sys.exit(1)
         except MLRSNetError as error:
             tell.send((error.found, error.remedy))
             raise

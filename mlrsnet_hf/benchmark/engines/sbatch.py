@@ -11,7 +11,7 @@ DEFAULTS = {"time": "4:00:00", "cpus_per_task": "8", "signal_delay_s": "120", "r
 GPU for each process is added where no option speaks of GPUs."""
 _SETUP = (
     '[ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK',  # srun asks for it since 22.05
-    "export SUBMITIT_PREEMPT_SIGNAL=USR1",  # where --export=NONE leaves it out
+    "export SUBMITIT_PREEMPT_SIGNAL=USR1",
 )
 """Lines of shell before each task."""
 
@@ -28,8 +28,11 @@ def submitit_parameters(options: Mapping[str, str], processes: int = 1) -> dict[
         values.pop("cpus_per_task")
     if not any("gpu" in name or name == "gres" for name in values):
         values["gpus_per_node"] = str(processes)
-    names = ("signal_delay_s", "array_parallelism")
-    found: dict[str, Any] = {name: _whole(name, values.pop(name)) for name in names if name in values}
+    # submitit's own SIGUSR2 would end the processes that read images; SIGUSR1 they leave to the one that trains.
+    values["signal"] = f"USR1@{_whole('signal_delay_s', values.pop('signal_delay_s'))}"
+    found: dict[str, Any] = {}
+    if "array_parallelism" in values:
+        found["array_parallelism"] = _whole("array_parallelism", values.pop("array_parallelism"))
     found["setup"] = [*([values.pop("setup")] if "setup" in values else []), *_SETUP]
     found["time"] = minutes(values.pop("time"))
     found["additional_parameters"] = {

@@ -6,7 +6,6 @@ too, and the task waits for what SLURM decides: the end, as after `scancel`, or 
 """
 
 import hashlib
-import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from mlrsnet_hf.benchmark.config import EngineConfig
 from mlrsnet_hf.benchmark.engines.sbatch import submitit_parameters
 from mlrsnet_hf.benchmark.folder import Benchmark, Chain
 from mlrsnet_hf.errors import ConfigurationError, InterruptedRunError
-from mlrsnet_hf.escaping import shortened
+from mlrsnet_hf.escaping import for_file_name, shortened
 from mlrsnet_hf.runtime.logs import print_result
 
 LARGEST_ARRAY = 1000
@@ -65,13 +64,11 @@ def run_chains(chains: Sequence[Chain], config: EngineConfig, watch: Callable[[]
     Raises:
         ConfigurationError: There is no SLURM here, it refuses the options, or has jobs of this benchmark already.
     """
-    # submitit's own SIGUSR2 would end the processes that read images; SIGUSR1 they leave to the one that trains.
-    os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"
     from submitit import SlurmExecutor
 
     root = Benchmark.of_job(chains[0][0]).root
     logs = root / "slurm"
-    name = f"mlrsnet-{root.name}-{hashlib.sha256(bytes(root)).hexdigest()[:6]}"
+    name = f"mlrsnet-{for_file_name(root.name)}-{hashlib.sha256(bytes(root)).hexdigest()[:6]}"
     parameters = submitit_parameters(config.options, config.processes)
     try:
         executor = SlurmExecutor(logs, max_num_timeout=_TURNS)  # refuses a machine without srun

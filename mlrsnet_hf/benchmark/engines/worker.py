@@ -6,7 +6,7 @@ import sys
 import time
 
 from mlrsnet_hf.benchmark.folder import Chain
-from mlrsnet_hf.benchmark.job import state_of
+from mlrsnet_hf.benchmark.job import LINGER, state_of
 from mlrsnet_hf.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, ConfigurationError, InterruptedRunError
 from mlrsnet_hf.parallel import ProcessDiedError
 from mlrsnet_hf.runtime.signals import Interruption
@@ -67,15 +67,27 @@ def write_to_log(chain: Chain) -> None:
     os.close(file)
 
 
-def is_busy(chain: Chain) -> bool:
-    """Tell whether a living worker is at one of the jobs."""
-    return any(state_of(folder) == "running" for folder in chain)
+def is_busy(chain: Chain, patience: float = 0) -> bool:
+    """Tell whether a living worker is at one of the jobs.
+
+    Args:
+        chain: Folders of jobs.
+        patience: Seconds to wait for what is left of a dead worker; see `LINGER`.
+    """
+    deadline = time.monotonic() + patience
+    while any(state_of(folder) == "running" for folder in chain):
+        if time.monotonic() >= deadline:
+            return True
+        time.sleep(_POLL)
+    return False
 
 
 def tell_death(chain: Chain, how: str) -> bool:
     """Write down that the job which a chain had come to has ended its workers; tell whether there is one."""
     from mlrsnet_hf.benchmark.run_job import write_failure
 
+    if is_busy(chain, LINGER):
+        return False
     for folder in chain:
         if state_of(folder) == "left":
             remedy = f"See {chain[0] / LOG}; retry it with other settings, such as a lower batch_size."

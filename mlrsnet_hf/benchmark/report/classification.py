@@ -102,7 +102,7 @@ def score_cell(group: Group | None, metric: str, scale: float = 1, digits: int =
         return gap("not in the grid")
     values = [scale * value for value in group.values(metric)]
     if not values:
-        return gap("not measured" if group.done else group.gap, group.anchor)
+        return gap("not defined" if group.done else group.gap, group.anchor)
     return mean(values, len(group.rows), digits, group.anchor)
 
 
@@ -293,8 +293,8 @@ def _repetitions(groups: Sequence[Group], recipe: str) -> str:
 def pair_tests(groups: Sequence[Group], metric: str) -> tuple[PairTest, ...]:
     """Compare the networks of one protocol over the repetitions that each two of them have; none for fewer than two.
 
-    The paper's corrected numbers of images are those of the protocol's own splits; where the repetitions share one
-    split, nothing overlaps by chance, and the plain test speaks of that split alone.
+    The test is corrected by the numbers of images of the protocol's splits; where the repetitions share one split,
+    nothing overlaps by chance, and the plain test speaks of that split alone.
     """
     done = {
         group.variant: {row.repetition: row for row in group.done if row.score(metric) is not None} for group in groups
@@ -307,10 +307,10 @@ def pair_tests(groups: Sequence[Group], metric: str) -> tuple[PairTest, ...]:
         variant: [float(rows[one].score(metric)) if one in rows else math.nan for one in repetitions]  # type: ignore[arg-type]
         for variant, rows in done.items()
     }
-    some = next(row for rows in done.values() for row in rows.values())
-    images = some.trained.data.images if some.trained is not None else {}
+    results = [row.trained for rows in done.values() for row in rows.values() if row.trained is not None]
+    learned, measured = (results[0].data.images.get(split, 0) for split in ("train", results[0].scored_split))
     drawn_anew = len({split for split, _ in repetitions}) > 1
-    return compare_pairs(scores, max(1, images.get("train", 1)), images.get("test", 0) if drawn_anew else 0)
+    return compare_pairs(scores, max(1, learned), measured if drawn_anew else 0)
 
 
 def pair_tables(groups: Sequence[Group], metric: str, suffix: str) -> list[Table]:

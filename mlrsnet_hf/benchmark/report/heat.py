@@ -33,6 +33,8 @@ class HeatMap:
     """(rows, networks) means over the repetitions; NaN where there is none."""
     deviations: npt.NDArray[np.float64]
     """(rows, networks); NaN where there are not two."""
+    counts: npt.NDArray[np.int64]
+    """(rows, networks) repetitions that have a value."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -57,7 +59,7 @@ class HeatMap:
             text=f"{value:.3f}",
             value=float(value),
             deviation=None if np.isnan(deviation) else float(deviation),
-            count=len(self.groups[column].done),
+            count=int(self.counts[row, column]),
             anchor=self.groups[column].anchor,
         )
 
@@ -115,8 +117,10 @@ def _heat_map(
     rows = tuple(row for row, values in found.items() if any(values.values()))
     values = np.full((len(rows), len(groups)), np.nan)
     deviations = values.copy()
+    counts = np.zeros(values.shape, dtype=np.int64)
     for place, row in enumerate(rows):
         for column, repeats in found[row].items():
+            counts[place, column] = len(repeats)
             if repeats:
                 values[place, column], deviations[place, column] = over_repeats(repeats)
     return HeatMap(
@@ -128,4 +132,5 @@ def _heat_map(
         groups=groups,
         values=values,
         deviations=deviations,
+        counts=counts,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import quote
 
 from mlrsnet_hf.benchmark.report.basis import job_table
 from mlrsnet_hf.benchmark.report.figures import Drawing
@@ -74,7 +75,7 @@ class Report:
 
 def job_place(row: Row) -> str:
     """Return the address of a job, from the report's folder."""
-    return f"{JOBS}/{row.name}/"
+    return f"{JOBS}/{quote(row.name)}/"
 
 
 def render_page(
@@ -113,9 +114,9 @@ def job_links(row: Row) -> Mapping[str, str]:
     }
     if row.predictions is not None:
         names["predictions"] = row.predictions.relative_to(row.folder).as_posix()
-    found = {"job": f"{JOBS}/{row.name}/job.json"}
+    found = {"job": f"{job_place(row)}job.json"}
     return found | {
-        title: f"{JOBS}/{row.name}/{path}" for title, path in names.items() if path and (row.folder / path).is_file()
+        title: f"{job_place(row)}{path}" for title, path in names.items() if path and (row.folder / path).is_file()
     }
 
 
@@ -156,5 +157,5 @@ def _job_markdown(group: Group) -> str:
     text = table.markdown()
     for row in group.rows:
         name = for_markdown(row.name)
-        text = text.replace(f"| {name} |", f"| [{name}]({JOBS}/{row.name}) |", 1)
+        text = text.replace(f"| {name} |", f"| [{name}]({job_place(row)}) |", 1)
     return text

@@ -26,6 +26,7 @@ _OF_JOBS = {
     "fig14_examples_compared": "Fig. 14. The same queries by the model that is compared",
 }
 """Figures that each retrieval has drawn, by the names of their files."""
+_PNG = b"\x89PNG\r\n\x1a\n"
 _HIDDEN = "Pictures are not shown here, as their license is not known."
 
 _SCORES = {
@@ -160,8 +161,8 @@ def _examples(group: Group, suffix: str, folder: Path) -> list[Picture]:
     found = []
     for name, title in _OF_JOBS.items():
         row = next((row for row in group.done if (row.result / f"{name}.png").is_file()), None)
-        if row is not None:
-            content = (row.result / f"{name}.png").read_bytes()
+        content = b"" if row is None else (row.result / f"{name}.png").read_bytes()
+        if content.startswith(_PNG):  # no other file goes into a page, whatever a folder calls it
             short = f"{name.partition('_')[0]}{suffix}"
             (folder / f"{short}.png").write_bytes(content)
             found.append(Picture(short, f"{title}, {group.variant}", content, group.anchor))

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -88,10 +89,11 @@ def run_protocols(
         )
     assert examples is not None, "the protocol shown is one of them"
     notes = [*_seen(sources, config.apart), *_seen(compared, config.apart), *_left_out(protocols)]
+    name, compared_name = names_of(sources[0].model, compared[0].model if compared else None)
     return RetrievalResult(
-        name=sources[0].model,
+        name=name,
         info=sources[0].folders[0].info,
-        compared_name=compared[0].model if compared else None,
+        compared_name=compared_name,
         compared_info=compared[0].folders[0].info if compared else None,
         distance=config.distance,
         protocols=protocols,
@@ -99,6 +101,12 @@ def run_protocols(
         notes=list(dict.fromkeys(notes)),
         versions={name: importlib.metadata.version(name) for name in _VERSIONS},
     )
+
+
+def names_of(model: str, compared: str | None) -> tuple[str, str | None]:
+    """Return what tables call the models: of an absolute path its last part, if that tells them apart."""
+    parts = [name and (Path(name).name if Path(name).is_absolute() else name) for name in (model, compared)]
+    return (model, compared) if parts[0] == parts[1] else (str(parts[0]), parts[1])
 
 
 def _queries_and_database(

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import pytest
 from markdown_it import MarkdownIt
 from sklearn.metrics import average_precision_score
 
+from mlrsnet_hf.benchmark.report import heat
 from mlrsnet_hf.benchmark.report.basis import attribution
+from mlrsnet_hf.benchmark.report.classification import pair_tests
 from mlrsnet_hf.benchmark.report.images import Copy, best_group
 from mlrsnet_hf.benchmark.report.report import write_report
 from mlrsnet_hf.benchmark.report.same_images import same_image_table
@@ -180,6 +183,28 @@ def test_pairs_are_tested_over_the_repetitions_that_both_have(partly: MadeUp, re
     assert float(found["p"]) == pytest.approx(expected.p_value)
     assert float(found["p, Holm"]) == pytest.approx(expected.p_value)  # the only pair of this protocol
     assert found["repetitions"] == "3"
+
+
+def test_the_test_is_corrected_by_the_split_that_was_measured() -> None:
+    trained = SimpleNamespace(data=SimpleNamespace(images={"train": 40, "validation": 10}), scored_split="validation")
+
+    def group(name: str, scores: list[float]) -> Any:  # noqa: ANN401 - it stands in for one
+        rows = [
+            SimpleNamespace(repetition=(seed, seed), score=lambda _, score=score: score, trained=trained)
+            for seed, score in enumerate(scores)
+        ]
+        return SimpleNamespace(variant=name, done=rows)
+
+    [test] = pair_tests([group("a", [0.5, 0.7, 0.6]), group("b", [0.4, 0.4, 0.4])], "map")
+    assert test.difference == corrected_t_test(np.array([0.5, 0.7, 0.6]) - 0.4, 40, 10)
+
+
+def test_a_heat_map_counts_the_repetitions_in_which_a_score_is_defined() -> None:
+    answers = [[("sea", 3, 0.5), ("sand", 2, 0.25)], [("sea", 0, float("nan")), ("sand", 2, 0.75)]]
+    done = [SimpleNamespace(evaluation=answer) for answer in answers]
+    group: Any = SimpleNamespace(variant="a", anchor="", done=done)
+    rows: Any = heat._heat_map("label", "", "Each label", (group,), lambda answer: answer).table().rows  # type: ignore[arg-type,return-value]
+    assert [(row[0].text, row[2].value, row[2].count) for row in rows] == [("sea", 0.5, 1), ("sand", 0.5, 2)]
 
 
 def test_pairs_on_the_same_images_are_drawn_by_groups(make_benchmark: Callable[..., MadeUp], tmp_path: Path) -> None:

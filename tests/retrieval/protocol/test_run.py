@@ -9,7 +9,7 @@ from mlrsnet_hf.errors import ConfigurationError, UnknownNameError
 from mlrsnet_hf.retrieval.embeddings.info import EmbeddingInfo
 from mlrsnet_hf.retrieval.protocol.measures import Measured, compare_common_labels, measure
 from mlrsnet_hf.retrieval.protocol.query_database import LabeledEmbeddings, QueryDatabase
-from mlrsnet_hf.retrieval.protocol.run import choose_queries, example_queries
+from mlrsnet_hf.retrieval.protocol.run import choose_queries, example_queries, names_of
 
 SCENES = ("airplane", "beach", "stadium")
 LABELS = ("water", "ships", "trees", "sand", "cars")
@@ -101,3 +101,18 @@ def test_an_example_names_its_results_and_what_they_share(two_models: tuple[Meas
     for hit in example.results:
         assert example.common(hit) == set(example.query.labels) & set(hit.labels)
         assert hit.labels == tuple(np.array(LABELS)[model.data.database.labels[hit.row]])
+
+
+@pytest.mark.parametrize(
+    ("model", "compared", "names"),
+    [
+        ("/data/runs/resnet", None, ("resnet", None)),
+        ("/data/runs/resnet", "resnet50", ("resnet", "resnet50")),
+        ("/data/a/run", "/data/b/run", ("/data/a/run", "/data/b/run")),
+        ("hf-hub:jane/model", "runs/resnet", ("hf-hub:jane/model", "runs/resnet")),
+    ],
+)
+def test_a_model_is_called_by_the_last_part_of_its_place(
+    model: str, compared: str | None, names: tuple[str, str | None]
+) -> None:
+    assert names_of(model, compared) == names
