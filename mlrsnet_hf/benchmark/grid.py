@@ -149,7 +149,22 @@ def read_grid(name: str) -> Grid:
         raise UnknownNameError(
             f"there is no preset {name!r}", f"{name_alternatives(name, known)} A grid of one's own ends in .yaml."
         )
-    return make_grid(path.stem, read_settings_file(path))
+    grid = make_grid(path.stem, read_settings_file(path))
+    _require_measured(grid)
+    return grid
+
+
+def _require_measured(grid: Grid) -> None:
+    """Refuse what measures no network; not in `make_grid`, which reads the grids of benchmarks that are there."""
+    if all(None in _protocols(grid, images) for images in grid.datasets):
+        return
+    for part, one in (("retrieval", grid.retrieval), *(("evaluations", one) for one in grid.evaluations)):
+        if one is not None and one.of_protocols is not None and not set(one.of_protocols) & set(grid.protocols):
+            asked, trained = ", ".join(one.of_protocols), ", ".join(grid.protocols)
+            raise ConfigurationError(
+                f"grid {grid.name}: {part}: no network is trained by {asked}, so none would be measured",
+                f"Give of_protocols: [{trained}], or add to protocols.",
+            )
 
 
 def make_grid(name: str, values: Mapping[str, Any]) -> Grid:
@@ -190,14 +205,6 @@ def make_grid(name: str, values: Mapping[str, Any]) -> Grid:
     if twice := sorted({one for one in names if names.count(one) > 1}):
         raise ConfigurationError(f"{where}: the network {twice[0]!r} stands twice", "Leave one out, or rename it.")
     _ = grid.images  # of which no two have one name
-    if any(None not in _protocols(grid, images) for images in grid.datasets):
-        for part, one in (("retrieval", grid.retrieval), *(("evaluations", one) for one in grid.evaluations)):
-            if one is not None and one.of_protocols is not None and not set(one.of_protocols) & set(grid.protocols):
-                asked, trained = ", ".join(one.of_protocols), ", ".join(grid.protocols)
-                raise ConfigurationError(
-                    f"{where}: {part}: no network is trained by {asked}, so none would be measured",
-                    f"Give of_protocols: [{trained}], or add to protocols.",
-                )
     return grid
 
 

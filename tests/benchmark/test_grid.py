@@ -182,9 +182,11 @@ def test_a_file_of_splits_takes_the_place_of_the_protocols() -> None:
     "part",
     [{"retrieval": {}}, {"retrieval": {"of_protocols": ["ratio40"]}}, {"evaluations": [{"of_protocols": ["ratio40"]}]}],
 )
-def test_measurements_of_protocols_that_nothing_is_trained_by_are_refused(part: dict[str, Any]) -> None:
+def test_measurements_of_protocols_that_nothing_is_trained_by_are_refused(part: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"networks": ["ResNet50"], "protocols": ["ratio20", "ratio30"], **part}))
     with pytest.raises(ConfigurationError, match="ratio40") as error:
-        grid(protocols=["ratio20", "ratio30"], **part)
+        read_grid(str(path))
     assert "ratio20, ratio30" in error.value.remedy
 
 
