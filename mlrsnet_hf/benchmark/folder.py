@@ -6,10 +6,12 @@ scenes/          synthetic scenes that a grid has drawn
 decoded/         decoded images that the jobs share, while they run
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from mlrsnet_hf.runtime.logs import get_logger
 FILE = "benchmark.yaml"
 FORMAT = 1
 _PLACES = ("dataset", "data_dir", "image_dir")
+_MODULES = "evaluate_modules"
 _PATIENCE = 60.0
 """Seconds to wait for another process that writes benchmark.yaml, which takes a moment."""
 
@@ -162,7 +165,9 @@ class Benchmark:
         """
         require_networks(grid)
         self.root.mkdir(parents=True, exist_ok=True)
-        with only_writer(self.root / FILE, _PATIENCE):
+        with ExitStack() as stack:
+            stack.callback(remove_if_empty, self.root)  # where its images cannot be used
+            stack.enter_context(only_writer(self.root / FILE, _PATIENCE))
             info = self.info() if (self.root / FILE).exists() else BenchmarkInfo()
             self.require_same_code(info, other_code)
             datasets = {name: self._dataset(images, data_dir, info) for name, images in grid.images.items()}
@@ -274,6 +279,12 @@ class Benchmark:
             yield from (hash_in(job.name) for job in expand(make_grid(name, values), fingerprints, versions))
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder, unless there is something in it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def here(places: Mapping[str, Any]) -> dict[str, Any]:
     """Return places as this machine has them: a copy that is not there is looked for as always."""
     found = {name: value for name, value in places.items() if name in _PLACES}
@@ -316,9 +327,14 @@ def fingerprint_of(images: Sequence[tuple[str, Any]]) -> tuple[str, int]:
 
 @functools.lru_cache
 def code_fingerprint(package: Path = Path(__file__).parents[1]) -> str:
-    """Return a hash of the installed sources of a package, by default of this one."""
+    """Return a hash of the installed sources of a package, by default of this one.
+
+    The modules of `evaluate` count for nothing: no job runs them, and they lie inside an installed package alone.
+    """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
+        if _MODULES in path.relative_to(package).parts:
+            continue
         digest.update(f"{path.relative_to(package).as_posix()}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -16,6 +16,7 @@ from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.escaping import quoted, shortened
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig, TaskKind
+from mlrsnet_hf.models import PRETRAINED
 from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS
 from mlrsnet_hf.prediction.config import EvaluationConfig
 from mlrsnet_hf.retrieval.protocol.config import RetrievalConfig
@@ -244,17 +245,19 @@ def settings_from_text(words: Iterable[str]) -> dict[str, Any]:
 
 
 def require_networks(grid: Grid) -> None:
-    """Refuse networks that neither the paper nor timm knows; imports timm.
+    """Refuse networks that neither the paper nor timm knows, and weights that are not there; imports timm.
 
     Raises:
+        WeightsError: A file or folder of weights is not there.
         UnknownNameError: One of them, with names near it.
     """
     import timm
 
-    from mlrsnet_hf.models.build import require_known_model
+    from mlrsnet_hf.models.build import require_known_model, require_weights
 
     for network in grid.networks:
         model = _model_of(network)
+        require_weights({**grid.training, **network.training}.get("weights", PRETRAINED))
         try:
             require_known_model(model)
         except UnknownNameError as error:
@@ -479,8 +482,9 @@ def _require_known(where: str, what: str, names: Iterable[str], known: Iterable[
 
 
 def _list(where: str, axis: str, value: Any, kind: type) -> tuple[Any, ...]:
-    """Return an axis: a list of texts or of whole numbers, or a single one, none twice."""
-    entries = value if isinstance(value, list) else [value]
+    """Return an axis: a list of texts, or a single one, or a list of whole numbers, none twice."""
+    # A single number may be meant as how many there shall be.
+    entries = value if isinstance(value, list) else [value] if kind is str else []
     fits = all(isinstance(one, kind) and not isinstance(one, bool) and 0 <= _size(one) < 2**32 for one in entries)
     wanted = "a list of names" if kind is str else "a list of whole numbers from 0"
     _require(fits and len(set(entries)) == len(entries) > 0, where, axis, value, f"{wanted}, none twice")

@@ -118,6 +118,8 @@ class Plan:
         lines.append(disk.text())
         if warning := disk_warning(self.root, disk):
             lines.append(f"warning: {warning}")
+        if left:
+            lines.append(f"next: mlrsnet benchmark run {self.root}")
         return "\n".join(lines)
 
     def disk(self) -> Disk:

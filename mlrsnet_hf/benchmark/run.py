@@ -46,10 +46,10 @@ def begin(choice: GridChoice) -> Benchmark:
     if choice.chosen is not None:
         benchmark.begin(read_grid(choice.chosen), choice.data_dir, choice.other_code)
     elif not (benchmark.root / FILE).is_file():
-        raise ConfigurationError(
-            f"{choice.folder} is no benchmark, and no grid is given",
-            "Give --preset (paper, modern, leakage, multi-vs-single, demo) or --grid FILE.",
-        )
+        remedy = "Give --preset (paper, modern, leakage, multi-vs-single, demo) or --grid FILE."
+        if choice.folder.is_file():
+            remedy = f"Give the benchmark's folder first, and this file as --grid {choice.folder}."
+        raise ConfigurationError(f"{choice.folder} is no benchmark, and no grid is given", remedy)
     else:
         benchmark.go_on(choice.other_code)
     return benchmark

@@ -18,7 +18,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
+from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint, remove_if_empty
 from mlrsnet_hf.benchmark.job import (
     ATTEMPTS,
     EVALUATION,
@@ -100,9 +100,9 @@ def run_job(folder: Path) -> State:
                 return state, None, None
             info = benchmark.info()
             benchmark.require_same_code(info)
-            stack.callback(_remove_empty, folder / ATTEMPTS)
+            stack.callback(remove_if_empty, folder / ATTEMPTS)  # attempts of other workers stay
             attempt = stack.enter_context(_attempt(folder))
-            stack.callback(_remove_empty, attempt)
+            stack.callback(remove_if_empty, attempt)
             state = _state_to_begin(folder, job, benchmark)
             if state != "left":
                 return state, attempt, None
@@ -177,11 +177,6 @@ def _hold(stack: ExitStack, attempt: Path, patience: float = 0) -> bool:
             return False
         raise
     return True
-
-
-def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # attempts of other workers stay
-        folder.rmdir()
 
 
 def _train(job: Job, data: DataConfig, attempt: Path, benchmark: Benchmark) -> Path:

@@ -122,6 +122,9 @@ def test_the_hash_of_the_code_is_that_of_the_sources(tmp_path: Path) -> None:
         (tmp_path / name / "one.py").write_text("a = 1\n")
         (tmp_path / name / "inner" / "two.py").write_text("b = 2\n")
     (tmp_path / "second" / "notes.txt").write_text("no source")
+    modules = tmp_path / "second" / "evaluate_modules" / "anmrr"  # which a checkout has elsewhere
+    modules.mkdir(parents=True)
+    (modules / "anmrr.py").write_text("c = 3\n")
     first, second = tmp_path / "first", tmp_path / "second"
     found = code_fingerprint(first)
     assert code_fingerprint(second) == found
@@ -130,3 +133,10 @@ def test_the_hash_of_the_code_is_that_of_the_sources(tmp_path: Path) -> None:
         change("a = 2\n")
         assert code_fingerprint(second) != found
         found = code_fingerprint(second)
+
+
+def test_a_grid_whose_images_are_not_there_leaves_no_folder(tmp_path: Path) -> None:
+    grid = make_grid("own", {"networks": ["test_resnet"], "data": {"data_dir": str(tmp_path / "nowhere")}})
+    with pytest.raises(MLRSNetError):
+        Benchmark(tmp_path / "benchmark").begin(grid, None)
+    assert list(tmp_path.iterdir()) == []

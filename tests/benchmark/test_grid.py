@@ -22,7 +22,7 @@ from mlrsnet_hf.benchmark.grid import (
 )
 from mlrsnet_hf.benchmark.job import Job
 from mlrsnet_hf.benchmark.results import _protocol
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
+from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, WeightsError
 from mlrsnet_hf.models.paper_networks import PAPER_NETWORKS
 from mlrsnet_hf.training import recipes
 
@@ -128,7 +128,7 @@ def test_equal_jobs_have_one_name_across_grids_and_a_changed_setting_is_another(
     same = [
         grid(recipes=["paper"], training={"epochs": 10}),  # as the recipe has it
         grid(recipes=["paper"], training={"num_workers": 4, "cache": "memory", "eval_batch_size": 7}),
-        grid(recipes=["paper"], seeds=[0], protocols="ratio20", split_seeds=0),
+        grid(recipes=["paper"], seeds=[0], protocols="ratio20", split_seeds=[0]),
     ]
     assert {one.digest for other in same for one in jobs_of(other)} == {job.digest}
     changed = [
@@ -231,6 +231,15 @@ def test_a_misspelt_network_is_told_with_the_one_near(name: str, near: str) -> N
     assert f"'{near}'" in error.value.remedy
 
 
+@pytest.mark.parametrize("part", ["training", "networks"])
+def test_weights_that_are_not_there_are_told_before_any_job(part: str) -> None:
+    own = {"name": "ours", "model": "test_resnet"}
+    values = {"training": {"weights": "no.pth"}} if part == "training" else {}
+    network = own if part == "training" else own | {"weights": "no.pth"}
+    with pytest.raises(WeightsError, match=r"no\.pth"):
+        require_networks(grid(networks=[network], **values))
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -239,6 +248,7 @@ def test_a_misspelt_network_is_told_with_the_one_near(name: str, near: str) -> N
         {"networks": "ResNet50"},
         {"split_seeds": [0, 0]},
         {"split_seeds": ["a"]},
+        {"split_seeds": 3},
         {"seeds": [-1]},
         {"seeds": [True]},
         {"training": {"epochs": 0}},
