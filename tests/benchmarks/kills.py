@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
@@ -64,9 +65,10 @@ def begin(root: Path, networks: int, scenes: Path | None = None) -> list[Chain]:
 
 
 def run_in_peace(chains: Sequence[Chain]) -> None:
-    """Do the jobs in this process."""
-    for chain in chains:
-        run_chain(chain)
+    """Do the jobs in this process, by one thread as in the workers: sums of several end in other bits."""
+    with patch.dict(os.environ, OMP_NUM_THREADS="1"):
+        for chain in chains:
+            run_chain(chain)
 
 
 def workers(root: Path, listening_to: signal.Signals) -> Iterator[tuple[psutil.Process, Path]]:
