@@ -178,6 +178,7 @@ import numpy as np
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.retrieval.embeddings import embed as module
 from mlrsnet_hf.retrieval.embeddings import files
+from mlrsnet_hf.runtime.device import inference_accelerator
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.retrieval.embeddings.config import EmbeddingConfig
 write_table = files.pq.write_table
@@ -193,6 +194,7 @@ def broken(rows, info, path):
     if second:
         rows.embeddings[1, 2] = np.nan
     whole(rows, info, path)
+accelerator = inference_accelerator(None)  # which one of its own would end with the first
 for name, images, change in (
     ("torn", torn, whole), ("full", pictures, full), ("nan", pictures, broken), ("well", pictures, whole),
 ):
@@ -200,11 +202,12 @@ for name, images, change in (
     target = Path(folder) / name
     config = EmbeddingConfig(model=model, batch_size=2, shard_images=2, output_dir=target)
     try:
-        module.embed(config, ImageSet(images=images))
+        module.embed(config, ImageSet(images=images), accelerator=accelerator)
         said = "whole"
     except MLRSNetError as error:
         said = f"{type(error).__name__}: {error}"
     (Path(folder) / f"{name}.{int(second)}").write_text(said)
+accelerator.end_training()
 """
 
 
