@@ -99,7 +99,7 @@ class Vocabulary(Settings):
         positional=True,
     )
     sheet: Path | None = setting(
-        None, "CSV file to create, of images to describe; then nothing is counted.", metavar="FILE"
+        None, "CSV file to create, of images to describe; if unset what was described is counted.", metavar="FILE"
     )
     output_dir: Path = setting(Path("vocabulary"), "Folder to create.")
     merges: Path | None = setting(
@@ -108,7 +108,9 @@ class Vocabulary(Settings):
     )
     images_per_scene: Count = setting(100, "Images of each scene that are drawn.")
     more_than: Count = setting(5, "A label stays that is on more images of its scene's sample than this.")
-    label_version: LabelVersion | None = setting(None, "Labels of MLRSNet: verified or as-published.")
+    label_version: LabelVersion | None = setting(
+        None, "Labels of MLRSNet: verified or as-published; if unset verified where the rows are its own."
+    )
     seed: Seed = setting(0, "Seed of the draws.")
 
     def run(self) -> None:

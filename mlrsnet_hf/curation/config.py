@@ -18,7 +18,9 @@ class FindErrorsConfig(Settings):
         positional=True,
     )
     embeddings: Path | None = setting(
-        None, "Folder of mlrsnet embed, whose neighbors are asked besides predictions.", metavar="FOLDER|none"
+        None,
+        "Folder of mlrsnet embed, whose neighbors are asked besides predictions; none if unset.",
+        metavar="FOLDER|none",
     )
     vocabulary: Path | None = setting(
         None, "File of mlrsnet curate vocabulary: what scenes may carry; if unset none.", metavar="FILE|none"
