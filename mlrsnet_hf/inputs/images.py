@@ -204,6 +204,8 @@ def _choose_rows(config: DataConfig, split: str) -> _Chosen:
     if not {"train", "validation"} & set(names):
         return _Chosen(load_rows(config, split))
     loaded = load_splits(config)
+    if config.dataset != MLRSNET and "train" in loaded and not holds_labels(loaded["train"], config):
+        return _Chosen(load_rows(config, split))  # nothing learns labels of them, and holds none out
     try:
         held_out = held_out_rows(loaded, config)
     except MLRSNetError as error:

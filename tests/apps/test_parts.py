@@ -100,7 +100,9 @@ def evaluation(made: Made, tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray
         targets[row, labels] = 1
     logits = draw.normal(size=targets.shape).astype(np.float32)
     scores = Predictions(targets, logits, None, None).scores
-    info = dataclasses.replace(made_info("labels", 29), thresholds=dict.fromkeys(LABELS, 0.5))
+    info = made_info("labels", 29)
+    model = dataclasses.replace(info.model, name="net")
+    info = dataclasses.replace(info, model=model, thresholds=dict.fromkeys(LABELS, 0.5))
     saved = SavedPredictions(
         info=info,
         ids=tuple(rows["id"][:29]),

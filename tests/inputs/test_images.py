@@ -121,3 +121,12 @@ def test_a_stamp_changes_when_an_image_is_written_anew(tmp_path: Path) -> None:
 
     one, other = in_memory(2).stamps(), in_memory(3).stamps()
     assert one[0] == other[0] and one[1] != other[1]
+
+
+def test_all_images_without_labels_are_taken(tmp_path: Path) -> None:
+    """Such as those of a Space, which stand in one split, train: no training holds any of them out."""
+    values = {"id": [f"{number:02}" for number in range(20)], "image": [{"bytes": png(0), "path": None}] * 20}
+    rows = Dataset.from_dict(values, features=Features({"id": Value("string"), "image": Image()}))
+    rows.to_parquet(tmp_path / "images.parquet")
+    split = load_images(ImageSet(dataset=str(tmp_path / "images.parquet"), split="train"))
+    assert split.rows["id"][:] == [f"{number:02}" for number in range(20)]
