@@ -1,6 +1,7 @@
 """What to label next: against brute force on small embeddings, and the command from end to end."""
 
 import csv
+import dataclasses
 import html
 import math
 import re
@@ -20,14 +21,12 @@ from mlrsnet_hf.curation.suggestions import entropy, suggest_tiles
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.prediction.predictions_file import (
-    DataIdentity,
-    ModelIdentity,
-    PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
 )
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, LOCAL_FILE, EmbeddingInfo
+from tests.prediction.test_predictions_file import made_info
 from tests.reports.looking import look_at
 
 if TYPE_CHECKING:
@@ -237,26 +236,7 @@ def test_tiles_without_a_prediction_are_left_out(pool: tuple[Path, np.ndarray, n
     asked = [row for row in range(30) if row % 3]
     task = Task(kind="labels", label_names=LABELS, scene_names=())
     saved = SavedPredictions(
-        info=PredictionsInfo(
-            kind="labels",
-            model=ModelIdentity(name="run", architecture="resnet18", fingerprint="f" * 64, image_size=32),
-            data=DataIdentity(
-                dataset="pictures",
-                hub_id=None,
-                protocol=None,
-                split="test",
-                split_seed=None,
-                label_version=None,
-                is_mlrsnet=False,
-                synthetic=False,
-                images=len(asked),
-                fingerprint="e" * 32,
-            ),
-            symmetries=1,
-            thresholds=dict.fromkeys(LABELS, 0.5),
-            thresholds_from="the model",
-            trained_on=0,
-        ),
+        info=dataclasses.replace(made_info("labels", len(asked)), thresholds=dict.fromkeys(LABELS, 0.5), trained_on=0),
         ids=tuple(f"t{row}" for row in asked),
         task=task,
         predictions=ScoredPredictions.of_scores(np.zeros((len(asked), 3), np.float32), scores[asked]),

@@ -1,6 +1,7 @@
 """Wrong labels that were put in are found, by each kind of evidence and by all together."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,12 @@ from mlrsnet_hf.curation.wrong_labels import LabeledImages, WrongLabels, find_wr
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.prediction.predictions_file import (
-    DataIdentity,
-    ModelIdentity,
-    PredictionsInfo,
     SavedPredictions,
     ScoredPredictions,
 )
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingRows, write_json, write_rows
 from mlrsnet_hf.retrieval.embeddings.info import INFO_FILE, EmbeddingInfo
+from tests.prediction.test_predictions_file import made_info
 
 pytest.importorskip("cleanlab")
 NAMES = ("sea", "sand", "trees", "cars", "grass")
@@ -158,26 +157,8 @@ def embeddings_folder(folder: Path, images: LabeledImages) -> None:
 
 def predictions_file(path: Path, images: LabeledImages, trained_on: int | None = 0) -> None:
     assert images.scores is not None and images.scenes is not None
-    data = DataIdentity(
-        dataset="pictures",
-        hub_id=None,
-        protocol=None,
-        split="test",
-        split_seed=None,
-        label_version=None,
-        is_mlrsnet=False,
-        synthetic=False,
-        images=len(images.ids),
-        fingerprint="e" * 32,
-    )
-    info = PredictionsInfo(
-        kind="labels",
-        model=ModelIdentity(name="run", architecture="resnet18", fingerprint="f" * 64, image_size=32),
-        data=data,
-        symmetries=1,
-        thresholds=dict.fromkeys(NAMES, 0.5),
-        thresholds_from="the model",
-        trained_on=trained_on,
+    info = dataclasses.replace(
+        made_info("labels", len(images.ids)), thresholds=dict.fromkeys(NAMES, 0.5), trained_on=trained_on
     )
     SavedPredictions(
         info=info,
