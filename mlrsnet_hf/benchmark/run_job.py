@@ -44,7 +44,6 @@ from mlrsnet_hf.training.results import RESULTS, TrainingResult, library_version
 from mlrsnet_hf.training.run import train
 from mlrsnet_hf.training.run_folder import RunFolder
 
-_PATIENCE = LINGER
 _OF_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables by which a process knows that it is one of several."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -152,7 +151,7 @@ def _attempt(folder: Path) -> Iterator[Path]:
     """Yield the attempt that this worker makes, held while it lives: one that a dead worker left, or a new one."""
     with ExitStack() as stack:
         for left in attempts_of(folder):
-            if _hold(stack, left, _PATIENCE) and left.is_dir():  # else its worker has ended meanwhile
+            if _hold(stack, left, LINGER) and left.is_dir():  # else its worker has ended meanwhile
                 yield left
                 return
         number = 0

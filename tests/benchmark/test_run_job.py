@@ -47,7 +47,7 @@ def struck(self, batches):
     return original(self, batches)
 
 Trainer.train_step = struck
-running._PATIENCE = 0
+running.LINGER = 0
 with exit_on_error("benchmark"):
     running.run_chain([Path(sys.argv[1])])
 """
@@ -164,7 +164,7 @@ def test_a_second_worker_makes_an_attempt_of_its_own_and_the_first_whole_one_cou
     make_benchmark: MakeBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = only_job(make_benchmark())
-    monkeypatch.setattr(running, "_PATIENCE", 0.1)
+    monkeypatch.setattr(running, "LINGER", 0.1)
     living = folder / "attempts" / "1"
     living.mkdir(parents=True)
     with only_writer(living):
