@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, Any] = {
 
 GROUPS = {
     "benchmark": "Plan, run and report a grid of networks, protocols and repetitions.",
-    "curate": "Build a dataset's vocabulary, find wrong labels and what to label next, measure diversity.",
+    "curate": "Build a dataset by votes, find its wrong labels and what to label next, measure its diversity.",
 }
 """Words behind which several commands stand, and what these do together."""
 

@@ -108,7 +108,7 @@ EXTRAS = {
     "clip": ("open_clip",),
     "app": ("gradio", "pytorch_grad_cam"),
     "benchmark": ("scipy",),
-    "curate": ("cleanlab", "crowdkit", "krippendorff", "matplotlib", "sklearn", "scipy"),
+    "curate": ("cleanlab", "crowdkit", "krippendorff", "label_studio_sdk", "matplotlib", "sklearn", "scipy"),
     "geo": ("rasterio", "shapely"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "plots": ("matplotlib",),

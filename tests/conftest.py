@@ -27,6 +27,8 @@ from mlrsnet_hf.taxonomy import LABELS, find_label, find_scene
 from mlrsnet_hf.training.config import TrainingConfig
 from mlrsnet_hf.training.results import TrainingResult
 from mlrsnet_hf.training.train import train
+from tests.curation.label_studio_server import PROGRAM_VARIABLE, LabelStudioServer, label_studio_program
+from tests.curation.postgresql import PostgreSQL, why_not
 
 CHECKOUT = Path(__file__).parents[1]
 SHARED = CHECKOUT.parent / "shared"
@@ -294,3 +296,49 @@ def browser() -> Iterator[Any]:
         opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def label_studio_executable() -> str:
+    """The program that starts a Label Studio server."""
+    program = label_studio_program()
+    if program is None:
+        pytest.skip(f"needs the program label-studio, on the path or named by {PROGRAM_VARIABLE}: see CONTRIBUTING.md")
+    return program
+
+
+@pytest.fixture(scope="session")
+def label_studio(label_studio_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """A Label Studio server that runs, on SQLite; whoever kills it starts it again."""
+    server = LabelStudioServer(label_studio_executable, tmp_path_factory.mktemp("label-studio"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def label_studio_postgresql(
+    label_studio_executable: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LabelStudioServer]:
+    """A Label Studio server that runs, on a PostgreSQL cluster of its own; whoever kills it starts it again."""
+    if reason := why_not():
+        pytest.skip(reason)
+    database = PostgreSQL()
+    folder = tmp_path_factory.mktemp("label-studio-postgresql")
+    server = LabelStudioServer(label_studio_executable, folder, database.environment)
+    try:
+        database.start()
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        database.remove()
+
+
+@pytest.fixture(params=["label_studio", "label_studio_postgresql"])
+def any_label_studio(request: pytest.FixtureRequest) -> LabelStudioServer:
+    """A server on SQLite, and one on PostgreSQL."""
+    server: LabelStudioServer = request.getfixturevalue(request.param)
+    return server

@@ -185,5 +185,5 @@ def test_extras_name_what_setup_cfg_declares() -> None:
     for extra, modules in EXTRAS.items():
         packages = re.findall(r"^[\w-]+", declared["options.extras_require"][extra], re.MULTILINE)
         names = {"opencv-python-headless": "cv2", "open_clip_torch": "open_clip", "grad-cam": "pytorch_grad_cam"}
-        names |= {"crowd-kit": "crowdkit", "scikit-learn": "sklearn"}
+        names |= {"crowd-kit": "crowdkit", "label-studio-sdk": "label_studio_sdk", "scikit-learn": "sklearn"}
         assert set(modules) <= {names.get(package, package) for package in packages}

@@ -31,11 +31,19 @@ from safetensors.torch import save_file
 from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import read_values
 from mlrsnet_hf.configuration.json_file import read_json
-from mlrsnet_hf.curation.event_log import Candidate, RoundOpened, Vote, open_log, read_log
-from mlrsnet_hf.curation.label_patterns import vocabulary_rules
-from mlrsnet_hf.curation.rounds import count_votes, replay
-from mlrsnet_hf.curation.suggest import read_answers
-from mlrsnet_hf.curation.vocabulary import (
+from mlrsnet_hf.curation.diversity.relative import relative_diversity
+from mlrsnet_hf.curation.diversity.study import (
+    Answer,
+    ShownPair,
+    Study,
+    Trial,
+    choices_of,
+    keep_answers,
+    read_study,
+)
+from mlrsnet_hf.curation.suggestions.suggest import read_answers
+from mlrsnet_hf.curation.vocabulary.files import read_described
+from mlrsnet_hf.curation.vocabulary.vocabulary import (
     Merges,
     SceneVocabulary,
     Vocabulary,
@@ -45,7 +53,9 @@ from mlrsnet_hf.curation.vocabulary import (
     read_vocabulary,
     write_vocabulary,
 )
-from mlrsnet_hf.curation.vocabulary_files import read_described
+from mlrsnet_hf.curation.votes.event_log import Candidate, RoundOpened, Vote, open_log, read_log
+from mlrsnet_hf.curation.votes.rounds import count_votes, replay
+from mlrsnet_hf.curation.wrong_labels.label_patterns import vocabulary_rules
 from mlrsnet_hf.dataset.near_duplicates.groups import read_groups
 from mlrsnet_hf.dataset.splits.split_files import read_split_file
 from mlrsnet_hf.errors import MLRSNetError
@@ -95,6 +105,19 @@ DAMAGES = int(os.environ.get("MLRSNET_DAMAGED_FILES", "60"))
 SECONDS = 20.0
 """What no damage may take; the whole file takes less than one."""
 
+PAIRS = tuple(ShownPair(set=one, first="a", second="b") for one in ("ours", "theirs"))
+STUDY = Study(
+    title="study 0a1b",
+    sets={"ours": "/ours", "theirs": "/theirs"},
+    side=64,
+    trials_per_category=2,
+    pairs=1,
+    observers=2,
+    seed=0,
+    imagery="",
+    images={"beach": {"ours": 2, "theirs": 3}},
+    trials=tuple(Trial(key=key, category="beach", pairs=PAIRS) for key in ("0c", "1d")),
+)
 IDS = {"beach": [f"beach_{i:05d}" for i in range(1, 21)]}
 PICTURE = Image.new("RGB", (40, 50))
 HOSTILE: list[Any] = [
@@ -106,6 +129,10 @@ HOSTILE: list[Any] = [
 
 def read_rules(path: Path) -> None:
     vocabulary_rules(read_vocabulary(path), ["beach"], ["sea", "sand"])
+
+
+def read_choices(path: Path) -> None:
+    relative_diversity(choices_of(STUDY, keep_answers(STUDY, path, [])), [*STUDY.sets], draws=10)
 
 
 def read_model(folder: Path) -> None:
@@ -214,6 +241,8 @@ BOUNDARIES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] =
     "described.csv": (lambda f: f / "described.csv", lambda path: build_vocabulary(read_described(path))),
     "described.parquet": (lambda f: f / "described.parquet", lambda path: build_vocabulary(read_described(path))),
     "events.jsonl": (lambda f: f / "events.jsonl", lambda path: count_votes(replay(read_log(path)))),
+    "study.json": (lambda f: f / "study.json", read_study),
+    "answers.json": (lambda f: f / "answers.json", read_choices),
     "settings.yaml": (lambda f: f / "finished/settings.yaml", lambda path: read_values(path, Train)),
     "results.json": (lambda f: f / "finished/results.json", read_results),
     "trials.json": (lambda f: f / "trials.json", lambda path: StoredTrials.load(path).trials.chosen),
@@ -248,8 +277,11 @@ def add_made_files(folder: Path) -> None:
     write_vocabulary(Vocabulary(scenes={"beach": sample}), folder / "vocabulary.yaml")
     (folder / "merges.yaml").write_text(merges_text(Merges(labels={"Sea": "sea"}), {"seas": "sea"}, {}))
     with open_log(folder / "events.jsonl") as log:
-        log.append([Candidate(image="a", category="beach"), RoundOpened(round=1, stage=1, images=1, votes=1)])
-        log.append([Vote(round=1, image="a", annotator="b", answer="beach")])
+        log.append([Candidate(image="a", category="beach"), RoundOpened(round=1, stage=1, votes={"a": 1})])
+        log.append([Vote(stage=1, image="a", annotator="b", answers=("beach",))])
+    (folder / "study.json").write_text(json.dumps(dataclasses.asdict(STUDY)))
+    answers = [Answer(key=key, observer="a@b.org", pair=1, at="2026") for key in ("0c", "1d")]
+    (folder / "answers.json").write_text(json.dumps([dataclasses.asdict(answer) for answer in answers]))
     scores = {"scores": {"anmrr": 0.5, "map": None}, "protocol": "retrieval10"}
     (folder / "embeddings" / RESULTS_FILE).write_text(json.dumps(scores))
     trials = RateTrials(base=0.1, rates=(0.1, 0.3), metric="map", held_out=9, images=8, epochs=1, steps=2)

@@ -50,9 +50,11 @@ FOLDERS = {
     "release": ["archives", OWN, "audit"],
     "synthetic": [OWN, "plan", "elements", "render", "records", "release"],
     "dataset": ["splits", "near_duplicates", "repository", OWN],
+    "inputs": ["pixels", "config", "tables", "columns", OWN],
     "prediction": [OWN, "scenes"],
     "retrieval": ["search", "embeddings", "index", "protocol"],
-    "benchmark": [OWN, "engines", "run", "report", "publish"],
+    "benchmark": [OWN, "engines", "run", "report", "repositories", "publish"],
+    "curation": [OWN, "label_studio", "vocabulary", "votes", "diversity", "wrong_labels", "suggestions"],
     "reports": [OWN, "statistics", "retrieval", "inspect", "evaluation"],
 }
 """The order of a stage's folders; single modules are named where they stand apart from its own modules."""

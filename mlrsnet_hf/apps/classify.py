@@ -8,8 +8,8 @@ import gradio as gr
 
 from mlrsnet_hf.apps.page import UploadError, clickable, gallery, note, picture, read_upload, told
 from mlrsnet_hf.apps.parts import IndexPart, ModelPart, small_pictures
-from mlrsnet_hf.inputs.decoding import ImageFile, decode_rgb, file_content
-from mlrsnet_hf.inputs.thumbnails import Thumbnails
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile, decode_rgb, file_content
+from mlrsnet_hf.inputs.pixels.thumbnails import Thumbnails
 from mlrsnet_hf.prediction.classifier import Prediction
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.retrieval.embeddings.query import Filter

@@ -11,9 +11,9 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.evaluation.decisions import Decisions
 from mlrsnet_hf.inputs.catalog import Catalog, CatalogImage
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFile
 from mlrsnet_hf.inputs.load import load_data
-from mlrsnet_hf.inputs.thumbnails import Thumbnails, thumbnails_folder
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile
+from mlrsnet_hf.inputs.pixels.thumbnails import Thumbnails, thumbnails_folder
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.heat_map import HeatMaps

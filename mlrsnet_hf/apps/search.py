@@ -8,7 +8,7 @@ import gradio as gr
 from mlrsnet_hf.apps.page import clickable, gallery, note, picture, read_upload, told
 from mlrsnet_hf.apps.parts import IndexPart
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.decoding import decode_rgb
+from mlrsnet_hf.inputs.pixels.decoding import decode_rgb
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.retrieval.embeddings.pages import Query, result_page
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf import __version__
-from mlrsnet_hf.benchmark.grid import Grid, Images, expand, make_grid, require_networks
+from mlrsnet_hf.benchmark.expand import expand
+from mlrsnet_hf.benchmark.grid import Grid, Images, make_grid, require_networks
 from mlrsnet_hf.benchmark.job import JOB, Job, State, hash_in, state_of
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml

@@ -1,15 +1,13 @@
-"""A YAML file of axes and fixed settings -> the jobs of their product, those of one split one after the other."""
+"""A YAML file of axes and fixed settings, checked; `expand.py` makes jobs of their product."""
 
 # ruff: noqa: ANN401 - whatever YAML holds
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from mlrsnet_hf.benchmark.job import HOW_MEASURED, PLACES, Job, defining_settings
 from mlrsnet_hf.configuration.settings import Settings, checked, from_text, leaves
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.dataset.splits.protocols import PROTOCOLS
@@ -29,13 +27,6 @@ AS_SPLIT = "as-split"
 TASKS: tuple[TaskKind, ...] = get_args(TaskKind)
 TRAINED_BY = tuple(name for name in PROTOCOLS if not name.startswith("retrieval"))
 """Protocols whose splits train."""
-_OF_TASK: Mapping[TaskKind, dict[str, Any]] = {
-    "labels": {},
-    "labels+scene": {"scene_head": True},
-    "scene": {"single_label": True},
-}
-_DEFAULTS: Mapping[str, Any] = {"trackers": (), "cache": "disk"}
-"""Training settings of jobs, unless a grid says otherwise: decoded images are shared by the jobs of a machine."""
 _MANAGED = {
     TrainingConfig: frozenset(
         {"model", "output_dir", "overwrite", "resume", "seed", "scene_head", "single_label", "cache_dir"}
@@ -56,6 +47,14 @@ class Network:
     """Training settings of this network alone."""
     license: str | None = None
     """Of its weights."""
+
+    @property
+    def model(self) -> str:
+        """Timm's name, or the folder of a model."""
+        if "model" in self.training:
+            return str(self.training["model"])
+        paper = PAPER_NETWORKS.get(self.name)
+        return self.name if paper is None else paper.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +125,11 @@ class Grid:
                 )
         return found
 
+    def protocols_of(self, images: Images) -> Sequence[str | None]:
+        """Return the axis of protocols; data of others, and a file of splits, have none."""
+        is_mlrsnet = images.settings.get("dataset", MLRSNET) == MLRSNET
+        return self.protocols if is_mlrsnet and images.settings.get("split_file") is None else (None,)
+
 
 def presets() -> dict[str, Path]:
     """Return the grids that come with the package, by name."""
@@ -157,7 +161,7 @@ def read_grid(name: str) -> Grid:
 
 def _require_measured(grid: Grid) -> None:
     """Refuse what measures no network; not in `make_grid`, which reads the grids of benchmarks that are there."""
-    if all(None in _protocols(grid, images) for images in grid.datasets):
+    if all(None in grid.protocols_of(images) for images in grid.datasets):
         return
     for part, one in (("retrieval", grid.retrieval), *(("evaluations", one) for one in grid.evaluations)):
         if one is not None and one.of_protocols is not None and not set(one.of_protocols) & set(grid.protocols):
@@ -256,7 +260,7 @@ def require_networks(grid: Grid) -> None:
     from mlrsnet_hf.models.build import require_known_model, require_weights
 
     for network in grid.networks:
-        model = _model_of(network)
+        model = network.model
         require_weights({**grid.training, **network.training}.get("weights", PRETRAINED))
         try:
             require_known_model(model)
@@ -267,137 +271,6 @@ def require_networks(grid: Grid) -> None:
                 if not remedy.startswith("Did you mean"):
                     remedy = f"Name one of the paper's ({', '.join(PAPER_NETWORKS)}), or one of timm's."
             raise UnknownNameError(f"grid {grid.name}: {error.found}", remedy) from error
-
-
-def expand(grid: Grid, fingerprints: Mapping[str, str], versions: Mapping[str, str | None]) -> list[Job]:
-    """Return the jobs of a grid: each train job with the measurements of its model behind it.
-
-    One repetition is complete before the next, and the jobs of one split follow each other, which share its decoded
-    images.
-
-    Args:
-        grid: The grid.
-        fingerprints: Of the images, by the name of the dataset.
-        versions: The version of MLRSNet's labels that is read where settings leave it open, by dataset.
-
-    Raises:
-        ConfigurationError: Settings do not go together.
-    """
-    jobs: dict[str, Job] = {}
-    for images in grid.datasets:
-        own: dict[str, Any] = {"fingerprint": fingerprints[images.name], "dataset": images.name}
-        for split_seed, protocol, recipe in itertools.product(grid.split_seeds, _protocols(grid, images), grid.recipes):
-            data = _data(images, versions, protocol, split_seed)
-            shown = "" if images.name == MLRSNET else f"{_plain(images.name)}-"
-            split = f"{shown}{f'{protocol}-' if protocol else ''}split{split_seed}"
-            for network, seed in itertools.product(grid.networks, grid.seeds or (split_seed,)):
-                common: dict[str, Any] = {"network": network.name, "recipe": recipe, **own}
-                trained: dict[TaskKind, Job] = {}
-                for task in grid.tasks:
-                    marks = [_plain(network.name), recipe, *([task.replace("+", "-")] if task != "labels" else [])]
-                    label = f"{'-'.join(marks)}-{split}-seed{seed}"
-                    training = defining_settings(_training(grid, network, recipe, task, seed), _NOWHERE)
-                    trained[task] = Job(kind="train", label=label, task=task, data=data, training=training, **common)
-                jobs |= {job.name: job for job in trained.values()}
-                for task, job in trained.items():
-                    found = [*_evaluations(grid, job, fingerprints, versions, protocol, split_seed)]
-                    if protocol is not None and grid.retrieval is not None and protocol in grid.retrieval.of_protocols:
-                        found += _retrievals(grid.retrieval, job, trained.get(grid.retrieval.compare or task))
-                    jobs |= {one.name: one for one in found}
-    return list(jobs.values())
-
-
-_NOWHERE = frozenset({"output_dir", "overwrite", "resume", "cache_dir"})
-"""Training settings that are given where a job is run."""
-
-
-def _training(grid: Grid, network: Network, recipe: str, task: TaskKind, seed: int) -> TrainingConfig:
-    """Return the settings of a run: the recipe's, over them the grid's, then the network's."""
-    changes = {**_DEFAULTS, **grid.training, **network.training, **_OF_TASK[task], "seed": seed}
-    model = _model_of(network)
-    if recipe == "paper" and "model" not in network.training and network.name in PAPER_NETWORKS:
-        return RECIPES[recipe](network.name, **changes)
-    return RECIPES[recipe](**{**changes, "model": model})
-
-
-def _evaluations(
-    grid: Grid,
-    job: Job,
-    fingerprints: Mapping[str, str],
-    versions: Mapping[str, str | None],
-    protocol: str | None,
-    split_seed: int,
-) -> Iterator[Job]:
-    for measurement in grid.evaluations:
-        if measurement.of_protocols is not None and protocol not in measurement.of_protocols:
-            continue
-        images = measurement.images
-        data = job.data
-        own: dict[str, Any] = {"dataset": job.dataset, "fingerprint": job.fingerprint}
-        if images is not None:
-            is_mlrsnet = images.settings.get("dataset", MLRSNET) == MLRSNET
-            data = _data(images, versions, protocol if is_mlrsnet else None, split_seed)
-            own = {"dataset": images.name, "fingerprint": fingerprints[images.name]}
-        settings = defining_settings(EvaluationConfig(**{"page": False, **measurement.settings}), frozenset())
-        on = [_plain(images.name)] if images is not None else []
-        marks = [*on, *(_plain(f"{name}{value}") for name, value in settings.items() if name not in HOW_MEASURED)]
-        yield dataclasses.replace(
-            job,
-            kind="evaluate",
-            label=f"evaluate-{'-'.join([*marks, job.label])}",
-            data=data,
-            training=None,
-            evaluation=settings,
-            needs=(job.name,),
-            **own,
-        )
-
-
-def _retrievals(retrieval: Retrieval, job: Job, compared: Job | None) -> Iterator[Job]:
-    if retrieval.compare is not None and (compared is None or compared.name == job.name):
-        return  # it is what the others are compared with
-    needs = (job.name, compared.name) if compared is not None and compared.name != job.name else (job.name,)
-    data = DataConfig(**job.data)
-    for layer, distance in itertools.product(retrieval.layers, retrieval.distances):
-        config = RetrievalConfig(
-            model=("model",),
-            dataset=data.dataset,
-            label_version=data.label_version,
-            protocol=retrieval.protocols,  # type: ignore[arg-type] # checked
-            split_seed=(data.split_seed,),
-            layer=layer,  # type: ignore[arg-type] # checked
-            distance=distance,  # type: ignore[arg-type] # checked
-        )
-        more = [] if (layer, distance) == ("pre_logits", "euclidean") else [layer, distance]
-        yield dataclasses.replace(
-            job,
-            kind="retrieval",
-            label="-".join(["retrieval", *more, job.label]),
-            training=None,
-            retrieval=defining_settings(config, frozenset({"model"})),
-            needs=needs,
-        )
-
-
-def _protocols(grid: Grid, images: Images) -> Sequence[str | None]:
-    """Return the axis of protocols; data of others, and a file of splits, have none."""
-    is_mlrsnet = images.settings.get("dataset", MLRSNET) == MLRSNET
-    return grid.protocols if is_mlrsnet and images.settings.get("split_file") is None else (None,)
-
-
-def _data(images: Images, versions: Mapping[str, str | None], protocol: str | None, seed: int) -> dict[str, Any]:
-    given = {"label_version": versions[images.name], "protocol": protocol, "split_seed": seed, **images.settings}
-    if given.get("split_file") is not None:
-        given["protocol"] = None
-    is_here = images.settings.get("dataset", MLRSNET) != MLRSNET and Path(given["dataset"]).expanduser().exists()
-    return defining_settings(DataConfig(**given), PLACES | ({"dataset"} if is_here else frozenset()))
-
-
-def _model_of(network: Network) -> str:
-    if "model" in network.training:
-        return str(network.training["model"])
-    paper = PAPER_NETWORKS.get(network.name)
-    return network.name if paper is None else paper.model
 
 
 def _network(where: str, entry: Any) -> Network:
@@ -515,8 +388,3 @@ def _text(where: str, name: str, values: Mapping[str, Any]) -> str:
 def _require(fits: bool, where: str, name: str, value: Any, wanted: str) -> None:
     if not fits:
         raise ConfigurationError(f"{where}: {name}={shortened(quoted(value), 100)} cannot be used", f"Give {wanted}.")
-
-
-def _plain(name: str) -> str:
-    """Return a name as a part of a folder's."""
-    return "".join(sign if sign.isalnum() or sign in "._" else "_" for sign in name)[:60]

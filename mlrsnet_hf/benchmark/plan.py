@@ -12,9 +12,9 @@ from mlrsnet_hf.benchmark.status import duration
 from mlrsnet_hf.benchmark.step_times import StepTime, StepTimes, measure_step, time_key, untimed
 from mlrsnet_hf.dataset.splits.quotas import TRAIN_PERCENTS, VALIDATION_PERCENT
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.augmentation import StoredTransform
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.load import load_data
+from mlrsnet_hf.inputs.pixels.augmentation import StoredTransform
 from mlrsnet_hf.published import IMAGE_SIZE
 from mlrsnet_hf.reports.text_table import aligned
 from mlrsnet_hf.runtime.logs import progress_bar

@@ -51,7 +51,7 @@ class App:
     def _publish(self, repo_id: str) -> None:
         from mlrsnet_hf.inputs.catalog import Catalog
         from mlrsnet_hf.inputs.load import load_data
-        from mlrsnet_hf.inputs.thumbnails import Thumbnails, thumbnails_folder
+        from mlrsnet_hf.inputs.pixels.thumbnails import Thumbnails, thumbnails_folder
         from mlrsnet_hf.publishing.app_space import AppParts, build_app_space
         from mlrsnet_hf.publishing.hub import check_can_publish
         from mlrsnet_hf.publishing.publish import build_and_send

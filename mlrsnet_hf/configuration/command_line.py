@@ -23,6 +23,7 @@ from mlrsnet_hf.configuration.settings import (
 )
 from mlrsnet_hf.configuration.yaml_file import read_settings_file
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
+from mlrsnet_hf.escaping import quoted
 
 Command = TypeVar("Command")
 
@@ -66,6 +67,12 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     words = [_modern(word, _former(known)) for word in words]
     lists = (name for name, (field, kind) in known.items() if _takes_several(kind) and not field.metadata["repeated"])
     words = _gathered(words, set(map(_option, lists)))
+    spelled = [_option(name) for name, (field, _) in options.items() if not field.metadata["positional"]]
+    spelled += [_option(f"no_{switch}") for switch in switches]
+    for word in words:  # before tyro, which says what else is missing where there is anything
+        name = word.partition("=")[0]
+        if name.startswith("--") and name not in (*spelled, "--help", "--"):
+            raise UnknownNameError(f"there is no option {name!r}", _near(name, [*spelled, "--help"]))
     twin: Any
     twin, unknown = tyro.cli(
         _twin(options),
@@ -77,8 +84,9 @@ def parse(command: type[Command], program: str | None = None, arguments: Sequenc
     )
     if unknown:
         name = unknown[0].partition("=")[0]
-        spelled = [_option(known) for known in options] + [_option(f"no_{switch}") for switch in switches]
-        raise UnknownNameError(f"there is no option {name!r}", _near(name, spelled))
+        if name.startswith("-"):
+            raise UnknownNameError(f"there is no option {name!r}", _near(name, spelled))
+        raise ConfigurationError(f"{quoted(name)} is more than is asked for", "See --help for what stands where.")
     parsed = dict(_flat(twin))
     if parsed["verbose"] or parsed["quiet"]:
         logging.getLogger("mlrsnet_hf").setLevel(logging.DEBUG if parsed["verbose"] else logging.WARNING)

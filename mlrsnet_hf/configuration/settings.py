@@ -112,7 +112,9 @@ class Settings:
     def _require(self, name: str, fits: bool, expected: str) -> None:
         """Refuse a value that does not fit the others."""
         if not fits:
-            raise ConfigurationError(f"{name}={quoted(getattr(self, name))} cannot be used", f"Give {expected}.")
+            value = getattr(self, name)
+            shown = quoted(str(value) if isinstance(value, Path) else value)
+            raise ConfigurationError(f"{name}={shown} cannot be used", f"Give {expected}.")
 
 
 def changed_settings(settings: Settings) -> set[str]:
@@ -214,6 +216,7 @@ def expected(kind: Any) -> str:  # noqa: ANN401 - any annotation
     return " or ".join([words, *words_beside_number(kind), *["none"] * optional])
 
 
+@functools.cache  # a file of a million lines asks for the same few types
 def take_apart(kind: Any) -> tuple[Any, bool, Range | None]:  # noqa: ANN401 - any annotation
     """Return the bare type of an annotation, whether it allows None, and its limits; see also `words_beside_number`."""
     optional = type(None) in _options(kind)
@@ -224,6 +227,7 @@ def take_apart(kind: Any) -> tuple[Any, bool, Range | None]:  # noqa: ANN401 - a
     return (typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind), optional, limits
 
 
+@functools.cache
 def words_beside_number(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - any annotation
     """Return the words that a setting takes in place of its number, as `float | Literal["auto"]` does."""
     return tuple(word for words in _word_types(kind) for word in typing.get_args(words))
@@ -241,6 +245,7 @@ def _options(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
     return typing.get_args(kind) if is_union else (kind,)
 
 
+@functools.cache
 def _notes(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
     """Return what an annotation, or the part of it that is not None, is marked with."""
     return tuple(note for option in (kind, *_options(kind)) for note in getattr(option, "__metadata__", ()))

@@ -79,7 +79,8 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"settings file {path} is not YAML: {_one_line(error)}", "Write one 'name: value' a line."
+            f"settings file {path} is not YAML: {_one_line(error)}",
+            "Write one 'name: value' a line; text with a colon in it belongs in quotation marks.",
         ) from error
     if content is None:
         return {}
@@ -154,4 +155,4 @@ def write_yaml(path: Path, values: Mapping[str, Any], comment: str) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return shortened(" ".join(str(error).split()), 500)
+    return shortened(" ".join(str(error).replace('in "<unicode string>", ', "in ").split()), 500)

@@ -12,15 +12,17 @@ from mlrsnet_hf.published import IMAGERY
 from mlrsnet_hf.reports.evaluation.pictures import PageThumbnails
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 
-_REMEDY = "Say where they are: --images, --dataset or --data-dir; or leave out --html."
+_PAGE = "a page of pictures is asked for"
+_REMEDY = "Say where they are: --images, --dataset or --data-dir; or leave out what asks for them, such as --html."
 
 
-def open_images(data: ImageSet, embeddings: Path | None) -> ImageSplit:
+def open_images(data: ImageSet, embeddings: Path | None, wanted: str = _PAGE) -> ImageSplit:
     """Return the images that a page shows: those that the options name, else those that were embedded.
 
     Args:
         data: The options; at their defaults they name none.
         embeddings: Folder of `mlrsnet embed`, which tells where its images were; None without.
+        wanted: What they are wanted for, for errors.
 
     Raises:
         ConfigurationError: Nothing says where the images are, or they are not there.
@@ -29,13 +31,18 @@ def open_images(data: ImageSet, embeddings: Path | None) -> ImageSplit:
         return load_images(data)
     sources = None if embeddings is None else LocalSources.read(embeddings)
     if sources is None:
-        raise ConfigurationError("a page of pictures is asked for, and nothing says where the images are", _REMEDY)
+        raise ConfigurationError(f"{wanted}, and nothing says where the images are", _REMEDY)
     try:
         return load_images(sources.images)
     except MLRSNetError as error:
         raise ConfigurationError(
             f"the images of {embeddings} are not where they were ({error.found})", _REMEDY
         ) from error
+
+
+def imagery_of(split: ImageSplit) -> str:
+    """Return whose pictures images are, as whoever shows them has to say; empty where nothing is known."""
+    return IMAGERY if split.source.get("name") == MLRSNET else ""
 
 
 class PageImages:
@@ -49,7 +56,7 @@ class PageImages:
         ids = split.rows["id"][:]
         self._places = {name: row for row, name in enumerate(ids)}
         self._thumbnails = PageThumbnails(split.rows, ids)
-        self.attribution = IMAGERY if split.source.get("name") == MLRSNET else ""
+        self.attribution = imagery_of(split)
         """Whose pictures they are, as the page has to say; empty where nothing is known."""
 
     def require_some(self, ids: Iterable[str]) -> None:

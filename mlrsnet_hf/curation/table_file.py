@@ -1,4 +1,4 @@
-"""Tables that commands of curation write, as CSV or Parquet."""
+"""Tables that commands of curation read and write, as CSV or Parquet."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,65 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlrsnet_hf.escaping import for_csv
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import for_csv, quoted
 from mlrsnet_hf.files import whole_file
+from mlrsnet_hf.inputs.tables.text_tables import read_text_table
 
 TABLE_SUFFIXES = (".csv", ".parquet")
+
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
+"""Endings of the files that are read as text, beside Parquet."""
+SEPARATOR = ";"
+"""Between the names in a cell: commas stand in numbers and sentences."""
+
+
+def read_table(path: Path, needed: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the columns of a table, cells of text as they are, and those of Parquet in their types.
+
+    Args:
+        path: CSV or the like, or Parquet.
+        needed: Columns that it must have.
+
+    Raises:
+        ConfigurationError: It cannot be read, or lacks a column.
+    """
+    if path.suffix.lower() == ".parquet":
+        try:
+            columns: dict[str, list[Any]] = pq.read_table(path).to_pydict()
+        except (OSError, pa.ArrowException) as error:
+            told = str(error).split("\n")[0][:200]
+            raise ConfigurationError(f"{path}: cannot be read as Parquet ({told})", "Check the file.") from error
+    else:
+        columns = {name: list(cells) for name, cells in read_text_table(path).columns.items()}
+    for name in needed:
+        if name not in columns:
+            raise ConfigurationError(f"{path}: no column is named {name!r}", f"Name the columns {', '.join(needed)}.")
+    return columns
+
+
+def cell_name(path: Path, row: int, column: str, value: Any) -> str:  # noqa: ANN401 - whatever a table holds
+    """Return a name as it stands in a cell.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{path}, row {row}: {column} is {quoted(value)}", "Give it a name.")
+    return value.strip()
+
+
+def cell_names(path: Path, row: int, column: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of a cell: a list, or text with `SEPARATOR` between them; none where it is empty.
+
+    Raises:
+        ConfigurationError: It holds something else.
+    """
+    parts = value.split(SEPARATOR) if isinstance(value, str) else [] if value is None else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError(f"{path}, row {row}: {column} are {quoted(value)}", "Give their names.")
+    return tuple(" ".join(part.split()) for part in parts if part.strip())
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

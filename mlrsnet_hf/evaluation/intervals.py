@@ -155,15 +155,15 @@ def draw_scores(
             groups as there are, with replacement. Without it each image is drawn for itself.
     """
     images = len(predictions.targets)
-    _, groups = np.unique(np.arange(images) if groups is None else np.asarray(groups), return_inverse=True)
-    assert len(groups) == images, "each image has a group"
-    drawn_units = int(groups.max(initial=-1)) + 1
+    units: np.ndarray = np.unique(np.arange(images) if groups is None else np.asarray(groups), return_inverse=True)[1]
+    assert len(units) == images, "each image has a group"
+    drawn_units = int(units.max(initial=-1)) + 1
     draw = np.random.default_rng(SEED)
     measure = _Measure(predictions, task, thresholds, every)
     parts = []
     for start in range(0, draws, _AT_ONCE):
         size = min(_AT_ONCE, draws - start)
-        parts.append(measure.values(np.stack([_counts(draw, drawn_units) for _ in range(size)])[:, groups]))
+        parts.append(measure.values(np.stack([_counts(draw, drawn_units) for _ in range(size)])[:, units]))
 
     def joined(of_parts: Sequence[Mapping[str, Values] | None]) -> dict[str, Values] | None:
         present = [part for part in of_parts if part is not None]

@@ -7,8 +7,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from mlrsnet_hf.evaluation.scores import Predictions
-from mlrsnet_hf.inputs.augmentation import symmetry_views
 from mlrsnet_hf.inputs.loader import Loader
+from mlrsnet_hf.inputs.pixels.augmentation import symmetry_views
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input
 from mlrsnet_hf.runtime.logs import progress_bar

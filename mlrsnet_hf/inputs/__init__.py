@@ -3,8 +3,7 @@
 Every draw comes from (seed, epoch) or (seed, epoch, row), never from the state of a process. Pixels stay uint8 until
 they are on the device. Batches carry their rows, so that evaluation can put each prediction in its place.
 
-    load (which dataset) -> columns, labels (what its columns mean) -> batches (which images make a batch)
-    -> decoding (the bytes of an image to pixels, by reading, value_range and raster where they are not 8-bit RGB)
-    [decoded_cache] -> augmentation -> split_images (images and targets)
+    load (which dataset) -> tables (its files), columns (what its columns mean) -> batches (which images make a batch)
+    -> pixels (the bytes of an image to pixels, cached decoded, augmented) -> split_images (images and targets)
     -> loader (a batch is decoded, ahead of the model)
 """

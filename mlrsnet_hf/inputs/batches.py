@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Sampler
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
-from mlrsnet_hf.inputs.augmentation import random_numbers
+from mlrsnet_hf.inputs.pixels.augmentation import random_numbers
 
 Draw = tuple[int, int] | tuple[int, int, bytes | ImageError]
 """(view, row): which image, and which of its random views; of a streamed split or an archive with its file, or why that

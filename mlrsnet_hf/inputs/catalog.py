@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mlrsnet_hf.dataset.statistics import LabelStatistics, count_labels
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile, ImageFiles
 from mlrsnet_hf.inputs.task import ImageData
 
 Rows = npt.NDArray[np.intp]

@@ -6,7 +6,13 @@ from typing import Annotated, Literal
 from mlrsnet_hf.configuration.settings import JoinedText, Range, Settings, changed_settings, setting
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.reading import MOST_METERS, bands_setting, parse_bands, parse_value_range, value_range_setting
+from mlrsnet_hf.inputs.pixels.reading import (
+    MOST_METERS,
+    bands_setting,
+    parse_bands,
+    parse_value_range,
+    value_range_setting,
+)
 from mlrsnet_hf.release.repair import LabelVersion
 
 TaskKind = Literal["labels", "labels+scene", "scene"]
@@ -122,8 +128,8 @@ class DataConfig(Settings):
     )
     split_file: str | None = setting(
         None,
-        "Your own splits of mlrsnet: a table of images and splits, or a folder with train.txt, val.txt and test.txt; "
-        "if unset the protocol's.",
+        "Your own splits: a table of images and splits, such as a fold of mlrsnet curate folds, or a folder with "
+        "train.txt, val.txt and test.txt; if unset those of the protocol, or of the dataset.",
     )
     split_seed: int = setting(0, "Seed of the held-out images, and of the splits of mlrsnet.")
     label_version: LabelVersion | None = setting(
@@ -154,11 +160,10 @@ class DataConfig(Settings):
         if self.label_columns and (self.label_separator is not None or self.labels_column not in ("labels", None)):
             other = "label_separator" if self.label_separator is not None else "labels_column"
             raise ConfigurationError(f"label_columns and {other} exclude each other", "Give one of them.")
-        if self.split_file is not None and (self.dataset != MLRSNET or self.protocol not in (None, CUSTOM)):
+        if self.split_file is not None and self.dataset == MLRSNET and self.protocol not in (None, CUSTOM):
             raise ConfigurationError(
-                f"split_file={self.split_file!r} is given with "
-                + (f"dataset {self.dataset!r}" if self.dataset != MLRSNET else f"protocol {self.protocol!r}"),
-                "It goes with mlrsnet, and with no protocol but 'custom'; of other data each split has its own file.",
+                f"split_file={self.split_file!r} is given with protocol {self.protocol!r}",
+                "Of mlrsnet it goes with no protocol but 'custom'.",
             )
         if self.streaming is not None:
             self._refuse_beside_streaming()

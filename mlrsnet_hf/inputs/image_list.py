@@ -10,9 +10,9 @@ import fsspec
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, ReleaseError
 from mlrsnet_hf.inputs.batches import Draw
-from mlrsnet_hf.inputs.decoding import ImageFile
-from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, has_image_suffix, images_below
 from mlrsnet_hf.inputs.image_words import is_address, is_pattern, named_paths
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile
+from mlrsnet_hf.inputs.tables.image_files import IMAGE_SUFFIXES, has_image_suffix, images_below
 from mlrsnet_hf.release.archives.base import Found, stamp
 from mlrsnet_hf.release.archives.nested import Archive, NestedArchive, open_archive
 from mlrsnet_hf.release.tree import is_archive

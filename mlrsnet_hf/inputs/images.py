@@ -16,10 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
-from mlrsnet_hf.inputs.column_choice import find_image_column, settle_columns
-from mlrsnet_hf.inputs.columns import UNKNOWN, holds_labels, labeled_rows, read_columns
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
-from mlrsnet_hf.inputs.image_files import IMAGE_SUFFIXES, images_below
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.load import held_out_rows
 from mlrsnet_hf.inputs.named_dataset import (
@@ -32,6 +30,8 @@ from mlrsnet_hf.inputs.named_dataset import (
     load_splits,
     with_label_version,
 )
+from mlrsnet_hf.inputs.tables.column_choice import find_image_column, settle_columns
+from mlrsnet_hf.inputs.tables.image_files import IMAGE_SUFFIXES, images_below
 from mlrsnet_hf.release.archives.base import stamp
 
 _MLRSNET_PROTOCOL = "retrieval10"

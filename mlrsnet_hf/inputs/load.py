@@ -9,10 +9,8 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.inputs.column_choice import settle_columns
-from mlrsnet_hf.inputs.columns import UNKNOWN, Columns, Splits, holds_labels, labeled_rows, read_columns
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN, Columns, Splits, holds_labels, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import AUTO, MLRSNET, DataConfig
-from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.named_dataset import (
     dataset_name,
     holds_mlrsnet,
@@ -24,8 +22,10 @@ from mlrsnet_hf.inputs.named_dataset import (
     with_label_version,
     without_builder_warnings,
 )
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream import load_stream
+from mlrsnet_hf.inputs.tables.column_choice import settle_columns
+from mlrsnet_hf.inputs.tables.image_files import open_first_images
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.inputs.value_range import settle_reading
 from mlrsnet_hf.runtime.logs import get_logger

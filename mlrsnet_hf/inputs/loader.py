@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from mlrsnet_hf.errors import ImageError, MLRSNetError, OutOfMemoryError
 from mlrsnet_hf.inputs.batches import Batch, Draw, Draws, ShuffledBatches, ordered_batches
-from mlrsnet_hf.inputs.decoding import Pixels
 from mlrsnet_hf.inputs.image_list import ArchivedBatches, ListedFiles
+from mlrsnet_hf.inputs.pixels.decoding import Pixels
 from mlrsnet_hf.inputs.split_images import Sample, SplitImages
 from mlrsnet_hf.inputs.stream_reading import StreamedBatches, StreamedFiles
 from mlrsnet_hf.parallel import available_cores, deaf_children, leave_signals_to_the_parent, local_processes

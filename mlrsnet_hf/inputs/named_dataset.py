@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, Value, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetsError
 
 from mlrsnet_hf.dataset import DEFAULT_PROTOCOL
@@ -17,14 +17,19 @@ from mlrsnet_hf.dataset.download import DATA_DIR_VARIABLE
 from mlrsnet_hf.dataset.registration import BUILDER_MODULE
 from mlrsnet_hf.dataset.source import downloads_folder, find_data
 from mlrsnet_hf.dataset.splits.protocols import CUSTOM
+from mlrsnet_hf.dataset.splits.split_files import match_listed
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError, name_alternatives
-from mlrsnet_hf.inputs.columns import Splits
+from mlrsnet_hf.inputs.columns.columns import ROW_NUMBERS, Splits, labeled_rows, read_columns
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
-from mlrsnet_hf.inputs.tables import find_files, read_files
+from mlrsnet_hf.inputs.tables.column_choice import settle_columns
+from mlrsnet_hf.inputs.tables.tables import find_files, read_files
 from mlrsnet_hf.release import LabelVersion, find_label_version, holds_release
 from mlrsnet_hf.release.recognition import recognize
+from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
 from mlrsnet_hf.taxonomy import LABEL_NAMES
+
+logger = get_logger(__name__)
 
 OTHER_IMAGES = "images in the layout of MLRSNet"
 """What cards call images that `load_dataset("mlrsnet")` loads though they are others."""
@@ -33,6 +38,9 @@ OTHER_IMAGES = "images in the layout of MLRSNet"
 def load_splits(config: DataConfig, split: str | None = None) -> Mapping[str, Dataset]:
     """Return the splits by name; only the one that is asked for, by the name that is asked for."""
     refuse_streaming(config)
+    if config.split_file is not None and config.dataset != MLRSNET:
+        listed = _listed_splits(config)
+        return listed if split is None else {split: pick_split(listed, split, repr(config.dataset))}
     name, path = config.dataset, Path(config.dataset).expanduser()
     protocol, data_dir = protocol_name(config), config.data_dir
     if name != MLRSNET and holds_release(path):
@@ -64,6 +72,23 @@ def load_splits(config: DataConfig, split: str | None = None) -> Mapping[str, Da
             f"{'' if split is None else ', which has splits of its own'}.",
         ) from error
     return found if split is None else {split: found}
+
+
+def _listed_splits(config: DataConfig) -> dict[str, Dataset]:
+    """Return the splits that files list, of all rows of a dataset that have labels; each row has its id."""
+    assert config.split_file is not None, "`load_splits` asks"
+    names, rows = load_all_rows(dataclasses.replace(config, split_file=None))
+    settled = settle_columns({names: rows}, config, tell=False)  # whoever reads the splits tells it
+    read = read_columns({names: rows}, settled)
+    ids: list[str] = read.splits[names]["id"][:]
+    labeled = rows.select(labeled_rows(rows, settled))
+    if read.ids_from == ROW_NUMBERS:  # of which each split would begin anew
+        kept = [column for column in labeled.column_names if column != "id"]
+        labeled = labeled.select_columns(kept).add_column("id", ids, feature=Value("string"))
+    places = match_listed(config.split_file, ids)
+    if left_out := len(ids) - sum(map(len, places.values())):
+        logger.info("data: %s: %s images are in no split", config.split_file, f"{left_out:,}")
+    return {split: labeled.select(found) for split, found in places.items()}
 
 
 def _load_saved(path: Path, split: str | None) -> Dataset | Mapping[str, Dataset]:

@@ -7,9 +7,9 @@ import torch
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.batches import Draw
-from mlrsnet_hf.inputs.decoding import ImageFiles, Pixels
 from mlrsnet_hf.inputs.image_list import ListedFiles
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, Pixels
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.inputs.split_images import PixelTransform, Sample, SplitImages
 
 

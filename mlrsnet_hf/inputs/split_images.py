@@ -12,13 +12,13 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import get_worker_info
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.augmentation import Augmentation, Matrix, StoredTransform, random_numbers
 from mlrsnet_hf.inputs.batches import AUGMENTATION_STREAM, Batch, Draw
-from mlrsnet_hf.inputs.columns import UNKNOWN
-from mlrsnet_hf.inputs.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN
 from mlrsnet_hf.inputs.image_list import ListedFiles
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.augmentation import Augmentation, Matrix, StoredTransform, random_numbers
+from mlrsnet_hf.inputs.pixels.decoded_cache import DecodedFile, decode_to_disk, decode_to_memory
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile, ImageFiles, Pixels, decode_pixels, decoder_version
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream_reading import StreamedFiles
 from mlrsnet_hf.inputs.task import Task
 

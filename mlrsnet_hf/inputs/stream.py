@@ -23,7 +23,7 @@ from datasets.table import InMemoryTable
 from mlrsnet_hf.configuration.json_file import MOST_BYTES, Name, parse_json
 from mlrsnet_hf.configuration.settings import Count
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.columns import UNKNOWN
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.stream_reading import PLACE, REMEDY, Stream
 from mlrsnet_hf.inputs.task import ImageData

@@ -16,8 +16,8 @@ from datasets import Dataset
 from mlrsnet_hf.configuration.json_file import json_as
 from mlrsnet_hf.errors import require_extra
 from mlrsnet_hf.files import refuse_existing, sync
-from mlrsnet_hf.inputs.columns import UNKNOWN
-from mlrsnet_hf.inputs.decoding import ImageFiles, file_content
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, file_content
 from mlrsnet_hf.inputs.stream import FORMAT, MANIFEST, ROWS, find_manifest, manifest_text
 from mlrsnet_hf.inputs.stream_reading import IMAGE, INDEX
 from mlrsnet_hf.inputs.task import ImageData

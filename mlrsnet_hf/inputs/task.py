@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.config import TaskKind
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.inputs.stream_reading import Stream
 
 

@@ -10,8 +10,8 @@ from datasets import Dataset
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError, require_extra
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, band_values, file_contents, file_resolution, file_side
-from mlrsnet_hf.inputs.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, band_values, file_contents, file_resolution, file_side
+from mlrsnet_hf.inputs.pixels.reading import RGB, Bound, Limits, Reading, limits_of, parse_bands, parse_value_range
 from mlrsnet_hf.runtime.logs import get_logger
 
 _IMAGES = 256

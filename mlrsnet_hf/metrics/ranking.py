@@ -283,12 +283,12 @@ def precision_recall_curve(
     for count in np.unique(ranked.relevant[ranked.relevant > 0]):
         rows = np.flatnonzero(ranked.relevant == count)
         ranks = ranked.ranks[ranked.starts[rows, None] + np.arange(count)]
-        precision = np.arange(1, count + 1) / ranks
+        precision: npt.NDArray[np.float64] = np.arange(1, count + 1) / ranks
         highest_after = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         # The fewest hits that reach level i / (levels - 1), in exact integers: ceil(i count / (levels - 1)).
         needed = np.maximum(-(-np.arange(levels) * count // (levels - 1)), 1)
         curves[rows] = highest_after[:, needed - 1]
-    return PrecisionRecallCurve(np.linspace(0.0, 1.0, levels), curves)
+    return PrecisionRecallCurve(np.linspace(0.0, 1.0, levels, dtype=np.float64), curves)
 
 
 def depths(k: npt.ArrayLike) -> list[int]:

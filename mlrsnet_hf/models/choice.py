@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mlrsnet_hf.configuration.settings import Count, JoinedText, Settings, Share, setting
-from mlrsnet_hf.inputs.reading import bands_setting, parse_bands, value_range_setting
+from mlrsnet_hf.inputs.pixels.reading import bands_setting, parse_bands, value_range_setting
 from mlrsnet_hf.models import PRETRAINED
 
 

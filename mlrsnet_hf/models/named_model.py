@@ -15,7 +15,7 @@ from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError, require_extra
 from mlrsnet_hf.hub_download import download_folder
-from mlrsnet_hf.inputs.reading import RGB, Reading, fixed_reading
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading, fixed_reading
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models import FOLDER, HUB, OPEN_CLIP, PRETRAINED, RANDOM
 from mlrsnet_hf.models.build import build_model, require_known_model

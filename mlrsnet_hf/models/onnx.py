@@ -18,7 +18,7 @@ from mlrsnet_hf.configuration.json_file import Name, json_as, parse_json
 from mlrsnet_hf.configuration.settings import Range
 from mlrsnet_hf.errors import WeightsError, require_extra
 from mlrsnet_hf.escaping import shortened
-from mlrsnet_hf.inputs.reading import reading_from_json
+from mlrsnet_hf.inputs.pixels.reading import reading_from_json
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.saved_config import PretrainedInfo, refuse_unusable_input

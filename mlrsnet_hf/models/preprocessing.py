@@ -14,10 +14,10 @@ from PIL import Image
 from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.augmentation import turn
 from mlrsnet_hf.inputs.batches import Batch
-from mlrsnet_hf.inputs.decoding import Pixels
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.augmentation import turn
+from mlrsnet_hf.inputs.pixels.decoding import Pixels
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.models.timm_config import timm_settings
 
 _SERIAL_VALUES = 2**15 - 1

@@ -23,7 +23,7 @@ from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Range, Share
 from mlrsnet_hf.errors import WeightsError
 from mlrsnet_hf.escaping import quoted
-from mlrsnet_hf.inputs.reading import MOST_METERS
+from mlrsnet_hf.inputs.pixels.reading import MOST_METERS
 from mlrsnet_hf.models.weights import first_line
 
 CONFIG_FILE = "config.json"

@@ -23,7 +23,7 @@ from torch import nn
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.files import whole_folder
-from mlrsnet_hf.inputs.reading import reading_from_json
+from mlrsnet_hf.inputs.pixels.reading import reading_from_json
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_preprocessing
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, WEIGHTS_FILE, ModelInfo, read_model_info, require_enough

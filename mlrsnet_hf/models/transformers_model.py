@@ -17,7 +17,7 @@ from mlrsnet_hf.configuration.json_file import Name, json_as, read_json
 from mlrsnet_hf.configuration.settings import Range
 from mlrsnet_hf.errors import WeightsError
 from mlrsnet_hf.escaping import quoted, shortened
-from mlrsnet_hf.inputs.reading import RGB
+from mlrsnet_hf.inputs.pixels.reading import RGB
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing
 from mlrsnet_hf.models.saved_config import CONFIG_FILE, Side, refuse_unusable_input, require_enough

@@ -18,8 +18,8 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.evaluation.predict import mean_logits
-from mlrsnet_hf.inputs.decoding import Pixels
-from mlrsnet_hf.inputs.pictures import Picture, picture_pixels
+from mlrsnet_hf.inputs.pixels.decoding import Pixels
+from mlrsnet_hf.inputs.pixels.pictures import Picture, picture_pixels
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
 from mlrsnet_hf.models.choice import ModelChoice

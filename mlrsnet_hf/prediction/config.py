@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from mlrsnet_hf.configuration.settings import Count, CountOrZero, JoinedText, Range, Settings, setting
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.reading import bands_setting, value_range_setting
+from mlrsnet_hf.inputs.pixels.reading import bands_setting, value_range_setting
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.runtime import Precision
 

@@ -15,12 +15,12 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.evaluation.predict import predict_logits
 from mlrsnet_hf.evaluation.scores import Predictions, few_images, tune_thresholds
-from mlrsnet_hf.inputs.columns import UNKNOWN
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import DataConfig, TaskKind
-from mlrsnet_hf.inputs.decoding import ImageFiles
 from mlrsnet_hf.inputs.load import LabeledSplit, load_split
 from mlrsnet_hf.inputs.loader import LockstepLoader, evaluation_loader
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles
+from mlrsnet_hf.inputs.pixels.reading import Reading
 from mlrsnet_hf.inputs.split_images import SplitImages, multi_hot
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.metrics.registry import PAPER_THRESHOLD
@@ -248,7 +248,7 @@ def _predictions(
     finally:
         loader.close()
     labels, scenes, scene_logits = model_task.label_outputs, None, None
-    targets = np.zeros((len(images), 0), np.float32)
+    targets: npt.NDArray[np.float32] = np.zeros((len(images), 0), np.float32)
     outputs = common.labels.outputs[:0]
     if common.kind != "scene":
         outputs = common.labels.outputs

@@ -16,7 +16,7 @@ from mlrsnet_hf.escaping import shortened
 from mlrsnet_hf.files import refuse_existing, whole_folder
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import load_images
-from mlrsnet_hf.inputs.pictures import picture_pixels
+from mlrsnet_hf.inputs.pixels.pictures import picture_pixels
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import NamedModel, load_named_model

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from mlrsnet_hf.errors import UnknownNameError, name_alternatives
-from mlrsnet_hf.inputs.pictures import Picture, picture_pixels
+from mlrsnet_hf.inputs.pixels.pictures import Picture, picture_pixels
 from mlrsnet_hf.models.preprocessing import normalize_pixels
 from mlrsnet_hf.prediction.classifier import Classifier
 

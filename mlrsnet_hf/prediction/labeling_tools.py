@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image, UnidentifiedImageError
 
-from mlrsnet_hf.inputs.decoding import ImageFiles
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles
 from mlrsnet_hf.prediction.predictions_file import SavedPredictions
 
 _IMAGES = "images"

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlrsnet_hf.errors import UnknownNameError
-from mlrsnet_hf.inputs.labels import plain_name
+from mlrsnet_hf.inputs.columns.labels import plain_name
 from mlrsnet_hf.taxonomy import Label, Scene, find_label, find_scene
 
 Find = Callable[[str], Label | Scene]

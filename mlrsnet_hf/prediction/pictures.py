@@ -8,8 +8,8 @@ from PIL import Image
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.batches import Draw
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles, decode_rgb
 from mlrsnet_hf.inputs.image_list import ArchivedBatches, ListedFiles
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile, ImageFiles, decode_rgb
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ImageError
 from mlrsnet_hf.inputs.config import MLRSNET
-from mlrsnet_hf.inputs.decoding import ImageFiles
 from mlrsnet_hf.inputs.image_list import ListedFiles, list_images
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import load_images
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles
 from mlrsnet_hf.models.named_model import load_named_model
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.config import PredictionConfig

@@ -27,7 +27,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.evaluation.scores import Predictions, Scores
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.inputs.columns import UNKNOWN
+from mlrsnet_hf.inputs.columns.columns import UNKNOWN
 from mlrsnet_hf.inputs.config import MLRSNET, TaskKind
 from mlrsnet_hf.inputs.named_dataset import OTHER_IMAGES
 from mlrsnet_hf.inputs.task import Task
@@ -225,7 +225,8 @@ def read_predictions(path: Path) -> SavedPredictions:
         told = str(error).split("\n")[0][:200]
         raise ConfigurationError(f"{path}: cannot be read as Parquet ({told})", _REMEDY) from error
     ids = _texts(path, table)
-    targets, scores = np.empty((len(ids), 0), np.float32), np.empty((len(ids), 0))
+    targets: np.ndarray = np.empty((len(ids), 0), np.float32)
+    scores: np.ndarray = np.empty((len(ids), 0))
     scene_scores = scenes = None
     if task.label_outputs:
         scores = _scores(path, table, "scores", task.label_outputs)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.decoding import ImageFiles, file_resolution, file_side
 from mlrsnet_hf.inputs.image_list import ListedFiles
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, file_resolution, file_side
+from mlrsnet_hf.inputs.pixels.reading import Reading
 from mlrsnet_hf.runtime.logs import get_logger
 
 _FAR = 2

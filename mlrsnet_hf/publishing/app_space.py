@@ -16,7 +16,7 @@ from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.hub_download import download_folder
 from mlrsnet_hf.inputs.catalog import Catalog
 from mlrsnet_hf.inputs.config import MLRSNET
-from mlrsnet_hf.inputs.thumbnails import Thumbnails
+from mlrsnet_hf.inputs.pixels.thumbnails import Thumbnails
 from mlrsnet_hf.models.saved_model import CONFIG_FILE
 from mlrsnet_hf.published import IMAGERY
 from mlrsnet_hf.publishing.cards import CARD, front_matter, render

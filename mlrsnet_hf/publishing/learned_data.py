@@ -8,7 +8,7 @@ from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.inputs.config import MLRSNET
 from mlrsnet_hf.inputs.named_dataset import OTHER_IMAGES
-from mlrsnet_hf.inputs.reading import Reading, reading_from_json
+from mlrsnet_hf.inputs.pixels.reading import Reading, reading_from_json
 from mlrsnet_hf.published import TOTAL_IMAGES
 from mlrsnet_hf.taxonomy import LABEL_NAMES
 from mlrsnet_hf.training.results import DataSummary

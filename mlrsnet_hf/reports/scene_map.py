@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.inputs.ground_resolution import at_pixels
-from mlrsnet_hf.inputs.raster import load_rasterio
+from mlrsnet_hf.inputs.pixels.ground_resolution import at_pixels
+from mlrsnet_hf.inputs.pixels.raster import load_rasterio
 from mlrsnet_hf.prediction.scenes.results import INFO_FILE, PREVIEW_FILE, WINDOWS
 from mlrsnet_hf.reports.pages import render
 

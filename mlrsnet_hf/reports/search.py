@@ -201,7 +201,7 @@ def _write_page(page: Path, index: ImageIndex, answers: Sequence[_Answer], wante
 def _shown(answer: _Answer, pictures: Mapping[str, Image.Image]) -> Image.Image | None:
     """Return the picture of a query; None if there is none."""
     if answer.picture is not None:
-        from mlrsnet_hf.inputs.decoding import decode_rgb
+        from mlrsnet_hf.inputs.pixels.decoding import decode_rgb
 
         return decode_rgb({"bytes": None, "path": str(answer.picture)}, str(answer.picture))
     return None if answer.asked is None else pictures.get(answer.asked.id)

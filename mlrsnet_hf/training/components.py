@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import ShuffledBatches, repeat_factors
 from mlrsnet_hf.inputs.loader import Loader, evaluation_loader, make_loader
+from mlrsnet_hf.inputs.pixels.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.stream_reading import StreamedFiles
 from mlrsnet_hf.inputs.task import ImageData, Task

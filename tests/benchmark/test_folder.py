@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mlrsnet_hf.benchmark import folder as folders
+from mlrsnet_hf.benchmark.expand import expand
 from mlrsnet_hf.benchmark.folder import Benchmark, code_fingerprint
-from mlrsnet_hf.benchmark.grid import expand, make_grid, read_grid
+from mlrsnet_hf.benchmark.grid import make_grid, read_grid
 from mlrsnet_hf.benchmark.job import Job
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from tests.benchmark.conftest import MakeBenchmark

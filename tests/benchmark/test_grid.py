@@ -10,10 +10,10 @@ import pytest
 import timm
 import yaml
 
+from mlrsnet_hf.benchmark.expand import expand
 from mlrsnet_hf.benchmark.grid import (
     PRESETS,
     Grid,
-    expand,
     make_grid,
     presets,
     read_grid,

@@ -17,14 +17,8 @@ from sklearn.metrics import average_precision_score, f1_score
 from mlrsnet_hf.benchmark.check import check
 from mlrsnet_hf.benchmark.folder import Benchmark
 from mlrsnet_hf.benchmark.grid import make_grid
-from mlrsnet_hf.benchmark.publish import (
-    Publication,
-    _public,
-    build_publication,
-    model_names,
-    publish_benchmark,
-    push_publication,
-)
+from mlrsnet_hf.benchmark.publish import publish_benchmark, push_publication
+from mlrsnet_hf.benchmark.repositories import Publication, _public, build_publication, model_names
 from mlrsnet_hf.benchmark.results import read_results
 from mlrsnet_hf.benchmark.results_table import COLUMNS, TABLE, read_results_table, write_results_table
 from mlrsnet_hf.benchmark.run_job import run_chain, write_failure

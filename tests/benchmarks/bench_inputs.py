@@ -30,9 +30,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform, turn
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.loader import Loader, ThreadedLoader, make_loader
+from mlrsnet_hf.inputs.pixels.augmentation import Augmentation, StoredTransform, turn
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing, model_input

@@ -46,7 +46,7 @@ def write(path: Path, kind: str, side: int) -> None:
 def measure(path: Path, kind: str, output: Path) -> dict[str, float]:
     import torch
 
-    from mlrsnet_hf.inputs.reading import RGB, Reading
+    from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
     from mlrsnet_hf.inputs.task import Task
     from mlrsnet_hf.models.build import build_model
     from mlrsnet_hf.models.named_model import NamedModel

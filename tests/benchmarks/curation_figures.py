@@ -1,4 +1,4 @@
-"""The figures of docs/curation.md: python tests/benchmarks/curation_figures.py PART [ARGUMENTS].
+"""The figures of docs/curation-figures.md: python -m tests.benchmarks.curation_figures PART [ARGUMENTS].
 
 table3                  how near simulated annotators come to Table 3
 learned                 how far a learned table is from the exact posterior
@@ -19,20 +19,28 @@ from cleanlab.multilabel_classification.filter import find_multilabel_issues_per
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import average_precision_score
 
-from mlrsnet_hf.curation.annotators import Annotators
-from mlrsnet_hf.curation.confidence import learn_confidence, published_table
-from mlrsnet_hf.curation.diversity import relative_diversity, simulated_choices
-from mlrsnet_hf.curation.label_patterns import Labels, Rules, co_occurrence, vocabulary_rules, wrong_by_vocabulary
-from mlrsnet_hf.curation.linear_probe import out_of_fold_scores
-from mlrsnet_hf.curation.promise import check_promise
-from mlrsnet_hf.curation.rounds import Rules as VoteRules
-from mlrsnet_hf.curation.suggestions import entropy, suggest_tiles
-from mlrsnet_hf.curation.table3 import nearest_exchangeable, nearest_independent
-from mlrsnet_hf.curation.vocabulary import Described, build_vocabulary, recovery
-from mlrsnet_hf.curation.wrong_labels import LabeledImages, find_wrong_labels
+from mlrsnet_hf.curation.config import Rules as VoteRules
+from mlrsnet_hf.curation.diversity.relative import relative_diversity
+from mlrsnet_hf.curation.suggestions.choice import entropy, suggest_tiles
+from mlrsnet_hf.curation.vocabulary.vocabulary import Described, build_vocabulary, recovery
+from mlrsnet_hf.curation.votes.confidence import learn_confidence, published_table
+from mlrsnet_hf.curation.wrong_labels.label_patterns import (
+    Labels,
+    Rules,
+    co_occurrence,
+    vocabulary_rules,
+    wrong_by_vocabulary,
+)
+from mlrsnet_hf.curation.wrong_labels.likely_scenes import given_scenes
+from mlrsnet_hf.curation.wrong_labels.linear_probe import out_of_fold_scores
+from mlrsnet_hf.curation.wrong_labels.ranking import LabeledImages, find_wrong_labels
 from mlrsnet_hf.release import Entry, open_labels
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.taxonomy import LABEL_NAMES, SCENE_NAMES, SCENES
+from tests.curation.diversity.simulated_observers import simulated_choices
+from tests.curation.votes.annotators import Annotators
+from tests.curation.votes.promise import check_promise
+from tests.curation.votes.table3 import nearest_exchangeable, nearest_independent
 
 INDEPENDENT = Annotators(good_share=0.7, good=((1.0, 0.85),), bad=((1.0, 0.15),))
 MIXED = Annotators(good_share=0.7, good=((0.7, 0.95), (0.3, 0.65)), bad=((0.8, 0.05), (0.2, 0.5)))
@@ -84,7 +92,7 @@ def promise() -> None:
                 [getattr(run, part) for run in runs] for part in ("good", "kept", "lost", "votes")
             )
             print(
-                f"{judged} judged, {name}: good {np.mean(good):.3f} (worst of 10 {min(good):.3f}), kept "
+                f"{judged} judged, {name}: good {np.nanmean(good):.3f} (worst of 10 {np.nanmin(good):.3f}), kept "
                 f"{np.mean(kept):.2f}, good ones lost {np.mean(lost):.2f}, votes {np.mean(votes):.1f}"
             )
 
@@ -177,6 +185,8 @@ def errors(folder: str) -> None:
     centers = np.array([table.embeddings[column].mean(axis=0) for column in truth.T]) - table.embeddings.mean(axis=0)
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     near = np.argsort(-(centers @ centers.T - 3 * np.eye(len(names))), axis=1)
+    assert table.scenes is not None
+    scene_scores = out_of_fold_scores(table.embeddings, given_scenes(table.scenes, len(table.info.scene_names)) == 1)
     for kind in ("at random", "by pairs"):
         for share in (0.05, 0.2):
             generator = np.random.default_rng(0)
@@ -194,6 +204,7 @@ def errors(folder: str) -> None:
                 labels=labels,
                 scene_names=table.info.scene_names,
                 scenes=table.scenes,
+                scene_scores=scene_scores,
                 scores=scores,
                 embeddings=table.embeddings,
             )
@@ -201,6 +212,8 @@ def errors(folder: str) -> None:
             given_ids = [np.flatnonzero(row).tolist() for row in labels]
             alone = find_multilabel_issues_per_class(given_ids, scores, n_jobs=1)
             print(f"{kind}, {share:.0%} of the labels given: {is_wrong.sum():,} wrong of {labels.size:,}")
+            sure = is_wrong[result.wrong >= 0.5].mean()
+            print(f"  weights {result.weights}; of those that are said to be wrong with 0.5 or more {sure:.3f} are")
             ranks = {name: np.abs(labels - part) for name, part in result.evidence.items()}
             for name, wrong in {"all together": result.wrong, **ranks}.items():
                 hits = is_wrong.ravel()[np.argsort(-wrong.ravel(), kind="stable")]
@@ -257,4 +270,6 @@ PARTS = {
 }
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == [] or sys.argv[1] not in PARTS:
+        sys.exit(__doc__)
     PARTS[sys.argv[1]](*sys.argv[2:])

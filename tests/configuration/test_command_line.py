@@ -52,6 +52,12 @@ def test_the_command_line_counts_before_the_file_and_that_before_the_recipe(yaml
     assert (other.training.model, other.training.image_size, other.training.epochs) == ("inception_v3.tf_in1k", 299, 7)
 
 
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_an_unknown_option_is_told_before_what_is_missing(command: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"'--helpp'.*--help"):
+        parse(COMMANDS[command], f"mlrsnet {command}", ["--helpp"])
+
+
 def test_without_anything_the_settings_are_moderns() -> None:
     settings = train_settings([])
     assert (settings.choice.recipe, settings.training, settings.data) == (
@@ -110,7 +116,7 @@ def test_words_that_yaml_1_1_takes_for_truth_values(yaml_file: WriteFile) -> Non
         ("--scene-hed", UnknownNameError, ("'--scene-hed'", "'--scene-head'")),
         ("--no-compil", UnknownNameError, ("'--no-compil'", "'--no-compile'")),
         ("--epoch 3", UnknownNameError, ("'--epoch'",)),  # no abbreviations: a new option could change them
-        ("word", UnknownNameError, ("'word'",)),
+        ("word", ConfigurationError, ("'word'",)),
         ("--epochs ten", ConfigurationError, ("epochs='ten'", "whole number")),
         ("--epochs 2.5", ConfigurationError, ("epochs='2.5'", "whole number")),
         ("--epochs none", ConfigurationError, ("epochs='none'",)),

@@ -95,7 +95,11 @@ def test_python_and_the_command_line_judge_alike(command: type, part: type, name
         assert outcome(from_text, name, kind, text) == outcome(checked, name, kind, value)
     judged = outcome(checked, name, kind, as_python_would(kind, "nonsense"))
     owners = {command, *parts(command).values()}
-    places = ["a" for owner in owners for field in dataclasses.fields(owner) if field.metadata.get("positional")]
+    fields = [field for owner in owners for field in dataclasses.fields(owner)]
+    places = ["a" for field in fields if field.metadata.get("positional")]
+    missing = dataclasses.MISSING
+    options = [one.name for one in fields if one.metadata.get("positional") is False and one.default is missing]
+    places += [f"--{option}=a" for option in options]
     if isinstance(judged, tuple):
         with pytest.raises(judged[0], match=f"^{name}='nonsense'") as caught:
             parse(command, None, [*places, f"--{name.replace('_', '-')}", "nonsense"])

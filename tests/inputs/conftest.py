@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from datasets import Dataset
 
-from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.batches import Batch, ShuffledBatches
 from mlrsnet_hf.inputs.loader import make_loader
+from mlrsnet_hf.inputs.pixels.augmentation import Augmentation, StoredTransform
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.task import Task
 

@@ -17,8 +17,8 @@ from mlrsnet_hf.cli import Train
 from mlrsnet_hf.configuration.command_line import parse
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError, UnknownNameError
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.load import data_from_splits, load_data, load_split
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, decode_pixels
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.release import holds_release
 from mlrsnet_hf.synthetic.release import CONTACT_SHEET
@@ -399,9 +399,59 @@ def test_splits_of_ones_own_are_trained_on(
     told = capsys.readouterr().err
     assert "1 of 2 images of split 'val' are not in this copy, such as ./beach/lake_00001.jpg" in told
     assert "1 images are in no split" in told
-    for refused in ({"dataset": "jane/beaches"}, {"protocol": "ratio20"}):
-        with pytest.raises(ConfigurationError, match="It goes with mlrsnet, and with no protocol but 'custom'"):
-            DataConfig(split_file=str(tmp_path), **refused)
+    with pytest.raises(ConfigurationError, match="with no protocol but 'custom'"):
+        DataConfig(split_file=str(tmp_path), protocol="ratio20")
+
+
+@pytest.mark.parametrize("ids", ["ids", "files", "rows"])
+def test_splits_of_ones_own_of_any_dataset(tmp_path: Path, capsys: pytest.CaptureFixture, ids: str) -> None:
+    """The dataset's own splits count for nothing; names are ids, files of any folder, or numbers of rows."""
+    splits = DatasetDict(train=split("a", 4), test=split("b", 3))
+    if ids != "ids":
+        splits = splits.remove_columns("id")
+    if ids == "rows":
+        pictures = [{"bytes": png(level), "path": None} for level in range(7)]
+        splits = DatasetDict(
+            train=splits["train"].remove_columns("image").add_column("image", pictures[:4], feature=Image()),
+            test=splits["test"].remove_columns("image").add_column("image", pictures[4:], feature=Image()),
+        )
+    splits.save_to_disk(str(tmp_path / "set"))
+    first, second, third, *_ = {
+        "ids": ("b1", "a0", "a3"),
+        "files": ("folder/B_1", "a_0.png", "x/a_3.JPG"),
+        "rows": ("train+test/5", "train+test/0", "train+test/3"),
+    }[ids]
+    (tmp_path / "fold.csv").write_text(f"id,split\n{first},train\n{second},test\n{third},train\n")
+    config = DataConfig(
+        dataset=str(tmp_path / "set"),
+        split_file=str(tmp_path / "fold.csv"),
+        validation_split=None,
+        validation_share=0.5,
+    )
+    data = load_data(config)
+    learned = [*levels(data.splits["train"]), *levels(data.splits["validation"])]
+    assert sorted(learned) == sorted([3, {"ids": 1, "files": 1, "rows": 5}[ids]])
+    assert levels(data.splits["test"]) == [0]
+    assert data.splits["test"]["labels"][:] == [[0]]
+    assert data.source["protocol"] == "custom"
+    assert "4 images are in no split" in capsys.readouterr().out
+    test = load_split(config, "test")
+    assert test.role == "test" and test.rows["id"][:] == data.splits["test"]["id"][:]
+    assert test.training_fingerprint == data.source["fingerprint"]
+    expected = {"ids": "a0", "files": "a_0.png", "rows": "train+test/0"}[ids]
+    assert test.rows["id"][:] == [expected]
+
+
+def test_lists_that_do_not_fit_a_dataset(tmp_path: Path) -> None:
+    DatasetDict(train=split("a", 4)).save_to_disk(str(tmp_path / "set"))
+    for content, named in (
+        ("a0,train\nc9,test", "row 3: there is no image 'c9'"),
+        ("a0,train\nA0,test", "row 3: image 'A0' is listed twice"),
+        ("", "no rows"),
+    ):
+        (tmp_path / "fold.csv").write_text(f"id,split\n{content}\n")
+        with pytest.raises(ConfigurationError, match=named):
+            load_data(DataConfig(dataset=str(tmp_path / "set"), split_file=str(tmp_path / "fold.csv")))
 
 
 @pytest.mark.usefixtures("known_as_mlrsnet")

@@ -8,8 +8,8 @@ import torch
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from mlrsnet_hf.errors import ImageError
-from mlrsnet_hf.inputs.augmentation import StoredTransform
-from mlrsnet_hf.inputs.decoding import ImageFiles
+from mlrsnet_hf.inputs.pixels.augmentation import StoredTransform
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles
 from mlrsnet_hf.inputs.split_images import SplitImages, multi_hot
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import Preprocessing

@@ -21,12 +21,12 @@ from datasets import Dataset, DatasetDict
 from mlrsnet_hf.commands.data import Prepare
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs import stream_reading
-from mlrsnet_hf.inputs.augmentation import Augmentation
 from mlrsnet_hf.inputs.batches import ShuffledBatches
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.named_dataset import load_rows
+from mlrsnet_hf.inputs.pixels.augmentation import Augmentation
 from mlrsnet_hf.inputs.split_images import SplitImages
 from mlrsnet_hf.inputs.stream_reading import StreamedBatches, StreamedFiles
 from mlrsnet_hf.inputs.stream_writing import WrittenStream, write_stream

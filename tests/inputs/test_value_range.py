@@ -12,12 +12,12 @@ from datasets import Dataset, Features, Image, Value
 
 from mlrsnet_hf.configuration.command_line import parse, read_values
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MissingExtraError, MLRSNetError
-from mlrsnet_hf.inputs.augmentation import Augmentation, StoredTransform, random_color_matrix
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoded_cache import DecodedFile
-from mlrsnet_hf.inputs.image_files import open_first_images
-from mlrsnet_hf.inputs.reading import RGB, Reading, fixed_reading, reading_from_json
+from mlrsnet_hf.inputs.pixels.augmentation import Augmentation, StoredTransform, random_color_matrix
+from mlrsnet_hf.inputs.pixels.decoded_cache import DecodedFile
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading, fixed_reading, reading_from_json
 from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.inputs.tables.image_files import open_first_images
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.inputs.value_range import settle_reading
 

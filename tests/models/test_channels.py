@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
 from mlrsnet_hf.inputs.batches import Batch
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.build import build_model, training_size
 from mlrsnet_hf.models.preprocessing import model_input, model_preprocessing

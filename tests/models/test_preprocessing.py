@@ -7,8 +7,8 @@ import timm
 import torch
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.augmentation import turn
 from mlrsnet_hf.inputs.batches import Batch
+from mlrsnet_hf.inputs.pixels.augmentation import turn
 from mlrsnet_hf.models.preprocessing import (
     Preprocessing,
     model_input,

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
-from mlrsnet_hf.inputs.decoding import decode_rgb
+from mlrsnet_hf.inputs.pixels.decoding import decode_rgb
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.preprocessing import model_preprocessing, normalize_pixels

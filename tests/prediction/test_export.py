@@ -17,7 +17,7 @@ from torch import nn
 from mlrsnet_hf import Classifier
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError, WeightsError
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.reading import Reading
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.named_model import load_named_model

@@ -5,8 +5,8 @@ import pytest
 import rasterio
 import timm
 
-from mlrsnet_hf.inputs.decoding import ImageFiles
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles
+from mlrsnet_hf.inputs.pixels.reading import Reading
 from mlrsnet_hf.models.preprocessing import model_preprocessing
 from mlrsnet_hf.prediction.scale import is_far, relative_scale, warn_of_other_scale
 from tests.inputs.test_value_range import FEATURES, Dataset

@@ -17,7 +17,7 @@ from PIL import Image
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.image_set import ImageSet
-from mlrsnet_hf.inputs.reading import RGB
+from mlrsnet_hf.inputs.pixels.reading import RGB
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.build import build_model
 from mlrsnet_hf.models.preprocessing import model_preprocessing

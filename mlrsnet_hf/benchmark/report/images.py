@@ -19,8 +19,8 @@ from mlrsnet_hf.dataset.splits.protocols import GROUPED_PROTOCOLS
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.evaluation.decisions import Decisions
 from mlrsnet_hf.inputs.config import MLRSNET, DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.inputs.load import load_split
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.paper_tables import TABLE2_DATASETS
 from mlrsnet_hf.prediction.predictions_file import read_predictions
 from mlrsnet_hf.release import open_release

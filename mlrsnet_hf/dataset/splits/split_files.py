@@ -94,6 +94,59 @@ def read_split_file(given: SplitFiles, ids_by_scene: Mapping[str, Sequence[str]]
     )
 
 
+def match_listed(given: SplitFiles, ids: Sequence[str]) -> dict[str, list[int]]:
+    """Read split files and match them with the images of any dataset.
+
+    A name is that of an image if it is its id, or else, without folder and suffix and in any letter case, that of one
+    alone. Images that are not listed are in no split.
+
+    Args:
+        given: As `read_split_file` takes it.
+        ids: Of the images, each another.
+
+    Returns:
+        The positions of each split's images in `ids`, ascending; splits in the order of the files' first mention.
+
+    Raises:
+        ConfigurationError: A file cannot be read, lacks a column, is empty, or names an image that there is not, or one
+            twice. The message names file and row.
+    """
+    places = {name: place for place, name in enumerate(ids)}
+    by_stem: dict[str, list[int]] = {}
+    for place, name in enumerate(ids):
+        by_stem.setdefault(_stem(name), []).append(place)
+    splits: dict[str, list[int]] = {}
+    listed: dict[int, ListedImage] = {}
+    for row in (row for path, split in find_lists(given) for row in read_list(path, split)):
+        alike = by_stem.get(_stem(row.name), [])
+        if row.name in places:
+            place = places[row.name]
+        elif len(alike) == 1:
+            place = alike[0]
+        else:
+            found = f"{len(alike)} images may be meant by {row.name!r}" if alike else f"there is no image {row.name!r}"
+            raise ConfigurationError(
+                f"{row.place}: {found}",
+                name_alternatives(row.name, ids) if len(ids) <= 100 else "Correct or remove the row, or add the image.",
+            )
+        first = listed.setdefault(place, row)
+        if first is not row:
+            raise ConfigurationError(
+                f"{row.place}: image {row.name!r} is listed twice, in {first.place} too", "Remove one of the two rows."
+            )
+        splits.setdefault(row.split, []).append(place)
+    if not splits:
+        raise ConfigurationError(f"{given}: no rows", FORMAT)
+    return {split: sorted(found) for split, found in splits.items()}
+
+
+def _stem(name: str) -> str:
+    """Return a name without folder and suffix of an image, in one letter case."""
+    name = PurePosixPath(name.replace("\\", "/")).name
+    stem, suffix = split_suffix(name)
+    return (stem if suffix in IMAGE_SUFFIXES else name).casefold()
+
+
 def content_hash(given: SplitFiles) -> str:
     """Return a hash of what files say of splits: their content, and the names that may name splits."""
     digest = hashlib.sha256()

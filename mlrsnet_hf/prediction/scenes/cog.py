@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mlrsnet_hf.inputs.raster import load_rasterio
+from mlrsnet_hf.inputs.pixels.raster import load_rasterio
 from mlrsnet_hf.prediction.scenes.raster import SceneRaster
 
 _BLOCK = 128

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.raster import load_rasterio
+from mlrsnet_hf.inputs.pixels.raster import load_rasterio
 from mlrsnet_hf.prediction.scenes.raster import SceneRaster
 
 Polygons = npt.NDArray[np.object_]

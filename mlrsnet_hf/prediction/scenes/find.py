@@ -7,7 +7,7 @@ from pathlib import Path
 from mlrsnet_hf.configuration.settings import changed_settings
 from mlrsnet_hf.errors import ConfigurationError, ImageError, require_extra
 from mlrsnet_hf.inputs.image_set import ImageSet
-from mlrsnet_hf.inputs.raster import has_rasterio
+from mlrsnet_hf.inputs.pixels.raster import has_rasterio
 from mlrsnet_hf.prediction.config import PredictionConfig
 from mlrsnet_hf.prediction.scenes.config import WINDOW, SceneConfig
 from mlrsnet_hf.prediction.scenes.raster import raster_facts

@@ -14,7 +14,7 @@ import torch
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.inputs.decoding import Pixels
+from mlrsnet_hf.inputs.pixels.decoding import Pixels
 from mlrsnet_hf.parallel import available_cores, local_processes
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.scenes.raster import SceneRaster, Seen

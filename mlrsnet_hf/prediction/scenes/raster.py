@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.escaping import shortened
-from mlrsnet_hf.inputs.ground_resolution import Coordinates, at_pixels, pixel_meters
-from mlrsnet_hf.inputs.raster import (
+from mlrsnet_hf.inputs.pixels.ground_resolution import Coordinates, at_pixels, pixel_meters
+from mlrsnet_hf.inputs.pixels.raster import (
     PixelsError,
     chosen_bands,
     has_palette,
@@ -21,10 +21,10 @@ from mlrsnet_hf.inputs.raster import (
     refuse_other_values,
     scaled,
 )
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.reading import Reading
 
 if TYPE_CHECKING:  # it brings `datasets`
-    from mlrsnet_hf.inputs.decoding import Pixels
+    from mlrsnet_hf.inputs.pixels.decoding import Pixels
 
 Seen = npt.NDArray[np.bool_]
 """(H, W): where a pixel has a value in some band."""

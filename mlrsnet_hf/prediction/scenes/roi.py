@@ -12,7 +12,7 @@ import shapely.geometry
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import quoted
-from mlrsnet_hf.inputs.raster import load_rasterio
+from mlrsnet_hf.inputs.pixels.raster import load_rasterio
 from mlrsnet_hf.prediction.scenes.raster import SceneRaster
 from mlrsnet_hf.prediction.scenes.windows import WindowGrid
 

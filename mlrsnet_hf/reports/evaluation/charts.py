@@ -22,7 +22,7 @@ def at(across: float, up: float) -> str:
 
 def curve(found: PrecisionRecall) -> str:
     """Return the points of a precision-recall curve, those of a longer one thinned evenly along the recall."""
-    places = np.arange(len(found.recall))
+    places: np.ndarray = np.arange(len(found.recall))
     if len(places) > _POINTS:
         levels = np.linspace(found.recall[0], 1, _POINTS)
         places = np.unique(np.searchsorted(found.recall, levels))

@@ -17,7 +17,7 @@ from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.evaluation.decisions import Decisions
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.reports.evaluation.pictures import ExampleImage, example_images, typical_images
 from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.evaluation.decisions import Decisions
-from mlrsnet_hf.inputs.decoding import ImageFiles, decode_rgb
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.reports.pages import thumbnail
 
 SIDE = 160

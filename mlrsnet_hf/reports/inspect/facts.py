@@ -14,12 +14,12 @@ import fsspec
 from datasets import ClassLabel, Dataset, Image, Value
 from PIL import Image as PillowImage
 
-from mlrsnet_hf.inputs.column_choice import settle_columns
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFile, ImageFiles
 from mlrsnet_hf.inputs.load import load_data
 from mlrsnet_hf.inputs.named_dataset import load_rows, refuse_streaming
-from mlrsnet_hf.inputs.raster import has_rasterio, may_be_raster, raster_kind
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile, ImageFiles
+from mlrsnet_hf.inputs.pixels.raster import has_rasterio, may_be_raster, raster_kind
+from mlrsnet_hf.inputs.tables.column_choice import settle_columns
 from mlrsnet_hf.inputs.task import ImageData
 from mlrsnet_hf.runtime.logs import PACKAGE, get_logger, progress_bar
 

@@ -11,8 +11,8 @@ from PIL import Image
 from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.config import DataConfig
-from mlrsnet_hf.inputs.decoding import ImageFiles, decode_pixels, decode_rgb
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, decode_pixels, decode_rgb
+from mlrsnet_hf.inputs.pixels.reading import Reading
 from mlrsnet_hf.reports.inspect.facts import Column, Inspection, inspect_data, shown_columns
 from mlrsnet_hf.reports.pages import render
 from mlrsnet_hf.reports.text_table import aligned

@@ -20,11 +20,11 @@ from accelerate import Accelerator
 
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.inputs.batches import Draw
-from mlrsnet_hf.inputs.image_files import open_first_images
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.inputs.images import ImageSplit, load_images
 from mlrsnet_hf.inputs.loader import make_loader
 from mlrsnet_hf.inputs.split_images import SplitImages
+from mlrsnet_hf.inputs.tables.image_files import open_first_images
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.preprocessing import model_input
 from mlrsnet_hf.resumable_folder import resumable_folder

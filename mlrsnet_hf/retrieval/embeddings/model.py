@@ -22,7 +22,7 @@ from torch import nn
 
 from mlrsnet_hf.configuration.settings import checked
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.inputs.pictures import Picture, picture_pixels
+from mlrsnet_hf.inputs.pixels.pictures import Picture, picture_pixels
 from mlrsnet_hf.models import OPEN_CLIP
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.models.clip import ClipNetwork

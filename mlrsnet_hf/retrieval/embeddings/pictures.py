@@ -8,8 +8,8 @@ import datasets
 from PIL import Image
 
 from mlrsnet_hf.errors import MLRSNetError
-from mlrsnet_hf.inputs.decoding import ImageFile, decode_rgb
 from mlrsnet_hf.inputs.images import load_images
+from mlrsnet_hf.inputs.pixels.decoding import ImageFile, decode_rgb
 from mlrsnet_hf.retrieval.embeddings.info import LocalSources
 from mlrsnet_hf.retrieval.embeddings.query import IndexedImage
 

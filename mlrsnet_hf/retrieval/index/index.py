@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mlrsnet_hf.configuration.json_file import read_json
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import whole_file
-from mlrsnet_hf.inputs.pictures import Picture
+from mlrsnet_hf.inputs.pixels.pictures import Picture
 from mlrsnet_hf.models.choice import ModelChoice
 from mlrsnet_hf.retrieval.embeddings.config import Layer
 from mlrsnet_hf.retrieval.embeddings.files import EmbeddingError, write_json

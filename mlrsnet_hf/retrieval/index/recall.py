@@ -143,8 +143,8 @@ def _exact_nearest(
     batches: Iterable[npt.NDArray[np.float32]], queries: npt.NDArray[np.float32], depth: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return distances and rows, (Q, depth) each, of the exact neighbors, nearest first."""
-    distances = np.empty((len(queries), 0), np.float32)
-    rows = np.empty((len(queries), 0), np.int64)
+    distances: npt.NDArray[np.float32] = np.empty((len(queries), 0), np.float32)
+    rows: npt.NDArray[np.int64] = np.empty((len(queries), 0), np.int64)
     first = 0
     for batch in batches:
         found = Search(batch).top(queries, min(depth, len(batch)))

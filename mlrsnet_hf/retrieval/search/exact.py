@@ -198,7 +198,7 @@ def _torch_backend(database: Database, device: Any, *, hold: bool) -> Backend:  
 def _with_distances(found: BlockRanking, queries: np.ndarray, database: Database) -> BlockRanking:
     """Return the ranking of a block whose `values` are distances; `queries` are (B, D) as the user gave them."""
     distances, values, squares = database.distances, found.values, database.squares[found.indices]
-    terms = np.zeros((len(queries), 1))
+    terms: np.ndarray = np.zeros((len(queries), 1))
     # Those near zero anew: the error of the product would show.
     if distances.kind == "inner_product":
         exact = queries.astype(np.float64)

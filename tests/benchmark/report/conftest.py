@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mlrsnet_hf.benchmark.expand import expand
 from mlrsnet_hf.benchmark.folder import Benchmark, BenchmarkInfo, Dataset
-from mlrsnet_hf.benchmark.grid import expand, make_grid
+from mlrsnet_hf.benchmark.grid import make_grid
 from mlrsnet_hf.benchmark.job import Job
 from mlrsnet_hf.configuration.yaml_file import write_settings, write_yaml
 from mlrsnet_hf.evaluation.scores import SplitScores, label_scores

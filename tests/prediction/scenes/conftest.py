@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mlrsnet_hf.inputs.reading import RGB, Reading
+from mlrsnet_hf.inputs.pixels.reading import RGB, Reading
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.models.named_model import NamedModel
 from mlrsnet_hf.models.preprocessing import Preprocessing

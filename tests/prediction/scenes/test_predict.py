@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
-from mlrsnet_hf.inputs.reading import Reading
+from mlrsnet_hf.inputs.pixels.reading import Reading
 from mlrsnet_hf.inputs.task import Task
 from mlrsnet_hf.prediction.classifier import Classifier
 from mlrsnet_hf.prediction.scenes import predict as module

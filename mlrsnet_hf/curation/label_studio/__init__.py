@@ -1,0 +1,1 @@
+"""Label Studio, which shows pictures to annotators and keeps their answers: its pages, and what they say."""

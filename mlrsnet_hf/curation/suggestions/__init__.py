@@ -1,0 +1,1 @@
+"""Which unlabeled tiles are most worth labeling."""

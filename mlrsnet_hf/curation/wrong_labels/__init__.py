@@ -1,0 +1,1 @@
+"""Which labels of a dataset are probably wrong."""

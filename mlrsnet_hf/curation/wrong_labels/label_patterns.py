@@ -1,0 +1,162 @@
+"""What labels say of each other, without the images: what a scene may carry, and what occurs together.
+
+Both find files that were damaged, such as those that MLRSNet publishes since 2021, rather than mistakes of somebody who
+looked at an image: those are seldom odd.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta
+
+from mlrsnet_hf.curation.vocabulary.vocabulary import Vocabulary, folded
+from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.escaping import quoted
+
+Scores = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.bool_]
+Scenes = npt.NDArray[np.int64]
+
+_SURE = 0.975
+"""Of what the sample of a vocabulary says of a scene."""
+_OUTSIDE = 0.5
+"""Least probability of being wrong of a label outside its scene's vocabulary."""
+_PRIOR = 1.0
+"""Images with the label's usual rate that each scene has besides its own."""
+_PENALTY = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A vocabulary by the ids of a dataset."""
+
+    carried: Scores
+    """(S, L), images of the sample that carry a label; 0 outside the vocabulary."""
+    sampled: Scores
+    """(S,), images of the sample; 0 of a scene that the vocabulary does not know."""
+
+    @property
+    def outside(self) -> Labels:
+        """(S, L), whether the vocabulary says that the scene's images do not carry a label."""
+        return (self.carried == 0) & (self.sampled[:, None] > 0)
+
+    @property
+    def always(self) -> Labels:
+        """(S, L), whether all images of the sample carry a label."""
+        return (self.carried == self.sampled[:, None]) & (self.sampled[:, None] > 0)
+
+
+def vocabulary_rules(vocabulary: Vocabulary, scene_names: Sequence[str], label_names: Sequence[str]) -> Rules:
+    """Return a vocabulary by the ids of a dataset; names may differ in case, spaces, hyphens and underscores.
+
+    Raises:
+        ConfigurationError: A label of the vocabulary is none of the dataset's, or no scene of it is.
+    """
+    scenes = {folded(name): row for row, name in enumerate(scene_names)}
+    labels = {folded(name): column for column, name in enumerate(label_names)}
+    carried = np.zeros((len(scene_names), len(label_names)))
+    sampled = np.zeros(len(scene_names))
+    for scene, found in vocabulary.scenes.items():
+        row = scenes.get(folded(scene))
+        if row is None:
+            continue
+        sampled[row] = found.images
+        for label, images in found.labels.items():
+            column = labels.get(folded(label))
+            if column is None:
+                raise ConfigurationError(
+                    f"label {quoted(label)} of the vocabulary is none of the data's", "Merge it with one that is."
+                )
+            carried[row, column] = images
+    if not sampled.any():
+        raise ConfigurationError("no scene of the vocabulary is one of the data's", "Give the data's own vocabulary.")
+    return Rules(carried, sampled)
+
+
+def wrong_by_vocabulary(labels: Labels, scenes: Scenes, rules: Rules) -> Scores:
+    """Return how probably each label is wrong, by what the vocabulary's sample says of the scene.
+
+    Let g be the share of a scene's images that are given a label, and [low, high] the rates that its sample allows. If
+    g is above high, some of those given are wrong: at least (g - high) / g of them; below low, at least
+    (low - g) / (1 - g) of those not given. A label that stands outside the vocabulary is as probably wrong as right, at
+    the least.
+
+    Args:
+        labels: (N, L).
+        scenes: (N,) ids; -1 for an image without one, of which nothing is said.
+        rules: The vocabulary.
+
+    Returns:
+        (N, L), of labels that are given and of those that are not.
+    """
+    known = rules.sampled > 0
+    count, images = np.where(known[:, None], rules.carried, 0), np.where(known, rules.sampled, 1)[:, None]
+    low = beta.ppf(1 - _SURE, count + 0.5, images - count + 0.5)
+    high = beta.ppf(_SURE, count + 0.5, images - count + 0.5)
+    given = _scene_counts(labels, scenes, len(known)) / np.maximum(_sizes(scenes, len(known)), 1)[:, None]
+    excess = np.clip((given - high) / np.maximum(given, 1e-12), 0, 1)
+    lack = np.clip((low - given) / np.maximum(1 - given, 1e-12), 0, 1)
+    excess = np.where(rules.outside, np.maximum(excess, _OUTSIDE), excess) * known[:, None]
+    lack = np.where(rules.carried > 0, lack, 0) * known[:, None]
+    found: Scores = np.where(labels, excess[scenes], lack[scenes])
+    found[scenes < 0] = 0
+    return found
+
+
+def scene_rates(labels: Labels, likely: Scores) -> Scores:
+    """Return how often the other images of the same scene carry each label, (N, L).
+
+    A scene leans on all images by the weight of one; an image without a scene has their rates.
+
+    Args:
+        labels: (N, L).
+        likely: (N, S), how probably each image is of each scene; zeros for one without. An image counts in each scene
+            by that much, and its rates are those that are expected.
+    """
+    overall = labels.mean(axis=0)
+    # Of scene s and image i: (carried_s - w_is labels_i + overall) / (size_s - w_is + 1), weighed by w_is.
+    weights = likely / (likely.sum(axis=0) - likely + _PRIOR)
+    rates: Scores = weights @ (likely.T @ labels + _PRIOR * overall) - labels * (weights * likely).sum(axis=1)[:, None]
+    has_scene = likely.sum(axis=1, keepdims=True) > 0
+    return np.where(has_scene, rates, overall)
+
+
+def _scene_counts(labels: Labels, scenes: Scenes, scene_count: int) -> Scores:
+    counts = np.zeros((scene_count, labels.shape[1]))
+    inside = scenes >= 0
+    np.add.at(counts, scenes[inside], labels[inside])
+    return counts
+
+
+def _sizes(scenes: Scenes, scene_count: int) -> Scores:
+    return np.bincount(scenes[scenes >= 0], minlength=scene_count).astype(np.float64)
+
+
+def co_occurrence(labels: Labels, scenes: Scenes | None = None, scene_count: int = 0) -> Scores:
+    """Return how probable each label is given the other labels of its image, by linear regression on them.
+
+    The regression of every column on all others is read off the inverse of their covariance: the coefficient of k in
+    that of j is -P[j, k] / P[j, j]. Values are cut to 0 to 1.
+
+    Args:
+        labels: (N, L).
+        scenes: (N,) ids, whose columns count among the others; None for labels alone.
+        scene_count: Number of scenes.
+
+    Returns:
+        (N, L).
+    """
+    columns = [labels.astype(np.float64)]
+    if scenes is not None:
+        columns.append(np.eye(scene_count + 1)[scenes])  # -1 is the last
+    values = np.concatenate(columns, axis=1)
+    means = values.mean(axis=0)
+    centered = values - means
+    precision = np.linalg.inv(centered.T @ centered / len(values) + _PENALTY * np.eye(values.shape[1]))
+    diagonal = np.diag(precision)
+    # x_j - prediction_j = sum over k of P[j, k] (x_k - mean_k) / P[j, j]
+    residual = (centered @ precision) / diagonal
+    predicted: Scores = np.clip((values - residual)[:, : labels.shape[1]], 0, 1)
+    return predicted

@@ -1,0 +1,1 @@
+"""What columns mean: any names and types become `id`, `image`, `labels` and `scene`."""
