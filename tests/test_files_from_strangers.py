@@ -38,7 +38,7 @@ from mlrsnet_hf.curation.diversity.study import (
     Study,
     Trial,
     choices_of,
-    keep_answers,
+    keep_trial_answers,
     read_study,
 )
 from mlrsnet_hf.curation.suggestions.suggest import read_answers
@@ -132,7 +132,7 @@ def read_rules(path: Path) -> None:
 
 
 def read_choices(path: Path) -> None:
-    relative_diversity(choices_of(STUDY, keep_answers(STUDY, path, [])), [*STUDY.sets], draws=10)
+    relative_diversity(choices_of(STUDY, keep_trial_answers(STUDY, path, [])), [*STUDY.sets], draws=10)
 
 
 def read_model(folder: Path) -> None:
@@ -280,7 +280,7 @@ def add_made_files(folder: Path) -> None:
         log.append([Candidate(image="a", category="beach"), RoundOpened(round=1, stage=1, votes={"a": 1})])
         log.append([Vote(stage=1, image="a", annotator="b", answers=("beach",))])
     (folder / "study.json").write_text(json.dumps(dataclasses.asdict(STUDY)))
-    answers = [Answer(key=key, observer="a@b.org", pair=1, at="2026") for key in ("0c", "1d")]
+    answers = [Answer(key=key, annotator="a@b.org", annotation="1 of 2026", pair=1) for key in ("0c", "1d")]
     (folder / "answers.json").write_text(json.dumps([dataclasses.asdict(answer) for answer in answers]))
     scores = {"scores": {"anmrr": 0.5, "map": None}, "protocol": "retrieval10"}
     (folder / "embeddings" / RESULTS_FILE).write_text(json.dumps(scores))

@@ -1,6 +1,6 @@
 """Stands for a Label Studio server where its answers alone matter."""
 
-from mlrsnet_hf.curation.label_studio.server import Annotation, Task
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, Task
 
 
 class NoServer:

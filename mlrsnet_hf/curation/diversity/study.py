@@ -19,18 +19,16 @@ from mlrsnet_hf.curation.diversity.measure import common_scenes, set_names, summ
 from mlrsnet_hf.curation.diversity.relative import Choice, draw_trial, relative_diversity
 from mlrsnet_hf.curation.diversity.trial_pictures import PictureSet, common_side, picture_name, write_picture
 from mlrsnet_hf.curation.label_studio.kept_answers import (
-    DELETED,
     KeptAnswer,
-    keep,
+    keep_answers,
     lacking,
-    last_answers,
     new_title,
-    read_answers,
     read_kept,
     write_json,
 )
 from mlrsnet_hf.curation.label_studio.served_images import local_address
-from mlrsnet_hf.curation.label_studio.server import Annotation, Task, connect
+from mlrsnet_hf.curation.label_studio.server import connect
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, Task
 from mlrsnet_hf.curation.label_studio.views import CHOICES, IMAGE, read_trial, trial_choices, trial_view
 from mlrsnet_hf.curation.vocabulary.vocabulary import Merges, read_merges
 from mlrsnet_hf.errors import ConfigurationError
@@ -87,10 +85,7 @@ class Study:
 class Answer(KeptAnswer):
     """The pair that an observer picked in a trial."""
 
-    observer: Name
     pair: int
-    at: Name
-    """When it was given, as ISO 8601."""
 
 
 def run_study(config: DiversityConfig) -> str:
@@ -130,7 +125,7 @@ def run_study(config: DiversityConfig) -> str:
                 folder=folder / PICTURES,
                 others=[task.key for task in tasks],
             )
-            answers = keep_answers(study, folder / ANSWERS, server.annotations(project))
+            answers = keep_trial_answers(study, folder / ANSWERS, server.annotations(project))
             return _told(study, folder, answers, server.project_url(project))
     except OSError as error:
         raise ConfigurationError(
@@ -138,12 +133,8 @@ def run_study(config: DiversityConfig) -> str:
         ) from error
 
 
-def keep_answers(study: Study, path: Path, annotations: Iterable[Annotation]) -> list[Answer]:
-    """Return all answers, those that a file keeps from earlier calls too, and keep them there.
-
-    An observer has one answer to a trial, the last. What the server no longer has stays: it may have been set back, or
-    the trial removed. An answer of a person who was deleted is the one that was kept before they were, or else one of
-    `DELETED`. Annotations of no trial, and those that are no answer, are left out.
+def keep_trial_answers(study: Study, path: Path, annotations: Iterable[Annotation]) -> list[Answer]:
+    """Return all answers that count, those that a file keeps from earlier calls too, and keep them there.
 
     Args:
         study: What was drawn.
@@ -159,19 +150,11 @@ def keep_answers(study: Study, path: Path, annotations: Iterable[Annotation]) ->
         if answer.pair not in range(pairs.get(answer.key, 0)):
             raise ConfigurationError(f"{path}: there is no pair {answer.pair} in trial {quoted(answer.key)}", _REMEDY)
 
-    def read(one: Annotation, observer: str) -> Answer:
+    def read(one: Annotation, annotator: str) -> Answer:
         pair = read_trial(one.result, pairs[one.key], f"annotation {one.id}")
-        return Answer(key=one.key, observer=observer, pair=pair, at=one.at, changed=one.changed)
+        return Answer(key=one.key, annotator=annotator, annotation=one.name, changed=one.changed, pair=pair)
 
-    known = {(answer.key, answer.at) for answer in kept}
-    answers = last_answers(kept, read_answers(annotations, pairs, known, read), _whose)
-    keep(path, kept, answers)
-    return answers
-
-
-def _whose(answer: Answer) -> tuple[str, str]:
-    """Return what is answered once: a trial by an observer; of deleted ones each answer stands for itself."""
-    return answer.key, answer.at if answer.observer == DELETED else answer.observer
+    return keep_answers(path, kept, annotations, pairs, read)
 
 
 def _taken_up(config: DiversityConfig, folder: Path) -> Study | None:
@@ -227,10 +210,10 @@ def read_study(path: Path) -> Study:
 
 
 def choices_of(study: Study, answers: Iterable[Answer]) -> list[Choice]:
-    """Return the sets that observers chose; of `keep_answers`, each answer is of a trial of the study."""
+    """Return the sets that observers chose; each answer is of a trial of the study."""
     trials = {trial.key: trial for trial in study.trials}
     return [
-        Choice(trials[answer.key].category, answer.key, answer.observer, trials[answer.key].pairs[answer.pair].set)
+        Choice(trials[answer.key].category, answer.key, answer.annotator, trials[answer.key].pairs[answer.pair].set)
         for answer in answers
     ]
 
@@ -309,7 +292,7 @@ def _tasks(study: Study, folder: Path) -> list[Task]:
 def _told(study: Study, folder: Path, answers: Sequence[Answer], url: str) -> str:
     """Write what the answers say, and return how far the study is."""
     wanted = len(study.trials) * study.observers
-    people = len({answer.observer for answer in answers})
+    people = len({answer.annotator for answer in answers})
     so_far = f"{len(answers):,} of {wanted:,} answers, by {people} observer{'s' if people != 1 else ''}"
     open_at = f"{url} ({study.title})"
     if not answers:

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import secrets
 from collections import Counter
-from collections.abc import Callable, Container, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mlrsnet_hf.configuration.json_file import Name, read_json
-from mlrsnet_hf.curation.label_studio.server import Annotation, Task
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, Task
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.escaping import on_one_line
 from mlrsnet_hf.files import whole_file
@@ -28,6 +28,10 @@ class KeptAnswer:
 
     key: Name
     """That of the task."""
+    annotator: Name
+    """E-mail address, or `DELETED`."""
+    annotation: Name
+    """`Annotation.name`."""
     changed: Name = ""
     """When it was last changed, as ISO 8601."""
 
@@ -46,61 +50,58 @@ def read_kept(path: Path, kind: type[Answer], remedy: str) -> list[Answer]:
     return found
 
 
-def keep(path: Path, kept: Sequence[Answer], answers: Sequence[Answer]) -> None:
-    """Write answers in place of those that a file keeps, if they differ.
-
-    Raises:
-        ConfigurationError: It cannot be written.
-    """
-    if answers != kept:
-        write_json(path, [dataclasses.asdict(answer) for answer in answers])
-
-
-def read_answers(
+def keep_answers(
+    path: Path,
+    kept: Sequence[Answer],
     annotations: Iterable[Annotation],
     asked: Container[str],
-    known: Container[tuple[str, str]],
     read: Callable[[Annotation, str], Answer],
 ) -> list[Answer]:
-    """Return what people answered, in the order in which it was changed.
+    """Return all answers that count, those of earlier calls too, and keep them in a file.
 
-    Left out are annotations of no task, and those that are no answer, which is told. An answer of a person who was
-    deleted is the one that was kept before they were, or else one of `DELETED`.
+    A person has one answer to a task, the last. What the server no longer has stays: it may have been set back. An
+    answer of a person who was deleted is theirs as it was read before, or else one of `DELETED`. Annotations of no
+    task, and those that are no answer, are told and left out.
 
     Args:
+        path: The file.
+        kept: Those of earlier calls, as `read_kept` gives them.
         annotations: All that the server has.
         asked: Keys of the tasks.
-        known: Key and time of each answer that is kept.
         read: From an annotation and who made it to the answer; raises `MLRSNetError` where it is none.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
     """
-    answers: list[Answer] = []
+    found = {_whose(answer): answer for answer in kept if answer.key in asked}
+    people = {answer.annotation: answer.annotator for answer in kept}
     faults: list[MLRSNetError] = []
-    for one in sorted(annotations, key=lambda annotation: annotation.changed):
-        if one.key not in asked or (one.annotator is None and (one.key, one.at) in known):
+    strange = 0
+    for one in sorted(annotations, key=lambda annotation: (annotation.changed, annotation.id)):
+        if one.key not in asked:
+            strange += 1
             continue
         try:
-            answers.append(read(one, one.annotator or DELETED))
+            answer = read(one, one.annotator or people.get(one.name, DELETED))
         except MLRSNetError as error:
             faults.append(error)
+            continue
+        known = found.get(_whose(answer))
+        if known is None or answer.changed >= known.changed:  # a database that was set back has older ones
+            found[_whose(answer)] = answer
+    if strange:
+        logger.warning("%s answers are to nothing that is asked here, and do not count", strange)
     if faults:
-        logger.warning("%s annotations are left out, the first: %s", len(faults), faults[0])
+        logger.warning("%s answers cannot be read, and do not count: %s", len(faults), faults[0])
+    answers = list(found.values())
+    if answers != kept:
+        write_json(path, [dataclasses.asdict(answer) for answer in answers])
     return answers
 
 
-def last_answers(kept: Iterable[Answer], read: Iterable[Answer], once: Callable[[Answer], Hashable]) -> list[Answer]:
-    """Return the answers that count: what the server no longer has stays, since it may have been set back.
-
-    Args:
-        kept: Those of earlier calls.
-        read: Those that the server has, in the order in which they were changed.
-        once: What two answers have in common of which one counts, the one that was changed last.
-    """
-    found = {once(answer): answer for answer in kept}
-    for answer in read:
-        known = found.get(once(answer))
-        if known is None or answer.changed >= known.changed:  # a database that was set back has older ones
-            found[once(answer)] = answer
-    return list(found.values())
+def _whose(answer: KeptAnswer) -> tuple[str, str, str]:
+    """Return what two answers have in common of which one counts: who was deleted may have been several people."""
+    return answer.key, answer.annotator, answer.annotation if answer.annotator == DELETED else ""
 
 
 def lacking(tasks: Iterable[Task], kept: Iterable[KeptAnswer]) -> list[Task]:

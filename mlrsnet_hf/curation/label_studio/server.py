@@ -4,16 +4,13 @@ Here alone it is spoken to, by label-studio-sdk. Whatever was asked for may be a
 side: what the server has already is found and not made twice.
 """
 
-import hashlib
 import json
 import os
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from mlrsnet_hf.curation.label_studio.server_errors import REFUSED, asking
-from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
+from mlrsnet_hf.curation.label_studio.tasks import (
+    Annotation,
+    PresentTask,
+    PresentTasks,
+    Task,
+    digest,
+    read_annotation,
+)
+from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.runtime.logs import progress_bar
 
@@ -54,68 +59,9 @@ _TASK = "id,data,overlap,is_labeled,total_annotations,updated_at"
 _ANNOTATED = "id,data,annotations,result,completed_by,created_username,created_at,updated_at,lead_time,was_cancelled"
 """Fields that are asked for, of tasks and their annotations; all of them take three times as long."""
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-_PERSON = re.compile(r"(\S+), \d+$")
 _LOCAL = "/data/local-files/"
 _UNUSED = "unused: "
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What one annotator after the other is shown."""
-
-    key: str
-    """Its name for us, which tells an annotator nothing; the server keeps it in the task's data as `key`."""
-    data: Mapping[str, Any]
-    """What the labeling configuration shows."""
-    votes: int = 1
-    """People who are asked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation:
-    """What one annotator said of one task."""
-
-    id: int
-    """The server's number of it; an annotation that is changed keeps it."""
-    key: str
-    """That of the task."""
-    annotator: str | None
-    """E-mail address; None where the person was deleted."""
-    result: Sequence[Mapping[str, Any]]
-    """As Label Studio writes it: one entry for each control that was used, none for a task submitted empty."""
-    at: str
-    """When it was made, as ISO 8601."""
-    changed: str
-    """When it was changed last, as ISO 8601."""
-    seconds: float | None
-    """That it took."""
-
-
-@dataclass(slots=True)
-class PresentTask:
-    """A task that a project has."""
-
-    id: int
-    votes: int
-    """Annotations that count, as the server has counted them."""
-    overlap: int
-    """Annotations after which the server takes it out of the queue."""
-    is_labeled: bool
-    """Whether it is out of the queue."""
-    changed: datetime
-    """When it or one of its annotations was changed last, by the server's clock."""
-    shows: bytes
-    """Digest of its data."""
-
-
-@dataclass(slots=True)
-class PresentTasks:
-    """All tasks that a project has; without their data, which would fill memory."""
-
-    project: int
-    by_key: Mapping[str, Sequence[PresentTask]]
-    """Several of one key came twice."""
 
 
 class Server:
@@ -219,7 +165,7 @@ class Server:
             for task in self._read(project, _TASK):
                 key = task.data.get("key", "")
                 votes, overlap, is_labeled = task.total_annotations or 0, task.overlap or 1, bool(task.is_labeled)
-                found[key].append(PresentTask(task.id, votes, overlap, is_labeled, task.updated_at, _digest(task.data)))
+                found[key].append(PresentTask(task.id, votes, overlap, is_labeled, task.updated_at, digest(task.data)))
         return PresentTasks(project, found)
 
     def annotations(self, project: int, since: datetime | None = None) -> list[Annotation]:
@@ -256,7 +202,7 @@ class Server:
 
     def _submitted(self, tasks: Iterable[Any]) -> list[Annotation]:
         found = [
-            _annotation(task.data["key"], annotation, self.url)
+            read_annotation(task.data["key"], annotation, self.url)
             for task in tasks
             for annotation in task.annotations or ()
             if "key" in task.data and not annotation.get("was_cancelled")
@@ -314,10 +260,10 @@ class Server:
     def _renew(self, tasks: Sequence[Task], present: PresentTasks) -> None:
         """Have tasks show what they are to show by now: the folder of their pictures may have moved."""
         changed = [
-            (one.id, {"data": _data(task)})
+            (one.id, {"data": task.sent()})
             for task in tasks
             for one in present.by_key.get(task.key, ())
-            if one.shows != _digest(_data(task))
+            if one.shows != task.digest()
         ]
         self._change(changed, "changing tasks")
 
@@ -331,12 +277,12 @@ class Server:
         with progress_bar(description="sending tasks", total=len(tasks), unit="task", shown=bool(tasks)) as bar:
             for start in range(0, len(many), _PAGE):
                 page = many[start : start + _PAGE]
-                sent: Any = [{"data": _data(task)} for task in page]
+                sent: Any = [{"data": task.sent()} for task in page]
                 self._client.projects.import_tasks(project, request=sent, request_options=_ONCE)
                 bar.update(len(page))
 
             def create(task: Task) -> None:
-                self._client.tasks.create(project=project, data=_data(task), overlap=task.votes, request_options=_ONCE)
+                self._client.tasks.create(project=project, data=task.sent(), overlap=task.votes, request_options=_ONCE)
 
             for _ in _some_at_once(create, [task for task in tasks if task.votes != usual]):
                 bar.update(1)
@@ -470,32 +416,3 @@ def _some_at_once(ask: Callable[[_Item], None], items: Sequence[_Item]) -> Itera
                 yield one.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _digest(data: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).digest()
-
-
-def _data(task: Task) -> dict[str, Any]:
-    return {**task.data, "key": task.key}
-
-
-def _annotation(key: str, given: Mapping[str, Any], url: str) -> Annotation:
-    person = None
-    if given.get("completed_by") is not None:  # people who left the organization have no address but here
-        found = _PERSON.search(given.get("created_username") or "")
-        if found is None:
-            raise MLRSNetError(
-                f"{url}: this version of Label Studio does not tell who annotated",
-                "Install label-studio 1.20 or later.",
-            )
-        person = found[1]
-    return Annotation(
-        id=given["id"],
-        key=key,
-        annotator=person,
-        result=given.get("result") or [],
-        at=given["created_at"],
-        changed=given["updated_at"],
-        seconds=given.get("lead_time"),
-    )

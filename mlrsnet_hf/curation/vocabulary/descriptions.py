@@ -13,18 +13,16 @@ from pathlib import Path
 from mlrsnet_hf.configuration.json_file import Name, read_json
 from mlrsnet_hf.configuration.settings import Count
 from mlrsnet_hf.curation.label_studio.kept_answers import (
-    DELETED,
     KeptAnswer,
-    keep,
+    keep_answers,
     lacking,
-    last_answers,
     new_title,
-    read_answers,
     read_kept,
     write_json,
 )
 from mlrsnet_hf.curation.label_studio.served_images import local_address, opaque_name, serve_images
-from mlrsnet_hf.curation.label_studio.server import Annotation, Server, Task, connect
+from mlrsnet_hf.curation.label_studio.server import Server, connect
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, Task
 from mlrsnet_hf.curation.label_studio.views import IMAGE, description_view, read_description
 from mlrsnet_hf.curation.table_file import SEPARATOR
 from mlrsnet_hf.curation.vocabulary.files import NOTHING, draw_images, write_rows
@@ -54,10 +52,7 @@ class Drawn:
 class Description(KeptAnswer):
     """What somebody sees on an image."""
 
-    annotator: Name
     labels: tuple[Name, ...]
-    at: Name
-    """When it was given, as ISO 8601."""
 
 
 def describe(source: Path | None, folder: Path, people: int | None, per_scene: int, seed: int) -> str:
@@ -104,16 +99,18 @@ def describe(source: Path | None, folder: Path, people: int | None, per_scene: i
             tasks = [
                 Task(key=opaque_name(name), data={IMAGE: served.addresses[name]}, votes=drawn.people) for name in names
             ]
+            kept_before = read_kept(folder / ANSWERS, Description, _REMEDY)
+            keys = {task.key for task in tasks}
             project = server.fill_project(
                 drawn.title,
                 description_view(),
-                lacking(tasks, read_kept(folder / ANSWERS, Description, _REMEDY)),
+                lacking(tasks, kept_before),
                 votes=drawn.people,
                 description="Write what each image shows, in your own words.",
                 folder=served.folder,
-                others=[task.key for task in tasks],
+                others=keys,
             )
-            said = keep_descriptions(names, folder / ANSWERS, server.annotations(project))
+            said = keep_answers(folder / ANSWERS, kept_before, server.annotations(project), keys, _read)
             _write_sheet(folder / SHEET, drawn, said)
             return _told(drawn, told_as, said, server, project)
     except OSError as error:
@@ -122,34 +119,14 @@ def describe(source: Path | None, folder: Path, people: int | None, per_scene: i
         ) from error
 
 
-def keep_descriptions(names: Sequence[str], path: Path, annotations: Iterable[Annotation]) -> list[Description]:
-    """Return all that was said, what a file keeps from earlier calls too, and keep it there.
-
-    A person has one description of an image, the last. What the server no longer has stays.
-
-    Args:
-        names: Of the images.
-        path: The file, which need not be there yet.
-        annotations: All that the server has.
-
-    Raises:
-        ConfigurationError: The file holds something else, or cannot be read or written.
-    """
-    kept = read_kept(path, Description, _REMEDY)
-
-    def read(one: Annotation, annotator: str) -> Description:
-        labels = read_description(one.result, f"annotation {one.id}")
-        return Description(key=one.key, annotator=annotator, labels=labels, at=one.at, changed=one.changed)
-
-    keys = {opaque_name(name) for name in names}
-    said = last_answers(kept, read_answers(annotations, keys, {(one.key, one.at) for one in kept}, read), _whose)
-    keep(path, kept, said)
-    return said
-
-
-def _whose(one: Description) -> tuple[str, str]:
-    """Return what is said once: of an image by a person; of deleted ones each description stands for itself."""
-    return one.key, one.at if one.annotator == DELETED else one.annotator
+def _read(annotation: Annotation, annotator: str) -> Description:
+    return Description(
+        key=annotation.key,
+        annotator=annotator,
+        annotation=annotation.name,
+        changed=annotation.changed,
+        labels=read_description(annotation.result, f"annotation {annotation.id}"),
+    )
 
 
 def _taken_up(source: Path | None, folder: Path, people: int | None) -> Drawn | None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from mlrsnet_hf.curation.config import Task
 from mlrsnet_hf.curation.label_studio.served_images import opaque_name, serve_images
-from mlrsnet_hf.curation.label_studio.server import Annotation, PresentTasks, Server
-from mlrsnet_hf.curation.label_studio.server import Task as ShownTask
+from mlrsnet_hf.curation.label_studio.server import Server
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, PresentTasks
+from mlrsnet_hf.curation.label_studio.tasks import Task as ShownTask
 from mlrsnet_hf.curation.label_studio.views import (
     BOUNDARY,
     CHOICES,
@@ -194,6 +195,6 @@ def _vote(task: Task, annotation: Annotation, image: str, stage: int, names: Map
         annotator=annotation.annotator or f"deleted person of annotation {annotation.id}",
         answers=tuple(answer for answer in answers if answer is not None),
         at=annotation.changed,
-        annotation=f"{annotation.id} of {annotation.at}",
+        annotation=annotation.name,
         seconds=annotation.seconds,
     )

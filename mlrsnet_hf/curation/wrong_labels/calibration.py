@@ -9,6 +9,7 @@ brings.
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -30,13 +31,12 @@ def calibrated(scores: Scores, labels: Labels, folds: npt.NDArray[np.int64], unk
     Returns:
         (N, L), above 0 and below 1.
     """
-    clipped = np.clip(scores, MOST_SURE, 1 - MOST_SURE)
-    logits = np.log(clipped / (1 - clipped))
+    logits = logit(np.clip(scores, MOST_SURE, 1 - MOST_SURE))
     known = np.ones(labels.shape, bool) if unknown is None else ~unknown
     for fold in np.unique(folds):
         rows = folds == fold
         found = logistic_curve(logits[rows].ravel(), labels[rows].ravel(), known[rows].ravel())
-        logits[rows] = np.log(found / (1 - found)).reshape(logits[rows].shape)
+        logits[rows] = logit(found).reshape(logits[rows].shape)
     columns = zip(logits.T, labels.T, known.T, strict=True)
     return np.stack([logistic_curve(*column) for column in columns], axis=1)
 

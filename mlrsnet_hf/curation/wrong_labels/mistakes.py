@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -102,11 +104,11 @@ def find_mistakes(
     if count > _TAUGHT:
         taught = np.sort(np.random.default_rng(seed).permutation(count)[:_TAUGHT])
     trust: Scores = np.ones(count)
-    learned = np.r_[np.full(kinds, 1 / kinds), 0.0, np.full(2, _logit(2 * _USUAL))]
+    learned = np.r_[np.full(kinds, 1 / kinds), 0.0, np.full(2, logit(2 * _USUAL))]
     for _ in range(_ROUNDS):
         learned = _fit_all(teaching[taught], labels[taught], judged[taught] * trust[taught, None], learned)
         weights, offset = learned[:kinds], learned[kinds]
-        shares = np.maximum(0.5 * _sigmoid(learned[kinds + 1 :]), _LEAST)
+        shares = np.maximum(0.5 * expit(learned[kinds + 1 :]), _LEAST)
         values, seen = logits @ weights + offset, _there(teaching @ weights + offset)
         of_all = np.tile(shares, (width, 1))
         trust = _by_images(_there(values, changed), seen, labels, judged, of_all, misfiled)[1]
@@ -124,18 +126,16 @@ def find_mistakes(
 
 def _there(values: Scores, changed: Callable[[Scores], Scores] | None = None) -> Scores:
     """Return the probability that a label is there."""
-    there = _sigmoid(np.clip(values, -_STEEPEST, _STEEPEST))
+    there = expit(np.clip(values, -_STEEPEST, _STEEPEST))
     return there if changed is None else changed(there)
 
 
 def _fit_all(logits: Scores, labels: Labels, known: Scores, first: Scores) -> Scores:
     """Return the weights, the offset, and the logits of twice the shares that are left out and added."""
-    from scipy.optimize import minimize
-
     kinds = logits.shape[-1]
     rows = np.flatnonzero(known.ravel() > 0)
     inputs, given, counts = logits.reshape(-1, kinds)[rows], labels.ravel()[rows], known.ravel()[rows]
-    total, usual = max(counts.sum(), 1.0), _logit(2 * _USUAL)
+    total, usual = max(counts.sum(), 1.0), logit(2 * _USUAL)
 
     def cost(values: Scores) -> tuple[float, Scores]:
         lost, of_values, of_shares = _loss(inputs @ values[:kinds] + values[kinds], given, counts, *values[kinds + 1 :])
@@ -152,9 +152,7 @@ def _fit_label(
     values: Scores, labels: Labels, known: Scores, shares: Scores, freedom: _Freedom
 ) -> tuple[float, float, Scores]:
     """Return the slope and the offset of a label's curve, and the shares of it that are left out and added."""
-    from scipy.optimize import minimize
-
-    means = np.array([0.0, 0.0, *(_logit(2 * min(max(share, freedom.least), 0.49)) for share in shares)])
+    means = np.array([0.0, 0.0, *(logit(2 * min(max(share, freedom.least), 0.49)) for share in shares)])
     spreads = np.array([freedom.slope, freedom.offset, freedom.share, freedom.share])
 
     def cost(of: Scores) -> tuple[float, Scores]:
@@ -169,15 +167,15 @@ def _fit_label(
     starts = (means, np.array([0.0, 1.0, 1.0, means[3]]), np.array([0.0, -1.0, means[2], -1.0]))
     tried = [minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B") for start in starts]
     best = min(tried, key=lambda result: float(result.fun)).x
-    return float(np.exp(best[0])), float(best[1]), np.maximum(0.5 * _sigmoid(best[2:]), freedom.least)
+    return float(np.exp(best[0])), float(best[1]), np.maximum(0.5 * expit(best[2:]), freedom.least)
 
 
 def _loss(
     values: Scores, labels: Labels, counts: Scores, left_out: float, added: float
 ) -> tuple[float, Scores, Scores]:
     """Return the negative log-likelihood of labels, and its slopes in the values and in the logits of the shares."""
-    missing, more = 0.5 * _sigmoid(left_out), 0.5 * _sigmoid(added)
-    there = _sigmoid(np.clip(values, -60, 60))
+    missing, more = 0.5 * expit(left_out), 0.5 * expit(added)
+    there = expit(np.clip(values, -60, 60))
     given = more + (1 - more - missing) * there
     told = np.where(labels, given, 1 - given)
     by_given = -counts * np.where(labels, 1, -1) / told
@@ -233,12 +231,3 @@ def _by_images(
     for place in range(count):
         wrong += of_sort[:, [place]] * sort(place)[1]
     return wrong, of_sort[:, : int(np.searchsorted(_FACTORS, _CAREFUL, side="right"))].sum(axis=1)
-
-
-def _sigmoid(values: Scores | float) -> Scores:
-    found: Scores = 1 / (1 + np.exp(-np.asarray(values, np.float64)))
-    return found
-
-
-def _logit(value: float) -> float:
-    return float(np.log(value / (1 - value)))

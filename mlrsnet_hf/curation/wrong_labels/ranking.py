@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 from mlrsnet_hf.curation.wrong_labels.label_patterns import (
     Labels,
@@ -177,8 +178,7 @@ def _together(
     # The other labels of an image are no evidence of their own: a regression on them has learned the mistakes.
     if len(evidence) > 1 and _OTHER_LABELS not in evidence and _has_both(labels, judged):
         weights, offset = weighed(_logits(teaching)[judged], labels[judged])
-    probable: Scores = 1 / (1 + np.exp(-(logits @ weights) - offset))
-    probable = np.clip(probable, _NEAREST, 1 - _NEAREST)
+    probable: Scores = np.clip(expit(logits @ weights + offset), _NEAREST, 1 - _NEAREST)
     return probable, dict(zip(evidence, weights.tolist(), strict=True))
 
 
@@ -232,8 +232,7 @@ def _worst(wrong: Scores, counts: npt.NDArray[np.int64]) -> Labels:
 
 def _logits(evidence: Mapping[str, Scores]) -> Scores:
     """Return (N, L, kinds)."""
-    clipped = [np.clip(part, _MOST_SURE, 1 - _MOST_SURE) for part in evidence.values()]
-    return np.stack([np.log(part / (1 - part)) for part in clipped], axis=-1)
+    return np.stack([logit(np.clip(part, _MOST_SURE, 1 - _MOST_SURE)) for part in evidence.values()], axis=-1)
 
 
 def _by_near_duplicates(probable: Scores, labels: Labels, judged: Labels, groups: npt.NDArray[np.int64]) -> Scores:
@@ -271,15 +270,15 @@ def _against(probable: Scores, labels: Labels) -> tuple[Scores, Labels]:
 
 def _shifted(against: Scores, expected: float) -> Scores:
     """Return probabilities in the same order that sum to so many, by one shift of their logits."""
-    logits = np.log(against / (1 - against))
+    logits = logit(against)
     low, high = -40.0, 40.0
     for _ in range(60):
         shift = (low + high) / 2
-        if (1 / (1 + np.exp(-logits - shift))).sum() < expected:
+        if expit(logits + shift).sum() < expected:
             low = shift
         else:
             high = shift
-    shifted: Scores = 1 / (1 + np.exp(-logits - low))
+    shifted: Scores = expit(logits + low)
     return shifted
 
 

@@ -7,68 +7,53 @@ What the answers correct is written beside; the dataset itself is never touched.
 
 import dataclasses
 import secrets
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlrsnet_hf.configuration.json_file import Name, read_json
-from mlrsnet_hf.configuration.settings import Count, Range, changed_settings
+from mlrsnet_hf.configuration.settings import Count, changed_settings
 from mlrsnet_hf.curation.config import FindErrorsConfig
 from mlrsnet_hf.curation.label_studio.kept_answers import (
-    DELETED,
-    KeptAnswer,
-    keep,
+    keep_answers,
     lacking,
-    last_answers,
     new_title,
     read_kept,
     write_json,
 )
 from mlrsnet_hf.curation.label_studio.served_images import local_address, opaque_name
-from mlrsnet_hf.curation.label_studio.server import Annotation, Server, Task, connect
+from mlrsnet_hf.curation.label_studio.server import Server, connect
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, Task
 from mlrsnet_hf.curation.label_studio.views import IMAGE, read_review, review_data, review_view
-from mlrsnet_hf.curation.table_file import write_table
+from mlrsnet_hf.curation.wrong_labels.corrections import (
+    CORRECTED,
+    CORRECTIONS,
+    LABELS,
+    REMEDY,
+    TIE,
+    WAITS,
+    Answer,
+    Question,
+    verdicts,
+    write_corrections,
+    write_labels,
+)
 from mlrsnet_hf.curation.wrong_labels.label_patterns import Rules
 from mlrsnet_hf.curation.wrong_labels.page import suspect_reasons
 from mlrsnet_hf.curation.wrong_labels.ranking import LabeledImages, WrongLabels
-from mlrsnet_hf.errors import ConfigurationError, ImageError, MLRSNetError
-from mlrsnet_hf.escaping import on_one_line, quoted
+from mlrsnet_hf.errors import ConfigurationError, ImageError
+from mlrsnet_hf.escaping import quoted
 from mlrsnet_hf.files import only_writer, whole_file
 from mlrsnet_hf.inputs.images import ImageSplit
 from mlrsnet_hf.inputs.pixels.decoding import ImageFiles, decode_rgb
 from mlrsnet_hf.runtime.logs import get_logger, progress_bar
 
-REVIEW, LABELS, ANSWERS, PICTURES = "review.json", "labels.parquet", "answers.json", "pictures"
-CORRECTIONS, CORRECTED = "corrections.csv", "corrected.parquet"
+REVIEW, ANSWERS, PICTURES = "review.json", "answers.json", "pictures"
 """In the folder."""
-PRESENT, ABSENT, TIE, WAITS = "present", "absent", "tie", "waits"
-"""What is decided of a label: it is there or not; people are divided, or have not all answered, and it stays."""
-_REMEDY = "Restore it from a copy, or begin a review in another folder."
 _QUALITY = 95
 """Of JPEG."""
 
 logger = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A label of an image that is asked about."""
-
-    key: Name
-    """What the server calls it."""
-    image: Name
-    label: Name
-    given: bool
-    wrong: Annotated[float, Range(0, 1)]
-    """Probability."""
-    reasons: tuple[str, ...]
-    """Why it is doubted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,28 +68,6 @@ class Review:
     imagery: str
     """Whose pictures they are, as the project says; empty where nothing is known."""
     questions: tuple[Question, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(KeptAnswer):
-    """What a person says of a label."""
-
-    annotator: Name
-    says: bool | None
-    """Whether it is on the image; None where that cannot be told."""
-    annotation: Name
-    """Its number on the server, and when it was made: after a database is set back, numbers are given again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What people said of a label, and what follows."""
-
-    yes: int
-    no: int
-    cannot_tell: int
-    decided: str
-    """`PRESENT`, `ABSENT`, `TIE` or `WAITS`."""
 
 
 def has_begun(folder: Path) -> bool:
@@ -169,7 +132,7 @@ def begin_review(
                     "no label is probably wrong, or none of its images is there: nothing is to be reviewed",
                     "Ask about less probable ones (--least), or say where the images are.",
                 )
-            _write_labels(folder / LABELS, images)
+            write_labels(folder, images)
             review = Review(
                 title=new_title(folder),
                 sources=_sources(config),
@@ -199,7 +162,7 @@ def go_on(config: FindErrorsConfig) -> str:
     assert config.review is not None
     folder = config.review.expanduser().absolute()
     with only_writer(folder / REVIEW):
-        review: Review = read_json(folder / REVIEW, Review, _REMEDY)
+        review: Review = read_json(folder / REVIEW, Review, REMEDY)
         if config.sources and _sources(config) != review.sources:
             raise ConfigurationError(
                 f"{folder}: the review is of other sources: {', '.join(review.sources)}",
@@ -215,36 +178,14 @@ def go_on(config: FindErrorsConfig) -> str:
         project = server.fill_project(
             review.title,
             review_view(),
-            lacking(tasks, read_kept(folder / ANSWERS, Answer, _REMEDY)),
+            lacking(tasks, read_kept(folder / ANSWERS, Answer, REMEDY)),
             votes=review.votes,
             description=f"Labels that may be wrong. {review.imagery}".strip(),
             folder=folder / PICTURES,
             others=[task.key for task in tasks],
         )
-        answers = _read_answers(review, folder, server.annotations(project))
+        answers = _keep_answers(review, folder, server.annotations(project))
         return _told(review, folder, answers, server, project)
-
-
-def verdicts(questions: Iterable[Question], answers: Iterable[Answer], votes: int) -> dict[str, Verdict]:
-    """Return what people decide of each label, by the question's key.
-
-    The majority decides, as soon as those who have not answered yet could not change it. Who cannot tell counts for
-    neither side.
-
-    Args:
-        questions: What was asked.
-        answers: At most one of each person to a question.
-        votes: People who were asked about each.
-    """
-    said: Counter[tuple[str, bool | None]] = Counter((answer.key, answer.says) for answer in answers)
-    found = {}
-    for question in questions:
-        yes, no, cannot_tell = (said[question.key, says] for says in (True, False, None))
-        lacking = max(0, votes - yes - no - cannot_tell)
-        open_still = WAITS if lacking else TIE
-        decided = (PRESENT if yes > no else ABSENT) if abs(yes - no) > lacking else open_still
-        found[question.key] = Verdict(yes, no, cannot_tell, decided)
-    return found
 
 
 def _question(row: int, column: int, images: LabeledImages, result: WrongLabels, rules: Rules | None) -> Question:
@@ -293,44 +234,15 @@ def _task(question: Question, folder: Path, votes: int) -> Task:
     return Task(key=question.key, data=data | {IMAGE: local_address(_picture(folder, question.image))}, votes=votes)
 
 
-def _read_answers(review: Review, folder: Path, annotations: Iterable[Annotation]) -> list[Answer]:
-    """Return all answers, those that were read before too, and keep them.
+def _keep_answers(review: Review, folder: Path, annotations: Iterable[Annotation]) -> list[Answer]:
+    """Return all answers that count, those that were read before too, and keep them."""
 
-    A person has one answer to a question, the last. What the server no longer has stays: it may have been set back. An
-    answer of a person who was deleted is theirs as it was read before, or else one of `DELETED`.
-    """
-    kept = read_kept(folder / ANSWERS, Answer, _REMEDY)
-    asked = {question.key for question in review.questions}
-    people = {one.annotation: one.annotator for one in kept}
-    read: list[Answer] = []
-    faults: list[MLRSNetError] = []
-    strange = 0
-    for annotation in sorted(annotations, key=lambda one: (one.changed, one.id)):
-        if annotation.key not in asked:
-            strange += 1
-            continue
-        try:
-            says = read_review(annotation.result, f"annotation {annotation.id}")
-        except MLRSNetError as error:
-            faults.append(error)
-            continue
-        number = f"{annotation.id} of {annotation.at}"
-        annotator = annotation.annotator or people.get(number, DELETED)
-        read.append(
-            Answer(key=annotation.key, annotator=annotator, says=says, annotation=number, changed=annotation.changed)
-        )
-    if strange:
-        logger.warning("%s answers are to nothing that this review asks, and do not count", strange)
-    if faults:
-        logger.warning("%s answers cannot be read, and do not count: %s", len(faults), faults[0])
-    answers = last_answers((one for one in kept if one.key in asked), read, _once)
-    keep(folder / ANSWERS, kept, answers)
-    return answers
+    def read(one: Annotation, annotator: str) -> Answer:
+        says = read_review(one.result, f"annotation {one.id}")
+        return Answer(key=one.key, annotator=annotator, annotation=one.name, changed=one.changed, says=says)
 
-
-def _once(answer: Answer) -> tuple[str, str, str]:
-    """Return what two answers have in common of which one counts: who was deleted may have been several people."""
-    return answer.key, answer.annotator, answer.annotation if answer.annotator == DELETED else ""
+    path, asked = folder / ANSWERS, {question.key for question in review.questions}
+    return keep_answers(path, read_kept(path, Answer, REMEDY), annotations, asked, read)
 
 
 def _told(review: Review, folder: Path, answers: Sequence[Answer], server: Server, project: int) -> str:
@@ -343,7 +255,7 @@ def _told(review: Review, folder: Path, answers: Sequence[Answer], server: Serve
             f"{len(review.questions):,} labels wait for review at {open_at}\n"
             f"then run mlrsnet curate find-errors --review {folder}"
         )
-    corrected = _write_corrections(review, folder, found)
+    corrected = write_corrections(folder, review.questions, found)
     people = len({answer.annotator for answer in answers})
     lines = [
         f"{len(answers):,} of {wanted:,} answers, by {people} {'person' if people == 1 else 'people'}"
@@ -358,65 +270,3 @@ def _told(review: Review, folder: Path, answers: Sequence[Answer], server: Serve
             f"{quoted(first.label)} of {quoted(first.image)}"
         )
     return "\n".join([*lines, f"written to {folder}: {CORRECTIONS}, {CORRECTED}"])
-
-
-def _write_corrections(review: Review, folder: Path, found: dict[str, Verdict]) -> int:
-    """Write what was decided, and the labels with it; return how many differ."""
-    wrong = {
-        (question.image, question.label)
-        for question in review.questions
-        if (found[question.key].decided, question.given) in ((PRESENT, False), (ABSENT, True))
-    }
-    answered = [one for one in review.questions if found[one.key].yes + found[one.key].no + found[one.key].cannot_tell]
-    write_table(
-        folder / CORRECTIONS,
-        {
-            "image": [one.image for one in answered],
-            "label": [one.label for one in answered],
-            "given": [one.given for one in answered],
-            **{
-                name: [getattr(found[one.key], name) for one in answered]
-                for name in ("yes", "no", "cannot_tell", "decided")
-            },
-            "corrected": [(one.image, one.label) in wrong for one in answered],
-        },
-    )
-    table = _read_labels(folder / LABELS)
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    rows = {image: row for row, image in enumerate(columns["id"])}
-    for image, label in sorted(wrong):
-        row = rows[image]
-        if "labels" not in columns:
-            columns[label][row] = 1 - columns[label][row]
-        elif label in columns["labels"][row]:
-            columns["labels"][row].remove(label)
-        else:
-            columns["labels"][row].append(label)
-    with whole_file(folder / CORRECTED) as partial:
-        pq.write_table(pa.table(columns, schema=table.schema), partial)
-    return len(wrong)
-
-
-def _write_labels(path: Path, images: LabeledImages) -> None:
-    """Write the labels of all images, as training reads them; those of which nothing is known as empty cells."""
-    columns: dict[str, pa.Array] = {"id": pa.array(images.ids), "image": pa.array(images.ids)}
-    if images.scenes is not None:
-        names = [*images.scene_names, None]  # -1 is the last
-        columns["scene"] = pa.array([names[scene] for scene in images.scenes], pa.string())
-    if images.unknown is None:
-        lists = [[images.label_names[column] for column in np.flatnonzero(row).tolist()] for row in images.labels]
-        columns["labels"] = pa.array(lists, pa.list_(pa.string()))
-    else:
-        if taken := sorted(columns.keys() & set(images.label_names)):
-            raise ConfigurationError(f"a label is called {quoted(taken[0])}, as a column is", "Rename the label.")
-        for column, name in enumerate(images.label_names):
-            columns[name] = pa.array(images.labels[:, column].astype(np.int8), mask=images.unknown[:, column])
-    with whole_file(path) as partial:
-        pq.write_table(pa.table(columns), partial)
-
-
-def _read_labels(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({on_one_line(str(error), 200)})", _REMEDY) from error

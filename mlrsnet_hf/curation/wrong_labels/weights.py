@@ -8,6 +8,8 @@ pulls at no weight, where a plain regression learns the mistakes too.
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
 
 Scores = npt.NDArray[np.float64]
 
@@ -28,13 +30,11 @@ def weighed(logits: Scores, labels: npt.NDArray[np.bool_]) -> tuple[Scores, floa
     Returns:
         (K,) weights of 0 and above, and the offset of z.
     """
-    from scipy.optimize import minimize
-
     kinds = logits.shape[1]
 
     def cost(values: Scores) -> tuple[float, Scores]:
         """Return the negative mean log-likelihood, and its slope."""
-        inner = 1 / (1 + np.exp(-np.clip(logits @ values[:-1] + values[-1], -60, 60)))
+        inner = expit(np.clip(logits @ values[:-1] + values[-1], -60, 60))
         told = np.where(labels, inner, 1 - inner)
         seen = _TURNED + (1 - 2 * _TURNED) * told
         slope = np.where(labels, 1, -1) * (1 - 2 * _TURNED) * told * (1 - told) / seen

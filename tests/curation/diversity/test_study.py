@@ -11,9 +11,9 @@ from PIL import Image
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.curation.config import DiversityConfig
 from mlrsnet_hf.curation.diversity import study as module
-from mlrsnet_hf.curation.diversity.study import ShownPair, Study, Trial, keep_answers, run_study
+from mlrsnet_hf.curation.diversity.study import ShownPair, Study, Trial, keep_trial_answers, run_study
 from mlrsnet_hf.curation.diversity.trial_pictures import PictureSet, common_side, write_picture
-from mlrsnet_hf.curation.label_studio.server import Annotation
+from mlrsnet_hf.curation.label_studio.tasks import Annotation
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.models.choice import ModelChoice
@@ -153,9 +153,9 @@ def keep(drawn: Study, tmp_path: Path) -> Keep:
     """Return a function that reads annotations and returns trial, observer and pair of each answer."""
 
     def read(*annotations: Annotation) -> set[tuple[str, str, int]]:
-        answers = keep_answers(drawn, tmp_path / "answers.json", annotations)
-        assert len(answers) == len({(one.key, one.observer, one.at) for one in answers})
-        return {(one.key, one.observer, one.pair) for one in answers}
+        answers = keep_trial_answers(drawn, tmp_path / "answers.json", annotations)
+        assert len(answers) == len({(one.key, one.annotator, one.annotation) for one in answers})
+        return {(one.key, one.annotator, one.pair) for one in answers}
 
     return read
 
@@ -194,9 +194,9 @@ def test_what_is_no_answer_to_the_study_is_left_out(keep: Keep) -> None:
 def test_answers_that_were_changed_by_hand_are_refused(drawn: Study, tmp_path: Path, pair: int) -> None:
     path = tmp_path / "answers.json"
     for changed in ({"pair": pair}, {"key": "t9"}, {"more": 1}):
-        path.write_text(json.dumps([{"key": "t0", "observer": ANN, "pair": 0, "at": "1"} | changed]))
+        path.write_text(json.dumps([{"key": "t0", "annotator": ANN, "pair": 0, "annotation": "1"} | changed]))
         with pytest.raises(ConfigurationError, match=r"answers\.json"):
-            keep_answers(drawn, path, [])
+            keep_trial_answers(drawn, path, [])
 
 
 def test_no_image_is_enlarged_and_the_middle_is_shown(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from mlrsnet_hf.curation.label_studio.served_images import ROOT_VARIABLE, ServedImages, opaque_name, serve_images
-from mlrsnet_hf.curation.label_studio.server import Task, connect
+from mlrsnet_hf.curation.label_studio.server import connect
+from mlrsnet_hf.curation.label_studio.tasks import Task
 from mlrsnet_hf.errors import ConfigurationError
 from tests.conftest import jpeg_bytes
 from tests.curation.label_studio.test_server import CONFIG

@@ -17,7 +17,8 @@ import pytest
 from label_studio_sdk.core.api_error import ApiError
 
 from mlrsnet_hf.curation.label_studio import server as server_module
-from mlrsnet_hf.curation.label_studio.server import Server, Task, connect
+from mlrsnet_hf.curation.label_studio.server import Server, connect
+from mlrsnet_hf.curation.label_studio.tasks import Task
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from tests.conftest import CHECKOUT
 from tests.curation.label_studio_server import LabelStudioServer, choice

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mlrsnet_hf.cli import main
 from mlrsnet_hf.curation.label_studio.served_images import opaque_name
-from mlrsnet_hf.curation.label_studio.server import Annotation
+from mlrsnet_hf.curation.label_studio.tasks import Annotation
 from mlrsnet_hf.curation.vocabulary import descriptions as module
 from mlrsnet_hf.curation.vocabulary.vocabulary import read_vocabulary
 from tests.curation.no_server import NoServer

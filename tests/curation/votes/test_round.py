@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mlrsnet_hf.curation.config import RoundConfig, Rules, StartConfig
-from mlrsnet_hf.curation.label_studio.server import Annotation, PresentTasks, Task
+from mlrsnet_hf.curation.label_studio.tasks import Annotation, PresentTasks, Task
 from mlrsnet_hf.curation.votes import round as round_module
 from mlrsnet_hf.curation.votes import start as start_module
 from mlrsnet_hf.curation.votes.event_log import read_log

@@ -12,21 +12,14 @@ import pytest
 from PIL import Image
 
 from mlrsnet_hf.cli import main
+from mlrsnet_hf.curation.label_studio.kept_answers import DELETED
 from mlrsnet_hf.curation.label_studio.served_images import ROOT_VARIABLE
-from mlrsnet_hf.curation.label_studio.server import Annotation
+from mlrsnet_hf.curation.label_studio.tasks import Annotation
+from mlrsnet_hf.curation.wrong_labels import corrections
 from mlrsnet_hf.curation.wrong_labels import review as reviews
+from mlrsnet_hf.curation.wrong_labels.corrections import ABSENT, PRESENT, TIE, WAITS, Answer, Question, verdicts
 from mlrsnet_hf.curation.wrong_labels.ranking import LabeledImages
-from mlrsnet_hf.curation.wrong_labels.review import (
-    ABSENT,
-    DELETED,
-    PRESENT,
-    TIE,
-    WAITS,
-    Answer,
-    Question,
-    Review,
-    verdicts,
-)
+from mlrsnet_hf.curation.wrong_labels.review import Review
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.inputs.config import DataConfig
@@ -80,8 +73,8 @@ def test_answers_are_kept_and_count_once(tmp_path: Path, caplog: pytest.LogCaptu
     review = Review(title="x", sources=(), votes=2, imagery="", questions=(question("k"), question("l")))
 
     def read(*annotations: Annotation) -> dict[tuple[str, str], bool | None]:
-        found = reviews._read_answers(review, tmp_path, annotations)
-        assert found == reviews._read_answers(review, tmp_path, annotations)
+        found = reviews._keep_answers(review, tmp_path, annotations)
+        assert found == reviews._keep_answers(review, tmp_path, annotations)
         return {(one.key, one.annotator): one.says for one in found}
 
     first = annotation(1, "k", "eve@x.org", "yes")
@@ -98,7 +91,7 @@ def test_answers_are_kept_and_count_once(tmp_path: Path, caplog: pytest.LogCaptu
     assert read(annotation(1, "k", None, "cannot tell", changed="2026-01-03")) == {("k", "eve@x.org"): None}
     # Two people of whom nothing was read before they were deleted are two.
     gone = [annotation(number, "l", None, "no") for number in (7, 8)]
-    found = reviews._read_answers(review, tmp_path, gone)
+    found = reviews._keep_answers(review, tmp_path, gone)
     assert [(one.annotator, one.says) for one in found if one.key == "l"] == [(DELETED, False)] * 2
 
 
@@ -108,7 +101,7 @@ def test_a_review_begins_again_after_a_kill_before_it_was_whole(
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
     monkeypatch.setattr(reviews, "connect", lambda: None)
     (tmp_path / "review" / reviews.PICTURES).mkdir(parents=True)
-    (tmp_path / "review" / reviews.LABELS).touch()
+    (tmp_path / "review" / corrections.LABELS).touch()
     reviews.refuse_early(tmp_path / "review")
     (tmp_path / "review" / "notes.txt").touch()
     with pytest.raises(ConfigurationError, match="something else"):
@@ -123,11 +116,11 @@ def test_labels_of_which_nothing_is_known(tmp_path: Path) -> None:
         labels=np.array([[True, False], [False, True]]),
         unknown=np.array([[False, True], [False, False]]),
     )
-    reviews._write_labels(tmp_path / reviews.LABELS, images)
-    review = Review(title="x", sources=(), votes=1, imagery="", questions=(question("k"),))
+    corrections.write_labels(tmp_path, images)
+    asked = [question("k")]
     answers = [Answer(key="k", annotator="eve", says=False, annotation="1")]
-    assert reviews._write_corrections(review, tmp_path, verdicts(review.questions, answers, 1)) == 1
-    table = pq.read_table(tmp_path / reviews.CORRECTED).to_pydict()
+    assert corrections.write_corrections(tmp_path, asked, verdicts(asked, answers, 1)) == 1
+    table = pq.read_table(tmp_path / corrections.CORRECTED).to_pydict()
     assert table == {"id": ["a", "b"], "image": ["a", "b"], "sea": [0, 0], "sand": [None, 1]}
 
 
