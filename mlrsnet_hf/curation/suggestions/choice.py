@@ -23,6 +23,8 @@ WEIGHT = 0.5
 LEAST_DISTANCE = 0.05
 _FURTHEST = 2.0
 """Cosine distance of opposite vectors: what a tile has while nothing is labeled."""
+_EQUAL = 1e-5
+"""Share by which worths of equal tiles may differ: products of 32 bits are rounded otherwise on other processors."""
 
 Vectors = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -113,7 +115,7 @@ def suggest_tiles(
     near_chosen = 0
     while len(chosen) < count and free.any():
         worth = np.where(free, factor * distance ** (1 - weight), -1.0)
-        row = int(worth.argmax())
+        row = int((worth >= worth.max() * (1 - _EQUAL)).argmax())
         chosen.append((row, float(worth[row]), float(distance[row]), int(nearest[row])))
         free[row] = False
         to_chosen = np.maximum(1 - (unit @ unit[row]).astype(np.float64), 0)

@@ -53,19 +53,18 @@ def by_brute_force(
     rows: list[int] = []
     worths: list[float] = []
     while len(rows) < count:
-        best, best_worth = -1, -1.0
+        worth: dict[int, float] = {}
         for row, tile in enumerate(tiles):
             everything = [cosine_distance(tile, other) for other in (*labeled, *tiles[rows])]
             if row in rows or not eligible[row] or any(far < least for far in everything):
                 continue
             near = [cosine_distance(tile, other) for other in (*labeled[category], *tiles[rows])]
-            worth = uncertainty[row] ** weight * (min(near) if near else 2.0) ** (1 - weight)
-            if worth > best_worth + 1e-9:
-                best, best_worth = row, worth
-        if best < 0:
+            worth[row] = uncertainty[row] ** weight * (min(near) if near else 2.0) ** (1 - weight)
+        if not worth:
             break
-        rows.append(best)
-        worths.append(best_worth)
+        # Products are rounded: the first of those that are equal but for that.
+        rows.append(next(row for row in worth if worth[row] >= max(worth.values()) * (1 - 1e-5)))
+        worths.append(worth[rows[-1]])
     return rows, worths
 
 
