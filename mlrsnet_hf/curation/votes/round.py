@@ -1,7 +1,7 @@
 """`mlrsnet curate round`: reads the votes, decides what they decide, and asks for those that are lacking."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 
 from mlrsnet_hf.curation.config import RoundConfig, Rules
@@ -51,6 +51,8 @@ def next_round(config: RoundConfig) -> str:
         projects = Projects(curation, connect())
         read = projects.read_votes(replay(log.events))
         log.append(read)
+        state = replay(log.events)
+        log.append(_agreed(curation, state, state.boundaries))  # people may word a boundary better while they vote
         state = replay(log.events)
         told = [f"{sum(isinstance(event, Vote) for event in read):,} votes are new, {len(state.votes):,} in all"]
         if state.round is None:
@@ -211,15 +213,16 @@ def _boundaries_wanted(curation: Curation, missing: list[Confusion]) -> list[str
     ]
 
 
-def _agreed(curation: Curation, state: State, pairs: list[Confusion]) -> list[Boundary]:
-    """Return what was agreed on, as events; what the log has already is left out."""
-    known = {(one.first, one.second, one.text) for one in state.boundaries}
-    texts = read_boundaries(curation.root / BOUNDARIES, curation.info.categories)
-    found = [
-        Boundary(first=pair.first, second=pair.second, text=texts[frozenset((pair.first, pair.second))], at=now())
-        for pair in pairs
+def _agreed(curation: Curation, state: State, pairs: Iterable[Confusion | Boundary]) -> list[Boundary]:
+    """Return what was agreed on about pairs, as events; what the log says already is left out."""
+    said = {frozenset((one.first, one.second)): one.text for one in state.boundaries}
+    named = {frozenset((one.first, one.second)): (one.first, one.second) for one in pairs}
+    texts = read_boundaries(curation.root / BOUNDARIES, curation.info.categories) if named else {}
+    return [
+        Boundary(first=first, second=second, text=texts[pair], at=now())
+        for pair, (first, second) in named.items()
+        if pair in texts and texts[pair] != said.get(pair)
     ]
-    return [one for one in found if (one.first, one.second, one.text) not in known]
 
 
 def _weighted(state: State, stage: int) -> Mapping[Claim, float]:

@@ -17,6 +17,7 @@ from mlrsnet_hf.curation.votes.folder import BOUNDARIES, LOG, Curation
 from mlrsnet_hf.curation.votes.round import next_round
 from mlrsnet_hf.curation.votes.rounds import replay
 from mlrsnet_hf.curation.votes.start import start_curation
+from mlrsnet_hf.errors import ConfigurationError
 
 PEOPLE = [f"person{number}@example.org" for number in range(3)]
 
@@ -147,6 +148,35 @@ def test_a_kill_after_any_decision_changes_nothing(tmp_path: Path, monkeypatch: 
         (folder / LOG).write_bytes(b"".join(whole[:cut]))
         to_the_end(folder, server, (says[0], says[1]))
         assert verdicts(folder) == expected, whole[cut - 1]
+
+
+def test_a_boundary_may_be_worded_better_while_people_vote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "curation"
+    server, *says = curate(folder, monkeypatch)
+    while len(server.titles) < 2:
+        server.vote(says[0], says[1])
+        next_round(RoundConfig(folder=folder))
+        path = folder / BOUNDARIES
+        if path.exists():
+            path.write_text(path.read_text().replace("''", "A beach has a shore."))
+
+    def shown() -> set[object]:
+        next_round(RoundConfig(folder=folder))
+        return {server.shown[1][key].data["boundary"] for key in server.wanted[1]}
+
+    first = path.read_text()
+    assert shown() == {"A beach has a shore."}
+    path.write_text(first.replace("shore", "sea"))
+    assert shown() == {"A beach has a sea."} == shown()
+    written = (folder / LOG).read_bytes()
+    path.write_text("beach: desert\n")
+    with pytest.raises(ConfigurationError, match=BOUNDARIES):
+        next_round(RoundConfig(folder=folder))
+    assert (folder / LOG).read_bytes() == written
+    path.write_text(first)
+    assert shown() == {"A beach has a shore."}
+    assert len(replay(read_log(folder / LOG)).boundaries) == 3
+    to_the_end(folder, server, (says[0], says[1]))
 
 
 def test_what_a_closed_round_lacks_is_asked_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
