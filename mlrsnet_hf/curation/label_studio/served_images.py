@@ -11,12 +11,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
-
-from PIL import Image
+from urllib.parse import quote
 
 from mlrsnet_hf.errors import ConfigurationError, ImageError
 from mlrsnet_hf.escaping import quoted
+from mlrsnet_hf.inputs.pixels.decoding import decode_rgb
 from mlrsnet_hf.runtime.logs import progress_bar
 
 ROOT_VARIABLE = "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
@@ -49,7 +48,7 @@ def opaque_name(name: str) -> str:
 
 def is_url(source: str | Path) -> bool:
     """Return whether images lie at a URL, and not in a folder."""
-    return urlsplit(str(source)).scheme in ("http", "https")
+    return str(source).partition("://")[0].lower() in ("http", "https")
 
 
 def serve_images(source: str | Path, names: Sequence[str], links: Path) -> ServedImages:
@@ -126,8 +125,9 @@ def _link(image: Path, link: Path) -> None:
             raise ConfigurationError(f"{image}: there is no such image", "Restore it, or leave its name out.")
         if link.exists():
             there, here = link.stat(), image.stat()
-            # Copies and conversions have the time of what they were made of.
-            if os.path.samestat(there, here) or there.st_mtime_ns == here.st_mtime_ns:
+            # Copies and conversions have the time of what they were made of, copies its size too.
+            is_same_size = there.st_size == here.st_size or not is_shown
+            if os.path.samestat(there, here) or (there.st_mtime_ns == here.st_mtime_ns and is_same_size):
                 return
         partial = link.with_name(f".{link.name}.partial")
         partial.unlink(missing_ok=True)
@@ -147,9 +147,8 @@ def _link(image: Path, link: Path) -> None:
 
 def _convert(image: Path, picture: Path) -> None:
     try:
-        with Image.open(image) as opened:
-            opened.convert("RGB").save(picture, format="PNG")
-        stamp = image.stat()
-        os.utime(picture, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{image}: cannot be shown in a browser ({error})", "Convert it to PNG or JPEG.") from error
+        decode_rgb({"bytes": None, "path": str(image)}, str(image)).save(picture, format="PNG")
+    except ImageError as error:
+        raise ImageError(f"{error.found}: browsers cannot show it", "Convert it to PNG or JPEG.") from error
+    stamp = image.stat()
+    os.utime(picture, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))

@@ -6,12 +6,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from mlrsnet_hf.curation.label_studio.served_images import ROOT_VARIABLE, ServedImages, opaque_name, serve_images
 from mlrsnet_hf.curation.label_studio.server import connect
 from mlrsnet_hf.curation.label_studio.tasks import Task
-from mlrsnet_hf.errors import ConfigurationError
+from mlrsnet_hf.errors import ConfigurationError, ImageError
 from tests.conftest import jpeg_bytes
 from tests.curation.label_studio.test_server import CONFIG
 from tests.curation.label_studio_server import LabelStudioServer
@@ -60,6 +62,39 @@ def test_a_changed_image_is_linked_anew(images: Path, root: Path) -> None:
     (images / "new").replace(images / NAMES[0])
     assert serve_images(images, NAMES, links) == served
     assert local(served, root)[NAMES[0]].read_bytes() == b"another picture"
+
+
+def test_a_changed_image_of_the_same_time_is_linked_anew(images: Path, root: Path) -> None:
+    """Archives give all files one time."""
+    served = serve_images(images, NAMES, root / "links")
+    other, stamp = images / "new", (images / NAMES[0]).stat()
+    other.write_bytes(b"another picture")
+    os.utime(other, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    other.replace(images / NAMES[0])
+    serve_images(images, NAMES, root / "links")
+    assert local(served, root)[NAMES[0]].read_bytes() == b"another picture"
+
+
+def test_browsers_are_shown_what_the_values_are(images: Path, root: Path) -> None:
+    """Values of 16 bits are stretched, as the reports show them, not cut off at 255."""
+    pytest.importorskip("rasterio")
+    values = np.linspace(300, 3000, 64 * 64, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(values).save(images / "wide.tif")
+    [path] = local(serve_images(images, ["wide.tif"], root / "links"), root).values()
+    shown = np.asarray(Image.open(path).convert("L"))
+    assert shown[0, 0] < 10 and shown[-1, -1] > 245 and len(np.unique(shown)) > 100
+    assert path.suffix == ".png" and path.stat().st_mtime_ns == (images / "wide.tif").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("kind", ["too large", "cut short"])
+def test_what_cannot_be_shown_is_told(kind: str, images: Path, root: Path) -> None:
+    if kind == "too large":
+        Image.new("1", (20_000, 20_000)).save(images / "bad.tif", compression="group4")
+    else:
+        Image.new("RGB", (64, 64), "red").save(images / "bad.tif")
+        (images / "bad.tif").write_bytes((images / "bad.tif").read_bytes()[:200])
+    with pytest.raises(ImageError, match=r"bad\.tif"):
+        serve_images(images, ["bad.tif"], root / "links")
 
 
 def test_another_disk_gets_copies(images: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
