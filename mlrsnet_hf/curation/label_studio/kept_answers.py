@@ -34,6 +34,8 @@ class KeptAnswer:
     """`Annotation.name`."""
     changed: Name = ""
     """When it was last changed, as ISO 8601."""
+    replaced: tuple[Name, ...] = ()
+    """Annotations of the same person to the same task, whose place it has taken."""
 
 
 Answer = TypeVar("Answer", bound=KeptAnswer)
@@ -74,7 +76,7 @@ def keep_answers(
         ConfigurationError: The file cannot be written.
     """
     found = {_whose(answer): answer for answer in kept if answer.key in asked}
-    people = {answer.annotation: answer.annotator for answer in kept}
+    people = {name: answer.annotator for answer in kept for name in (answer.annotation, *answer.replaced)}
     faults: list[MLRSNetError] = []
     strange = 0
     for one in sorted(annotations, key=lambda annotation: (annotation.changed, annotation.id)):
@@ -86,9 +88,10 @@ def keep_answers(
         except MLRSNetError as error:
             faults.append(error)
             continue
-        known = found.get(_whose(answer))
-        if known is None or answer.changed >= known.changed:  # a database that was set back has older ones
-            found[_whose(answer)] = answer
+        known = found.get(_whose(answer), answer)
+        last = answer if answer.changed >= known.changed else known  # a database that was set back has older ones
+        replaced = {*known.replaced, known.annotation, answer.annotation} - {last.annotation}
+        found[_whose(answer)] = replace(last, replaced=tuple(sorted(replaced)))
     if strange:
         logger.warning("%s answers are to nothing that is asked here, and do not count", strange)
     if faults:

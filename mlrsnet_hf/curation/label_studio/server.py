@@ -163,7 +163,7 @@ class Server:
         found = defaultdict(list)
         with self._asking(f"project {project}"):
             for task in self._read(project, _TASK):
-                key = task.data.get("key", "")
+                key = str(task.data.get("key", ""))
                 votes, overlap, is_labeled = task.total_annotations or 0, task.overlap or 1, bool(task.is_labeled)
                 found[key].append(PresentTask(task.id, votes, overlap, is_labeled, task.updated_at, digest(task.data)))
         return PresentTasks(project, found)
@@ -202,7 +202,7 @@ class Server:
 
     def _submitted(self, tasks: Iterable[Any]) -> list[Annotation]:
         found = [
-            read_annotation(task.data["key"], annotation, self.url)
+            read_annotation(str(task.data["key"]), annotation, self.url)
             for task in tasks
             for annotation in task.annotations or ()
             if "key" in task.data and not annotation.get("was_cancelled")
@@ -317,13 +317,15 @@ class Server:
         copies = []
         for alike in present.by_key.values():
             copies += [one.id for one in sorted(alike, key=lambda one: (not one.votes, one.id))[1:] if not one.votes]
-        # Asked again, since the server's own count may lack what was submitted, and leaves out who has skipped it.
-        for task in [task for task in self._named(present.project, copies) if not task.annotations]:
-            try:
-                self._client.tasks.delete(str(task.id), request_options=_ONCE)
-            except ApiError as error:
-                if error.status_code != 404:  # another process removes copies too
-                    raise
+        for number in copies:
+            # Asked again just before, since somebody may have voted, the server's own count may lack what was
+            # submitted, and leaves out who has skipped it.
+            if any(not task.annotations for task in self._named(present.project, [number])):
+                try:
+                    self._client.tasks.delete(str(number), request_options=_ONCE)
+                except ApiError as error:
+                    if error.status_code != 404:  # another process removes copies too
+                        raise
 
     def _read(self, project: int, fields: str, since: datetime | None = None) -> Iterator[Any]:
         """Yield a project's tasks in order; the sdk's own pager takes a project's removal for the end.

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mlrsnet_hf.errors import MLRSNetError
@@ -93,8 +93,15 @@ def read_annotation(key: str, given: Mapping[str, Any], url: str) -> Annotation:
     """Return an annotation of a task, as the server's interface gives it.
 
     Raises:
-        MLRSNetError: It does not tell who annotated.
+        MLRSNetError: It does not tell who annotated, or when.
     """
+    try:
+        number, at, changed = given["id"], _moment(given["created_at"]), _moment(given["updated_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MLRSNetError(
+            f"{url}: this version of Label Studio does not tell when somebody annotated",
+            "Install label-studio 1.20 or later.",
+        ) from error
     person = None
     if given.get("completed_by") is not None:  # people who left the organization have no address but here
         found = _PERSON.search(given.get("created_username") or "")
@@ -105,11 +112,16 @@ def read_annotation(key: str, given: Mapping[str, Any], url: str) -> Annotation:
             )
         person = found[1]
     return Annotation(
-        id=given["id"],
+        id=number,
         key=key,
         annotator=person,
         result=given.get("result") or [],
-        at=given["created_at"],
-        changed=given["updated_at"],
+        at=at,
+        changed=changed,
         seconds=given.get("lead_time"),
     )
+
+
+def _moment(text: str) -> str:
+    """Return a moment in UTC, all of one length: as texts they are in the order of time."""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")

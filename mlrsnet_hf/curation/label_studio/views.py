@@ -109,7 +109,7 @@ def scene_view(categories: Sequence[str], second_stage: bool = False) -> str:
 
     Args:
         categories: Their names, in the order shown.
-        second_stage: The page shows the text `BOUNDARY` of each task above its picture.
+        second_stage: The page shows the text `BOUNDARY` of each task above the choices.
 
     Raises:
         ConfigurationError: A category cannot be shown, stands there twice, or is called as `NONE` is.
@@ -341,8 +341,8 @@ def _choices(names: Sequence[str]) -> list[dict[str, str]]:
     if len(names) > len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise ConfigurationError(f"{quoted(twice)} is given twice", "Give each name once.")
-    if NONE in names:
-        raise ConfigurationError(f"{quoted(NONE)} is what the page calls what is none of them", "Leave it out.")
+    if taken := [name for name in names if name.replace("_", " ").casefold() == NONE]:
+        raise ConfigurationError(f"{quoted(taken[0])} is what the page calls what is none of them", "Leave it out.")
     keys = hotkeys(names)
     choices = []
     for name in names:

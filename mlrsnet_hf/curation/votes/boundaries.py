@@ -1,7 +1,7 @@
 """What a team agrees on about two categories that are taken for each other (Fig. 4 of the paper), as a file to fill in.
 
 boundaries.yaml names the pairs that the votes have shown to be ambiguous; people write beside each how the two are told
-apart. What is written is shown above the images of the second stage.
+apart. What is written is shown beside the images of the second stage.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -40,7 +40,7 @@ def read_boundaries(path: Path, categories: Collection[str]) -> dict[Pair, str]:
     for names, text in texts.items():
         parts = names.split(_BETWEEN)
         pairs = ((_BETWEEN.join(parts[:i]).strip(), _BETWEEN.join(parts[i:]).strip()) for i in range(1, len(parts)))
-        pair = next((pair for pair in pairs if all(name in categories for name in pair)), None)
+        pair = next((pair for pair in pairs if all(name in categories for name in pair) and pair[0] != pair[1]), None)
         if pair is None:
             raise ConfigurationError(f"{path}: {quoted(names)} is no pair of categories", _REMEDY)
         if text and text.strip():

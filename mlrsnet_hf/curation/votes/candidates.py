@@ -21,9 +21,10 @@ def read_candidates(path: Path, task: Task, vocabulary: Vocabulary | None = None
 
     Args:
         path: Table with a row for each image. For scenes the columns are `image`, `category` and, if there are images
-            whose truth is known, `truth`: a category, empty where nobody knows. For labels they are `image` and, as far
-            as there are such, `scene`, `labels` and `truth`, these two with a semicolon between the names or, in
-            Parquet, as lists; of an image whose truth is known that has no label, it is `none`.
+            whose truth is known, `truth`: a category, `none` where it shows none of them, empty where nobody knows. For
+            labels they are `image` and, as far as there are such, `scene`, `labels` and `truth`, these two with a
+            semicolon between the names or, in Parquet, as lists; of an image whose truth is known that has no label, it
+            is `none`.
         task: What is voted on.
         vocabulary: What scenes may carry: each label of its scene is a claim on an image whose labels are voted on;
             of an image without a scene every label is.
@@ -97,11 +98,11 @@ def _scenes(
 ) -> Iterator[Candidate]:
     truths = columns.get(TRUTH, [None] * len(images))
     for row, (image, category, truth) in enumerate(zip(images, columns[CATEGORY], truths, strict=True), 1):
-        known = cell_names(path, row, TRUTH, truth)
-        if len(known) > 1:
+        known = _truth(path, row, truth)
+        if known is not None and len(known) > 1:
             raise ConfigurationError(f"{path}, row {row}: truth is {quoted(truth)}", "Give one category, or none.")
         named = " ".join(cell_name(path, row, CATEGORY, category).split())  # as names of truth are
-        yield Candidate(image=image, category=named, truth=known or None)
+        yield Candidate(image=image, category=named, truth=known)
 
 
 def _labels(
@@ -116,9 +117,7 @@ def _labels(
                 f"{path}, row {row}: scene {quoted(of_scene)} is not in the vocabulary",
                 "Mend its name, or build a vocabulary that has it.",
             )
-        known = cell_names(path, row, TRUTH, truth)
-        told: tuple[str, ...] | None = () if known == ("none",) else known or None
-        read.append((image, of_scene, cell_names(path, row, LABELS, labels), told))
+        read.append((image, of_scene, cell_names(path, row, LABELS, labels), _truth(path, row, truth)))
     every = {name for _, _, labels, told in read for name in (*labels, *(told or ()))}
     every |= set(() if vocabulary is None else vocabulary.labels)
     if not every:
@@ -130,6 +129,12 @@ def _labels(
         allowed = every if vocabulary is None or of_scene is None else vocabulary.allowed(of_scene)
         for label in sorted({*allowed, *labels, *(told or ())}):
             yield Candidate(image=image, category=label, truth=told, scene=of_scene, collected=label in labels)
+
+
+def _truth(path: Path, row: int, value: object) -> tuple[str, ...] | None:
+    """Return what an image shows: nothing where that is `none`, and None where nobody knows."""
+    known = cell_names(path, row, TRUTH, value)
+    return () if known == ("none",) else known or None
 
 
 def _require_truth(path: Path, candidates: Sequence[Candidate]) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -82,6 +83,15 @@ class Vote:
     """What the server knows it by, whoever gave it."""
     seconds: float | None = None
     """That the annotator took."""
+
+    @property
+    def moment(self) -> datetime | None:
+        """When it was last changed, in UTC; None where the log does not say."""
+        try:
+            moment = datetime.fromisoformat(self.at)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

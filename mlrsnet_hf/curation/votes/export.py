@@ -14,7 +14,7 @@ from mlrsnet_hf.curation.config import ExportSetConfig
 from mlrsnet_hf.curation.table_file import write_table
 from mlrsnet_hf.curation.votes.event_log import Candidate, read_log
 from mlrsnet_hf.curation.votes.folder import Curation
-from mlrsnet_hf.curation.votes.rounds import LAST_STAGE, State, replay
+from mlrsnet_hf.curation.votes.rounds import LAST_STAGE, NO_CATEGORY, State, replay
 from mlrsnet_hf.dataset.splits.protocols import draw_split
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import for_csv
@@ -107,7 +107,7 @@ def removed_claims(state: State) -> list[Removed]:
     """Return the claims that somebody made, and that are none of the set, with the reason."""
     said: dict[str, Counter[str]] = defaultdict(Counter)
     for (image, _, _), vote in state.votes.items():
-        said[image].update(vote.answers)
+        said[image].update(vote.answers or (NO_CATEGORY,))
     found = []
     for one in state.candidates.values():
         decision = state.decisions.get(one.claim)
@@ -116,7 +116,7 @@ def removed_claims(state: State) -> list[Removed]:
         if not one.collected:
             continue
         if one.truth is not None and one.category not in one.truth:
-            known = ", ".join(one.truth) or "none of the labels"
+            known = ", ".join(one.truth) or "none of these"
             found.append(Removed(one.image, one.category, f"is known to show {known}", 0, 0, None, named))
         elif decision is not None and decision.verdict == "remove":
             why = _why(decision.confidence, decision.stage)

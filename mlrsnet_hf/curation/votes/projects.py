@@ -167,11 +167,9 @@ def _shown(curation: Curation, state: State) -> Mapping[str, Mapping[str, Any]]:
 
 def _last(votes: Iterable[Vote]) -> datetime | None:
     """Return when the last vote was given, by the server's clock, less what requests may take; None if unknown."""
-    try:
-        moments = [datetime.fromisoformat(vote.at) for vote in votes if vote.at]
-        return max(one if one.tzinfo else one.replace(tzinfo=UTC) for one in moments) - _LONGEST_REQUEST
-    except ValueError:  # no votes, or moments that the server did not write
-        return None
+    moments = [vote.moment for vote in votes]
+    known = [moment for moment in moments if moment is not None]
+    return max(known) - _LONGEST_REQUEST if known and len(known) == len(moments) else None
 
 
 def _vote(task: Task, annotation: Annotation, image: str, stage: int, names: Mapping[str, str], place: str) -> Vote:

@@ -58,7 +58,9 @@ def next_round(config: RoundConfig) -> str:
         if state.round is None:
             return "\n".join([*told, open_first_round(curation, log, projects)])
         # A round that was closed has decided; what it never got is asked of nobody when nothing is open any more.
-        if state.lacking and not config.close and (state.open_claims() or not state.decisions):
+        # One without a vote decides nothing: a kill may have come before the server was asked for it.
+        has_votes = any(stage == state.round.stage for _, _, stage in state.votes)
+        if state.lacking and not (config.close and has_votes) and (state.open_claims() or not state.decisions):
             return "\n".join([*told, _ask(curation, state, projects)])
         if state.lacking and config.close:
             curation, before = _lower_limit(curation, state), curation

@@ -35,10 +35,14 @@ class State:
     """By image: one category, or all labels that it may show."""
     votes: Mapping[VoteKey, Vote]
     """Those that count."""
+    by_annotation: Mapping[str | VoteKey, Vote]
+    """All by what the server knows them by, those too whose place another one of the same person has taken."""
     round: RoundOpened | None
     """That which is open, the last one; None before the first."""
     lacking: Mapping[str, int]
     """Votes that the open round lacks, by image; images that have all are left out, and those that are decided on."""
+    given: int
+    """Votes that the open round has got, of those that it asks for."""
     boundaries: Sequence[Boundary]
     decisions: Mapping[Claim, Decision]
     """The last one of each claim that has any."""
@@ -77,7 +81,9 @@ class State:
     def truth(self) -> dict[str, str]:
         """Return the category of each image of known truth; nothing where images may show several labels."""
         known = {image: one.truth for (image, _), one in self.candidates.items() if one.truth is not None}
-        return {image: of[0] for image, of in known.items()} if all(len(of) == 1 for of in known.values()) else {}
+        if any(len(of) > 1 for of in known.values()):
+            return {}
+        return {image: of[0] if of else NO_CATEGORY for image, of in known.items()}
 
     def ballots(self, stage: int) -> list[tuple[Candidate, str, bool]]:
         """Return each claim that was judged in a stage, by whom, and whether it was accepted."""
@@ -92,12 +98,13 @@ class State:
 def replay(events: Iterable[Event]) -> State:
     """Return the state that a log leads to.
 
-    The same person has one vote on an image in each stage, the last one given: whoever changes their mind is not
-    counted twice. Votes on images that are no candidates count for nothing.
+    The same person has one vote on an image in each stage, the last one given: whoever changes their mind, or answers
+    twice, is not counted twice. Votes on images that are no candidates count for nothing.
     """
     candidates: dict[Claim, Candidate] = {}
     claims: dict[str, list[Claim]] = defaultdict(list)
     votes: dict[VoteKey, Vote] = {}
+    by_annotation: dict[str | VoteKey, Vote] = {}
     given: Counter[tuple[str, int]] = Counter()
     opened: RoundOpened | None = None
     wanted: dict[str, int] = {}
@@ -116,7 +123,9 @@ def replay(events: Iterable[Event]) -> State:
                 key = event.image, event.annotator, event.stage
                 if event.image in claims:
                     given[event.image, event.stage] += key not in votes
-                    votes[key] = event
+                    by_annotation[event.annotation or key] = event
+                    if key not in votes or event.at >= votes[key].at:
+                        votes[key] = event
             case Boundary():
                 boundaries.append(event)
             case Decision():
@@ -125,34 +134,36 @@ def replay(events: Iterable[Event]) -> State:
     undecided = {image for image, claim in candidates if (image, claim) not in decisions} | {
         image for (image, _), decision in decisions.items() if decision.verdict == "second stage"
     }
-    lacking = {
-        image: total - given[image, opened.stage]
-        for image, total in wanted.items()
-        if opened is not None and image in undecided and total > given[image, opened.stage]
-    }
-    return State(candidates, dict(claims), votes, opened, lacking, boundaries, decisions)
+    absent: dict[str, int] = {}
+    if opened is not None:
+        absent = {image: total - given[image, opened.stage] for image, total in wanted.items()}
+        absent = {image: number for image, number in absent.items() if number > 0}
+    got = 0 if opened is None else sum(opened.votes.values()) - sum(absent.values())
+    lacking = {image: number for image, number in absent.items() if image in undecided}
+    return State(candidates, dict(claims), votes, by_annotation, opened, lacking, got, boundaries, decisions)
 
 
 def new_votes(state: State, read: Iterable[Vote]) -> list[Vote]:
-    """Return the votes that the log does not know yet, of those that a server has.
+    """Return the votes that the log does not know yet, of those that a server has, in the order in which they came.
 
     However often a server is read, and whether or not it has lost what the log has, nothing is counted twice: a vote
     that is known is left out, one whose answers have changed since is told again. A vote whose annotator is not known
-    any more is that of whoever gave it when it was read before.
+    any more is that of whoever gave it when it was read before; therefore those too are told that count for nothing,
+    because the same person has answered again.
     """
-    givers = {vote.annotation: vote.annotator for vote in state.votes.values() if vote.annotation}
-    last: dict[VoteKey, Vote] = {}
+    last: dict[str | VoteKey, Vote] = {}
     for vote in sorted(read, key=lambda vote: vote.at):
         if vote.image in state.claims:
-            giver = givers.get(vote.annotation, vote.annotator)
-            told = vote if giver == vote.annotator else replace(vote, annotator=giver)
-            last[told.image, told.annotator, told.stage] = told
-    return [vote for key, vote in last.items() if _is_news(vote, state.votes.get(key))]
-
-
-def _is_news(vote: Vote, known: Vote | None) -> bool:
-    # A database restored from yesterday has answers that were changed since: these are older than what the log knows.
-    return known is None or (vote.answers != known.answers and vote.at >= known.at)
+            last[vote.annotation or (vote.image, vote.annotator, vote.stage)] = vote
+    news = []
+    for name, vote in last.items():
+        known = state.by_annotation.get(name)
+        # A database restored from yesterday has answers that were changed since: these are older than the log's.
+        if known is None:
+            news.append(vote)
+        elif vote.answers != known.answers and vote.at >= known.at:
+            news.append(replace(vote, annotator=known.annotator))
+    return news
 
 
 def count_votes(state: State) -> dict[tuple[Claim, int], Votes]:

@@ -10,7 +10,7 @@ from mlrsnet_hf.curation.config import Rules, StartConfig
 from mlrsnet_hf.curation.label_studio.served_images import is_url, local_address, serve_images
 from mlrsnet_hf.curation.label_studio.server import connect
 from mlrsnet_hf.curation.label_studio.views import label_choices, scene_view
-from mlrsnet_hf.curation.vocabulary.vocabulary import Vocabulary, read_vocabulary
+from mlrsnet_hf.curation.vocabulary.vocabulary import Vocabulary, folded, read_vocabulary
 from mlrsnet_hf.curation.votes.candidates import categories_of, little_known, perhaps_misspelled, read_candidates
 from mlrsnet_hf.curation.votes.event_log import open_log, read_log
 from mlrsnet_hf.curation.votes.folder import IMAGES, LOG, SETTINGS, Curation, CurationInfo
@@ -66,6 +66,13 @@ def start_curation(config: StartConfig, rules: Rules) -> str:
             "1 person" if people == 1 else f"{people} people",
             rules.limit,
         )
+    if is_url(config.images):
+        told = next((one.image for one in candidates if folded(one.category) in folded(one.image)), None)
+        if config.task == "scene" and told is not None:
+            logger.warning(
+                "the browsers of annotators are sent addresses such as %s, which tell the category to who looks for it",
+                quoted(f"{config.images.rstrip('/')}/{told}"),
+            )
     if thin := little_known(candidates):
         logger.warning(
             "%s of %s categories, such as %s, have fewer than five good or bad images of known truth: what votes on "

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from mlrsnet_hf.benchmark.status import duration
 from mlrsnet_hf.curation.config import StatusConfig
@@ -82,12 +82,13 @@ def _progress(curation: Curation, state: State) -> Iterator[str]:
     if state.round is None:
         yield "no round is open"
         return
-    asked, lacking = sum(state.round.votes.values()), sum(state.lacking.values())
+    is_decided = bool(state.decisions) and not state.open_claims()
+    # Of images that were decided on nobody is asked for more; of those of known truth neither, once all else is.
+    asked, lacking = sum(state.round.votes.values()), 0 if is_decided else sum(state.lacking.values())
     stage = ", second stage" if state.round.stage == LAST_STAGE else ""
-    share = f" ({1 - lacking / asked:.0%})" if asked else ""
-    yield f"round {state.round.round}{stage}: {asked - lacking:,} of {asked:,} votes are there{share}"
+    yield f"round {state.round.round}{stage}: {state.given:,} of {asked:,} votes are there"
     if not lacking:
-        if state.open_claims() or state.decided("unsure"):
+        if not is_decided or state.decided("unsure"):
             yield f"go on with mlrsnet curate round {curation.root}"
         else:
             yield f"all is decided; write the set with mlrsnet curate export {curation.root}"
@@ -101,7 +102,7 @@ def _progress(curation: Curation, state: State) -> Iterator[str]:
 
 def _pace(votes: Sequence[Vote]) -> float | None:
     """Return the votes a second while the team was at work last; None where nobody can tell."""
-    times = sorted(datetime.fromisoformat(vote.at) for vote in votes if vote.at)
+    times = sorted(vote.moment for vote in votes if vote.moment is not None)
     first = len(times) - 1
     while first > 0 and times[first] - times[first - 1] <= _LONGEST_PAUSE:
         first -= 1

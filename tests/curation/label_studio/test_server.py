@@ -371,7 +371,7 @@ def test_only_what_is_new_is_read(any_label_studio: LabelStudioServer, title: st
     assert new(known, later) == server.annotations(project, later) == []
     # One who has changed their mind is seen by the time, a further vote by the number as well.
     time.sleep(1)
-    moment = last + timedelta(seconds=0.5)
+    moment = max(task.changed for [task] in server.tasks(project).by_key.values()) + timedelta(milliseconds=1)
     with label_studio.owner_client() as owner:
         mind = {"result": choice("scene", "farm")}
         owner.patch(f"/api/annotations/{first[0].id}/", json=mind).raise_for_status()

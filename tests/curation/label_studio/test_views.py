@@ -54,7 +54,7 @@ def test_names_that_no_xml_holds_are_refused(name: str) -> None:
         views.label_choices(["sea", name])
 
 
-@pytest.mark.parametrize("names", [["sea", "lake", "sea"], ["sea", views.NONE]])
+@pytest.mark.parametrize("names", [["sea", "lake", "sea"], ["sea", views.NONE], ["None_of_these", "sea"]])
 def test_names_that_answers_could_not_tell_apart_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigurationError):
         views.scene_view(names)

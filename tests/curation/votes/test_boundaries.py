@@ -26,7 +26,7 @@ def test_pairs_are_asked_for_until_somebody_writes_a_text(tmp_path: Path) -> Non
     assert read_boundaries(path, CATEGORIES) == {frozenset(("beach", "desert | Sahara")): "no shore"}
 
 
-@pytest.mark.parametrize("pair", ["beach", "beach | dessert", "beach | desert | lake"])
+@pytest.mark.parametrize("pair", ["beach", "beach | dessert", "beach | desert | lake", "beach | beach"])
 def test_what_is_no_pair_of_categories(pair: str, tmp_path: Path) -> None:
     path = tmp_path / "boundaries.yaml"
     path.write_text(yaml.safe_dump({pair: "a text"}))

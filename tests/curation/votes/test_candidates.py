@@ -6,6 +6,7 @@ import pytest
 
 from mlrsnet_hf.curation.vocabulary.vocabulary import SceneVocabulary, Vocabulary
 from mlrsnet_hf.curation.votes.candidates import categories_of, little_known, perhaps_misspelled, read_candidates
+from mlrsnet_hf.curation.votes.rounds import NO_CATEGORY, replay
 from mlrsnet_hf.errors import ConfigurationError
 
 
@@ -24,6 +25,14 @@ def test_spaces_between_words_tell_no_categories_apart(tmp_path: Path) -> None:
         ("3.jpg", "beach", None),
     ]
     assert categories_of(read, None, "scene") == ("beach", "storage tank")
+
+
+def test_an_image_that_is_known_to_show_none_of_the_categories(tmp_path: Path) -> None:
+    path = table(tmp_path, "1.jpg,beach,none", "2.jpg,beach,beach", "3.jpg,beach,")
+    read = read_candidates(path, "scene")
+    assert [one.truth for one in read] == [(), ("beach",), None]
+    assert categories_of(read, None, "scene") == ("beach",)
+    assert replay(read).truth() == {"1.jpg": NO_CATEGORY, "2.jpg": "beach"}
 
 
 def test_two_spellings_of_a_category_are_refused(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.curation.config import ExportSetConfig, Rules
-from mlrsnet_hf.curation.votes.event_log import Candidate, Decision, Event, Verdict, open_log
+from mlrsnet_hf.curation.votes.event_log import Candidate, Decision, Event, Verdict, Vote, open_log
 from mlrsnet_hf.curation.votes.export import export_set
 from mlrsnet_hf.curation.votes.folder import LOG, Curation, CurationInfo
+from mlrsnet_hf.curation.votes.rounds import NO_CATEGORY
 
 
 def exported(tmp_path: Path, events: Sequence[Event], task: str) -> Path:
@@ -54,3 +55,13 @@ def test_what_waits_for_a_boundary_is_open_still(tmp_path: Path) -> None:
     with (folder / "removed.csv").open(newline="") as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["2"]
     assert [row["image"] for row in pq.read_table(folder / "data").to_pylist()] == ["1"]
+
+
+def test_what_annotators_say_of_a_removed_image(tmp_path: Path) -> None:
+    """Nine say that it is none of the categories, and one that it is a ship."""
+    said: list[tuple[str, ...]] = [*[()] * 9, ("ship",)]
+    events: list[Event] = [Candidate(image="1", category="sea"), Candidate(image="2", category="sea", truth=("sea",))]
+    events += [Vote(stage=1, image="1", annotator=f"{i}", answers=answer) for i, answer in enumerate(said)]
+    events.append(Decision(image="1", category="sea", verdict="remove", stage=1, accepts=0, rejects=10, confidence=0.0))
+    with (exported(tmp_path, events, "scene") / "removed.csv").open(newline="") as file:
+        assert [row["said"] for row in csv.DictReader(file)] == [NO_CATEGORY]

@@ -199,6 +199,33 @@ def test_what_a_closed_round_lacks_is_asked_of_nobody(tmp_path: Path, monkeypatc
     assert "all is decided" in next_round(RoundConfig(folder=folder))
 
 
+def test_a_round_that_was_closed_and_killed_is_taken_up_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log knows of the second stage, the server does not: to decide without a vote is no way on."""
+    folder = tmp_path / "curation"
+    server, *says = curate(folder, monkeypatch)
+
+    def killed(self: RememberingServer, title: str, config: str, tasks: Sequence[Task], **_: object) -> int:
+        if "second" in title:
+            raise KeyboardInterrupt
+        return fill(self, title, config, tasks)
+
+    fill = RememberingServer.fill_project
+    close = RoundConfig(folder=folder, close=True)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RememberingServer, "fill_project", killed)
+        for _ in range(9):
+            server.vote(says[0], says[1])
+            next_round(close)
+            if (folder / BOUNDARIES).exists():
+                (folder / BOUNDARIES).write_text((folder / BOUNDARIES).read_text().replace("''", "A shore."))
+    assert len(server.titles) == 1
+    assert "second stage" in next_round(close)
+    assert len(server.titles) == 2 and server.wanted[1]
+    to_the_end(folder, server, (says[0], says[1]))
+
+
 def test_fewer_people_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "curation"
     server, says, divided = curate(folder, monkeypatch, limit=10, first_votes=1)

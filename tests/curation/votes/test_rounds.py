@@ -137,9 +137,11 @@ def test_a_person_has_one_vote_in_a_stage() -> None:
 
 def test_what_the_open_round_lacks() -> None:
     log = [*start("1", "2"), *votes("1", "bb"), *votes("1", "d")]  # the last one is a change of mind
-    assert replay(log).lacking == {"1": 1, "2": 3}
+    assert (replay(log).lacking, replay(log).given) == ({"1": 1, "2": 3}, 2)
     log += votes("1", "bb", first=2)
-    assert replay(log).lacking == {"2": 3}
+    assert (replay(log).lacking, replay(log).given) == ({"2": 3}, 3)
+    decided = Decision(image="2", category="beach", verdict="remove", stage=1, accepts=0, rejects=0, confidence=0.0)
+    assert (replay([*log, decided]).lacking, replay([*log, decided]).given) == ({}, 3)
     log.append(RoundOpened(round=2, stage=1, votes={"1": 2}))
     assert replay(log).lacking == {"1": 2}
     log += votes("1", "bb", stage=2)
@@ -159,6 +161,21 @@ def test_a_vote_whose_annotator_was_deleted_is_still_theirs() -> None:
     (changed,) = new_votes(state, [dataclasses.replace(gone, answers=("lake",), at="2")])
     assert (changed.annotator, changed.answers) == ("ann", ("lake",))
     assert new_votes(replay(start("1")), [gone]) == [gone]
+
+
+def test_a_person_who_answered_twice_and_is_deleted_has_one_vote() -> None:
+    """Of an annotation whose place another has taken, it is still known who gave it."""
+    first = Vote(stage=1, image="1", annotator="ann", answers=("lake",), at="1", annotation="7")
+    again = dataclasses.replace(first, answers=("beach",), at="2", annotation="8")
+    log: list[Event] = start("1")
+    log += new_votes(replay(log), [again, first])
+    same = dataclasses.replace(again, at="3", annotation="9")  # to a project that was made again
+    log += new_votes(replay(log), [same])
+    gone = [dataclasses.replace(one, annotator=f"deleted {one.annotation}") for one in (first, again, same)]
+    assert new_votes(replay(log), gone) == []
+    state = replay(log)
+    assert count_votes(state) == {(("1", "beach"), 1): (1, 0)}
+    assert state.votes["1", "ann", 1] == same
 
 
 def test_several_labels_of_an_image() -> None:

@@ -12,6 +12,7 @@ from mlrsnet_hf.curation.votes.start import start_curation
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
 from mlrsnet_hf.files import kept_now
 from tests.conftest import jpeg_bytes
+from tests.curation.no_server import NoServer
 
 pytest.importorskip("label_studio_sdk")
 
@@ -43,6 +44,25 @@ def test_places_that_cannot_be_used_are_told_without_a_server(
     with pytest.raises(ConfigurationError, match=r"nowhere: .* folder"):
         start_curation(nowhere, Rules())
     assert list((tmp_path / "served").iterdir()) == []
+
+
+def test_addresses_that_tell_the_category_are_told(
+    config: StartConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Server(NoServer):
+        url = "http://localhost"
+
+        def people(self) -> list[str]:
+            return [f"{number}@example.org" for number in range(10)]
+
+    monkeypatch.setattr(start, "connect", Server)
+    for name, is_told in (("Storage-Tank/1.jpg", True), ("1.jpg", False)):
+        caplog.clear()
+        config.labels.write_text(f"image,category,truth\n{name},storage_tank,lake\n2.jpg,storage_tank,storage_tank")
+        start_curation(
+            StartConfig(images="https://example.org/p", labels=config.labels, output_dir=tmp_path / name[:1]), Rules()
+        )
+        assert ("https://example.org/p/Storage-Tank/1.jpg" in caplog.text) == is_told
 
 
 def test_a_start_that_ends_early_says_how_to_go_on(config: StartConfig, monkeypatch: pytest.MonkeyPatch) -> None:

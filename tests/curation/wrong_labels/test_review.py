@@ -1,6 +1,7 @@
 """Wrong labels go to people in Label Studio, and their answers come back as corrections: by hand, and over HTTP."""
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,6 +90,13 @@ def test_answers_are_kept_and_count_once(tmp_path: Path, caplog: pytest.LogCaptu
     assert read(changed) == {("k", "eve@x.org"): False}
     assert read(first) == {("k", "eve@x.org"): False}  # a database of before she did
     assert read(annotation(1, "k", None, "cannot tell", changed="2026-01-03")) == {("k", "eve@x.org"): None}
+    # Who has answered twice by two annotations and is deleted has one answer.
+    twice = [annotation(20 + i, "l", "zoe@x.org", says) for i, says in enumerate(("no", "yes"))]
+    assert read(*twice)["l", "zoe@x.org"] is True
+    assert [who for key, who in read(*[dataclasses.replace(one, annotator=None) for one in twice]) if key == "l"] == [
+        "zoe@x.org"
+    ]
+    (tmp_path / reviews.ANSWERS).unlink()
     # Two people of whom nothing was read before they were deleted are two.
     gone = [annotation(number, "l", None, "no") for number in (7, 8)]
     found = reviews._keep_answers(review, tmp_path, gone)
