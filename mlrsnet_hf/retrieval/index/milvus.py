@@ -26,8 +26,14 @@ _PASSING = (
     "resource temporarily unavailable",
     "interrupted system call",
     "read error in",  # Milvus Lite reads the file of an index while another of its threads writes it
+    # What NumPy calls a file that is being written: of which nothing is there, some of its name, some or all of its
+    # header, some of its data.
+    "no data left in file",
+    "this file contains pickled",
+    "eof: reading",
+    "cannot reshape array of size",
+    "mmap length is greater than file size",
     "not fully written",
-    "no data left in file",  # so NumPy calls a file that is still empty
     "fail connecting to server",  # it may be about to start again, and then has to find its data
     "not fully loaded",
     "no available",

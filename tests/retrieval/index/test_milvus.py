@@ -26,6 +26,8 @@ MakeEmbeddings = Callable[..., EmbeddingFolder]
         (2, "read error in hnsw.idx: 0 != 1 (Resource temporarily unavailable)", 3),
         (2, "Failed to read all data for array. (file seems not fully written?)", 3),
         (2, "No data left in file", 3),
+        (2, "EOF: reading array header, expected 118 bytes got 0", 3),
+        (2, "cannot reshape array of size 0 into shape (20,8)", 3),
         (99, "read error in hnsw.idx: 0 != 1 (Resource temporarily unavailable)", 6),
         (1, "collection not loaded[collection=7]", 2),
         (1, "hnsw.idx is damaged", 1),
