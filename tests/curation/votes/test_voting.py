@@ -246,7 +246,7 @@ def test_what_the_server_has_lost_the_log_has(voting: Voting, tmp_path: Path) ->
     with voting.server.owner_client() as owner:
         people = {one["email"]: one["id"] for one in owner.get("/api/users").json()}
         owner.delete(f"/api/users/{people[late.email]}").raise_for_status()
-        stray = {"project": voting.project(), "data": {"image": "x", "key": "none of ours"}}
+        stray = {"project": voting.project(), "data": {"image": "x", "key": ["none of ours"]}}
         stray_task = owner.post("/api/tasks", json=stray).raise_for_status().json()["id"]
     voting.people[0].answer({"id": stray_task}, choice("answer", "beach"))
     voting.round()
