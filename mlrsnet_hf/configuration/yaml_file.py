@@ -69,7 +69,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         ConfigurationError: The file cannot be read, or is not a list of names and values.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.expanduser().open(encoding="utf-8") as file:
             text = file.read(_MOST + 1)
         _refuse_more_than_settings(text)
         content = yaml.load(text, _Loader)
