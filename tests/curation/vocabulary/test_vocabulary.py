@@ -203,6 +203,20 @@ def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (tmp_path / "reviewed" / "vocabulary.yaml").exists()
 
 
+def test_a_large_vocabulary_comes_back(tmp_path: Path) -> None:
+    made = Vocabulary(
+        scenes={
+            f"scene {i}": SceneVocabulary(images=100, labels={f"some label {j}": 9 for j in range(20)})
+            for i in range(400)
+        }
+    )
+    write_vocabulary(made, tmp_path / "vocabulary.yaml")
+    assert read_vocabulary(tmp_path / "vocabulary.yaml") == made
+    near = {f"a proposed spelling {i}": f"that which is more frequent {i}" for i in range(3000)}
+    (tmp_path / "merges.yaml").write_text(merges_text(Merges(labels={"Sea": "sea"}), near, {}))
+    assert read_merges(tmp_path / "merges.yaml") == Merges(labels={"Sea": "sea"})
+
+
 def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "described.parquet"
     labels = [["sea", "sand"], [], None]
