@@ -92,6 +92,16 @@ def for_csv(cell: object) -> object:
     return f"'{cell}"
 
 
+def from_csv(cell: str) -> str:
+    """Return the text of which `for_csv` made a cell.
+
+    Examples:
+        >>> from_csv("'-park"), from_csv("-0.5"), from_csv("'sea'")
+        ('-park', '-0.5', "'sea'")
+    """
+    return cell[1:] if cell.startswith("'") and for_csv(cell[1:]) == cell else cell
+
+
 def for_file_name(text: str) -> str:
     """Return a name of letters, digits and _ alone, that any system takes for one of a file.
 

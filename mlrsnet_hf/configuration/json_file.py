@@ -22,6 +22,9 @@ from mlrsnet_hf.escaping import quoted, shortened
 MOST_BYTES = 32 * 2**20
 """The largest file that is read; ours have a few KB, those of very many labels or images a few MB."""
 
+MOST_BYTES_KEPT = 2**30
+"""The largest file that is read of those that our own commands keep in their folders: a study's have many answers."""
+
 NULL_IS_NAN = "null is NaN"
 Defined = Annotated[float, NULL_IS_NAN]
 """A number, or null where it is not defined, which is NaN here."""
@@ -31,19 +34,29 @@ Scalar = str | int | float | bool | None
 _ABSENT = object()
 
 
-def read_json(path: Path, kind: Any, remedy: str, error: type[MLRSNetError] = ConfigurationError) -> Any:
+def read_json(
+    path: Path, kind: Any, remedy: str, error: type[MLRSNetError] = ConfigurationError, most: int | None = None
+) -> Any:
     """Return what a JSON file holds, as a value of a type; `json_as` says which types there are.
+
+    Args:
+        path: The file.
+        kind: See `json_as`.
+        remedy: What to do about another content.
+        error: What is raised.
+        most: Bytes that it may have; those of any file if unset.
 
     Raises:
         MLRSNetError: Of the type `error`: the file cannot be read, is too large, is no JSON or holds something else.
             The message names the file and the place in it, and ends with `remedy`.
     """
+    most = MOST_BYTES if most is None else most
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most + 1)
     except OSError as fault:
         raise error(f"{path}: cannot be read ({fault.strerror or fault})", remedy) from fault
-    return parse_json(content, kind, str(path), remedy, error)
+    return parse_json(content, kind, str(path), remedy, error, most)
 
 
 def parse_json(

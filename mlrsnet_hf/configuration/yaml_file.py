@@ -27,6 +27,8 @@ _SCALARS = {
 """Plain values as YAML 1.2 reads them: `no` and `off` are words, and 1e-3 is a number."""
 _MOST = 2**17
 """Characters of a file of settings."""
+MOST_OF_LISTS = 2**24
+"""Characters of a file of very many names, such as the labels of thousands of scenes."""
 _DEEPEST = 8
 
 
@@ -62,15 +64,23 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, _SCALARS["float"][1])
 
 
-def read_settings_file(path: Path) -> dict[str, Any]:
+def read_settings_file(path: Path, most: int = _MOST) -> dict[str, Any]:
     """Return the plain values of a YAML file, by name.
 
+    Args:
+        path: The file.
+        most: Characters that it may have.
+
     Raises:
-        ConfigurationError: The file cannot be read, or is not a list of names and values.
+        ConfigurationError: The file cannot be read, is too large, or is not a list of names and values.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_MOST + 1)
+        with path.expanduser().open(encoding="utf-8") as file:
+            text = file.read(most + 1)
+        if len(text) > most:
+            raise ConfigurationError(
+                f"settings file {path} cannot be read: it has more than {most:,} characters", "Give a shorter one."
+            )
         _refuse_more_than_settings(text)
         content = yaml.load(text, _Loader)
     except OSError as error:
@@ -91,8 +101,6 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 def _refuse_more_than_settings(text: str) -> None:
     """Go through what a text holds without building it, and refuse what no file of settings has."""
-    if len(text) > _MOST:
-        raise yaml.YAMLError(f"more than {_MOST:,} characters")
     depth = 0
     for event in yaml.parse(text, _Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

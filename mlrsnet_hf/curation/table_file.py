@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.escaping import for_csv, quoted
+from mlrsnet_hf.escaping import for_csv, from_csv, quoted
 from mlrsnet_hf.files import whole_file
 from mlrsnet_hf.inputs.tables.text_tables import read_text_table
 
@@ -23,7 +23,7 @@ SEPARATOR = ";"
 
 
 def read_table(path: Path, needed: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the columns of a table, cells of text as they are, and those of Parquet in their types.
+    """Return the columns of a table, cells of text without what `write_table` puts before formulas, Parquet as it is.
 
     Args:
         path: CSV or the like, or Parquet.
@@ -32,6 +32,7 @@ def read_table(path: Path, needed: Sequence[str]) -> dict[str, list[Any]]:
     Raises:
         ConfigurationError: It cannot be read, or lacks a column.
     """
+    path = path.expanduser()
     if path.suffix.lower() == ".parquet":
         try:
             columns: dict[str, list[Any]] = pq.read_table(path).to_pydict()
@@ -39,7 +40,7 @@ def read_table(path: Path, needed: Sequence[str]) -> dict[str, list[Any]]:
             told = str(error).split("\n")[0][:200]
             raise ConfigurationError(f"{path}: cannot be read as Parquet ({told})", "Check the file.") from error
     else:
-        columns = {name: list(cells) for name, cells in read_text_table(path).columns.items()}
+        columns = {name: list(map(from_csv, cells)) for name, cells in read_text_table(path).columns.items()}
     for name in needed:
         if name not in columns:
             raise ConfigurationError(f"{path}: no column is named {name!r}", f"Name the columns {', '.join(needed)}.")

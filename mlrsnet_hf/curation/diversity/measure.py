@@ -18,7 +18,6 @@ from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
 from mlrsnet_hf.runtime.logs import get_logger
 
 TABLE, FIGURE = "diversity.csv", "diversity.png"
-AVERAGE = "average"
 _NAMED = 10
 """Scenes that are named of those that are left out."""
 
@@ -174,7 +173,14 @@ def write_results(folder: Path, result: RelativeDiversity, images: Mapping[str, 
         for name, one in values.items()
     ]
     rows += [
-        (AVERAGE, name, one.value, one.low, one.high, sum(images[category][name] for category in result.categories))
+        (
+            result.average_name,
+            name,
+            one.value,
+            one.low,
+            one.high,
+            sum(images[category][name] for category in result.categories),
+        )
         for name, one in result.average.items()
     ]
     header = ("category", "set", "diversity", "low", "high", "images")

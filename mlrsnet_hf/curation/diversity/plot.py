@@ -9,7 +9,6 @@ from mlrsnet_hf.reports.figure_style import DOTS_PER_INCH, STYLE
 
 _COLORS = ("#c1272d", "#0072b2", "#4d4d4d", "#e69f00", "#009e73", "#8a3ffc")
 _MARKERS = "osD^vP"
-_AVERAGE = "average"
 
 
 def plot_diversity(result: RelativeDiversity, path: Path) -> None:
@@ -25,8 +24,8 @@ def plot_diversity(result: RelativeDiversity, path: Path) -> None:
 
     first = result.sets[0]
     ordered = sorted(result.categories, key=lambda name: (-result.categories[name][first].value, name))
-    rows = [*ordered, _AVERAGE]
-    values = {**result.categories, _AVERAGE: result.average}
+    rows = [*ordered, result.average_name]
+    values = {**result.categories, result.average_name: result.average}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 0.6 + 0.24 * len(rows)), layout="constrained")
         axes = figure.subplots()

@@ -67,6 +67,14 @@ class RelativeDiversity:
     """Set -> mean over the categories, each counted alike."""
 
     @property
+    def average_name(self) -> str:
+        """What the average is called beside the categories, of which one may be called so too."""
+        name = "average"
+        while name in self.categories:
+            name += " of all"
+        return name
+
+    @property
     def chance(self) -> float:
         """What sets have that are equally diverse."""
         return 1 - 1 / len(self.sets)
@@ -143,14 +151,17 @@ def draw_trial(sizes: Mapping[str, int], generator: np.random.Generator, pairs: 
     Args:
         sizes: Images of the category in each set; two at least.
         generator: Of random numbers.
-        pairs: Pairs of each set; no pair stands twice while there are others.
+        pairs: Pairs of each set; where there are not so many, all stand once before any stands again.
     """
     shown: list[Pair] = []
     for name, size in sizes.items():
         if size < 2:
             raise ConfigurationError(f"set {name!r} has {size} images of a category", "Two make a pair.")
         possible = size * (size - 1) // 2
-        for number in generator.choice(possible, pairs, replace=possible < pairs).tolist():
+        drawn: list[int] = []
+        while len(drawn) < pairs:
+            drawn += generator.choice(possible, min(possible, pairs - len(drawn)), replace=False).tolist()
+        for number in drawn:
             # Number the pairs (0, 1), (0, 2), (1, 2), (0, 3), ...: those whose second is s begin at s (s - 1) / 2.
             second = int((1 + np.sqrt(1 + 8 * number)) // 2)
             shown.append(Pair(name, number - second * (second - 1) // 2, second))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlrsnet_hf.configuration.json_file import Name, read_json
+from mlrsnet_hf.configuration.json_file import MOST_BYTES_KEPT, Name, read_json
 from mlrsnet_hf.configuration.settings import Count, changed_settings
 from mlrsnet_hf.curation.config import DiversityConfig, Side
 from mlrsnet_hf.curation.diversity.measure import common_scenes, set_names, summary, write_results
@@ -199,7 +199,7 @@ def read_study(path: Path) -> Study:
     Raises:
         ConfigurationError: It cannot be read, or holds something else.
     """
-    study: Study = read_json(path, Study, _REMEDY)
+    study: Study = read_json(path, Study, _REMEDY, most=MOST_BYTES_KEPT)
     keys = set()
     for trial in study.trials:
         sets = {pair.set for pair in trial.pairs}

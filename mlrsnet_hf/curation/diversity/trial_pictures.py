@@ -38,6 +38,7 @@ class PictureSet:
     """
 
     def __init__(self, source: Path) -> None:
+        source = source.expanduser()
         self._source = source
         split, scenes = _embedded(source) if (source / INFO_FILE).is_file() else _in_folders(source)
         self._rows = {name: row for row, name in enumerate(split.rows["id"][:])}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlrsnet_hf.configuration.json_file import Name, read_json
+from mlrsnet_hf.configuration.json_file import MOST_BYTES_KEPT, Name, read_json
 from mlrsnet_hf.curation.label_studio.tasks import Annotation, Task
 from mlrsnet_hf.errors import MLRSNetError
 from mlrsnet_hf.escaping import on_one_line
@@ -48,7 +48,7 @@ def read_kept(path: Path, kind: type[Answer], remedy: str) -> list[Answer]:
         ConfigurationError: It holds something else, or cannot be read.
     """
     of: Any = list[kind]  # type: ignore[valid-type] # known when it runs
-    found: list[Answer] = read_json(path, of, remedy) if path.exists() else []
+    found: list[Answer] = read_json(path, of, remedy, most=MOST_BYTES_KEPT) if path.exists() else []
     return found
 
 

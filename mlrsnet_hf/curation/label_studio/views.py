@@ -15,7 +15,7 @@ from markupsafe import Markup
 from mlrsnet_hf.configuration.json_file import json_as
 from mlrsnet_hf.curation.label_studio.hotkeys import hotkeys
 from mlrsnet_hf.errors import ConfigurationError
-from mlrsnet_hf.escaping import quoted
+from mlrsnet_hf.escaping import quoted, shortened
 
 IMAGE = "image"
 """Field of a task's data: the address of its picture."""
@@ -43,6 +43,8 @@ _REMEDY = "Delete the annotation in Label Studio, or have the image annotated ag
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BETWEEN_NAMES = re.compile("[,;\n]")
 """Some people write all that they see into one line."""
+_LONGEST_WORDS = 200
+"""Characters of what is seen: more are sentences without a comma, and no name that anything can be called."""
 _WORD_JOINER = "\u2060"
 
 _PICTURE_HEIGHT = "calc(100vh - 136px)"
@@ -307,7 +309,7 @@ def read_description(result: object, place: str = "an annotation") -> tuple[str,
         place: What it is called in errors.
 
     Raises:
-        ConfigurationError: Nothing is written, or the result is no answer to that page.
+        ConfigurationError: Nothing is written, what is written is no names, or the result is no answer to that page.
     """
     parts: list[_Part] = json_as(result, list[_Part], place, _REMEDY)
     values = [json_as(part["value"], _Words, place, _REMEDY) for part in parts if part["from_name"] == _ANSWER]
@@ -315,6 +317,12 @@ def read_description(result: object, place: str = "an annotation") -> tuple[str,
     names = dict.fromkeys(" ".join(name.split()) for name in written if name.strip())
     if not names:
         raise ConfigurationError(f"{place}: nothing is written", _REMEDY)
+    if too_long := next((name for name in names if len(name) > _LONGEST_WORDS), None):
+        raise ConfigurationError(
+            f"{place}: {quoted(shortened(too_long, 60))} has {len(too_long):,} characters, and a name {_LONGEST_WORDS} "
+            "at most",
+            "Have it written anew, with commas between the names.",
+        )
     return tuple(name for name in names if name.casefold() != NO_WORDS)
 
 

@@ -89,7 +89,7 @@ def suggest(config: SuggestConfig, data: ImageSet | None = None) -> str:
         of_category=wanted.of_category,
         eligible=wanted.eligible,
         uncertainty=wanted.uncertainty,
-        weight=0.0 if answers is None else config.weight,
+        weight=0.0 if wanted.uncertainty is None else config.weight,
         least_distance=config.least_distance,
     )
     columns = _columns(tiles, labeled, found, wanted)
@@ -212,14 +212,17 @@ def _wanted(
         parts = scores * np.log2(scores, out=np.zeros_like(scores), where=scores > 0)
         return _Wanted(eligible=known, uncertainty=_filled(-parts.sum(axis=1), known))
     of_category = None if labeled is None else _of_category(labeled, kind, name)
+    names: tuple[str, ...] = ()
     if answers is not None:
         names, scores = (answers.labels, answers.scores) if kind == "label" else (answers.scenes, answers.scene_scores)
+    # A model that scores labels alone says nothing of scenes: then the nearest labeled image does.
+    if answers is not None and (names or labeled is None):
         own = scores[:, _place(name, names, kind, "the model")]
         eligible = known & (np.nan_to_num(own) >= config.least)
         return _Wanted(eligible=eligible, uncertainty=_filled(entropy(own[:, None]), known), of_category=of_category)
     assert labeled is not None and of_category is not None, "one of them is given"
     _, nearest = nearest_labeled(tiles.embeddings, labeled.embeddings)
-    return _Wanted(eligible=of_category[nearest], of_category=of_category)
+    return _Wanted(eligible=known & of_category[nearest], of_category=of_category)
 
 
 def _of_category(labeled: EmbeddingTable, kind: str, name: str) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlrsnet_hf.configuration.json_file import Name, read_json
+from mlrsnet_hf.configuration.json_file import MOST_BYTES_KEPT, Name, read_json
 from mlrsnet_hf.configuration.settings import Count
 from mlrsnet_hf.curation.label_studio.kept_answers import (
     KeptAnswer,
@@ -142,7 +142,7 @@ def _taken_up(source: Path | None, folder: Path, people: int | None) -> Drawn | 
         if folder.exists() and (not folder.is_dir() or any(one.name[0] != "." for one in folder.iterdir())):
             raise ConfigurationError(f"{folder}: exists, and holds something else", "Choose another folder.")
         return None
-    drawn: Drawn = read_json(path, Drawn, _REMEDY)
+    drawn: Drawn = read_json(path, Drawn, _REMEDY, most=MOST_BYTES_KEPT)
     if source is not None and str(source.expanduser().absolute()) != drawn.source:
         raise ConfigurationError(
             f"{folder}: its images are those of {drawn.source}", "Leave the source out, or choose another folder."

@@ -21,7 +21,7 @@ from mlrsnet_hf.curation.vocabulary.vocabulary import (
 from mlrsnet_hf.errors import ConfigurationError, ReleaseError
 from mlrsnet_hf.escaping import for_csv
 from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
-from mlrsnet_hf.inputs.tables.image_files import has_image_suffix
+from mlrsnet_hf.inputs.tables.image_files import images_below
 from mlrsnet_hf.release import LabelVersion, open_labels
 from mlrsnet_hf.runtime.logs import get_logger
 from mlrsnet_hf.taxonomy import LABEL_NAMES
@@ -50,6 +50,7 @@ def write_sheet(source: Path, sheet: Path, per_scene: int, seed: int) -> str:
     Raises:
         ConfigurationError: There are no scenes with images, or the file exists or cannot be written.
     """
+    sheet = sheet.expanduser()
     refuse_existing(sheet)
     drawn = draw_images(source, per_scene, seed)
     write_rows(sheet, ((name, scene, "") for scene, names in drawn.items() for name in names))
@@ -74,7 +75,7 @@ def write_rows(sheet: Path, rows: Iterable[tuple[str, str, str]]) -> None:
 
 
 def draw_images(source: Path, per_scene: int, seed: int) -> dict[str, list[str]]:
-    """Return images of each scene at random, as their names below a folder.
+    """Return images of each scene at random, as their names below a folder; what is hidden is left out.
 
     Args:
         source: Folder with a folder of images for each scene.
@@ -82,13 +83,16 @@ def draw_images(source: Path, per_scene: int, seed: int) -> dict[str, list[str]]
         seed: Of the draws.
 
     Raises:
-        ConfigurationError: It cannot be read, or there are no scenes with images.
+        ConfigurationError: It cannot be read, a name in it is not UTF-8, or there are no scenes with images.
     """
+    source = source.expanduser()
     try:
-        folders = sorted(path for path in source.iterdir() if path.is_dir())
+        folders = sorted(path for path in source.iterdir() if _may_hold_images(path.name) and path.is_dir())
         images = {
             folder.name: [
-                path.relative_to(source).as_posix() for path in folder.rglob("*") if has_image_suffix(path.name)
+                path.relative_to(source).as_posix()
+                for path in images_below(folder)
+                if all(map(_may_hold_images, path.relative_to(source).parts))
             ]
             for folder in folders
         }
@@ -98,11 +102,21 @@ def draw_images(source: Path, per_scene: int, seed: int) -> dict[str, list[str]]
             "Give the folder that holds a folder of each scene.",
         ) from error
     images = {scene: names for scene, names in images.items() if names}
+    for name in (name for names in images.values() for name in names):
+        if any("\ud800" <= sign <= "\udfff" for sign in name):  # what is no text stands so in a path
+            raise ConfigurationError(
+                f"{source}: the name {name!r} is not UTF-8, and no table can hold it", "Rename it."
+            )
     if not images:
         raise ConfigurationError(
             f"{source}: holds no folders with images", "Give the folder that holds a folder of each scene."
         )
     return draw_sample(images, per_scene, seed)
+
+
+def _may_hold_images(name: str) -> bool:
+    """Tell whether a file or folder is one of the collection: thumbnails and the like are not."""
+    return not name.startswith((".", "__MACOSX"))
 
 
 def read_described(source: Path, label_version: LabelVersion | None = None) -> list[Described]:
@@ -118,6 +132,7 @@ def read_described(source: Path, label_version: LabelVersion | None = None) -> l
         ConfigurationError: It cannot be read, or lacks a column.
         ReleaseError: It is no copy of the release.
     """
+    source = source.expanduser()
     if not source.is_dir() and source.suffix.lower() in (".parquet", *TEXT_SUFFIXES):
         columns = read_table(source, COLUMNS)
     else:

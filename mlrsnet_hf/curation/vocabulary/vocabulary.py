@@ -18,7 +18,7 @@ import numpy as np
 
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.settings import Count, Range
-from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml, yaml_text
+from mlrsnet_hf.configuration.yaml_file import MOST_OF_LISTS, read_settings_file, write_yaml, yaml_text
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
 from mlrsnet_hf.escaping import quoted
 
@@ -247,7 +247,7 @@ def read_merges(path: Path) -> Merges:
         ConfigurationError: It cannot be read, or holds something else.
     """
     # A list of which all is a comment is null to YAML.
-    values = {part: {} if names is None else names for part, names in read_settings_file(path).items()}
+    values = {part: {} if names is None else names for part, names in read_settings_file(path, MOST_OF_LISTS).items()}
     merges: Merges = json_as(values, Merges, str(path), _MERGES_REMEDY)
     return merges
 
@@ -303,7 +303,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     Raises:
         ConfigurationError: It cannot be read, or holds something else; the message names the file and the place.
     """
-    vocabulary: Vocabulary = json_as(read_settings_file(path), Vocabulary, str(path), _VOCABULARY_REMEDY)
+    vocabulary: Vocabulary = json_as(read_settings_file(path, MOST_OF_LISTS), Vocabulary, str(path), _VOCABULARY_REMEDY)
     return vocabulary
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlrsnet_hf.configuration.json_file import Name, read_json
+from mlrsnet_hf.configuration.json_file import MOST_BYTES_KEPT, Name, read_json
 from mlrsnet_hf.configuration.settings import Count, changed_settings
 from mlrsnet_hf.curation.config import FindErrorsConfig
 from mlrsnet_hf.curation.label_studio.kept_answers import (
@@ -162,7 +162,7 @@ def go_on(config: FindErrorsConfig) -> str:
     assert config.review is not None
     folder = config.review.expanduser().absolute()
     with only_writer(folder / REVIEW):
-        review: Review = read_json(folder / REVIEW, Review, REMEDY)
+        review: Review = read_json(folder / REVIEW, Review, REMEDY, most=MOST_BYTES_KEPT)
         if config.sources and _sources(config) != review.sources:
             raise ConfigurationError(
                 f"{folder}: the review is of other sources: {', '.join(review.sources)}",

@@ -1,14 +1,18 @@
 """Relative diversity: by hand, on observers whose sets are known, and the coverage of its intervals."""
 
+import csv
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from PIL import Image
 
+from mlrsnet_hf.curation.diversity.measure import write_results
 from mlrsnet_hf.curation.diversity.plot import plot_diversity
 from mlrsnet_hf.curation.diversity.relative import (
     Choice,
@@ -84,6 +88,9 @@ def test_trials_show_each_pair_alike() -> None:
     assert all(count == pytest.approx(2000, rel=0.08) for count in shown.values())
     assert first["ours"] == pytest.approx(1500, rel=0.1)
     assert len(draw_trial({"ours": 2}, generator)) == 4  # the only pair again and again
+    for _ in range(50):  # three pairs, all of which stand before one stands again
+        times = Counter(draw_trial({"ours": 3}, generator, 5)).values()
+        assert sorted(times) == [1, 2, 2]
     with pytest.raises(ConfigurationError):
         draw_trial({"ours": 1}, generator)
 
@@ -107,6 +114,30 @@ def test_dot_plot(tmp_path: Path) -> None:
     plot_diversity(relative_diversity(choices, SETS), tmp_path / "diversity.png")
     with Image.open(tmp_path / "diversity.png") as picture:
         assert picture.width > 600 and len(picture.convert("RGB").getcolors(10**6)) > 50
+
+
+def test_a_scene_called_average_is_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = [
+        Choice(scene, str(trial), "o", chosen)
+        for scene, chosen in (("average", "a"), ("beach", "b"))
+        for trial in range(5)
+    ]
+    result = relative_diversity(choices, ["a", "b"])
+    write_results(tmp_path, result, {scene: {"a": 3, "b": 4} for scene in ("average", "beach")})
+    with (tmp_path / "diversity.csv").open(newline="") as file:
+        found = {(row["category"], row["set"]): float(row["diversity"]) for row in csv.DictReader(file)}
+    assert len(found) == 6
+    assert found["average", "a"] == 0 and found["average", "b"] == 1
+    shown: list[list[float]] = []
+    plot = Axes.plot
+
+    def seen(axes: Axes, values: list[float], *more: Any, **settings: Any) -> Any:  # noqa: ANN401
+        shown.append(list(values))
+        return plot(axes, values, *more, **settings)
+
+    monkeypatch.setattr(Axes, "plot", seen)
+    plot_diversity(result, tmp_path / "again.png")
+    assert shown == [[1, 0, 0.5], [0, 1, 0.5]]  # beach, the scene called average, and the mean of both
 
 
 def test_faults() -> None:

@@ -1,5 +1,6 @@
 """A diversity study: its folder, its answers, and what is refused, without a server."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 from mlrsnet_hf.cli import main
+from mlrsnet_hf.configuration import json_file
 from mlrsnet_hf.curation.config import DiversityConfig
 from mlrsnet_hf.curation.diversity import study as module
-from mlrsnet_hf.curation.diversity.study import ShownPair, Study, Trial, keep_trial_answers, run_study
+from mlrsnet_hf.curation.diversity.study import ShownPair, Study, Trial, keep_trial_answers, read_study, run_study
 from mlrsnet_hf.curation.diversity.trial_pictures import PictureSet, common_side, write_picture
 from mlrsnet_hf.curation.label_studio.tasks import Annotation
 from mlrsnet_hf.errors import ConfigurationError, MLRSNetError
@@ -183,6 +185,16 @@ def test_answers_of_deleted_people_count_once(keep: Keep) -> None:
     unknown = [answer_of(3, "t1", "A", None, at="1"), answer_of(4, "t1", "B", None, at="2")]
     for _ in range(2):
         assert keep(*later, *unknown) == before | {("t1", "deleted", 0), ("t1", "deleted", 1)}
+
+
+def test_files_of_a_large_study_are_read(
+    drawn: Study, keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(answer_of(5, "t0", "A"))
+    write_json(tmp_path / "study.json", dataclasses.asdict(drawn))
+    monkeypatch.setattr(json_file, "MOST_BYTES", 30)  # what files of strangers may have is little beside these
+    assert read_study(tmp_path / "study.json") == drawn
+    assert keep() == {("t0", ANN, 0)}
 
 
 def test_what_is_no_answer_to_the_study_is_left_out(keep: Keep) -> None:

@@ -140,6 +140,7 @@ def folder_of(
     prefix: str,
     labels: list[list[int]] | None = None,
     ids: list[str] | None = None,
+    stored: np.ndarray | None = None,
     **changes: object,
 ) -> Path:
     values: dict[str, Any] = {
@@ -155,6 +156,8 @@ def folder_of(
         "label_names": LABELS if labels else (),
         "scene_names": SCENES if labels else (),
     }
+    if stored is not None:
+        values["scores"] = LABELS
     info = EmbeddingInfo(**values | changes)
     (folder / "data").mkdir(parents=True)
     write_json(folder / INFO_FILE, info.to_json())
@@ -163,6 +166,7 @@ def folder_of(
         embeddings=vectors.astype(np.float32),
         scenes=np.arange(len(vectors)) % 2 if labels else None,
         labels=labels,
+        scores=None if stored is None else stored.astype(np.float32),
     )
     write_rows(rows, info, folder / "data" / "0.parquet")
     return folder
@@ -228,6 +232,19 @@ def test_the_command(pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray], caps
     table = pq.read_table(folder / "beach.parquet").to_pydict()
     assert table["image"] == [f"t{row}" for row in expected]
     assert table["worth"] == pytest.approx(worth, abs=1e-5) == table["distance"]
+
+
+def test_scores_of_labels_say_nothing_of_scenes(pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """What is suggested of a scene is then what is suggested without scores, whatever the weight."""
+    folder, tiles, _, scores = pool
+    folder_of(folder / "scored", tiles, "t", stored=scores)
+    common = ["--labeled", str(folder / "labeled"), "--scene", "beach", "--weight", "0.5", "--count", "6"]
+    for name in ("tiles", "scored"):
+        main(["curate", "suggest", str(folder / name), *common, "--output", str(folder / f"{name}.csv")])
+    assert read(folder / "scored.csv") == read(folder / "tiles.csv")
+    assert len(read(folder / "tiles.csv")) == 6
+    with pytest.raises(SystemExit):  # without labeled images nothing tells
+        main(["curate", "suggest", str(folder / "scored"), *common[2:], "--output", str(folder / "alone.csv")])
 
 
 def test_tiles_without_a_prediction_are_left_out(pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray]) -> None:

@@ -104,6 +104,18 @@ def test_a_person_who_was_deleted_keeps_what_they_said(server: NoServer, collect
     assert [labels for _, _, labels in rows(folder)] == ["sea", "sand", "grass", "tree", ""]
 
 
+def test_a_sentence_without_commas_is_told_and_left_out(
+    server: NoServer, collected: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "described"
+    longest = "x" * 200
+    server.said = [words(1, NAMES[0], f"sea, {longest}"), words(2, NAMES[1], "I see sand and " * 80)]
+    for _ in range(2):  # the second call reads what the first one kept
+        main(["curate", "vocabulary", str(collected), "--describe", str(folder)])
+        assert [labels for _, _, labels in rows(folder)] == [f"sea; {longest}", "", "", ""]
+    assert "annotation 2" in caplog.text
+
+
 def test_what_cannot_be_meant_is_refused(server: NoServer, collected: Path, tmp_path: Path) -> None:
     folder = tmp_path / "described"
     curate = ["curate", "vocabulary"]

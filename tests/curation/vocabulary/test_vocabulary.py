@@ -1,6 +1,7 @@
 """The vocabulary: by hand, its files, and how much of MLRSNet's own a sample of its labels finds again."""
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrsnet_hf.cli import main
-from mlrsnet_hf.curation.vocabulary.files import read_described, write_sheet, write_vocabulary_folder
+from mlrsnet_hf.curation.vocabulary.files import (
+    draw_images,
+    read_described,
+    write_rows,
+    write_sheet,
+    write_vocabulary_folder,
+)
 from mlrsnet_hf.curation.vocabulary.vocabulary import (
     Described,
     Merges,
@@ -143,6 +150,71 @@ def test_sheet_and_back(tmp_path: Path) -> None:
     assert read_merges(merges).labels == {"sea": "Sea"}
     write_vocabulary_folder(described, tmp_path / "again", merges, 100, 2, 0)
     assert read_vocabulary(tmp_path / "again/vocabulary.yaml").allowed("play&ground") == {"Sea"}
+
+
+def test_hidden_files_are_none_of_the_collection(tmp_path: Path) -> None:
+    names = ("beach/a/0.jpg", "beach/.thumbnails/0.jpg", "beach/._0.jpg", ".cache/1.jpg", "__MACOSX/beach/._0.jpg")
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "beach" / "folder.jpg").mkdir()
+    assert draw_images(tmp_path, 9, 0) == {"beach": ["beach/a/0.jpg"]}
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe/0.jpg", b"beach/\xff.jpg"])
+def test_names_that_are_no_text_are_refused_before_anything_is_written(
+    tmp_path: Path, name: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, sheet = tmp_path / "collected", tmp_path / "sheet.csv"
+    (source / "lake").mkdir(parents=True)
+    (source / "lake" / "0.jpg").touch()
+    path = Path(os.fsdecode(os.fsencode(source) + b"/" + name))
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    with pytest.raises(SystemExit) as ended:
+        main(["curate", "vocabulary", str(source), "--sheet", str(sheet)])
+    assert ended.value.code == 2
+    assert "Rename it" in capsys.readouterr().err
+    assert not sheet.exists()
+
+
+def test_what_a_spreadsheet_would_take_for_a_formula_comes_back(tmp_path: Path) -> None:
+    rows = [("-park/1.jpg", "-park", "=sea; sand"), ("'quoted/1.jpg", "'quoted'", "+1"), ("+/1.jpg", "+", "-2; @home")]
+    write_rows(tmp_path / "sheet.csv", rows)
+    assert "\n-" not in (tmp_path / "sheet.csv").read_text()
+    assert read_described(tmp_path / "sheet.csv") == [
+        Described(image, scene, tuple(labels.split("; "))) for image, scene, labels in rows
+    ]
+
+
+def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "collected" / "beach").mkdir(parents=True)
+    (tmp_path / "collected" / "beach" / "0.jpg").touch()
+    main(["curate", "vocabulary", "~/collected", "--sheet", "~/sheet.csv"])
+    assert (tmp_path / "sheet.csv").exists()
+    (tmp_path / "sheet.csv").write_text("image,scene,labels\nbeach/0.jpg,beach,sea\n")
+    main(["curate", "vocabulary", "~/sheet.csv", "--output-dir", "~/counted"])
+    main(["curate", "vocabulary", "~/sheet.csv", "--merges", "~/counted/merges.yaml", "--output-dir", "~/reviewed"])
+    assert (tmp_path / "reviewed" / "vocabulary.yaml").exists()
+
+
+def test_a_large_vocabulary_comes_back(tmp_path: Path) -> None:
+    made = Vocabulary(
+        scenes={
+            f"scene {i}": SceneVocabulary(images=100, labels={f"some label {j}": 9 for j in range(20)})
+            for i in range(400)
+        }
+    )
+    write_vocabulary(made, tmp_path / "vocabulary.yaml")
+    assert read_vocabulary(tmp_path / "vocabulary.yaml") == made
+    near = {f"a proposed spelling {i}": f"that which is more frequent {i}" for i in range(3000)}
+    (tmp_path / "merges.yaml").write_text(merges_text(Merges(labels={"Sea": "sea"}), near, {}))
+    assert read_merges(tmp_path / "merges.yaml") == Merges(labels={"Sea": "sea"})
 
 
 def test_parquet(tmp_path: Path) -> None:
