@@ -117,6 +117,13 @@ def refuse_existing(target: Path) -> None:
         raise ConfigurationError(f"{target}: exists already", f"Remove it or choose another {kind}.")
 
 
+def require_new_file(target: Path) -> None:
+    """Refuse a file that exists, or whose folder does not, before what it is to hold is computed."""
+    refuse_existing(target)
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"{target}: there is no folder {target.parent}", "Make it, or choose another.")
+
+
 @contextmanager
 def only_writer(target: Path, patience: float = 0) -> Iterator[None]:
     """Hold the target's lock, which the system frees if the process dies.

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import glob
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,22 @@ class ImageSplit:
     """Name, protocol, split, seed and version of the labels; no path of this machine."""
     notes: tuple[str, ...] = ()
     """What was passed over, and why."""
+    folder: Path | None = None
+    """Below it lie the image files, as far as is known."""
+
+    def image_names(self) -> list[str | None]:
+        """Return what a table calls each image: its path below `folder`, else its whole path, or its URL.
+
+        None for an image that is no file of its own, but lies in the dataset.
+        """
+        paths = self._image_paths()
+        folder = None if self.folder is None else Path(os.path.abspath(self.folder))  # noqa: PTH100 - links stay
+        return [None if path is None else _name_below(folder, path) for path in paths]
+
+    def _image_paths(self) -> list[str | None]:
+        flat = self.rows.select_columns(["image"]).cast_column("image", datasets.Image(decode=False)).flatten()
+        paths: list[str | None] = flat.select_columns(["image.path"])["image.path"][:]
+        return paths
 
     @cached_property
     def fingerprint(self) -> str:
@@ -72,7 +89,7 @@ class ImageSplit:
         hold the dataset, or, where it is in memory, a hash of the image.
         """
         flat = self.rows.select_columns(["image"]).cast_column("image", datasets.Image(decode=False)).flatten()
-        paths = flat.select_columns(["image.path"])["image.path"][:]
+        paths = self._image_paths()
         held = ", ".join(sorted({_file_stamp(file["filename"]) for file in self.rows.cache_files}))
         found = [f"{held} {_file_stamp(path.rpartition('::')[2]) if path else ''}" for path in paths]
         if not held:
@@ -87,6 +104,16 @@ def _file_stamp(path: str) -> str:
     with contextlib.suppress(OSError, ValueError):
         return stamp(path, Path(path).stat())
     return path
+
+
+def _name_below(folder: Path | None, path: str) -> str | None:
+    """Return what `ImageSplit.image_names` does of one path; what the dataset holds has a mere name there, or none."""
+    if "://" in path:
+        return path
+    if not os.path.isabs(path) or not os.path.isfile(path):  # noqa: PTH113, PTH117 - any text may stand there
+        return None
+    whole = Path(os.path.abspath(path))  # noqa: PTH100
+    return (whole.relative_to(folder) if folder is not None and whole.is_relative_to(folder) else whole).as_posix()
 
 
 def _content(image: Mapping[str, Any] | None) -> bytes | None:
@@ -148,7 +175,7 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
         if is_drawn(config) or not holds_mlrsnet({split: rows}, label_names):
             name = "synthetic scenes" if is_drawn(config) else OTHER_IMAGES
         source = {"name": name, "protocol": config.protocol, **drawn}
-        return ImageSplit(rows, label_names, scene_names, source, chosen.notes)
+        return ImageSplit(rows, label_names, scene_names, source, chosen.notes, _image_folder(images))
     if not with_labels:
         config = dataclasses.replace(
             config,
@@ -175,7 +202,16 @@ def load_images(images: ImageSet, with_labels: bool = True) -> ImageSplit:
     if UNKNOWN in found.column_names:
         found = found.remove_columns(UNKNOWN)
         notes = (*notes, "labels that are not known are stored as not there")
-    return ImageSplit(found, columns.label_names, columns.scene_names, source, notes)
+    return ImageSplit(found, columns.label_names, columns.scene_names, source, notes, _image_folder(images))
+
+
+def _image_folder(images: ImageSet) -> Path | None:
+    """Return the folder that the image files of a dataset lie in, where the settings name one."""
+    for named in (images.image_dir, images.data_dir, images.dataset):
+        if named is not None:
+            path = Path(named).expanduser()
+            return path if path.is_dir() else path.parent if path.is_file() else None
+    return None
 
 
 @dataclass(frozen=True)
@@ -245,4 +281,5 @@ def _from_folder(folder: Path) -> ImageSplit:
             )
     features = datasets.Features({"id": datasets.Value("string"), "image": datasets.Image()})
     rows = {"id": names, "image": [{"bytes": None, "path": str((folder / name).absolute())} for name in names]}
-    return ImageSplit(datasets.Dataset.from_dict(rows, features=features), (), (), {"name": folder.absolute().name})
+    found = datasets.Dataset.from_dict(rows, features=features)
+    return ImageSplit(found, (), (), {"name": folder.absolute().name}, folder=folder)

@@ -151,10 +151,11 @@ def patterns(right: str, damaged: str) -> None:
     sampled = vocabulary_rules(build_vocabulary(described(entries)).vocabulary, SCENE_NAMES, LABEL_NAMES)
 
     def outside_or_lacking(rules: Rules) -> None:
+        always = (rules.carried == rules.sampled[:, None]) & (rules.sampled[:, None] > 0)
         for name, found in (
             ("outside", rules.outside[scenes] & labels),
-            ("lacking what all carry", rules.always[scenes] & ~labels),
-            ("both", (rules.outside[scenes] & labels) | (rules.always[scenes] & ~labels)),
+            ("lacking what all carry", always[scenes] & ~labels),
+            ("both", (rules.outside[scenes] & labels) | (always[scenes] & ~labels)),
         ):
             rows = found.any(axis=1)
             hit = (rows & is_wrong).sum()

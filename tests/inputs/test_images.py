@@ -130,3 +130,23 @@ def test_all_images_without_labels_are_taken(tmp_path: Path) -> None:
     rows.to_parquet(tmp_path / "images.parquet")
     split = load_images(ImageSet(dataset=str(tmp_path / "images.parquet"), split="train"))
     assert split.rows["id"][:] == [f"{number:02}" for number in range(20)]
+
+
+def test_images_are_called_as_a_table_may_call_them(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "below").mkdir(parents=True)
+    for name in ("photos/below/0.png", "elsewhere.png"):
+        (tmp_path / name).write_bytes(png(0))
+    files = [
+        {"path": str(tmp_path / "photos" / "below" / "0.png"), "bytes": None},
+        {"path": str(tmp_path / "elsewhere.png"), "bytes": None},
+        {"path": "zip://0.png::https://example.org/photos.zip", "bytes": None},
+        {"path": "0.png", "bytes": png(0)},
+        {"path": None, "bytes": png(0)},
+    ]
+    rows = Dataset.from_dict(
+        {"id": list("abcde"), "image": files}, features=Features({"id": Value("string"), "image": Image()})
+    )
+    whole = (tmp_path / "elsewhere.png").as_posix()
+    expected = ["below/0.png", whole, "zip://0.png::https://example.org/photos.zip", None, None]
+    assert ImageSplit(rows, (), (), {}, folder=tmp_path / "photos").image_names() == expected
+    assert ImageSplit(rows, (), (), {}).image_names()[0] == (tmp_path / "photos" / "below" / "0.png").as_posix()

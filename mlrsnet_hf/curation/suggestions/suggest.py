@@ -1,6 +1,6 @@
 """`mlrsnet curate suggest`: from embeddings of tiles, and a model's answers, to a list of what to label next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mlrsnet_hf.curation.suggestions.choice import Suggestions, entropy, nearest
 from mlrsnet_hf.curation.suggestions.page import labeled_pictures, write_suggest_page
 from mlrsnet_hf.curation.table_file import write_table
 from mlrsnet_hf.errors import ConfigurationError, UnknownNameError, name_alternatives
-from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.files import require_new_file
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, SCHEMA_KEY, read_predictions
 from mlrsnet_hf.retrieval.embeddings.table import EmbeddingTable
@@ -66,10 +66,15 @@ def suggest(config: SuggestConfig, data: ImageSet | None = None) -> str:
         MLRSNetError: Embeddings or predictions cannot be read or do not fit each other, the category is not known, or
             the list or page exists or cannot be written.
     """
-    refuse_existing(config.output)
+    config = replace(
+        config,
+        output=config.output.expanduser(),
+        html=None if config.html is None else config.html.expanduser(),
+    )
+    require_new_file(config.output)
     pictures = None
     if config.html is not None:
-        refuse_existing(config.html)
+        require_new_file(config.html)
         pictures = PageImages(open_images(data or ImageSet(), config.tiles.expanduser()))
     tiles = EmbeddingTable.load(config.tiles)
     if pictures is not None:

@@ -20,7 +20,7 @@ from mlrsnet_hf.curation.vocabulary.vocabulary import (
 )
 from mlrsnet_hf.errors import ConfigurationError, ReleaseError
 from mlrsnet_hf.escaping import for_csv
-from mlrsnet_hf.files import refuse_existing, whole_file, whole_folder
+from mlrsnet_hf.files import require_new_file, whole_file, whole_folder
 from mlrsnet_hf.inputs.tables.image_files import images_below
 from mlrsnet_hf.release import LabelVersion, open_labels
 from mlrsnet_hf.runtime.logs import get_logger
@@ -51,7 +51,7 @@ def write_sheet(source: Path, sheet: Path, per_scene: int, seed: int) -> str:
         ConfigurationError: There are no scenes with images, or the file exists or cannot be written.
     """
     sheet = sheet.expanduser()
-    refuse_existing(sheet)
+    require_new_file(sheet)
     drawn = draw_images(source, per_scene, seed)
     write_rows(sheet, ((name, scene, "") for scene, names in drawn.items() for name in names))
     count = sum(map(len, drawn.values()))

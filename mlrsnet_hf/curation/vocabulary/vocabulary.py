@@ -111,27 +111,15 @@ class Vocabulary:
         Raises:
             UnknownNameError: It has no such scene.
         """
-        return frozenset(self._scene(scene).labels)
-
-    def always(self, scene: str) -> frozenset[str]:
-        """Return the labels that every annotated image of a scene carries.
-
-        Raises:
-            UnknownNameError: It has no such scene.
-        """
-        found = self._scene(scene)
-        return frozenset(label for label, images in found.labels.items() if images == found.images)
-
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """Return all scenes with each of their labels."""
-        return frozenset((scene, label) for scene, found in self.scenes.items() for label in found.labels)
-
-    def _scene(self, scene: str) -> SceneVocabulary:
         if scene not in self.scenes:
             raise UnknownNameError(
                 f"the vocabulary has no scene {quoted(scene)}", name_alternatives(scene, self.scenes)
             )
-        return self.scenes[scene]
+        return frozenset(self.scenes[scene].labels)
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """Return all scenes with each of their labels."""
+        return frozenset((scene, label) for scene, found in self.scenes.items() for label in found.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +204,9 @@ def propose_merges(counts: Mapping[str, int]) -> tuple[dict[str, str], dict[str,
         counts: How often each name was given.
 
     Returns:
-        Names that differ in letter case, spaces, hyphens and underscores alone, which are the same; and names that
-        differ by a few letters, such as "chapparral" or a plural, which somebody has to look at: "beech" is near to
-        "beach". Synonyms ("auto", "car") are not found at all.
+        Names that differ in letter case, spaces, hyphens, underscores, `&` and `/` alone, which are the same; and names
+        that differ by a few letters, such as "chapparral" or a plural, which somebody has to look at: "beech" is near
+        to "beach". Synonyms ("auto", "car") are not found at all.
 
     Examples:
         >>> propose_merges({"parking lot": 9, "Parking_Lot": 2, "parking lots": 1, "car": 5, "auto": 1})

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,13 +83,19 @@ def verdicts(questions: Iterable[Question], answers: Iterable[Answer], votes: in
     return found
 
 
-def write_labels(folder: Path, images: LabeledImages) -> None:
+def write_labels(folder: Path, images: LabeledImages, files: Mapping[str, str | None] | None = None) -> None:
     """Write the labels of all images, as training reads them; those of which nothing is known as empty cells.
+
+    Args:
+        folder: Where.
+        images: Their ids and labels.
+        files: Id -> what a table calls the image file; an image without one is called by its id.
 
     Raises:
         ConfigurationError: A label is called as a column of the table is, or it cannot be written.
     """
-    columns: dict[str, pa.Array] = {"id": pa.array(images.ids), "image": pa.array(images.ids)}
+    called = [(files or {}).get(image) or image for image in images.ids]
+    columns: dict[str, pa.Array] = {"id": pa.array(images.ids), "image": pa.array(called, pa.string())}
     if images.scenes is not None:
         names = [*images.scene_names, None]  # -1 is the last
         columns["scene"] = pa.array([names[scene] for scene in images.scenes], pa.string())
@@ -97,7 +103,7 @@ def write_labels(folder: Path, images: LabeledImages) -> None:
         lists = [[images.label_names[column] for column in np.flatnonzero(row).tolist()] for row in images.labels]
         columns["labels"] = pa.array(lists, pa.list_(pa.string()))
     else:
-        if taken := sorted(columns.keys() & set(images.label_names)):
+        if taken := sorted({*columns, "labels"} & set(images.label_names)):
             raise ConfigurationError(f"a label is called {quoted(taken[0])}, as a column is", "Rename the label.")
         for column, name in enumerate(images.label_names):
             columns[name] = pa.array(images.labels[:, column].astype(np.int8), mask=images.unknown[:, column])
@@ -114,8 +120,18 @@ def write_corrections(folder: Path, questions: Sequence[Question], found: Mappin
         found: Verdict of each by its key.
 
     Raises:
-        ConfigurationError: The labels cannot be read, or what they become cannot be written.
+        ConfigurationError: The labels cannot be read or are others, or what they become cannot be written.
     """
+    table = _read_labels(folder / LABELS)
+    columns = {name: table.column(place).to_pylist() for place, name in enumerate(table.column_names)}
+    rows = {image: row for row, image in enumerate(columns.get("id", [])) if isinstance(image, str)}
+    for one in questions:
+        if _is_given(columns, rows.get(one.image), one.label) is not one.given:
+            raise ConfigurationError(
+                f"{folder / LABELS}: does not hold the labels that were asked about, such as {quoted(one.label)} of "
+                f"{quoted(one.image)}",
+                REMEDY,
+            )
     wrong = {
         (question.image, question.label)
         for question in questions
@@ -135,9 +151,6 @@ def write_corrections(folder: Path, questions: Sequence[Question], found: Mappin
             "corrected": [(one.image, one.label) in wrong for one in answered],
         },
     )
-    table = _read_labels(folder / LABELS)
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    rows = {image: row for row, image in enumerate(columns["id"])}
     for image, label in sorted(wrong):
         row = rows[image]
         if "labels" not in columns:
@@ -149,6 +162,17 @@ def write_corrections(folder: Path, questions: Sequence[Question], found: Mappin
     with whole_file(folder / CORRECTED) as partial:
         pq.write_table(pa.table(columns, schema=table.schema), partial)
     return len(wrong)
+
+
+def _is_given(columns: Mapping[str, list[Any]], row: int | None, label: str) -> bool | None:
+    """Return whether a row carries a label; None where that does not stand there."""
+    if row is None:
+        return None
+    if "labels" in columns:
+        labels = columns["labels"][row]
+        return label in labels if isinstance(labels, list) else None
+    value = columns[label][row] if label in columns else None
+    return bool(value) if type(value) is int and value in (0, 1) else None
 
 
 def _read_labels(path: Path) -> pa.Table:

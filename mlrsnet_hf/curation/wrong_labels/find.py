@@ -25,7 +25,7 @@ from mlrsnet_hf.curation.wrong_labels.review import begin_review, go_on, has_beg
 from mlrsnet_hf.curation.wrong_labels.whole_scenes import write_whole_scenes
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import quoted
-from mlrsnet_hf.files import refuse_existing
+from mlrsnet_hf.files import require_new_file
 from mlrsnet_hf.inputs.image_set import ImageSet
 from mlrsnet_hf.prediction.predictions_file import PREDICTIONS, SavedPredictions, read_predictions
 from mlrsnet_hf.release import open_labels
@@ -73,30 +73,39 @@ def find_errors(config: FindErrorsConfig, data: ImageSet | None = None) -> str:
                 f"{source}: a table says nothing of what its images look like",
                 f"Have them embedded (mlrsnet embed --dataset {source}), and give that folder.",
             )
-    refuse_existing(config.output)
-    if config.whole_scenes is not None:
-        refuse_existing(config.whole_scenes)
+    config = replace(
+        config,
+        output=config.output.expanduser(),
+        html=None if config.html is None else config.html.expanduser(),
+        whole_scenes=None if config.whole_scenes is None else config.whole_scenes.expanduser(),
+    )
+    for target in (config.output, config.html, config.whole_scenes):
+        if target is not None:
+            require_new_file(target)
+    vocabulary = None if config.vocabulary is None else read_vocabulary(config.vocabulary)
     shown = pictures = None
     if config.review is not None:
         refuse_early(config.review)
         shown = open_images(data or ImageSet(), _embedded(config), "a review shows pictures")
     if config.html is not None:
-        refuse_existing(config.html)
         pictures = PageImages(shown or open_images(data or ImageSet(), _embedded(config)))
     images = read_images(config, data)
     if pictures is not None:
         pictures.require_some(images.ids)
     rules = None
-    if config.vocabulary is not None:
+    if vocabulary is not None:
         if images.scenes is None:
             raise ConfigurationError(
                 f"{config.sources[0]} names no scenes, of which the vocabulary speaks", "Leave it out."
             )
-        rules = vocabulary_rules(read_vocabulary(config.vocabulary), images.scene_names, images.label_names)
+        rules = vocabulary_rules(vocabulary, images.scene_names, images.label_names)
     result = find_wrong_labels(images, rules, config.neighbors, config.scene_rates)
     places = result.ranked(config.least)
     lines = _summary(config, images, result, places)
     often = _most_often(images, places)
+    # Before the tables: a call that is killed in between can be given again, and has the review go on.
+    if config.review is not None and shown is not None:
+        begin_review(config, images, result, places, shown, imagery_of(shown), rules)
     if config.whole_scenes is not None:
         often.append(write_whole_scenes(config.whole_scenes, images, config.seed))
     _write(config.output, images, result, places)
@@ -112,8 +121,7 @@ def find_errors(config: FindErrorsConfig, data: ImageSet | None = None) -> str:
             rules=rules,
         )
         often.append(f"page: {config.html}")
-    if config.review is not None and shown is not None:
-        begin_review(config, images, result, places, shown, imagery_of(shown), rules)
+    if config.review is not None:
         often.append(go_on(config))
     return "\n".join([*lines, *often, f"written to {config.output}"])
 

@@ -42,11 +42,6 @@ class Rules:
         """(S, L), whether the vocabulary says that the scene's images do not carry a label."""
         return (self.carried == 0) & (self.sampled[:, None] > 0)
 
-    @property
-    def always(self) -> Labels:
-        """(S, L), whether all images of the sample carry a label."""
-        return (self.carried == self.sampled[:, None]) & (self.sampled[:, None] > 0)
-
 
 def vocabulary_rules(vocabulary: Vocabulary, scene_names: Sequence[str], label_names: Sequence[str]) -> Rules:
     """Return a vocabulary by the ids of a dataset; names may differ in case, spaces, hyphens and underscores.

@@ -132,7 +132,7 @@ def begin_review(
                     "no label is probably wrong, or none of its images is there: nothing is to be reviewed",
                     "Ask about less probable ones (--least), or say where the images are.",
                 )
-            write_labels(folder, images)
+            write_labels(folder, images, dict(zip(pictures.rows["id"][:], pictures.image_names(), strict=True)))
             review = Review(
                 title=new_title(folder),
                 sources=_sources(config),

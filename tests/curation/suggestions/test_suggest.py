@@ -268,8 +268,13 @@ def test_tiles_without_a_prediction_are_left_out(pool: tuple[Path, np.ndarray, n
     assert found[0]["distance"] == "" == found[0]["nearest"]
 
 
-def test_faults(pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults(
+    pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     folder, tiles, *_ = pool
+    monkeypatch.setenv("HOME", str(folder))
     folder_of(folder / "other", tiles, "o", model_fingerprint="e" * 64)
     (folder / "there.csv").touch()
     (folder / "damaged.parquet").write_bytes(b"PAR1 and no more")
@@ -284,6 +289,9 @@ def test_faults(pool: tuple[Path, np.ndarray, np.ndarray, np.ndarray], capsys: p
         ([*labeled, "--label", "sand", "--scene", "park"], "not both"),
         ([*labeled, "--output", str(folder / "there.csv")], "there.csv"),
         ([*labeled, "--output", "x.txt"], ".parquet"),
+        ([*labeled, "--output", "~/there.csv"], "there.csv"),
+        (["--labeled", "nothing", "--output", str(folder / "none" / "a.csv")], "a.csv"),
+        (["--labeled", "nothing", "--html", str(folder / "none" / "a.html")], "a.html"),
         ([*labeled, "--predictions", str(folder / "none.parquet")], "none.parquet"),
         ([*labeled, "--predictions", str(folder / "damaged.parquet")], "damaged.parquet"),
         ([*labeled, "--predictions", str(folder / "wrong.parquet")], "wrong.parquet"),

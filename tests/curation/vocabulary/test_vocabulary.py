@@ -53,7 +53,6 @@ def test_by_hand() -> None:
     assert built.dropped == {("beach", "boat"): 1}
     assert built.vocabulary.labels == ("sand", "sea", "water")
     assert built.vocabulary.allowed("beach") == {"sea", "sand"}
-    assert built.vocabulary.always("beach") == {"sea"}
     assert build_vocabulary(described, least_images=7).vocabulary.allowed("beach") == {"sea"}
     with pytest.raises(UnknownNameError, match="beach"):
         built.vocabulary.allowed("beech")

@@ -28,7 +28,6 @@ def test_rules_by_name() -> None:
     rules = vocabulary_rules(VOCABULARY, ["beach", "swimming_pool"], ["Trees", "water", "sand"])
     assert rules.carried.tolist() == [[0, 0, 0], [40, 100, 0]]
     assert rules.outside.tolist() == [[False] * 3, [False, False, True]]  # nothing is said of beach
-    assert rules.always.tolist() == [[False] * 3, [False, True, False]]
     with pytest.raises(ConfigurationError, match="water"):
         vocabulary_rules(VOCABULARY, ["swimming pool"], ["trees"])
     with pytest.raises(ConfigurationError, match="no scene"):

@@ -452,6 +452,27 @@ def test_faults(
         assert named in capsys.readouterr().err
 
 
+def test_what_cannot_be_written_or_read_is_told_before_anything_is_computed(
+    sources: tuple[Path, LabeledImages, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, *_ = sources
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "there.csv").touch()
+    monkeypatch.setattr("mlrsnet_hf.curation.wrong_labels.find.read_images", lambda *given: 1 / 0)
+    for more in (
+        {"output": tmp_path / "none" / "a.csv"},
+        {"html": tmp_path / "none" / "a.html"},
+        {"whole_scenes": tmp_path / "none" / "b.csv"},
+        {"vocabulary": tmp_path / "none.yaml"},
+        {"output": Path("~/there.csv")},
+    ):
+        settings = {"output": tmp_path / "a.csv"} | more
+        with pytest.raises(ConfigurationError, match=next(iter(more.values())).name):
+            find_errors(FindErrorsConfig(sources=(folder / "embeddings",), **settings))
+    with pytest.raises(ZeroDivisionError):  # else it computes
+        find_errors(FindErrorsConfig(sources=(folder / "embeddings",), output=Path("~/a.csv")))
+
+
 def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     config = FindErrorsConfig(sources=(tmp_path / "nonesuch",), output=tmp_path / "t.csv", review=tmp_path / "review")
     with pytest.raises(ConfigurationError, match="nonesuch"):

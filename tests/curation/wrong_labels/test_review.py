@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -26,6 +27,7 @@ from mlrsnet_hf.files import only_writer
 from mlrsnet_hf.inputs.config import DataConfig
 from mlrsnet_hf.inputs.load import load_data
 from tests.curation.label_studio_server import LabelStudioServer, choice
+from tests.curation.no_server import NoServer
 from tests.curation.wrong_labels.test_ranking import predictions_file
 
 NAMES = ("sea", "<b>cars</b>", "trees & $grass", "sand", "pool")
@@ -130,6 +132,99 @@ def test_labels_of_which_nothing_is_known(tmp_path: Path) -> None:
     assert corrections.write_corrections(tmp_path, asked, verdicts(asked, answers, 1)) == 1
     table = pq.read_table(tmp_path / corrections.CORRECTED).to_pydict()
     assert table == {"id": ["a", "b"], "image": ["a", "b"], "sea": [0, 0], "sand": [None, 1]}
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], NoServer, dict[str, set[str]]]:
+    """Return a command that begins a review of 30 images, whose ids are not their names, its server, and the labels."""
+    draw = np.random.default_rng(0)
+    labels = draw.random((30, 5)) < 0.5
+    labels[~labels.any(axis=1), 3] = True  # an empty cell says nothing
+    scores = np.where(labels, 0.8, 0.2) + draw.random((30, 5)) * 0.1
+    scores[np.arange(12), np.arange(12) % 5] = 1 - scores[np.arange(12), np.arange(12) % 5]
+    images = LabeledImages(
+        ids=[f"tile {row}" for row in range(30)],
+        label_names=NAMES,
+        labels=labels,
+        scenes=np.arange(30) % 3,
+        scores=scores,
+    )
+    predictions_file(tmp_path / "predictions.parquet", images, names=NAMES)
+    (tmp_path / "photos" / "below").mkdir(parents=True)
+    for row in range(30):
+        Image.new("RGB", (20, 20), (7, 80, row)).save(tmp_path / "photos" / "below" / f"{row}.png")
+    rows = [f"tile {row},below/{row}.png,{';'.join(np.array(NAMES)[labels[row]])}" for row in range(30)]
+    (tmp_path / "table.csv").write_text("\n".join(["id,image,labels", *rows]) + "\n")
+    server = NoServer()
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(reviews, "connect", lambda: server)
+    command = ["curate", "find-errors", str(tmp_path / "predictions.parquet"), "--dataset", str(tmp_path / "table.csv")]
+    command += ["--image-dir", str(tmp_path / "photos"), "--label-separator", ";", "--output", str(tmp_path / "w.csv")]
+    command += ["--no-scene-rates", "--least", "1e-9", "--questions", "4", "--review", str(tmp_path / "review")]
+    given = {name: {NAMES[i] for i in np.flatnonzero(row)} for name, row in zip(images.ids, labels, strict=True)}
+    return command, server, given
+
+
+Offline = tuple[list[str], NoServer, dict[str, set[str]]]
+
+
+def test_training_reads_what_was_corrected(offline: Offline, tmp_path: Path) -> None:
+    pytest.importorskip("cleanlab")
+    command, server, expected = offline
+    main(command)
+    assert (tmp_path / "w.csv").exists()
+    asked = json.loads((tmp_path / "review" / "review.json").read_text())["questions"]
+    server.said = [
+        annotation(number, one["key"], "eve@x.org", "no" if one["given"] else "yes") for number, one in enumerate(asked)
+    ]
+    main(["curate", "find-errors", "--review", str(tmp_path / "review")])
+    for one in asked:
+        expected[one["image"]] ^= {one["label"]}
+    corrected = str(tmp_path / "review" / "corrected.parquet")
+    data = load_data(DataConfig(dataset=corrected, image_dir=str(tmp_path / "photos")))
+    read = {
+        name: {data.label_names[label] for label in labels}
+        for split in data.splits.values()
+        for name, labels in zip(split["id"][:], split["labels"][:], strict=True)
+    }
+    assert read == expected
+    table = pq.read_table(corrected).to_pydict()
+    names = dict(zip(table["id"], table["image"], strict=True))
+    assert names["tile 3"] == "below/3.png"  # so that the folder may move
+    # The labels that were asked about are gone: another table says nothing of them.
+    for other in ({"x": [1]}, {"id": ["tile 3"], "labels": [["sea"]]}, {"id": [["a"]], "labels": [1]}):
+        pq.write_table(pa.table(other), tmp_path / "review" / "labels.parquet")
+        with pytest.raises(SystemExit) as ended:
+            main(["curate", "find-errors", "--review", str(tmp_path / "review")])
+        assert ended.value.code == 2
+    assert pq.read_table(corrected).to_pydict() == table
+
+
+def test_a_kill_before_the_table_is_written_lets_the_same_command_be_given_again(
+    offline: Offline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("cleanlab")
+    command, *_ = offline
+    for step in ("begin_review", "_write", "go_on"):
+        with monkeypatch.context() as killed:
+            killed.setattr(f"mlrsnet_hf.curation.wrong_labels.find.{step}", lambda *given: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                main(command)
+    main(command)
+    assert "4 labels wait for review" in capsys.readouterr().out
+
+
+def test_images_that_are_no_files_are_called_by_their_ids(offline: Offline, tmp_path: Path) -> None:
+    pytest.importorskip("cleanlab")
+    command, _, given = offline
+    files = [{"bytes": (tmp_path / "photos" / "below" / f"{row}.png").read_bytes()} for row in range(30)]
+    columns = {"id": list(given), "image": files, "labels": [sorted(labels) for labels in given.values()]}
+    pq.write_table(pa.table(columns), tmp_path / "packed.parquet")
+    command[command.index("--dataset") + 1] = str(tmp_path / "packed.parquet")
+    at = command.index("--image-dir")
+    main(command[:at] + command[at + 4 :])
+    table = pq.read_table(tmp_path / "review" / "labels.parquet").to_pydict()
+    assert table["image"] == table["id"] == list(given)
 
 
 class Asked:
