@@ -10,7 +10,7 @@ from typing import Annotated
 
 from mlrsnet_hf.configuration.json_file import Name, json_as
 from mlrsnet_hf.configuration.settings import Range
-from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml
+from mlrsnet_hf.configuration.yaml_file import MOST_OF_LISTS, read_settings_file, write_yaml
 from mlrsnet_hf.curation.votes.agreement import Confusion
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import quoted
@@ -34,7 +34,10 @@ def read_boundaries(path: Path, categories: Collection[str]) -> dict[Pair, str]:
     if not path.exists():
         return {}
     texts: Mapping[str, str | None] = json_as(
-        read_settings_file(path), Mapping[Name, Annotated[str, Range(0, 5000)] | None], str(path), _REMEDY
+        read_settings_file(path, MOST_OF_LISTS),
+        Mapping[Name, Annotated[str, Range(0, 5000)] | None],
+        str(path),
+        _REMEDY,
     )
     found = {}
     for names, text in texts.items():

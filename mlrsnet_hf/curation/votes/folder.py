@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrsnet_hf.configuration.json_file import Name, json_as
-from mlrsnet_hf.configuration.yaml_file import read_settings_file, write_yaml
+from mlrsnet_hf.configuration.yaml_file import MOST_OF_LISTS, read_settings_file, write_yaml
 from mlrsnet_hf.curation.config import Rules, Task
 from mlrsnet_hf.curation.votes.rounds import LAST_STAGE
 from mlrsnet_hf.errors import ConfigurationError
@@ -66,7 +66,7 @@ class Curation:
             raise ConfigurationError(
                 f"{root} is no curation: {SETTINGS} is missing", "Begin one: mlrsnet curate start."
             )
-        values = read_settings_file(path)
+        values = read_settings_file(path, MOST_OF_LISTS)
         if values.get("format") != FORMAT:
             raise ConfigurationError(f"{path}: holds no curation of this version", "Begin another one.")
         info: CurationInfo = json_as(values, CurationInfo, str(path), _REMEDY)
