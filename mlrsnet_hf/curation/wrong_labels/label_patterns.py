@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta
 
-from mlrsnet_hf.curation.vocabulary.vocabulary import Vocabulary, folded
+from mlrsnet_hf.curation.vocabulary.vocabulary import LEAST_IMAGES, Vocabulary, folded
 from mlrsnet_hf.errors import ConfigurationError
 from mlrsnet_hf.escaping import quoted
 
@@ -23,6 +23,8 @@ _SURE = 0.975
 """Of what the sample of a vocabulary says of a scene."""
 _OUTSIDE = 0.5
 """Least probability of being wrong of a label outside its scene's vocabulary."""
+_ENOUGH = 10 * (LEAST_IMAGES - 1)
+"""Images of a sample, from which on a label that is dropped as rare is rare: on a tenth of them at the most."""
 _PRIOR = 1.0
 """Images with the label's usual rate that each scene has besides its own."""
 _PENALTY = 1e-3
@@ -39,15 +41,19 @@ class Rules:
 
     @property
     def outside(self) -> Labels:
-        """(S, L), whether the vocabulary says that the scene's images do not carry a label."""
-        return (self.carried == 0) & (self.sampled[:, None] > 0)
+        """(S, L), whether the vocabulary says that the scene's images do not carry a label.
+
+        It leaves out what is on some images, however few there are: a small sample says nothing of what it lacks.
+        """
+        return (self.carried == 0) & (self.sampled[:, None] >= _ENOUGH)
 
 
 def vocabulary_rules(vocabulary: Vocabulary, scene_names: Sequence[str], label_names: Sequence[str]) -> Rules:
-    """Return a vocabulary by the ids of a dataset; names may differ in case, spaces, hyphens and underscores.
+    """Return a vocabulary by the ids of a dataset; names may differ in case and in what stands between words.
 
     Raises:
-        ConfigurationError: A label of the vocabulary is none of the dataset's, or no scene of it is.
+        ConfigurationError: A label of the vocabulary is none of the dataset's, or no scene of it is; two names of it
+            mean the same, or a label is on more images than there are.
     """
     scenes = {folded(name): row for row, name in enumerate(scene_names)}
     labels = {folded(name): column for column, name in enumerate(label_names)}
@@ -57,6 +63,10 @@ def vocabulary_rules(vocabulary: Vocabulary, scene_names: Sequence[str], label_n
         row = scenes.get(folded(scene))
         if row is None:
             continue
+        if sampled[row]:
+            raise ConfigurationError(
+                f"the vocabulary has scene {quoted(scene_names[row])} twice, once as {quoted(scene)}", "Merge the two."
+            )
         sampled[row] = found.images
         for label, images in found.labels.items():
             column = labels.get(folded(label))
@@ -64,33 +74,48 @@ def vocabulary_rules(vocabulary: Vocabulary, scene_names: Sequence[str], label_n
                 raise ConfigurationError(
                     f"label {quoted(label)} of the vocabulary is none of the data's", "Merge it with one that is."
                 )
+            if carried[row, column]:
+                raise ConfigurationError(
+                    f"scene {quoted(scene)} of the vocabulary has label {quoted(label_names[column])} twice, once as "
+                    f"{quoted(label)}",
+                    "Merge the two.",
+                )
+            if images > found.images:
+                raise ConfigurationError(
+                    f"label {quoted(label)} of the vocabulary is on {images} of {found.images} images of scene "
+                    f"{quoted(scene)}",
+                    "Mend the vocabulary.",
+                )
             carried[row, column] = images
     if not sampled.any():
         raise ConfigurationError("no scene of the vocabulary is one of the data's", "Give the data's own vocabulary.")
     return Rules(carried, sampled)
 
 
-def wrong_by_vocabulary(labels: Labels, scenes: Scenes, rules: Rules) -> Scores:
+def wrong_by_vocabulary(labels: Labels, scenes: Scenes, rules: Rules, judged: Labels | None = None) -> Scores:
     """Return how probably each label is wrong, by what the vocabulary's sample says of the scene.
 
     Let g be the share of a scene's images that are given a label, and [low, high] the rates that its sample allows. If
     g is above high, some of those given are wrong: at least (g - high) / g of them; below low, at least
     (low - g) / (1 - g) of those not given. A label that stands outside the vocabulary is as probably wrong as right, at
-    the least.
+    the least; in a small sample it may have been on as many images as are dropped for being few.
 
     Args:
         labels: (N, L).
         scenes: (N,) ids; -1 for an image without one, of which nothing is said.
         rules: The vocabulary.
+        judged: (N, L), false where nothing is known of a label; None where all are known.
 
     Returns:
         (N, L), of labels that are given and of those that are not.
     """
     known = rules.sampled > 0
     count, images = np.where(known[:, None], rules.carried, 0), np.where(known, rules.sampled, 1)[:, None]
+    most = np.where((count > 0) | rules.outside, count, np.minimum(LEAST_IMAGES - 1, images))
     low = beta.ppf(1 - _SURE, count + 0.5, images - count + 0.5)
-    high = beta.ppf(_SURE, count + 0.5, images - count + 0.5)
-    given = _scene_counts(labels, scenes, len(known)) / np.maximum(_sizes(scenes, len(known)), 1)[:, None]
+    high = beta.ppf(_SURE, most + 0.5, images - most + 0.5)
+    told = np.ones_like(labels) if judged is None else judged
+    given = _scene_counts(labels & told, scenes, len(known)) / np.maximum(_scene_counts(told, scenes, len(known)), 1)
     excess = np.clip((given - high) / np.maximum(given, 1e-12), 0, 1)
     lack = np.clip((low - given) / np.maximum(1 - given, 1e-12), 0, 1)
     excess = np.where(rules.outside, np.maximum(excess, _OUTSIDE), excess) * known[:, None]
@@ -100,7 +125,7 @@ def wrong_by_vocabulary(labels: Labels, scenes: Scenes, rules: Rules) -> Scores:
     return found
 
 
-def scene_rates(labels: Labels, likely: Scores) -> Scores:
+def scene_rates(labels: Labels, likely: Scores, judged: Labels | None = None) -> Scores:
     """Return how often the other images of the same scene carry each label, (N, L).
 
     A scene leans on all images by the weight of one; an image without a scene has their rates.
@@ -109,13 +134,33 @@ def scene_rates(labels: Labels, likely: Scores) -> Scores:
         labels: (N, L).
         likely: (N, S), how probably each image is of each scene; zeros for one without. An image counts in each scene
             by that much, and its rates are those that are expected.
+        judged: (N, L), false where nothing is known of a label, whose images do not count; None where all are known.
     """
-    overall = labels.mean(axis=0)
+    told = np.ones_like(labels) if judged is None else judged
+    carried = labels & told
+    overall = label_rates(labels, judged)
     # Of scene s and image i: (carried_s - w_is labels_i + overall) / (size_s - w_is + 1), weighed by w_is.
-    weights = likely / (likely.sum(axis=0) - likely + _PRIOR)
-    rates: Scores = weights @ (likely.T @ labels + _PRIOR * overall) - labels * (weights * likely).sum(axis=1)[:, None]
+    rates: Scores = np.empty(labels.shape)
+    is_known = told.all(axis=0)
+    if is_known.any():
+        weights = likely / (likely.sum(axis=0) - likely + _PRIOR)
+        own = carried[:, is_known] * (weights * likely).sum(axis=1)[:, None]
+        rates[:, is_known] = weights @ (likely.T @ carried[:, is_known] + _PRIOR * overall[is_known]) - own
+    for label in np.flatnonzero(~is_known):
+        counted = likely * told[:, [label]]
+        weights = likely / (counted.sum(axis=0) - counted + _PRIOR)
+        with_label = likely * carried[:, [label]]
+        rates[:, label] = (weights * (with_label.sum(axis=0) - with_label + _PRIOR * overall[label])).sum(axis=1)
     has_scene = likely.sum(axis=1, keepdims=True) > 0
     return np.where(has_scene, rates, overall)
+
+
+def label_rates(labels: Labels, judged: Labels | None = None) -> Scores:
+    """Return the share of images that carry each label, (L,), of those of which that is known."""
+    if judged is None:
+        return labels.mean(axis=0)
+    rates: Scores = (labels & judged).sum(axis=0) / np.maximum(judged.sum(axis=0), 1)
+    return rates
 
 
 def _scene_counts(labels: Labels, scenes: Scenes, scene_count: int) -> Scores:
@@ -123,10 +168,6 @@ def _scene_counts(labels: Labels, scenes: Scenes, scene_count: int) -> Scores:
     inside = scenes >= 0
     np.add.at(counts, scenes[inside], labels[inside])
     return counts
-
-
-def _sizes(scenes: Scenes, scene_count: int) -> Scores:
-    return np.bincount(scenes[scenes >= 0], minlength=scene_count).astype(np.float64)
 
 
 def co_occurrence(labels: Labels, scenes: Scenes | None = None, scene_count: int = 0) -> Scores:

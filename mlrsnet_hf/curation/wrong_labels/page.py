@@ -149,9 +149,9 @@ def _card(row: int, columns: Sequence[int], images: LabeledImages, result: Wrong
 
 _REASONS = {
     "model": "the model gives it {:.0%}",
-    "neighbors": "{:.0%} of the nearest images have it",
+    "neighbors": "the nearest images give it {:.0%}",
     "other labels": "the image's other labels give it {:.0%}",
-    "scene rate": "{:.0%} of its scene's images have it",
+    "scene rate": "its scene gives it {:.0%}",
 }
 """What each kind of evidence is called where people read it."""
 
@@ -170,13 +170,18 @@ def suspect_reasons(
         rules: The vocabulary, if it was asked.
     """
     for kind, scores in result.evidence.items():
-        yield _REASONS[kind].format(scores[row, column])
+        has_none = (kind == "scene rate" and scene < 0) or (
+            kind == "neighbors" and images.embeddings is not None and not images.embeddings[row].any()
+        )
+        if not has_none:
+            yield _REASONS[kind].format(scores[row, column])
     if result.scenes is not None and result.scenes[row] != scene:
         yield f"looks like {images.scene_names[result.scenes[row]]}"
     if rules is None or scene < 0 or not rules.sampled[scene]:
         return
     carried, sampled = int(rules.carried[scene, column]), int(rules.sampled[scene])
-    yield f"vocabulary {carried} of {sampled}" if carried else "not in the vocabulary"
+    if carried or rules.outside[scene, column]:
+        yield f"vocabulary {carried} of {sampled}" if carried else "not in the vocabulary"
 
 
 def _label_rows(images: LabeledImages, places: Sequence[tuple[int, int]]) -> list[_LabelRow]:

@@ -31,6 +31,7 @@ from mlrsnet_hf.curation.wrong_labels.label_patterns import (
     Scenes,
     Scores,
     co_occurrence,
+    label_rates,
     scene_rates,
     wrong_by_vocabulary,
 )
@@ -47,6 +48,10 @@ from mlrsnet_hf.retrieval.search.exact import Search
 NEIGHBORS = 10
 _MOST_SURE = 1e-4
 """How near to 0 and 1 a single kind of evidence may come."""
+_SPARE = 10
+"""Images that are looked up beside the neighbors of each, since some are of its own group."""
+_AT_ONCE = 256
+"""Images of large groups that are looked up together, whose many neighbors would fill memory."""
 _NEAREST = 1e-12
 """How near all together may."""
 _PLAIN = 1 / 3
@@ -124,16 +129,16 @@ def find_wrong_labels(
         teaching = dict(evidence)
         if _SCENE_RATE in evidence and images.scenes is not None and images.scene_scores is not None:
             # The scene that is given shares the mistakes of images that are filed in a wrong one.
-            teaching[_SCENE_RATE] = scene_rates(labels, seen_scenes(images.scene_scores, images.scenes))
+            teaching[_SCENE_RATE] = scene_rates(labels, seen_scenes(images.scene_scores, images.scenes), judged)
         probable, weights = _together(evidence, teaching, labels, judged)
         if images.groups is not None:
             probable = _by_near_duplicates(probable, labels, judged, images.groups)
-        wrong, found = _against(probable, labels)
+        wrong, found = _against(probable, labels, judged)
         if _is_seen(evidence) and _has_both(labels, judged):
             wrong = np.where(judged, _by_mistakes(wrong, evidence, teaching, images, judged), 0)
             found = _worst(wrong, (found & judged).sum(axis=0))
     if rules is not None and images.scenes is not None:
-        ruled = wrong_by_vocabulary(labels, images.scenes, rules)
+        ruled = wrong_by_vocabulary(labels, images.scenes, rules, judged)
         wrong = 1 - (1 - wrong) * (1 - ruled)
         found = found | (ruled > 0.5)
     scenes = None
@@ -155,16 +160,17 @@ def _likely_scenes(images: LabeledImages) -> Scores | None:
 def _evidence(images: LabeledImages, has_rules: bool, neighbors: int, likely: Scores | None) -> dict[str, Scores]:
     """Return the probability of having each label by each kind of evidence that there is."""
     evidence: dict[str, Scores] = {}
+    known = None if images.unknown is None else ~images.unknown
     if images.scores is not None:
         evidence["model"] = images.scores
     if images.embeddings is not None:
-        evidence["neighbors"] = neighbor_shares(images.embeddings, images.labels, neighbors, images.groups)
+        evidence["neighbors"] = neighbor_shares(images.embeddings, images.labels, neighbors, images.groups, known)
     if not evidence and has_rules:
         return {}
     if not evidence:
         evidence[_OTHER_LABELS] = co_occurrence(images.labels, images.scenes, len(images.scene_names))
     if likely is not None:
-        evidence[_SCENE_RATE] = scene_rates(images.labels, likely)
+        evidence[_SCENE_RATE] = scene_rates(images.labels, likely, known)
     return evidence
 
 
@@ -209,7 +215,7 @@ def _by_mistakes(
     labels, scenes, groups = images.labels, images.scenes, images.groups
     misfiled = None
     if _SCENE_RATE in evidence and scenes is not None and images.scene_scores is not None:
-        rates = scene_rates(labels, given_scenes(scenes, len(images.scene_names)))
+        rates = scene_rates(labels, given_scenes(scenes, len(images.scene_names)), judged)
         misfiled = Misfiled(rates, wrong_scene_odds(images.scene_scores, scenes))
 
     def changed(present: Scores) -> Scores:
@@ -252,19 +258,22 @@ def _by_near_duplicates(probable: Scores, labels: Labels, judged: Labels, groups
     return np.where((carried > 0) & (carried < known), others, probable)
 
 
-def _against(probable: Scores, labels: Labels) -> tuple[Scores, Labels]:
-    """Return how probably each label is wrong, and whether confident learning finds it."""
+def _against(probable: Scores, labels: Labels, judged: Labels) -> tuple[Scores, Labels]:
+    """Return how probably each label is wrong, and whether confident learning finds it; of what is judged."""
     from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
     from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
 
     found = np.zeros(labels.shape, bool)
-    against = np.where(labels, 1 - probable, probable)
-    differ = np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
-    if len(differ):  # cleanlab refuses a label that all images carry
-        given = [np.flatnonzero(row).tolist() for row in labels[:, differ]]
-        against[:, differ] = 1 - get_label_quality_scores_per_class(given, probable[:, differ])
+    against = np.where(judged, np.where(labels, 1 - probable, probable), 0)
+    for label in range(labels.shape[1]):
+        rows = np.flatnonzero(judged[:, label])
+        if not labels[rows, label].any() or labels[rows, label].all():
+            continue  # cleanlab refuses a label that all images carry
+        given = [[0] if is_given else [] for is_given in labels[rows, label]]
+        scores = probable[rows, label][:, None]
+        against[rows, label] = 1 - get_label_quality_scores_per_class(given, scores)[:, 0]
         # In one process: a pool of cleanlab's, forked from a program that takes signals itself, never ended.
-        found[:, differ] = find_multilabel_issues_per_class(given, probable[:, differ], n_jobs=1)
+        found[rows, label] = find_multilabel_issues_per_class(given, scores, n_jobs=1)[:, 0]
     return _shifted(against, float(found.sum()) + 1), found
 
 
@@ -287,6 +296,7 @@ def neighbor_shares(
     labels: Labels,
     neighbors: int = NEIGHBORS,
     groups: npt.NDArray[np.int64] | None = None,
+    judged: Labels | None = None,
 ) -> Scores:
     """Return the share of the nearest other images, by cosine, that carry each label.
 
@@ -298,21 +308,37 @@ def neighbor_shares(
         labels: (N, L).
         neighbors: How many are asked.
         groups: (N,) of images that are not asked for each other; None for images alone.
+        judged: (N, L), false where nothing is known of a label, of which an image is not asked; None for all.
 
     Returns:
         (N, L).
     """
-    rates = labels.mean(axis=0)
+    rates = label_rates(labels, judged)
+    told = np.ones_like(labels) if judged is None else judged
     shares: Scores = np.tile(rates, (len(labels), 1))
     rows = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0)
     own = np.arange(len(rows)) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-    # So many at most are no others: the image itself, wherever it stands among equal ones, and those of its group.
-    asked = min(neighbors + int(np.bincount(own).max(initial=0)), len(rows))
-    if asked < 2:
+    if len(rows) < 2:
         return shares
     there = np.ascontiguousarray(embeddings[rows])
-    nearest = Search(there, "cosine").top(there, asked).indices
-    for place, row in enumerate(rows):
-        others = nearest[place][own[nearest[place]] != own[place]][:neighbors]
-        shares[row] = (labels[rows[others]].sum(axis=0) + rates) / (len(others) + 1)
+    search = Search(there, "cosine")
+
+    def ask(places: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+        """Look up so many images beside each, fill in the shares, and return the places that have too few others."""
+        few = []
+        for place, near in zip(places, search.top(there[places], min(most, len(rows))).indices, strict=True):
+            others = near[own[near] != own[place]][:neighbors]
+            asked_of = told[rows[others]]
+            shares[rows[place]] = ((labels[rows[others]] & asked_of).sum(axis=0) + rates) / (asked_of.sum(axis=0) + 1)
+            if len(others) < neighbors and most < len(rows):
+                few.append(place)
+        return np.array(few, np.int64)
+
+    few = ask(np.arange(len(rows)), neighbors + _SPARE)
+    # So many at most are no others: the image itself, wherever it stands among equal ones, and those of its group.
+    sizes = np.bincount(own)
+    few = few[np.argsort(sizes[own[few]], kind="stable")]
+    for start in range(0, len(few), _AT_ONCE):
+        places = few[start : start + _AT_ONCE]
+        ask(places, neighbors + int(sizes[own[places]].max()))
     return shares

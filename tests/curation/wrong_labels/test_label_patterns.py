@@ -34,6 +34,50 @@ def test_rules_by_name() -> None:
         vocabulary_rules(VOCABULARY, ["beach"], ["trees", "water"])
 
 
+@pytest.mark.parametrize(
+    ("scenes", "named"),
+    [
+        ({"beach": SceneVocabulary(images=10, labels={"sea": 50})}, "sea"),
+        ({"beach": SceneVocabulary(images=9, labels={}), "Beach": SceneVocabulary(images=9, labels={})}, "Beach"),
+        ({"beach": SceneVocabulary(images=9, labels={"sea": 7, "Sea": 8})}, "Sea"),
+    ],
+)
+def test_vocabularies_that_contradict_themselves(scenes: dict[str, SceneVocabulary], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        vocabulary_rules(Vocabulary(scenes=scenes), ["beach"], ["sea", "sand"])
+
+
+def test_a_small_sample_says_nothing_of_what_it_lacks() -> None:
+    """Of four images a label on all of them is dropped, as it is on five or fewer."""
+    labels = np.ones((40, 2), bool)
+    small = build_vocabulary([Described(f"{i}", "beach", ("sea", "sand")) for i in range(4)]).vocabulary
+    rules = vocabulary_rules(small, ["beach"], ["sea", "sand"])
+    assert not rules.outside.any() and (wrong_by_vocabulary(labels, np.zeros(40, int), rules) < 0.01).all()
+    large = build_vocabulary([Described(f"{i}", "beach", ("sea",)) for i in range(50)]).vocabulary
+    rules = vocabulary_rules(large, ["beach"], ["sea", "sand"])
+    assert rules.outside.tolist() == [[False, True]]
+    assert (wrong_by_vocabulary(labels, np.zeros(40, int), rules)[:, 1] >= 0.5).all()
+
+
+def test_rates_of_labels_of_which_little_is_known() -> None:
+    draw = np.random.default_rng(3)
+    labels, judged = draw.random((30, 2)) < 0.4, draw.random((30, 2)) < 0.6
+    judged[:, 1] = True
+    scenes = draw.integers(0, 3, 30)
+    found = scene_rates(labels & judged, given_scenes(scenes, 3), judged)
+    for label in (0, 1):
+        overall = labels[judged[:, label], label].mean()
+        for row in range(30):
+            others = [i for i in range(30) if i != row and scenes[i] == scenes[row] and judged[i, label]]
+            rate = (labels[others, label].sum() + overall) / (len(others) + 1)
+            assert found[row, label] == pytest.approx(rate)
+    rules = Rules(np.array([[90.0, 90.0]] * 3), np.array([100.0] * 3))
+    given = labels[judged[:, 0] & (scenes == 0), 0].mean()
+    low = beta.ppf(0.025, 90.5, 10.5)
+    wrong = wrong_by_vocabulary(labels & judged, scenes, rules, judged)
+    assert wrong[(scenes == 0) & judged[:, 0] & ~labels[:, 0], 0] == pytest.approx((low - given) / (1 - given))
+
+
 def test_wrong_by_vocabulary_by_hand() -> None:
     # Of 100 sampled images 40 carry a, all carry b, none c. Of the 10 images given, 8 carry a, none b, one c.
     rules = Rules(np.array([[40.0, 100.0, 0.0]]), np.array([100.0]))

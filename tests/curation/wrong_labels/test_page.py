@@ -119,9 +119,8 @@ def test_cards_say_what_is_known(tmp_path: Path) -> None:
             assert card["id"] == judged.images.ids[row]
         for column in columns:
             assert f"the model gives it {judged.result.evidence['model'][row, column]:.0%}" in card["text"]
-            assert (
-                f"{judged.result.evidence['neighbors'][row, column]:.0%} of the nearest images have it" in card["text"]
-            )
+            near = judged.result.evidence["neighbors"][row, column]
+            assert f"the nearest images give it {near:.0%}" in card["text"]
         assert ("not in the vocabulary" in card["text"]) == (scene == 0 and bool({0, 4} & set(columns)))
         assert ("vocabulary 60 of 100" in card["text"]) == (scene == 0 and 1 in columns)
         others = [name for column, name in enumerate(NAMES) if labels[column] and column not in columns]

@@ -135,6 +135,33 @@ def test_what_is_unknown_is_not_judged() -> None:
     assert not result.found[unknown].any() and not result.wrong[unknown].any()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_what_is_unknown_is_no_evidence(share: float) -> None:
+    """An image of which nothing is known speaks neither for a label nor against it: it might as well not be there."""
+    images, is_wrong = drawn(images=1500, noise=0.06)
+    assert images.scores is not None and images.scenes is not None and images.embeddings is not None
+    unknown = np.zeros_like(images.labels)
+    unknown[:, 0] = np.random.default_rng(1).random(len(unknown)) < share
+    labels, rows = images.labels & ~unknown, ~unknown[:, 0]
+    found = find_wrong_labels(dataclasses.replace(images, labels=labels, unknown=unknown))
+    without = find_wrong_labels(
+        dataclasses.replace(
+            images,
+            ids=np.array(images.ids)[rows].tolist(),
+            labels=images.labels[rows],
+            scores=images.scores[rows],
+            scenes=images.scenes[rows],
+            embeddings=images.embeddings[rows],
+            scene_scores=None if images.scene_scores is None else images.scene_scores[rows],
+        )
+    )
+    truth = is_wrong[rows, 0]
+    assert truth.sum() > 5
+    here, there = (average_precision_score(truth, one) for one in (found.wrong[rows, 0], without.wrong[:, 0]))
+    assert here > there - 0.15
+    assert found.found[:, 0].sum() < 2 * truth.sum()
+
+
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("columns", [slice(2, 3), slice(None)])
 def test_labels_that_all_images_carry_or_none(given: bool, columns: slice) -> None:
@@ -156,14 +183,24 @@ def test_labels_alone() -> None:
     assert find_wrong_labels(nothing).ranked(0.5) == []
 
 
-@pytest.mark.parametrize("with_groups", [False, True])
-def test_neighbors_against_a_loop(with_groups: bool) -> None:
+def test_neighbors_of_which_nothing_is_known_are_not_asked() -> None:
+    embeddings = np.array([[1, 0], [1, 0.1], [1, 0.2], [1, 0.3]], np.float32)
+    labels = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], bool)
+    judged = np.array([[1, 1], [1, 1], [0, 1], [1, 1]], bool)
+    found = neighbor_shares(embeddings, labels, 2, None, judged)
+    rates = np.array([2 / 3, 2 / 4])
+    # The nearest two of the first are the second and the third, of which the first label is not known.
+    assert found[0] == pytest.approx([(1 + rates[0]) / 2, (1 + rates[1]) / 3])
+
+
+@pytest.mark.parametrize("group", [1, 4, 25])
+def test_neighbors_against_a_loop(group: int) -> None:
     generator = np.random.default_rng(4)
     embeddings = generator.standard_normal((40, 3)).astype(np.float32)
     embeddings[5] = embeddings[6]  # equal images are each other's first neighbor
     embeddings[7] = 0
     labels = generator.random((40, 2)) < 0.4
-    groups = np.r_[np.arange(20) // 4, np.arange(20, 40)] if with_groups else None
+    groups = np.r_[np.arange(25) // group, np.arange(25, 40)] if group > 1 else None
     found = neighbor_shares(embeddings, labels, 4, groups)
     for row in range(40):
         if row == 7:
