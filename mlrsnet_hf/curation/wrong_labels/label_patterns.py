@@ -4,7 +4,7 @@ Both find files that were damaged, such as those that MLRSNet publishes since 20
 looked at an image: those are seldom odd.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,21 +136,14 @@ def scene_rates(labels: Labels, likely: Scores, judged: Labels | None = None) ->
             by that much, and its rates are those that are expected.
         judged: (N, L), false where nothing is known of a label, whose images do not count; None where all are known.
     """
-    told = np.ones_like(labels) if judged is None else judged
-    carried = labels & told
     overall = label_rates(labels, judged)
-    # Of scene s and image i: (carried_s - w_is labels_i + overall) / (size_s - w_is + 1), weighed by w_is.
     rates: Scores = np.empty(labels.shape)
-    is_known = told.all(axis=0)
-    if is_known.any():
-        weights = likely / (likely.sum(axis=0) - likely + _PRIOR)
-        own = carried[:, is_known] * (weights * likely).sum(axis=1)[:, None]
-        rates[:, is_known] = weights @ (likely.T @ carried[:, is_known] + _PRIOR * overall[is_known]) - own
-    for label in np.flatnonzero(~is_known):
-        counted = likely * told[:, [label]]
+    for counts, columns in judged_together(labels.shape, judged):
+        # Of scene s and image i: (carried_s - w_is labels_i + overall) / (size_s - w_is + 1), weighed by w_is.
+        own, counted = labels[:, columns], likely * counts[:, None]
         weights = likely / (counted.sum(axis=0) - counted + _PRIOR)
-        with_label = likely * carried[:, [label]]
-        rates[:, label] = (weights * (with_label.sum(axis=0) - with_label + _PRIOR * overall[label])).sum(axis=1)
+        carried = counted.T @ own + _PRIOR * overall[columns]
+        rates[:, columns] = weights @ carried - own * (weights * counted).sum(axis=1)[:, None]
     has_scene = likely.sum(axis=1, keepdims=True) > 0
     return np.where(has_scene, rates, overall)
 
@@ -161,6 +154,21 @@ def label_rates(labels: Labels, judged: Labels | None = None) -> Scores:
         return labels.mean(axis=0)
     rates: Scores = (labels & judged).sum(axis=0) / np.maximum(judged.sum(axis=0), 1)
     return rates
+
+
+def judged_together(shape: tuple[int, ...], judged: Labels | None) -> Iterator[tuple[Labels, npt.NDArray[np.int64]]]:
+    """Yield the labels that are known of the same images: a mask of these, (N,), and the labels' ids; each label once.
+
+    Args:
+        shape: (N, L).
+        judged: (N, L), false where nothing is known of a label; None where all are known.
+    """
+    if judged is None or judged.all():
+        yield np.ones(shape[0], bool), np.arange(shape[1])
+        return
+    patterns, places = np.unique(judged, axis=1, return_inverse=True)
+    for number, images in enumerate(patterns.T):
+        yield images, np.flatnonzero(places.ravel() == number)
 
 
 def _scene_counts(labels: Labels, scenes: Scenes, scene_count: int) -> Scores:

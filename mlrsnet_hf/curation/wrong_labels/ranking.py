@@ -31,6 +31,7 @@ from mlrsnet_hf.curation.wrong_labels.label_patterns import (
     Scenes,
     Scores,
     co_occurrence,
+    judged_together,
     label_rates,
     scene_rates,
     wrong_by_vocabulary,
@@ -265,15 +266,15 @@ def _against(probable: Scores, labels: Labels, judged: Labels) -> tuple[Scores, 
 
     found = np.zeros(labels.shape, bool)
     against = np.where(judged, np.where(labels, 1 - probable, probable), 0)
-    for label in range(labels.shape[1]):
-        rows = np.flatnonzero(judged[:, label])
-        if not labels[rows, label].any() or labels[rows, label].all():
-            continue  # cleanlab refuses a label that all images carry
-        given = [[0] if is_given else [] for is_given in labels[rows, label]]
-        scores = probable[rows, label][:, None]
-        against[rows, label] = 1 - get_label_quality_scores_per_class(given, scores)[:, 0]
-        # In one process: a pool of cleanlab's, forked from a program that takes signals itself, never ended.
-        found[rows, label] = find_multilabel_issues_per_class(given, scores, n_jobs=1)[:, 0]
+    for images, columns in judged_together(labels.shape, judged):
+        own = labels[images][:, columns]
+        differ = own.any(axis=0) & ~own.all(axis=0)
+        if differ.any():  # cleanlab refuses a label that all images carry
+            given = [np.flatnonzero(row).tolist() for row in own[:, differ]]
+            places = np.ix_(images, columns[differ])
+            against[places] = 1 - get_label_quality_scores_per_class(given, probable[places])
+            # In one process: a pool of cleanlab's, forked from a program that takes signals itself, never ended.
+            found[places] = find_multilabel_issues_per_class(given, probable[places], n_jobs=1)
     return _shifted(against, float(found.sum()) + 1), found
 
 

@@ -29,7 +29,7 @@ class SceneLabel:
     scene: str
     label: str
     images: int
-    """Of the scene."""
+    """Of the scene, of which the label is known."""
     given: float
     """Share of them that carry the label."""
     expected: float
@@ -58,21 +58,23 @@ def contradicted_scenes(images: LabeledImages, seed: int = 0) -> list[SceneLabel
         )
     rows = np.flatnonzero((images.scenes >= 0) & images.embeddings.any(axis=1))
     scenes, labels = images.scenes[rows], images.labels[rows]
-    present, place, sizes = np.unique(scenes, return_inverse=True, return_counts=True)
+    present, place = np.unique(scenes, return_inverse=True)
     if len(present) < 2:
         raise ConfigurationError("whole scenes are compared, and there are fewer than two", "Leave it out.")
-    scores = out_of_fold_scores(images.embeddings[rows], labels, min(_FOLDS, len(present)), scenes, seed)
-    carried, expected = (np.zeros((len(present), labels.shape[1])) for _ in range(2))
-    np.add.at(carried, place, labels)
-    np.add.at(expected, place, scores)
-    is_known = carried.sum(axis=0) - carried >= LEAST_ELSEWHERE
+    judged = np.ones_like(labels) if images.unknown is None else ~images.unknown[rows]
+    scores = out_of_fold_scores(images.embeddings[rows], labels, min(_FOLDS, len(present)), scenes, seed, judged)
+    carried, expected, sizes = (np.zeros((len(present), labels.shape[1])) for _ in range(3))
+    np.add.at(carried, place, labels & judged)
+    np.add.at(expected, place, scores * judged)
+    np.add.at(sizes, place, judged)
+    is_known = (carried.sum(axis=0) - carried >= LEAST_ELSEWHERE) & (sizes > 0)
     found = [
         SceneLabel(
             images.scene_names[present[scene]],
             images.label_names[label],
-            int(sizes[scene]),
-            float(carried[scene, label] / sizes[scene]),
-            float(expected[scene, label] / sizes[scene]),
+            int(sizes[scene, label]),
+            float(carried[scene, label] / sizes[scene, label]),
+            float(expected[scene, label] / sizes[scene, label]),
         )
         for scene, label in np.argwhere(is_known).tolist()
     ]

@@ -393,6 +393,13 @@ def test_what_a_whole_scene_carries(sources: tuple[Path, LabeledImages, np.ndarr
     assert (found.scene, found.label, found.images, found.given) == ("scene 4", "cars", 60, 1)
     assert found.expected == pytest.approx(truth[scenes == 4, 3].mean(), abs=0.15)
     assert contradicted_scenes(dataclasses.replace(images, labels=truth)) == []
+    # What is unknown of the other scenes does not contradict it.
+    unknown = np.zeros_like(labels)
+    unknown[:, 3] = (scenes != 4) & (generator.random(600) < 0.4)
+    [found] = contradicted_scenes(dataclasses.replace(images, labels=labels & ~unknown, unknown=unknown))
+    assert (found.scene, found.label, found.images, found.given) == ("scene 4", "cars", 60, 1)
+    assert found.expected == pytest.approx(truth[scenes == 4, 3].mean(), abs=0.2)
+    assert contradicted_scenes(dataclasses.replace(images, labels=truth & ~unknown, unknown=unknown)) == []
     # Of 19 images of other scenes no label is learned.
     few = np.zeros_like(labels)
     few[scenes == 4, 3] = True
