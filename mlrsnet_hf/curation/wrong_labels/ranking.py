@@ -51,6 +51,8 @@ _MOST_SURE = 1e-4
 """How near to 0 and 1 a single kind of evidence may come."""
 _SPARE = 10
 """Images that are looked up beside the neighbors of each, since some are of its own group."""
+_DEEPER = 10
+"""How many times as many neighbors are looked through where labels of some are not known."""
 _AT_ONCE = 256
 """Images of large groups that are looked up together, whose many neighbors would fill memory."""
 _NEAREST = 1e-12
@@ -301,15 +303,15 @@ def neighbor_shares(
 ) -> Scores:
     """Return the share of the nearest other images, by cosine, that carry each label.
 
-    One image with the usual rates counts among them. An image whose embedding is zero has these alone, and is nobody's
-    neighbor.
+    Of a label those are asked of which it is known, among ten times as many. One image with the usual rates counts
+    among them. An image whose embedding is zero has these alone, and is nobody's neighbor.
 
     Args:
         embeddings: (N, D).
         labels: (N, L).
         neighbors: How many are asked.
         groups: (N,) of images that are not asked for each other; None for images alone.
-        judged: (N, L), false where nothing is known of a label, of which an image is not asked; None for all.
+        judged: (N, L), false where nothing is known of a label, of which the image is not asked; None for all.
 
     Returns:
         (N, L).
@@ -328,14 +330,14 @@ def neighbor_shares(
         """Look up so many images beside each, fill in the shares, and return the places that have too few others."""
         few = []
         for place, near in zip(places, search.top(there[places], min(most, len(rows))).indices, strict=True):
-            others = near[own[near] != own[place]][:neighbors]
-            asked_of = told[rows[others]]
-            shares[rows[place]] = ((labels[rows[others]] & asked_of).sum(axis=0) + rates) / (asked_of.sum(axis=0) + 1)
+            others = rows[near[own[near] != own[place]]]
+            asked = told[others] & (told[others].cumsum(axis=0) <= neighbors)
+            shares[rows[place]] = ((labels[others] & asked).sum(axis=0) + rates) / (asked.sum(axis=0) + 1)
             if len(others) < neighbors and most < len(rows):
                 few.append(place)
         return np.array(few, np.int64)
 
-    few = ask(np.arange(len(rows)), neighbors + _SPARE)
+    few = ask(np.arange(len(rows)), (neighbors if told.all() else _DEEPER * neighbors) + _SPARE)
     # So many at most are no others: the image itself, wherever it stands among equal ones, and those of its group.
     sizes = np.bincount(own)
     few = few[np.argsort(sizes[own[few]], kind="stable")]

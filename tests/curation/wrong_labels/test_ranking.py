@@ -158,7 +158,7 @@ def test_what_is_unknown_is_no_evidence(share: float) -> None:
     truth = is_wrong[rows, 0]
     assert truth.sum() > 5
     here, there = (average_precision_score(truth, one) for one in (found.wrong[rows, 0], without.wrong[:, 0]))
-    assert here > there - 0.15
+    assert here > there - 0.1
     assert found.found[:, 0].sum() < 2 * truth.sum()
 
 
@@ -189,8 +189,8 @@ def test_neighbors_of_which_nothing_is_known_are_not_asked() -> None:
     judged = np.array([[1, 1], [1, 1], [0, 1], [1, 1]], bool)
     found = neighbor_shares(embeddings, labels, 2, None, judged)
     rates = np.array([2 / 3, 2 / 4])
-    # The nearest two of the first are the second and the third, of which the first label is not known.
-    assert found[0] == pytest.approx([(1 + rates[0]) / 2, (1 + rates[1]) / 3])
+    # The nearest two of the first are the second and the third, of which the first label is not known: the fourth is.
+    assert found[0] == pytest.approx([(1 + rates[0]) / 3, (1 + rates[1]) / 3])
 
 
 @pytest.mark.parametrize("group", [1, 4, 25])
