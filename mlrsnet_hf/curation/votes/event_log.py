@@ -1,4 +1,4 @@
-"""What happened in a curation, line by line: candidates, votes, boundaries and decisions, as JSON.
+"""What happened in a curation, line by line: candidates, rounds, votes, boundaries and decisions, as JSON.
 
 Nothing is ever changed or taken out, so that any state can be computed again from the log alone (`rounds.replay`),
 whatever has become of the server that the votes came from.
@@ -95,6 +95,19 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated:
+    """An annotation that is no vote: the same person has given another one on the image, in the same stage.
+
+    Were its giver forgotten, it would be a vote of somebody else once that person is deleted.
+    """
+
+    event: ClassVar[str] = "repeated"
+    annotation: Name
+    """What the server knows it by."""
+    annotator: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
     """What was agreed on about two categories that are taken for each other (Fig. 4 of the paper)."""
 
@@ -120,8 +133,10 @@ class Decision(OfClaim):
     """When, as ISO 8601."""
 
 
-Event = Candidate | RoundOpened | Vote | Boundary | Decision
-_KINDS: Mapping[str, type[Event]] = {kind.event: kind for kind in (Candidate, RoundOpened, Vote, Boundary, Decision)}
+Event = Candidate | RoundOpened | Vote | Repeated | Boundary | Decision
+_KINDS: Mapping[str, type[Event]] = {
+    kind.event: kind for kind in (Candidate, RoundOpened, Vote, Repeated, Boundary, Decision)
+}
 _FIELDS = {kind: [field.name for field in dataclasses.fields(kind)] for kind in _KINDS.values()}
 _ENCODER = json.JSONEncoder(allow_nan=False)
 """Made once: an encoder a line takes as long as the line."""

@@ -25,7 +25,7 @@ from mlrsnet_hf.curation.label_studio.views import (
     scene_view,
 )
 from mlrsnet_hf.curation.vocabulary.vocabulary import folded
-from mlrsnet_hf.curation.votes.event_log import Candidate, Vote
+from mlrsnet_hf.curation.votes.event_log import Candidate, Repeated, Vote
 from mlrsnet_hf.curation.votes.folder import IMAGES, Curation
 from mlrsnet_hf.curation.votes.rounds import LAST_STAGE, State, new_votes, taken_for
 from mlrsnet_hf.errors import ConfigurationError
@@ -88,7 +88,7 @@ class Projects:
             present=self._present.get(stage),
         )
 
-    def read_votes(self, state: State, compare: bool = True) -> list[Candidate | Vote]:
+    def read_votes(self, state: State, compare: bool = True) -> list[Candidate | Vote | Repeated]:
         """Return what the server has and the log has not: votes, and before these labels that nobody had thought of.
 
         A vote that cannot be read, or is on a task that is none of the curation's, is told and counts for nothing.
@@ -124,8 +124,10 @@ class Projects:
             logger.warning("%s votes cannot be read and do not count, such as %s", len(faults), faults[0])
         news = new_votes(state, read)
         claimed = set(state.candidates)
-        brought: list[Candidate | Vote] = []
+        brought: list[Candidate | Vote | Repeated] = []
         for vote in news if self._curation.task == "labels" else []:
+            if isinstance(vote, Repeated):
+                continue
             first = state.candidates[state.claims[vote.image][0]]
             for label in vote.answers:
                 if (vote.image, label) not in claimed:

@@ -15,7 +15,17 @@ from dataclasses import dataclass, replace
 from mlrsnet_hf.curation.config import Rules
 from mlrsnet_hf.curation.votes.agreement import Answer, Confusion
 from mlrsnet_hf.curation.votes.confidence import ConfidenceTable, JudgedImage, VotedImage, Votes, learn_confidence
-from mlrsnet_hf.curation.votes.event_log import Boundary, Candidate, Claim, Decision, Event, RoundOpened, Verdict, Vote
+from mlrsnet_hf.curation.votes.event_log import (
+    Boundary,
+    Candidate,
+    Claim,
+    Decision,
+    Event,
+    Repeated,
+    RoundOpened,
+    Verdict,
+    Vote,
+)
 
 LAST_STAGE = 2
 
@@ -35,8 +45,8 @@ class State:
     """By image: one category, or all labels that it may show."""
     votes: Mapping[VoteKey, Vote]
     """Those that count."""
-    by_annotation: Mapping[str | VoteKey, Vote]
-    """All by what the server knows them by, those too whose place another one of the same person has taken."""
+    givers: Mapping[str, str]
+    """Who gave each annotation that was read, those too whose place another one of the same person has taken."""
     round: RoundOpened | None
     """That which is open, the last one; None before the first."""
     lacking: Mapping[str, int]
@@ -104,7 +114,7 @@ def replay(events: Iterable[Event]) -> State:
     candidates: dict[Claim, Candidate] = {}
     claims: dict[str, list[Claim]] = defaultdict(list)
     votes: dict[VoteKey, Vote] = {}
-    by_annotation: dict[str | VoteKey, Vote] = {}
+    givers: dict[str, str] = {}
     given: Counter[tuple[str, int]] = Counter()
     opened: RoundOpened | None = None
     wanted: dict[str, int] = {}
@@ -123,9 +133,11 @@ def replay(events: Iterable[Event]) -> State:
                 key = event.image, event.annotator, event.stage
                 if event.image in claims:
                     given[event.image, event.stage] += key not in votes
-                    by_annotation[event.annotation or key] = event
-                    if key not in votes or event.at >= votes[key].at:
-                        votes[key] = event
+                    votes[key] = event
+                    if event.annotation:
+                        givers[event.annotation] = event.annotator
+            case Repeated():
+                givers[event.annotation] = event.annotator
             case Boundary():
                 boundaries.append(event)
             case Decision():
@@ -140,30 +152,33 @@ def replay(events: Iterable[Event]) -> State:
         absent = {image: number for image, number in absent.items() if number > 0}
     got = 0 if opened is None else sum(opened.votes.values()) - sum(absent.values())
     lacking = {image: number for image, number in absent.items() if image in undecided}
-    return State(candidates, dict(claims), votes, by_annotation, opened, lacking, got, boundaries, decisions)
+    return State(candidates, dict(claims), votes, givers, opened, lacking, got, boundaries, decisions)
 
 
-def new_votes(state: State, read: Iterable[Vote]) -> list[Vote]:
-    """Return the votes that the log does not know yet, of those that a server has, in the order in which they came.
+def new_votes(state: State, read: Iterable[Vote]) -> list[Vote | Repeated]:
+    """Return what the log does not know yet of the votes that a server has.
 
     However often a server is read, and whether or not it has lost what the log has, nothing is counted twice: a vote
     that is known is left out, one whose answers have changed since is told again. A vote whose annotator is not known
-    any more is that of whoever gave it when it was read before; therefore those too are told that count for nothing,
-    because the same person has answered again.
+    any more is that of whoever gave it when it was read before.
     """
-    last: dict[str | VoteKey, Vote] = {}
+    told: list[Vote] = []
     for vote in sorted(read, key=lambda vote: vote.at):
         if vote.image in state.claims:
-            last[vote.annotation or (vote.image, vote.annotator, vote.stage)] = vote
-    news = []
-    for name, vote in last.items():
-        known = state.by_annotation.get(name)
-        # A database restored from yesterday has answers that were changed since: these are older than the log's.
-        if known is None:
-            news.append(vote)
-        elif vote.answers != known.answers and vote.at >= known.at:
-            news.append(replace(vote, annotator=known.annotator))
-    return news
+            giver = state.givers.get(vote.annotation, vote.annotator)
+            told.append(vote if giver == vote.annotator else replace(vote, annotator=giver))
+    last = {(vote.image, vote.annotator, vote.stage): vote for vote in told}
+    news = [vote for key, vote in last.items() if _is_news(vote, state.votes.get(key))]
+    known = state.givers.keys() | {vote.annotation for vote in news} | {""}
+    repeated = [
+        Repeated(annotation=vote.annotation, annotator=vote.annotator) for vote in told if vote.annotation not in known
+    ]
+    return [*news, *repeated]
+
+
+def _is_news(vote: Vote, known: Vote | None) -> bool:
+    # A database restored from yesterday has answers that were changed since: these are older than what the log knows.
+    return known is None or (vote.answers != known.answers and vote.at >= known.at)
 
 
 def count_votes(state: State) -> dict[tuple[Claim, int], Votes]:
