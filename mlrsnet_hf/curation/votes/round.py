@@ -52,8 +52,9 @@ def next_round(config: RoundConfig) -> str:
         read = projects.read_votes(replay(log.events))
         log.append(read)
         state = replay(log.events)
-        log.append(_agreed(curation, state, state.boundaries))  # people may word a boundary better while they vote
-        state = replay(log.events)
+        if agreed := _agreed(curation, state, state.boundaries):  # people may word a boundary better while they vote
+            log.append(agreed)
+            state = replay(log.events)
         told = [f"{sum(isinstance(event, Vote) for event in read):,} votes are new, {len(state.votes):,} in all"]
         if state.round is None:
             return "\n".join([*told, open_first_round(curation, log, projects)])

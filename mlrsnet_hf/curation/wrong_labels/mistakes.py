@@ -21,6 +21,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from mlrsnet_hf.curation.wrong_labels.label_patterns import label_rates
+
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
 
@@ -200,8 +202,7 @@ def _by_images(
 
     The sorts of images are those with each factor, those whose labels are of any image, and those in a wrong scene.
     """
-    known = np.maximum(judged.sum(axis=0), 1)
-    overall = np.broadcast_to((labels & judged).sum(axis=0) / known, labels.shape)
+    overall = np.broadcast_to(label_rates(labels, judged), labels.shape)
     from_any = len(_FACTORS)
     count = from_any + 1 + (misfiled is not None)
 
